@@ -1,0 +1,47 @@
+#pragma once
+// Checkpoints of a training run: a folder `step-N` that exists only when it is complete.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bertcram/nn/parameters.h"
+
+namespace bertcram::checkpoint {
+
+/// Where a run stands, beside its tensors.
+struct TrainState {
+  int64_t step = 0;             ///< optimizer steps done
+  int64_t samples = 0;          ///< rows consumed: the data cursor; order and masking follow from it and the seed
+  int64_t tokens = 0;           ///< tokens trained on
+  double elapsed_seconds = 0;   ///< training time of all sessions
+  int64_t optimizer_steps = 0;  ///< updates that were not skipped
+  std::string config_yaml;      ///< the resolved configuration
+  std::string data_id;          ///< identity of the packed data
+};
+
+/// The tensors of a run: masters and both moments, under their stored names.
+struct TrainTensors {
+  std::vector<nn::NamedTensor> masters;
+  std::vector<nn::NamedTensor> first_moments;
+  std::vector<nn::NamedTensor> second_moments;
+};
+
+/// Writes `directory/step-N`: into a temporary folder, each file fsynced and hashed, then renamed; then removes all
+/// but the newest `keep` checkpoints. @throws ResourceError; what was there before is untouched then
+void save_checkpoint(const std::filesystem::path& directory, const TrainState& state, const TrainTensors& tensors,
+                     int64_t keep);
+
+/// Complete checkpoints in `directory`, newest first. Folders of interrupted writes are not among them.
+std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& directory);
+
+/// The state alone. @throws DataError if the checkpoint is damaged
+TrainState read_state(const std::filesystem::path& checkpoint);
+
+/// Checks the hashes and fills the tensors. @throws DataError if anything is damaged or does not fit
+TrainState load_checkpoint(const std::filesystem::path& checkpoint, const TrainTensors& tensors);
+
+}  // namespace bertcram::checkpoint

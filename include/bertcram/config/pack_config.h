@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "bertcram/config/field.h"
+
+namespace bertcram::config {
+
+enum class Dedup { kExact, kNone };
+constexpr std::array<std::string_view, 2> enum_words(Dedup) { return {"exact", "none"}; }
+
+/// Options of `bertcram pack`.
+struct PackConfig {
+  std::vector<std::string> input;
+  std::string tokenizer;
+  std::string output;
+  int64_t seq_len = 128;
+  double valid_frac = 0.005;
+  Dedup dedup = Dedup::kExact;
+  int64_t min_chars = 1;
+  int64_t seed = 0;
+  int64_t shard_rows = 262'144;
+  int64_t threads = 0;
+  bool overwrite = false;
+
+  void visit(FieldVisitor& v) {
+    v("input", input, "text: files, folders or globs, plain or .zst; - is standard input", Untracked{});
+    v("tokenizer", tokenizer, "tokenizer folder or vocab.txt", Untracked{});
+    v("output", output, "folder for the packed data", Untracked{});
+    v("seq_len", seq_len, "tokens per row, [CLS] included", InRange{8, 8192});
+    v("valid_frac", valid_frac, "share of the documents held out for validation, chosen by content",
+      InRange{0.0, 0.5});
+    v("dedup", dedup, "drop documents whose text occurred before");
+    v("min_chars", min_chars, "drop documents shorter than this (bytes)", AtLeast{0});
+    v("seed", seed, "seed of the document order", AtLeast{0});
+    v("shard_rows", shard_rows, "rows per shard file", AtLeast{1});
+    v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});
+    v("overwrite", overwrite, "replace packed data that is already in the output folder", Untracked{});
+  }
+};
+
+}  // namespace bertcram::config

@@ -1,0 +1,105 @@
+#pragma once
+
+#include "bertcram/config/train_config.h"
+
+namespace bertcram::config {
+
+/// Masked-language-model corruption (Devlin et al. 2019, §3.1).
+struct MaskConfig {
+  double mask_prob = 0.15;
+  double mask_share = 0.8;
+  double random_share = 0.1;
+
+  void visit(FieldVisitor& v) {
+    v("mask_prob", mask_prob, "share of a row's tokens that are predicted; the same number in every row",
+      InRange{0.01, 0.9});
+    v("mask_share", mask_share, "share of the predicted tokens replaced by [MASK]", InRange{0.0, 1.0});
+    v("random_share", random_share, "share of the predicted tokens replaced by a random one; the rest stays",
+      InRange{0.0, 1.0});
+  }
+};
+
+struct BatchConfig {
+  int64_t rows = 2048;
+  int64_t micro_rows = 64;
+
+  void visit(FieldVisitor& v) {
+    v("rows", rows, "rows per optimizer step (the effective batch)", AtLeast{1});
+    v("micro_rows", micro_rows, "rows per forward and backward pass; changes memory and speed, not the mathematics",
+      AtLeast{1});
+  }
+};
+
+/// Exactly one of the three ends the run.
+struct BudgetConfig {
+  std::string time;
+  int64_t steps = 0;
+  int64_t tokens = 0;
+
+  void visit(FieldVisitor& v) {
+    v("time", time, "training time of all sessions together, e.g. 100h", Duration{});
+    v("steps", steps, "optimizer steps; 0 = not set", AtLeast{0});
+    v("tokens", tokens, "trained tokens; 0 = not set", AtLeast{0});
+  }
+};
+
+struct CheckpointConfig {
+  int64_t every_steps = 0;
+  std::string every_time = "15m";
+  int64_t keep = 2;
+
+  void visit(FieldVisitor& v) {
+    v("every_steps", every_steps, "steps between checkpoints; 0 = by time only", AtLeast{0}, Untracked{});
+    v("every_time", every_time, "time between checkpoints", Duration{}, Untracked{});
+    v("keep", keep, "newest checkpoints that are kept", AtLeast{1}, Untracked{});
+  }
+};
+
+struct HeldOutConfig {
+  int64_t every_steps = 0;
+  int64_t rows = 512;
+
+  void visit(FieldVisitor& v) {
+    v("every_steps", every_steps, "steps between held-out evaluations; 0 = twenty in the whole run", AtLeast{0},
+      Untracked{});
+    v("rows", rows, "rows of the validation set used during training; 0 = all", AtLeast{0}, Untracked{});
+  }
+};
+
+/// Options of `bertcram pretrain`.
+struct PretrainConfig {
+  std::string data;
+  std::string output;
+  int64_t seed = 0;
+  int64_t log_every_steps = 10;
+  RuntimeConfig runtime;
+  ModelConfig model;
+  MaskConfig mask;
+  BatchConfig batch;
+  BudgetConfig budget;
+  OptimConfig optim;
+  ScheduleConfig schedule;
+  CheckpointConfig checkpoint;
+  HeldOutConfig eval;
+
+  void visit(FieldVisitor& v) {
+    v("data", data, "folder made by 'bertcram pack'", Untracked{});
+    v("output", output, "run folder; the same command continues the run in it", Untracked{});
+    v("seed", seed, "seed of initialisation, order and masking", AtLeast{0});
+    v("log_every_steps", log_every_steps, "steps between lines in metrics.jsonl", AtLeast{1}, Untracked{});
+    v.section("runtime", runtime);
+    v.section("model", model);
+    v.section("mask", mask);
+    v.section("batch", batch);
+    v.section("budget", budget);
+    v.section("optim", optim);
+    v.section("schedule", schedule);
+    v.section("checkpoint", checkpoint);
+    v.section("eval", eval);
+  }
+};
+
+/// Rules between fields; one line per violation.
+std::vector<std::string> contradictions(const PretrainConfig& config);
+
+}  // namespace bertcram::config

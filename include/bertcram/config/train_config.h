@@ -1,0 +1,100 @@
+#pragma once
+// Configuration shared by everything that trains: model, optimizer, schedule, precision.
+
+#include <array>
+#include <string_view>
+
+#include "bertcram/config/field.h"
+
+namespace bertcram::config {
+
+enum class Arch { kBert };
+constexpr std::array<std::string_view, 1> enum_words(Arch) { return {"bert"}; }
+
+enum class Precision { kAuto, kFp32, kBf16 };
+constexpr std::array<std::string_view, 3> enum_words(Precision) { return {"auto", "fp32", "bf16"}; }
+
+enum class DeviceKind { kAuto, kCpu, kCuda };
+constexpr std::array<std::string_view, 3> enum_words(DeviceKind) { return {"auto", "cpu", "cuda"}; }
+
+enum class Anneal { kLinear, kCosine };
+constexpr std::array<std::string_view, 2> enum_words(Anneal) { return {"linear", "cosine"}; }
+
+/// Shape of the encoder. Defaults are BERT-base (Devlin et al. 2019) at the sequence length of this project.
+struct ModelConfig {
+  Arch arch = Arch::kBert;
+  int64_t hidden = 768;
+  int64_t layers = 12;
+  int64_t heads = 12;
+  int64_t ffn = 3072;
+  int64_t max_positions = 128;
+  double dropout = 0.0;
+  double init_std = 0.02;
+  double layer_norm_eps = 1e-12;
+  bool unigram_bias = true;
+
+  void visit(FieldVisitor& v) {
+    v("arch", arch, "architecture");
+    v("hidden", hidden, "width of the encoder, a multiple of heads", AtLeast{8});
+    v("layers", layers, "number of encoder layers", AtLeast{1});
+    v("heads", heads, "attention heads per layer", AtLeast{1});
+    v("ffn", ffn, "width of the feed-forward layer", AtLeast{8});
+    v("max_positions", max_positions, "longest sequence the position embeddings can take, in tokens", AtLeast{8});
+    v("dropout", dropout, "dropout of hidden states and attention in pretraining; 0 in one-epoch training",
+      InRange{0.0, 0.9});
+    v("init_std", init_std, "standard deviation of the initial weights", Above{0.0});
+    v("layer_norm_eps", layer_norm_eps, "epsilon inside the layer norms", Above{0.0});
+    v("unigram_bias", unigram_bias,
+      "start the output bias at each token's log-frequency in the training data, so that no steps are spent on it");
+  }
+};
+
+/// AdamW (Loshchilov & Hutter 2019) with bias correction.
+struct OptimConfig {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.98;
+  double epsilon = 1e-6;
+  double weight_decay = 0.01;
+  double clip_norm = 0.5;
+
+  void visit(FieldVisitor& v) {
+    v("learning_rate", learning_rate, "peak learning rate", Above{0.0});
+    v("beta1", beta1, "decay of the first moment", InRange{0.0, 0.9999});
+    v("beta2", beta2, "decay of the second moment", InRange{0.0, 0.99999});
+    v("epsilon", epsilon, "added to the root of the second moment", Above{0.0});
+    v("weight_decay", weight_decay, "decoupled weight decay; none on biases and layer norms", AtLeast{0.0});
+    v("clip_norm", clip_norm, "largest global gradient norm; 0 = no clipping", AtLeast{0.0});
+  }
+};
+
+/// One-cycle learning rate (Smith & Topin 2018): up to the peak, then down, over the share of the budget used.
+struct ScheduleConfig {
+  double warmup_frac = 0.1;
+  double start_frac = 0.0;
+  double end_frac = 0.0;
+  Anneal anneal = Anneal::kLinear;
+
+  void visit(FieldVisitor& v) {
+    v("warmup_frac", warmup_frac, "share of the budget until the peak learning rate", InRange{0.0, 1.0});
+    v("start_frac", start_frac, "learning rate at the start as a share of the peak", InRange{0.0, 1.0});
+    v("end_frac", end_frac, "learning rate at the end as a share of the peak", InRange{0.0, 1.0});
+    v("anneal", anneal, "shape of the way down");
+  }
+};
+
+/// Where and in which number format the arithmetic runs.
+struct RuntimeConfig {
+  DeviceKind device = DeviceKind::kAuto;
+  Precision precision = Precision::kAuto;
+  int64_t threads = 0;
+
+  void visit(FieldVisitor& v) {
+    v("device", device, "where to compute; auto = the GPU if there is one", Untracked{});
+    v("precision", precision, "number format of weights and activations; masters and sums are always fp32");
+    v("threads", threads, "CPU threads; 0 = one per core (results are bit-exact for a fixed number)",
+      InRange{0, 1024}, Untracked{});
+  }
+};
+
+}  // namespace bertcram::config

@@ -1,0 +1,29 @@
+#pragma once
+// Bytes of a text input, plain or zstd-compressed (told by content, not by name), as a stream.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "bertcram/util/hash.h"
+
+namespace bertcram::data {
+
+/// A stream of uncompressed bytes. Not thread-safe.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  /// Fills `buffer` and returns how many bytes it got; 0 at the end. @throws DataError naming file and offset
+  virtual size_t read(std::span<char> buffer) = 0;
+  /// Bytes consumed from the file itself (compressed ones), for progress and statistics.
+  virtual int64_t file_bytes() const = 0;
+  /// Hash of the file's bytes; complete once read() returned 0.
+  virtual util::Hash128 file_hash() const = 0;
+};
+
+/// Opens a file, or standard input for "-". @throws DataError if it cannot be read
+std::unique_ptr<ByteSource> open_byte_source(const std::filesystem::path& path);
+
+}  // namespace bertcram::data

@@ -1,0 +1,74 @@
+#pragma once
+// Documents from text inputs: one document per block of lines, blocks separated by blank lines.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bertcram/data/byte_source.h"
+
+namespace bertcram::data {
+
+/// Files behind the user's words: files as they are, folders (recursively, sorted), globs (sorted), "-" for stdin.
+/// @throws DataError if a word matches nothing
+std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>& words);
+
+/// A run of documents, one behind the other in `text`. NUL bytes of the input were dropped (and counted).
+struct DocumentBatch {
+  std::string text;
+  std::vector<size_t> ends;  ///< end offset of each document in text
+  int64_t source_bytes = 0;  ///< file bytes read for it, for progress
+
+  size_t size() const { return ends.size(); }
+  std::string_view operator[](size_t index) const {
+    const size_t begin = index == 0 ? 0 : ends[index - 1];
+    return std::string_view(text).substr(begin, ends[index] - begin);
+  }
+};
+
+/// What one input file turned out to hold.
+struct SourceSummary {
+  std::string path;
+  int64_t file_bytes = 0;
+  int64_t text_bytes = 0;
+  int64_t documents = 0;
+  int64_t nul_bytes = 0;  ///< dropped
+  std::string hash;       ///< XXH3-128 of the file's bytes
+};
+
+/// Streams documents from files in order. Memory is bounded by the batch size plus the longest document.
+/// Not thread-safe: callers that share it lock around next().
+class DocumentReader {
+ public:
+  explicit DocumentReader(std::vector<std::filesystem::path> files, size_t batch_bytes = size_t{1} << 20);
+  ~DocumentReader();
+
+  /// The next documents, or nullopt at the end. @throws DataError on damaged or binary input
+  std::optional<DocumentBatch> next();
+  /// One entry per file that was read to its end.
+  const std::vector<SourceSummary>& summaries() const { return summaries_; }
+
+ private:
+  bool fill();
+  void take_lines(DocumentBatch& batch);
+  void end_document(DocumentBatch& batch);
+  void finish_source(DocumentBatch& batch);
+
+  std::vector<std::filesystem::path> files_;
+  size_t batch_bytes_;
+  size_t next_file_ = 0;
+  std::unique_ptr<ByteSource> source_;
+  SourceSummary summary_;
+  std::vector<SourceSummary> summaries_;
+  std::string pending_;        ///< bytes read, not yet split into lines
+  size_t pending_at_ = 0;      ///< first unused byte of pending_
+  size_t scanned_ = 0;         ///< bytes of pending_ known to hold no newline
+  std::string open_document_;  ///< lines of a document whose end was not seen yet
+  int64_t last_file_bytes_ = 0;
+};
+
+}  // namespace bertcram::data

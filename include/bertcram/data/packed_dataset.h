@@ -1,0 +1,82 @@
+#pragma once
+// The folder that `bertcram pack` writes, as training reads it.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bertcram/data/masking.h"
+#include "bertcram/data/shard.h"
+
+namespace bertcram::data {
+
+/// manifest.json of a packed folder (docs/formats.md).
+struct PackedManifest {
+  int64_t seq_len = 0;
+  int64_t vocab_size = 0;
+  std::string tokenizer_fingerprint;
+  int64_t train_rows = 0;
+  int64_t valid_rows = 0;
+  double unigram_entropy = 0.0;  ///< nats per token of the training rows
+  std::vector<std::string> train_shards;
+  std::vector<std::string> valid_shards;
+};
+
+/// @throws DataError if the folder holds no complete packed data, or its manifest is damaged
+PackedManifest read_packed_manifest(const std::filesystem::path& directory);
+
+/// Rows of one split, addressable in any order. Immutable, thread-safe.
+class RowStore {
+ public:
+  /// @throws DataError if a shard is missing, damaged, or of another shape or tokenizer than the manifest says
+  RowStore(const std::filesystem::path& directory, const std::vector<std::string>& shards,
+           const PackedManifest& manifest);
+
+  int64_t rows() const { return first_row_.back(); }
+  int64_t seq_len() const { return seq_len_; }
+  void read_row(int64_t row, std::span<int32_t> ids) const;
+  /// Checks all checksums now. @throws DataError
+  void verify() const;
+
+ private:
+  int64_t seq_len_;
+  std::vector<ShardReader> shards_;
+  std::vector<int64_t> first_row_;  ///< of each shard, and the total at the end
+};
+
+/// How often each token occurs in the training rows: [vocab_size]. @throws DataError
+std::vector<uint64_t> read_token_counts(const std::filesystem::path& directory, const PackedManifest& manifest);
+
+/// Entropy of a distribution given by counts, in nats.
+double entropy_nats(std::span<const uint64_t> counts);
+
+/// A few rows with their predictions: what one forward pass gets.
+struct MaskedBatch {
+  int64_t rows = 0;
+  int64_t seq_len = 0;
+  std::vector<int32_t> ids{};        ///< [rows * seq_len], corrupted
+  std::vector<int64_t> positions{};  ///< [masked], into the flattened rows, ascending
+  std::vector<int64_t> targets{};    ///< [masked], original ids in [0, vocab_size)
+};
+
+/// Batches of a split as pure functions of (seed, sample number): any batch can be made at once, in any order.
+class MaskedBatches {
+ public:
+  enum class Order { kShuffled, kSequential };
+
+  MaskedBatches(const RowStore& rows, MaskingOptions masking, uint64_t seed, Order order);
+
+  /// Samples [first, first + count): sample n is row permutation_e(n mod rows) of epoch e = n / rows.
+  MaskedBatch assemble(int64_t first_sample, int64_t count) const;
+
+ private:
+  const RowStore& rows_;
+  MaskingOptions masking_;
+  uint64_t seed_;
+  Order order_;
+};
+
+}  // namespace bertcram::data

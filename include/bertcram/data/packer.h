@@ -1,0 +1,43 @@
+#pragma once
+// Text → deduplicated, shuffled rows of tokens in shards. Two passes, memory bounded by one bucket:
+//   1. documents are tokenised in parallel and thrown into bucket files by their place in the final order;
+//   2. bucket by bucket they are sorted, deduplicated, split into train and valid, and cut into rows.
+// A document's place is a hash of its content and the seed: the result does not depend on threads or file order.
+
+#include <cstdint>
+#include <vector>
+
+#include "bertcram/config/pack_config.h"
+#include "bertcram/data/document_reader.h"
+#include "bertcram/text/tokenizer.h"
+#include "bertcram/util/progress.h"
+#include "bertcram/util/stop.h"
+
+namespace bertcram::data {
+
+struct PackCounts {
+  int64_t documents_read = 0;
+  int64_t documents_short = 0;      ///< below min_chars
+  int64_t documents_duplicate = 0;  ///< same text as another
+  int64_t documents_train = 0;
+  int64_t documents_valid = 0;
+  int64_t text_bytes = 0;
+  int64_t invalid_utf8 = 0;  ///< byte sequences replaced by U+FFFD
+  int64_t nul_bytes = 0;     ///< dropped
+  int64_t tokens = 0;        ///< of the kept documents, without [CLS] and [SEP]
+  int64_t train_rows = 0;
+  int64_t valid_rows = 0;
+  double unigram_entropy = 0;  ///< nats per token of the training rows
+};
+
+struct PackContext {
+  const util::StopFlag& stop;
+  util::ProgressStyle progress = util::ProgressStyle::kAuto;
+};
+
+/// Packs `config.input` into `config.output`. A folder that already holds the result of the same options and inputs
+/// is left as it is; one that holds anything else is refused unless config.overwrite.
+/// @throws DataError, ConfigError, ResourceError; util::StoppedError when asked to stop. Nothing is left half-written.
+PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context);
+
+}  // namespace bertcram::data

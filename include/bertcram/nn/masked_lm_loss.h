@@ -1,0 +1,30 @@
+#pragma once
+
+namespace at {
+class Tensor;
+}
+
+namespace bertcram::nn {
+
+/// Summed masked-language-model loss over the masked positions of one packed batch.
+///
+/// loss = -Σ_i log_softmax(states_i · embeddingᵀ + bias)[targets_i]. A sum, not a mean: the caller divides by the masked
+/// count of the whole batch, so that gradient accumulation weighs every token alike. The gradient with respect to the
+/// logits is formed in the forward pass in place of them: one [masked, vocab] buffer in the compute type is kept, no
+/// fp32 copy of it. Softmax and sum in fp32.
+/// Source: Devlin et al. 2019, §3.1, Task 1.
+///
+/// @param states     [masked, hidden]  fp32 or bf16; rows already gathered at the masked positions
+/// @param embedding  [vocab, hidden]   dtype and device of states; tied to the input embedding
+/// @param bias       [vocab]           dtype and device of states
+/// @param targets    [masked]          int64 in [0, vocab)
+/// @return           []                fp32, nats; 0 when masked = 0; differentiable in states, embedding, bias
+/// @throws ShapeError if a shape or dtype above is violated
+/// Pinned by: tests/nn/masked_lm_loss_test.cpp
+at::Tensor masked_lm_loss_sum(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias,
+                              const at::Tensor& targets);
+
+/// The logits behind it, for evaluation and prediction. @return [masked, vocab] fp32
+at::Tensor masked_lm_logits(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias);
+
+}  // namespace bertcram::nn

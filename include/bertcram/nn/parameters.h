@@ -1,0 +1,85 @@
+#pragma once
+// All trainable numbers of a model in flat buffers: fp32 masters, fp32 gradients, and a copy in the compute type.
+// Flat buffers make the optimizer, clipping, checkpoints and (later) all-reduce one operation each.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bertcram::nn {
+
+enum class Init { kNormal, kZeros, kOnes };
+enum class Decay { kYes, kNo };  ///< whether weight decay applies
+
+/// One tensor as the mathematics uses it. `parts` are the names under which it is stored (Hugging Face names): usually
+/// one; a packed projection such as query, key and value is one leaf of three parts, split evenly along dimension 0.
+struct ParameterSpec {
+  std::string leaf;
+  std::vector<std::string> parts;
+  std::vector<int64_t> shape;
+  Init init = Init::kNormal;
+  Decay decay = Decay::kYes;
+};
+
+/// A stored tensor: a view into the flat masters (or of another flat buffer with the same layout).
+struct NamedTensor {
+  std::string name;
+  at::Tensor tensor;
+};
+
+class Parameters {
+ public:
+  /// Buffers on `device`, zero-filled; weights are then initialised or loaded.
+  Parameters(std::vector<ParameterSpec> specs, at::ScalarType compute_type, at::Device device);
+
+  /// The tensor that a forward pass uses: compute type, requires grad. @throws InternalError for an unknown leaf
+  const at::Tensor& leaf(const std::string& name) const;
+  /// The same in fp32, for lookups whose gradients are sums of many small terms (embeddings).
+  const at::Tensor& master_leaf(const std::string& name) const;
+
+  /// Draws initial weights, N(0, init_std), as a pure function of (seed, name): equal on every device and thread count.
+  void initialise(uint64_t seed, double init_std);
+  void initialise_leaf(const std::string& name, uint64_t seed, double init_std);
+
+  /// Adds what backward left in the leaves to the flat fp32 gradient and clears the leaves.
+  void accumulate_gradients();
+  void zero_gradients();
+  /// Copies the masters to the compute type; after every change of the masters.
+  void sync_compute();
+
+  at::Tensor& masters() { return masters_; }
+  at::Tensor& gradients() { return gradients_; }
+  /// The first `decayed_size()` numbers of every flat buffer are those that weight decay applies to.
+  int64_t decayed_size() const { return decayed_size_; }
+  /// Trainable numbers, without alignment gaps.
+  int64_t count() const;
+  at::ScalarType compute_type() const { return compute_type_; }
+  at::Device device() const { return masters_.device(); }
+
+  /// Views of `flat` (masters(), or a buffer of the same layout) under the stored names, in the order of the specs.
+  std::vector<NamedTensor> stored_views(const at::Tensor& flat) const;
+
+ private:
+  struct Slot {
+    ParameterSpec spec;
+    int64_t offset = 0;
+    at::Tensor master;   // fp32 view, requires grad, its grad is the view of gradients_
+    at::Tensor compute;  // compute type; the same tensor as master when that is fp32
+  };
+  const Slot& slot(const std::string& name) const;
+  at::Tensor view_of(const at::Tensor& flat, const Slot& slot) const;
+  void make_leaves();
+
+  at::ScalarType compute_type_;
+  std::vector<Slot> slots_;
+  std::map<std::string, size_t> index_;
+  int64_t decayed_size_ = 0;
+  at::Tensor masters_;
+  at::Tensor gradients_;
+  at::Tensor compute_;
+};
+
+}  // namespace bertcram::nn

@@ -1,0 +1,42 @@
+#pragma once
+// AdamW over flat buffers (Kingma & Ba 2015; Loshchilov & Hutter 2019), with global-norm clipping.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "bertcram/config/train_config.h"
+#include "bertcram/nn/parameters.h"
+
+namespace bertcram::optim {
+
+/// What happened in one update.
+struct StepReport {
+  double gradient_norm = 0;  ///< global L2 norm before clipping, of the mean gradient
+  bool is_finite = true;     ///< false: the update was skipped, nothing has changed
+};
+
+class AdamW {
+ public:
+  AdamW(nn::Parameters& parameters, const config::OptimConfig& config);
+
+  /// One update from the flat gradient: divides it by `divisor` (the batch's predictions), clips its global norm,
+  /// moves masters and moments, refreshes the compute copy and clears the gradient.
+  StepReport step(double learning_rate, double divisor);
+
+  int64_t steps_done() const { return steps_done_; }
+  at::Tensor& first_moments() { return first_moments_; }    ///< layout of parameters.masters()
+  at::Tensor& second_moments() { return second_moments_; }  ///< likewise
+  void restore_steps(int64_t steps_done) { steps_done_ = steps_done; }
+
+ private:
+  void update_range(int64_t begin, int64_t size, double learning_rate, double weight_decay);
+
+  nn::Parameters& parameters_;
+  config::OptimConfig config_;
+  at::Tensor first_moments_;
+  at::Tensor second_moments_;
+  int64_t steps_done_ = 0;
+};
+
+}  // namespace bertcram::optim

@@ -1,0 +1,24 @@
+#pragma once
+// Masked language modelling on batches: from token rows to the loss, and its held-out figures.
+
+#include <cstdint>
+
+#include "bertcram/data/packed_dataset.h"
+#include "bertcram/model/bert.h"
+#include "bertcram/text/tokenizer.h"
+#include "bertcram/train/held_out.h"
+#include "bertcram/util/stop.h"
+
+namespace bertcram::train {
+
+/// Masking of this tokenizer's rows. `special_ids` are never predicted.
+data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size, double mask_prob);
+
+/// Summed loss of one batch, ready for backward. @return [] fp32
+at::Tensor masked_lm_loss(const model::Bert& bert, const data::MaskedBatch& batch, double dropout, at::Device device);
+
+/// Scores samples [0, rows) in forward passes of micro_rows. @throws util::StoppedError when asked to stop
+HeldOutScores evaluate_masked_lm(const model::Bert& bert, const data::MaskedBatches& batches, int64_t rows,
+                                 int64_t micro_rows, at::Device device, const util::StopFlag* stop);
+
+}  // namespace bertcram::train

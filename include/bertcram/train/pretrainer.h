@@ -1,0 +1,42 @@
+#pragma once
+// The pretraining run: from packed data to a model, through any number of interruptions.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/train/held_out.h"
+#include "bertcram/util/progress.h"
+#include "bertcram/util/stop.h"
+
+namespace bertcram::train {
+
+/// What to do with checkpoints that are already in the run's folder.
+struct ResumeChoice {
+  enum class Kind { kAuto, kNever, kPath };
+  Kind kind = Kind::kAuto;
+  std::filesystem::path path;  ///< kPath: the checkpoint to start from
+};
+
+struct PretrainContext {
+  const util::StopFlag& stop;
+  util::ProgressStyle progress = util::ProgressStyle::kAuto;
+  ResumeChoice resume;
+};
+
+struct PretrainResult {
+  std::filesystem::path model;
+  int64_t steps = 0;
+  int64_t tokens = 0;
+  double elapsed_seconds = 0;
+  double unigram_entropy = 0;               ///< of the training data, nats per token
+  std::optional<HeldOutScores> held_out;    ///< all validation rows; nullopt if there are none
+};
+
+/// Trains until the budget is spent, writing checkpoints on the way; continues from the newest valid one.
+/// A finished run is left as it is. @throws util::StoppedError after writing a checkpoint; DataError, ConfigError,
+/// ResourceError, DivergedError
+PretrainResult run_pretrain(const config::PretrainConfig& config, const PretrainContext& context);
+
+}  // namespace bertcram::train

@@ -1,0 +1,34 @@
+#pragma once
+// The folder of one training run: its files, its lock, and the `latest` link beside it.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "bertcram/util/file.h"
+
+namespace bertcram::train {
+
+class RunDirectory {
+ public:
+  /// Makes or opens the folder and locks it. @throws ResourceError if it cannot be written or is in use;
+  /// ConfigError if it holds something that is not a run
+  explicit RunDirectory(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path config_file() const { return path_ / "config.yaml"; }
+  std::filesystem::path metrics_file() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path log_file() const { return path_ / "run.log"; }
+  std::filesystem::path status_file() const { return path_ / "status.json"; }
+  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path model() const { return path_ / "model"; }
+
+  /// Points `latest` beside this folder at it, if that name is free or already such a link.
+  void link_latest() const;
+
+ private:
+  std::filesystem::path path_;
+  util::DirectoryLock lock_;
+};
+
+}  // namespace bertcram::train

@@ -1,0 +1,29 @@
+#pragma once
+// Texts and pairs of texts → padded batches for an encoder.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bertcram/model/bert.h"
+#include "bertcram/text/tokenizer.h"
+
+namespace bertcram::train {
+
+/// `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]` (Devlin et al. 2019, §3).
+struct EncodedText {
+  std::vector<int32_t> ids;
+  int32_t first_segment = 0;  ///< tokens up to and including the first [SEP]; the rest has token type 1
+};
+
+/// Encodes a text, or a pair when `text_b` is not empty. Longer ones are cut to max_tokens, one token at a time from
+/// the end of the longer text. @param truncated is increased by one if anything was cut
+EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
+                        int64_t max_tokens, int64_t& truncated);
+
+/// The chosen texts as one batch, padded to the longest of them; key_bias is undefined when none is padded.
+model::EncoderInput padded_batch(std::span<const EncodedText> texts, std::span<const int64_t> chosen, int32_t pad_id,
+                                 at::ScalarType compute_type, at::Device device);
+
+}  // namespace bertcram::train

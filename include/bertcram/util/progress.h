@@ -1,0 +1,48 @@
+#pragma once
+// Progress of a long command on stderr: a bar with rate and time left on a terminal, otherwise a plain line now and
+// then. Thread-safe.
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+namespace bertcram::util {
+
+enum class ProgressStyle { kAuto, kQuiet };
+
+struct ProgressOptions {
+  std::string label;                   ///< what is being done, e.g. "pack"
+  std::string unit = "B";              ///< "B" is shown as KiB, MiB…; anything else as a plain count
+  int64_t total = 0;                   ///< 0 = unknown
+  ProgressStyle style = ProgressStyle::kAuto;
+  double line_interval_seconds = 30;   ///< between plain lines when stderr is not a terminal
+};
+
+class Progress {
+ public:
+  explicit Progress(ProgressOptions options);
+  ~Progress();  ///< clears the bar
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void add(int64_t amount);
+  /// Free text behind the bar, e.g. the loss.
+  void note(const std::string& text);
+
+ private:
+  std::string line() const;
+  std::string amount_text(double amount) const;
+  void show();
+
+  ProgressOptions options_;
+  std::chrono::steady_clock::time_point start_;
+  std::chrono::steady_clock::time_point last_shown_;
+  std::mutex mutex_;
+  std::string note_;
+  int64_t done_ = 0;
+  bool terminal_ = false;
+  bool shown_ = false;
+};
+
+}  // namespace bertcram::util

@@ -1,0 +1,37 @@
+#pragma once
+// Small text helpers: numbers, sizes and durations as people write them, splitting, nearest names.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bertcram::util {
+
+std::vector<std::string_view> split(std::string_view text, char separator);
+std::string_view trim(std::string_view text);  ///< without ASCII white space at both ends
+std::string to_lower_ascii(std::string_view text);
+std::string join(std::span<const std::string> parts, std::string_view separator);
+
+std::string format_bytes(int64_t bytes);         ///< "512 B", "3.4 MiB"
+std::string format_count(int64_t count);         ///< "12,345,678"
+std::string format_duration(double seconds);     ///< "59 s", "3 min 20 s", "4 h 05 min"
+std::string format_fixed(double value, int decimals);
+std::string format_number(double value);         ///< shortest text that reads back as the same double
+
+std::optional<int64_t> parse_int(std::string_view text);    ///< whole text, decimal; nullopt if it is anything else
+std::optional<double> parse_double(std::string_view text);  ///< whole text, finite; nullopt if it is anything else
+/// "90s", "15m", "100h", "2d", "1h30m" or bare seconds → seconds; nullopt if it is none of these.
+std::optional<double> parse_duration(std::string_view text);
+
+/// Number of single-character edits between two words (Levenshtein).
+int64_t edit_distance(std::string_view a, std::string_view b);
+/// The candidate nearest to `word` if it is near enough to be meant, otherwise nullopt.
+std::optional<std::string> nearest_name(std::string_view word, std::span<const std::string> candidates);
+
+/// The text on one line, cut after max_chars bytes, control characters as '?'; for showing input in messages.
+std::string excerpt(std::string_view text, size_t max_chars = 60);
+
+}  // namespace bertcram::util

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds build/bertcram (Ninja, Release). Arguments go to cmake: scripts/build.sh -DCMAKE_CXX_COMPILER=clang++
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+for tool in cmake ninja; do
+  have "$tool" || die 4 "$tool not found; run scripts/setup.sh"
+done
+cmake -S "$root" -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release "$@" >&2
+cmake --build "$root/build" --parallel "$(compile_jobs)" >&2

@@ -1,0 +1,98 @@
+#include "bertcram/checkpoint/model_directory.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/checkpoint/tensor_files.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kConfigFile = "config.json";
+constexpr size_t kShownNames = 5;
+
+bool is_head_parameter(const std::string& name) {
+  return name.starts_with("cls.") || name.starts_with("classifier.") || name.starts_with("bert.pooler.");
+}
+
+json read_config(const fs::path& directory) {
+  const fs::path path = directory / kConfigFile;
+  if (!fs::exists(path)) {
+    throw DataError(cat("--model ", directory.string(), ": no model here (", kConfigFile,
+                        " is missing); expected a folder written by 'bertcram pretrain' or Hugging Face"));
+  }
+  try {
+    return json::parse(util::read_file(path));
+  } catch (const json::exception& error) {
+    throw DataError(cat(path.string(), ": not valid JSON (", error.what(), ")"));
+  }
+}
+
+/// BertModel checkpoints name the encoder without the `bert.` prefix: offer the targets under those names.
+std::vector<nn::NamedTensor> with_names_of(const SafetensorsFile& file, std::vector<nn::NamedTensor> targets) {
+  constexpr std::string_view kPrefix = "bert.";
+  const bool is_bare = !file.tensors().contains("bert.embeddings.word_embeddings.weight") &&
+                       file.tensors().contains("embeddings.word_embeddings.weight");
+  for (nn::NamedTensor& target : targets) {
+    if (is_bare && target.name.starts_with(kPrefix)) {
+      target.name.erase(0, kPrefix.size());
+    }
+  }
+  return targets;
+}
+
+}  // namespace
+
+void write_model_directory(const fs::path& directory, const model::BertShape& shape, const model::Head& head,
+                           nn::Parameters& parameters, const text::Tokenizer& tokenizer) {
+  util::make_writable_directory(directory);
+  tokenizer.save(directory);
+  write_tensors(directory / kWeightsFile, parameters.stored_views(parameters.masters()));
+  util::write_file_atomically(directory / kConfigFile, model::to_hub_config(shape, head).dump(2) + "\n");
+}
+
+ModelDirectory open_model_directory(const fs::path& directory) {
+  ModelDirectory opened;
+  opened.path = directory;
+  const json config = read_config(directory);
+  opened.shape = model::shape_from_hub_config(config, (directory / kConfigFile).string());
+  opened.head = model::head_from_hub_config(config);
+  if (!fs::exists(directory / kWeightsFile) && fs::exists(directory / "pytorch_model.bin")) {
+    throw DataError(cat(directory.string(), ": pytorch_model.bin is a pickle, which bertcram never reads; convert it "
+                                            "with model.save_pretrained(DIR, safe_serialization=True)"));
+  }
+  opened.tokenizer = text::load_tokenizer(directory, std::nullopt);
+  if (opened.tokenizer->vocab_size() > opened.shape.vocab) {
+    throw DataError(cat(directory.string(), ": the tokenizer has ", opened.tokenizer->vocab_size(),
+                        " pieces, the model only ", opened.shape.vocab, " embeddings; they do not belong together"));
+  }
+  return opened;
+}
+
+void load_weights(const fs::path& directory, nn::Parameters& parameters, Strictness strictness) {
+  const SafetensorsFile file(directory / kWeightsFile);
+  const LoadReport report =
+      read_tensors(file, with_names_of(file, parameters.stored_views(parameters.masters())));
+  std::vector<std::string> missing;
+  for (const std::string& name : report.missing) {
+    if (strictness == Strictness::kComplete || !is_head_parameter(name)) {
+      missing.push_back(name);
+    }
+  }
+  if (!missing.empty()) {
+    const size_t count = missing.size();
+    missing.resize(std::min(count, kShownNames));
+    throw DataError(cat(file.path().string(), ": ", count, " tensors are missing: ", util::join(missing, ", "),
+                        count > kShownNames ? ", …" : ""));
+  }
+  parameters.sync_compute();
+}
+
+}  // namespace bertcram::checkpoint

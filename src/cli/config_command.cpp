@@ -1,0 +1,59 @@
+// bertcram config: the resolved configuration of a command, every key with its meaning.
+
+#include <array>
+
+#include "bertcram/config/eval_config.h"
+#include "bertcram/config/finetune_config.h"
+#include "bertcram/config/pack_config.h"
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/config/tokenize_config.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+#include "command.h"
+#include "config_flags.h"
+#include "output.h"
+
+namespace bertcram::cli {
+namespace {
+
+/// Applies the sources to one command's configuration and dumps it.
+template <class Config>
+std::string dump(const ConfigFlags& flags, const Session& session) {
+  Config config;
+  flags.apply(config::fields_of(config), session);
+  return config::dump_yaml(config::fields_of(config), config::DumpStyle::kCommented);
+}
+
+struct Target {
+  const char* command;
+  std::string (*dump)(const ConfigFlags&, const Session&);
+};
+constexpr std::array<Target, 5> kTargets = {{{"pretrain", dump<config::PretrainConfig>},
+                                             {"finetune-glue", dump<config::FinetuneConfig>},
+                                             {"tokenize", dump<config::TokenizeConfig>},
+                                             {"pack", dump<config::PackConfig>},
+                                             {"eval", dump<config::EvalConfig>}}};
+
+void run(const std::string& command, const ConfigFlags& flags, const Session& session) {
+  std::vector<std::string> names;
+  for (const Target& target : kTargets) {
+    if (command == target.command) {
+      print_result(/*as_json=*/false, {}, target.dump(flags, session));
+      return;
+    }
+    names.emplace_back(target.command);
+  }
+  throw ConfigError(cat("config: no configuration for '", command, "'; there is one for ", util::join(names, ", ")));
+}
+
+}  // namespace
+
+Run setup_config(CLI::App& app) {
+  const auto command = std::make_shared<std::string>("pretrain");
+  ConfigFlags flags(app);
+  flags.add_config_options();
+  app.add_option("command", *command, "whose configuration: pretrain, finetune-glue, tokenize, pack, eval [pretrain]");
+  return [command, flags](const Session& session) { run(*command, flags, session); };
+}
+
+}  // namespace bertcram::cli

@@ -1,0 +1,136 @@
+// bertcram encode: text lines on stdin → ids on stdout, one line each.
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "bertcram/text/tokenizer.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/parallel.h"
+#include "bertcram/util/text.h"
+#include "command.h"
+#include "output.h"
+
+namespace bertcram::cli {
+namespace {
+
+constexpr size_t kChunkBytes = size_t{4} << 20;
+
+struct EncodeOptions {
+  std::string tokenizer;
+  bool cased = false;
+  bool tokens = false;
+  bool special = false;
+  int64_t threads = 0;
+};
+
+/// One line's ids or pieces, separated by spaces, with a newline at the end.
+void append_line(const text::Tokenizer& tokenizer, const EncodeOptions& options, std::string_view line,
+                 std::vector<int32_t>& ids, std::string& out) {
+  ids.clear();
+  if (options.special) {
+    ids.push_back(tokenizer.special().cls);
+  }
+  tokenizer.encode(line, ids);
+  if (options.special) {
+    ids.push_back(tokenizer.special().sep);
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    out += i == 0 ? "" : " ";
+    if (options.tokens) {
+      out += tokenizer.token(ids[i]);
+    } else {
+      out += std::to_string(ids[i]);
+    }
+  }
+  out += '\n';
+}
+
+/// Encodes whole lines on several threads; the output keeps their order.
+std::string encode_lines(const text::Tokenizer& tokenizer, const EncodeOptions& options, std::string_view lines) {
+  const int64_t workers = util::thread_count(options.threads);
+  std::vector<std::string_view> shares;
+  for (int64_t worker = workers; worker > 0 && !lines.empty(); --worker) {
+    const size_t wanted = lines.size() / static_cast<size_t>(worker);
+    const size_t newline = worker == 1 ? lines.size() - 1 : lines.find('\n', wanted);
+    const size_t end = newline == std::string_view::npos ? lines.size() : newline + 1;
+    shares.push_back(lines.substr(0, end));
+    lines.remove_prefix(end);
+  }
+  std::vector<std::string> encoded(shares.size());
+  util::WorkerGroup group;
+  group.run(static_cast<int64_t>(shares.size()), [&](int64_t worker) {
+    std::vector<int32_t> ids;
+    std::string_view share = shares[static_cast<size_t>(worker)];
+    while (!share.empty()) {
+      const size_t newline = share.find('\n');
+      const size_t end = newline == std::string_view::npos ? share.size() : newline;
+      std::string_view line = share.substr(0, end);
+      line.remove_suffix(line.ends_with('\r') ? 1 : 0);
+      append_line(tokenizer, options, line, ids, encoded[static_cast<size_t>(worker)]);
+      share.remove_prefix(std::min(share.size(), end + 1));
+    }
+  });
+  std::string joined;
+  for (const std::string& part : encoded) {
+    joined += part;
+  }
+  return joined;
+}
+
+void write_stdout(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
+    throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
+  }
+}
+
+void run(const EncodeOptions& options, const Session& session) {
+  require_flags({{"--tokenizer", !options.tokenizer.empty()}});
+  const auto tokenizer =
+      text::load_tokenizer(options.tokenizer, options.cased ? text::Casing::kCased : text::Casing::kUncased);
+  std::string pending;
+  while (true) {
+    const size_t before = pending.size();
+    pending.resize(before + kChunkBytes);
+    const ssize_t count = ::read(STDIN_FILENO, pending.data() + before, kChunkBytes);
+    pending.resize(before + static_cast<size_t>(std::max<ssize_t>(0, count)));
+    if (session.stop.requested()) {
+      throw util::StoppedError(session.stop, "encode: stopped");
+    }
+    if (count < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      throw DataError(cat("cannot read standard input: ", std::strerror(errno)));
+    }
+    const size_t newline = count == 0 ? pending.size() - 1 : pending.rfind('\n');
+    if (!pending.empty() && newline != std::string::npos) {
+      write_stdout(encode_lines(*tokenizer, options, std::string_view(pending).substr(0, newline + 1)));
+      pending.erase(0, newline + 1);
+    }
+    if (count == 0) {
+      break;
+    }
+    std::fflush(stdout);
+  }
+  if (std::fflush(stdout) != 0) {
+    throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
+  }
+}
+
+}  // namespace
+
+Run setup_encode(CLI::App& app) {
+  const auto options = std::make_shared<EncodeOptions>();
+  app.add_option("--tokenizer", options->tokenizer, "tokenizer folder, Hugging Face folder or vocab.txt");
+  app.add_flag("--cased", options->cased, "only for a bare vocab.txt: keep case and accents");
+  app.add_flag("--tokens", options->tokens, "print pieces instead of ids");
+  app.add_flag("--special", options->special, "put [CLS] before and [SEP] behind every line");
+  app.add_option("--threads", options->threads, "worker threads; 0 = one per core [0]")->check(CLI::Range(0, 1024));
+  return [options](const Session& session) { run(*options, session); };
+}
+
+}  // namespace bertcram::cli

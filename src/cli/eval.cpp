@@ -1,0 +1,75 @@
+// bertcram eval: held-out masked-language-model figures, or the dev score of a fine-tuned model.
+
+#include <cstdlib>
+
+#include "bertcram/config/eval_config.h"
+#include "bertcram/glue/task_file.h"
+#include "bertcram/train/evaluator.h"
+#include "bertcram/train/finetuner.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+#include "command.h"
+#include "config_flags.h"
+#include "output.h"
+
+namespace bertcram::cli {
+namespace {
+
+void print_scores(const train::HeldOutScores& scores, bool as_json) {
+  print_result(as_json,
+               {{"loss", scores.loss},
+                {"perplexity", scores.perplexity()},
+                {"accuracy", scores.accuracy},
+                {"masked_tokens", scores.masked_tokens}},
+               cat("loss ", util::format_fixed(scores.loss, 4), " nats per masked token, perplexity ",
+                   util::format_fixed(scores.perplexity(), 2), ", accuracy ",
+                   util::format_fixed(100 * scores.accuracy, 2), " % of ", util::format_count(scores.masked_tokens),
+                   " masked tokens\n"));
+}
+
+void run_task(const config::EvalConfig& config, bool as_json, const Session& session) {
+  const glue::TaskSpec task =
+      config.task_file.empty() ? glue::find_task(config.task) : glue::load_task_file(config.task_file, config.data);
+  const char* from_environment = std::getenv("BERTCRAM_GLUE_DIR");
+  const std::string default_data = from_environment != nullptr ? from_environment : "data/glue";
+  const auto scores = train::evaluate_task(config.model, task, config.data.empty() ? default_data : config.data,
+                                           config.runtime, session.stop);
+  nlohmann::json json;
+  std::string text;
+  for (const auto& [name, metrics] : scores) {
+    for (const auto& [metric, value] : metrics) {
+      json[name][metric] = value;
+      text += cat(name, " ", metric, " ", util::format_fixed(value, 2), "\n");
+    }
+  }
+  print_result(as_json, scores.size() == 1 ? json.begin().value() : json, text);
+}
+
+void run(const config::EvalConfig& config, bool as_json, const Session& session) {
+  if (!config.task.empty() || !config.task_file.empty()) {
+    run_task(config, as_json, session);
+  } else if (config.data.empty() == config.text.empty()) {
+    throw ConfigError("give one of --data PACKED, --text FILE, or --task T --data DIR");
+  } else {
+    print_scores(train::evaluate_held_out(config, session.stop), as_json);
+  }
+}
+
+}  // namespace
+
+Run setup_eval(CLI::App& app) {
+  const auto config = std::make_shared<config::EvalConfig>();
+  const auto as_json = std::make_shared<bool>(false);
+  const auto fields = config::fields_of(*config);
+  ConfigFlags flags(app);
+  flags.add_top_level(fields);
+  flags.add_runtime(fields);
+  flags.add_config_options();
+  app.add_flag("--json", *as_json, "print the result as JSON");
+  return [config, as_json, flags](const Session& session) {
+    flags.apply(config::fields_of(*config), session);
+    run(*config, *as_json, session);
+  };
+}
+
+}  // namespace bertcram::cli

@@ -1,0 +1,46 @@
+// bertcram finetune-glue: a pretrained model → scores on GLUE or own tasks.
+
+#include <cstdlib>
+
+#include "bertcram/config/finetune_config.h"
+#include "bertcram/train/finetuner.h"
+#include "command.h"
+#include "config_flags.h"
+#include "output.h"
+
+namespace bertcram::cli {
+namespace {
+
+/// $BERTCRAM_GLUE_DIR, or data/glue.
+std::string default_glue_folder() {
+  const char* from_environment = std::getenv("BERTCRAM_GLUE_DIR");
+  return from_environment != nullptr ? from_environment : "data/glue";
+}
+
+void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
+  if (config.data.empty() && config.task_file.empty()) {
+    config.data = default_glue_folder();
+  }
+  const auto outcome = train::run_finetune(config, {.stop = session.stop, .progress = session.progress});
+  print_result(as_json, nlohmann::json::parse(glue::results_to_json(outcome.results)),
+               glue::format_results_table(outcome.results) + "results in " + outcome.results_file.string() + "\n");
+}
+
+}  // namespace
+
+Run setup_finetune_glue(CLI::App& app) {
+  const auto config = std::make_shared<config::FinetuneConfig>();
+  const auto as_json = std::make_shared<bool>(false);
+  const auto fields = config::fields_of(*config);
+  ConfigFlags flags(app);
+  flags.add_top_level(fields);
+  flags.add_runtime(fields);
+  flags.add_config_options();
+  app.add_flag("--json", *as_json, "print the results as JSON");
+  return [config, as_json, flags](const Session& session) {
+    flags.apply(config::fields_of(*config), session);
+    run(*config, *as_json, session);
+  };
+}
+
+}  // namespace bertcram::cli

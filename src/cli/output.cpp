@@ -1,0 +1,30 @@
+#include "output.h"
+
+#include <cstdio>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::cli {
+
+void print_result(bool as_json, const nlohmann::json& json, const std::string& text) {
+  const std::string line =
+      as_json ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n" : text;
+  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
+    throw ResourceError("cannot write to standard output");
+  }
+}
+
+void require_flags(const std::vector<std::pair<std::string, bool>>& given) {
+  std::vector<std::string> missing;
+  for (const auto& [flag, is_given] : given) {
+    if (!is_given) {
+      missing.push_back(flag);
+    }
+  }
+  if (!missing.empty()) {
+    throw ConfigError(cat("missing ", util::join(missing, ", "), "; see --help for an example"));
+  }
+}
+
+}  // namespace bertcram::cli

@@ -1,0 +1,16 @@
+#pragma once
+// Results on stdout: for people, or as one JSON object with --json.
+
+#include <CLI/App.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace bertcram::cli {
+
+/// Prints `json` when asked for it, otherwise `text`.
+void print_result(bool as_json, const nlohmann::json& json, const std::string& text);
+
+/// Names the flags that were not given in one usage error: {{"--input", !config.input.empty()}, …}.
+void require_flags(const std::vector<std::pair<std::string, bool>>& given);
+
+}  // namespace bertcram::cli

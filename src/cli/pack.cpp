@@ -1,0 +1,69 @@
+// bertcram pack: text → shuffled, packed token shards.
+
+#include "bertcram/config/pack_config.h"
+#include "bertcram/data/packer.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+#include "command.h"
+#include "config_flags.h"
+#include "output.h"
+
+namespace bertcram::cli {
+namespace {
+
+nlohmann::json to_json(const config::PackConfig& config, const data::PackCounts& counts) {
+  return {{"output", config.output},
+          {"documents_read", counts.documents_read},
+          {"documents_train", counts.documents_train},
+          {"documents_valid", counts.documents_valid},
+          {"documents_duplicate", counts.documents_duplicate},
+          {"documents_short", counts.documents_short},
+          {"text_bytes", counts.text_bytes},
+          {"invalid_utf8", counts.invalid_utf8},
+          {"nul_bytes", counts.nul_bytes},
+          {"tokens", counts.tokens},
+          {"train_rows", counts.train_rows},
+          {"valid_rows", counts.valid_rows},
+          {"unigram_entropy_nats", counts.unigram_entropy}};
+}
+
+std::string to_text(const config::PackConfig& config, const data::PackCounts& counts) {
+  using util::format_count;
+  std::string text = cat(format_count(counts.documents_read), " documents (", util::format_bytes(counts.text_bytes),
+                         "): ", format_count(counts.documents_duplicate), " duplicates and ",
+                         format_count(counts.documents_short), " short ones dropped\n");
+  if (counts.invalid_utf8 > 0 || counts.nul_bytes > 0) {
+    text += cat(format_count(counts.invalid_utf8), " invalid UTF-8 sequences replaced, ",
+                format_count(counts.nul_bytes), " NUL bytes dropped\n");
+  }
+  return text + cat(format_count(counts.tokens), " tokens in ", format_count(counts.train_rows), " rows for training, ",
+                    format_count(counts.valid_rows), " held out (", config.seq_len, " tokens each); unigram entropy ",
+                    util::format_fixed(counts.unigram_entropy, 3), " nats per token\npacked data in ", config.output,
+                    "\n");
+}
+
+void run(const config::PackConfig& config, bool as_json, const Session& session) {
+  require_flags({{"--input", !config.input.empty()},
+                 {"--tokenizer", !config.tokenizer.empty()},
+                 {"--output", !config.output.empty()}});
+  const auto tokenizer = text::load_tokenizer(config.tokenizer, std::nullopt);
+  const auto counts = data::run_pack(config, *tokenizer, {.stop = session.stop, .progress = session.progress});
+  print_result(as_json, to_json(config, counts), to_text(config, counts));
+}
+
+}  // namespace
+
+Run setup_pack(CLI::App& app) {
+  const auto config = std::make_shared<config::PackConfig>();
+  const auto as_json = std::make_shared<bool>(false);
+  ConfigFlags flags(app);
+  flags.add_top_level(config::fields_of(*config));
+  flags.add_config_options();
+  app.add_flag("--json", *as_json, "print the result as JSON");
+  return [config, as_json, flags](const Session& session) {
+    flags.apply(config::fields_of(*config), session);
+    run(*config, *as_json, session);
+  };
+}
+
+}  // namespace bertcram::cli

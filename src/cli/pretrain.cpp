@@ -1,0 +1,73 @@
+// bertcram pretrain: packed data → a pretrained model.
+
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/train/pretrainer.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+#include "command.h"
+#include "config_flags.h"
+#include "output.h"
+
+namespace bertcram::cli {
+namespace {
+
+train::ResumeChoice parse_resume(const std::string& word) {
+  using Kind = train::ResumeChoice::Kind;
+  if (word == "auto") {
+    return {.kind = Kind::kAuto, .path = {}};
+  }
+  if (word == "never") {
+    return {.kind = Kind::kNever, .path = {}};
+  }
+  return {.kind = Kind::kPath, .path = word};
+}
+
+void run(const config::PretrainConfig& config, const std::string& resume, bool as_json, const Session& session) {
+  if (const auto problems = config::contradictions(config); !problems.empty()) {
+    throw ConfigError(util::join(problems, "\n"));
+  }
+  const auto result = train::run_pretrain(
+      config, {.stop = session.stop, .progress = session.progress, .resume = parse_resume(resume)});
+  nlohmann::json json = {{"model", result.model.string()},
+                         {"steps", result.steps},
+                         {"tokens", result.tokens},
+                         {"elapsed_seconds", result.elapsed_seconds},
+                         {"unigram_entropy", result.unigram_entropy}};
+  std::string text = cat(util::format_count(result.steps), " steps, ", util::format_count(result.tokens), " tokens, ",
+                         util::format_duration(result.elapsed_seconds), " of training\n");
+  if (result.held_out) {
+    json["eval_loss"] = result.held_out->loss;
+    json["eval_accuracy"] = result.held_out->accuracy;
+    text += cat("held-out loss ", util::format_fixed(result.held_out->loss, 4), " (perplexity ",
+                util::format_fixed(result.held_out->perplexity(), 1), ", accuracy ",
+                util::format_fixed(100 * result.held_out->accuracy, 1), " %), unigram entropy ",
+                util::format_fixed(result.unigram_entropy, 3), "\n");
+  }
+  print_result(as_json, json, text + cat("model in ", result.model.string(), "\n"));
+}
+
+}  // namespace
+
+Run setup_pretrain(CLI::App& app) {
+  const auto config = std::make_shared<config::PretrainConfig>();
+  const auto resume = std::make_shared<std::string>("auto");
+  const auto as_json = std::make_shared<bool>(false);
+  const auto fields = config::fields_of(*config);
+  ConfigFlags flags(app);
+  flags.add("--data", "data", fields);
+  flags.add("--output", "output", fields);
+  flags.add("--budget", "budget.time", fields);
+  flags.add("--steps", "budget.steps", fields);
+  flags.add("--tokens", "budget.tokens", fields);
+  flags.add("--seed", "seed", fields);
+  flags.add_runtime(fields);
+  flags.add_config_options();
+  app.add_option("--resume", *resume, "auto: continue the run in --output; never; or a checkpoint folder [auto]");
+  app.add_flag("--json", *as_json, "print the result as JSON");
+  return [config, resume, as_json, flags](const Session& session) {
+    flags.apply(config::fields_of(*config), session);
+    run(*config, *resume, *as_json, session);
+  };
+}
+
+}  // namespace bertcram::cli

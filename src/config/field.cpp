@@ -1,0 +1,139 @@
+#include "bertcram/config/field.h"
+
+#include <algorithm>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::config {
+namespace {
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <class... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;
+
+/// A YAML scalar that reads back as the same text: plain where that is safe, otherwise double-quoted.
+std::string yaml_text(const std::string& text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+";
+  const bool plain = !text.empty() && text.find_first_not_of(kPlain) == std::string::npos && text[0] != '-';
+  if (plain) {
+    return text;
+  }
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+    }
+    quoted += c == '\n' ? ' ' : c;
+  }
+  return quoted + "\"";
+}
+
+std::string yaml_list(const std::vector<std::string>& items) {
+  std::vector<std::string> quoted;
+  std::ranges::transform(items, std::back_inserter(quoted), yaml_text);
+  return "[" + util::join(quoted, ", ") + "]";
+}
+
+}  // namespace
+
+std::string Field::text() const {
+  return std::visit(Overloaded{[](const int64_t* v) { return std::to_string(*v); },
+                               [](const double* v) { return util::format_number(*v); },
+                               [](const bool* v) { return std::string(*v ? "true" : "false"); },
+                               [](const std::string* v) { return yaml_text(*v); },
+                               [](const std::vector<std::string>* v) { return yaml_list(*v); },
+                               [](const EnumRef& v) { return v.words.at(v.get()); }},
+                    value);
+}
+
+std::string Field::type_name() const {
+  return std::visit(Overloaded{[](const int64_t*) { return std::string("integer"); },
+                               [](const double*) { return std::string("number"); },
+                               [](const bool*) { return std::string("true or false"); },
+                               [](const std::string*) { return std::string("text"); },
+                               [](const std::vector<std::string>*) { return std::string("list"); },
+                               [](const EnumRef& v) { return "one of " + util::join(v.words, "|"); }},
+                    value);
+}
+
+std::optional<std::string> Field::assign(const std::string& scalar) const {
+  const auto wrong = [&] {
+    return cat("'", util::excerpt(scalar), "' is not ", range.empty() ? type_name() : type_name() + " " + range);
+  };
+  const auto numeric = [&](auto* target, auto parsed) -> std::optional<std::string> {
+    if (!parsed || (accepts && !accepts(static_cast<double>(*parsed)))) {
+      return wrong();
+    }
+    *target = *parsed;
+    return std::nullopt;
+  };
+  return std::visit(
+      Overloaded{[&](int64_t* target) { return numeric(target, util::parse_int(scalar)); },
+                 [&](double* target) { return numeric(target, util::parse_double(scalar)); },
+                 [&](bool* target) -> std::optional<std::string> {
+                   if (scalar != "true" && scalar != "false") {
+                     return wrong();
+                   }
+                   *target = scalar == "true";
+                   return std::nullopt;
+                 },
+                 [&](std::string* target) -> std::optional<std::string> {
+                   if (is_duration && !scalar.empty() && !util::parse_duration(scalar)) {
+                     return cat("'", util::excerpt(scalar), "' is not a duration such as 90s, 15m, 100h or 1h30m");
+                   }
+                   *target = scalar;
+                   return std::nullopt;
+                 },
+                 [&](std::vector<std::string>*) -> std::optional<std::string> {
+                   std::vector<std::string> items;
+                   for (const std::string_view item : util::split(scalar, ',')) {
+                     items.emplace_back(util::trim(item));
+                   }
+                   return assign_list(scalar.empty() ? std::vector<std::string>{} : std::move(items));
+                 },
+                 [&](const EnumRef& target) -> std::optional<std::string> {
+                   const auto found = std::ranges::find(target.words, scalar);
+                   if (found == target.words.end()) {
+                     return wrong();
+                   }
+                   target.set(static_cast<size_t>(found - target.words.begin()));
+                   return std::nullopt;
+                 }},
+      value);
+}
+
+std::optional<std::string> Field::assign_list(std::vector<std::string> items) const {
+  if (const auto* target = std::get_if<std::vector<std::string>*>(&value)) {
+    **target = std::move(items);
+    return std::nullopt;
+  }
+  return cat("a list is not ", type_name());
+}
+
+void FieldVisitor::constrain(Field& field, AtLeast c) {
+  field.range = cat(">= ", util::format_number(c.bound));
+  field.accepts = [c](double v) { return v >= c.bound; };
+}
+
+void FieldVisitor::constrain(Field& field, Above c) {
+  field.range = cat("> ", util::format_number(c.bound));
+  field.accepts = [c](double v) { return v > c.bound; };
+}
+
+void FieldVisitor::constrain(Field& field, InRange c) {
+  field.range = cat("in [", util::format_number(c.low), ", ", util::format_number(c.high), "]");
+  field.accepts = [c](double v) { return v >= c.low && v <= c.high; };
+}
+
+void FieldVisitor::constrain(Field& field, Duration) {
+  field.range = "duration";
+  field.is_duration = true;
+}
+
+void FieldVisitor::constrain(Field& field, Untracked) { field.is_tracked = false; }
+
+}  // namespace bertcram::config

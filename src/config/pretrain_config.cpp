@@ -1,0 +1,30 @@
+#include "bertcram/config/pretrain_config.h"
+
+#include "bertcram/util/error.h"
+
+namespace bertcram::config {
+
+std::vector<std::string> contradictions(const PretrainConfig& config) {
+  std::vector<std::string> problems;
+  const auto require = [&](bool holds, const std::string& text) {
+    if (!holds) {
+      problems.push_back(text);
+    }
+  };
+  const ModelConfig& model = config.model;
+  require(model.hidden % model.heads == 0, cat("model.hidden ", model.hidden, " is not a multiple of model.heads ",
+                                               model.heads));
+  require(config.mask.mask_share + config.mask.random_share <= 1.0,
+          "mask.mask_share and mask.random_share together exceed 1");
+  require(config.batch.rows % config.batch.micro_rows == 0 || config.batch.rows < config.batch.micro_rows,
+          cat("batch.rows ", config.batch.rows, " is not a multiple of batch.micro_rows ", config.batch.micro_rows));
+  const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +
+                      static_cast<int>(config.budget.tokens > 0);
+  require(budgets == 1, cat(budgets == 0 ? "no budget is set" : "more than one budget is set",
+                            ": give one of --budget 100h, --steps N or --tokens N"));
+  require(!config.data.empty(), "--data is missing: the folder made by 'bertcram pack'");
+  require(!config.output.empty(), "--output is missing: a folder for the run");
+  return problems;
+}
+
+}  // namespace bertcram::config

@@ -1,0 +1,220 @@
+#include "bertcram/config/resolve.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/hash.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::config {
+namespace {
+
+/// Reads one YAML tree into the fields and collects what is wrong with it.
+class YamlReader {
+ public:
+  YamlReader(const std::vector<Field>& fields, std::string file, std::vector<std::string>& problems)
+      : fields_(fields), file_(std::move(file)), problems_(problems) {}
+
+  void read(const YAML::Node& node, const std::string& prefix) {
+    if (node.IsNull()) {
+      return;
+    }
+    if (!node.IsMap()) {
+      problem(node, cat("expected 'key: value' lines", prefix.empty() ? "" : " below '" + prefix + "'"));
+      return;
+    }
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      const auto key = entry.first.as<std::string>();
+      const std::string path = prefix.empty() ? key : prefix + "." + key;
+      if (!seen.insert(key).second) {
+        problem(entry.first, cat("duplicate key '", path, "'"));
+      } else {
+        read_entry(entry.first, path, entry.second);
+      }
+    }
+  }
+
+ private:
+  void read_entry(const YAML::Node& key, const std::string& path, const YAML::Node& value) {
+    const auto field = std::ranges::find(fields_, path, &Field::path);
+    if (field != fields_.end()) {
+      assign(*field, value);
+    } else if (is_section(path)) {
+      read(value, path);
+    } else {
+      unknown(key, path);
+    }
+  }
+
+  void assign(const Field& field, const YAML::Node& value) {
+    std::optional<std::string> wrong;
+    if (value.IsSequence()) {
+      wrong = field.assign_list(value.as<std::vector<std::string>>());
+    } else if (value.IsScalar() || value.IsNull()) {
+      wrong = field.assign(value.IsNull() ? "" : value.as<std::string>());
+    } else {
+      wrong = cat("a section is not ", field.type_name());
+    }
+    if (wrong) {
+      problem(value, cat(field.path, ": ", *wrong));
+    }
+  }
+
+  bool is_section(const std::string& path) const {
+    return std::ranges::any_of(fields_, [&](const Field& field) { return field.path.starts_with(path + "."); });
+  }
+
+  void unknown(const YAML::Node& key, const std::string& path) {
+    std::vector<std::string> names;
+    std::ranges::transform(fields_, std::back_inserter(names), &Field::path);
+    const auto nearest = util::nearest_name(path, names);
+    problem(key, cat("unknown key '", path, "'", nearest ? "; did you mean '" + *nearest + "'?" : ""));
+  }
+
+  void problem(const YAML::Node& node, const std::string& text) {
+    problems_.push_back(cat(file_, ":", node.Mark().line + 1, ": ", text));
+  }
+
+  const std::vector<Field>& fields_;
+  std::string file_;
+  std::vector<std::string>& problems_;
+};
+
+void read_yaml(const std::vector<Field>& fields, const std::string& text, const std::string& where,
+               std::vector<std::string>& problems) {
+  try {
+    YamlReader(fields, where, problems).read(YAML::Load(text), "");
+  } catch (const YAML::Exception& error) {
+    problems.push_back(cat(where, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
+  }
+}
+
+void throw_problems(const std::vector<std::string>& problems) {
+  if (!problems.empty()) {
+    throw ConfigError(util::join(problems, "\n"));
+  }
+}
+
+void apply_override(const std::vector<Field>& fields, const Override& override, std::vector<std::string>& problems) {
+  const auto field = std::ranges::find(fields, override.path, &Field::path);
+  if (field == fields.end()) {
+    std::vector<std::string> names;
+    std::ranges::transform(fields, std::back_inserter(names), &Field::path);
+    const auto nearest = util::nearest_name(override.path, names);
+    problems.push_back(cat(override.origin, ": unknown key '", override.path, "'",
+                           nearest ? "; did you mean '" + *nearest + "'?" : ""));
+    return;
+  }
+  const bool is_list = std::holds_alternative<std::vector<std::string>*>(field->value);
+  const bool whole_list = is_list && (override.values.size() != 1 || !override.origin.starts_with("--set"));
+  const auto wrong = whole_list ? field->assign_list(override.values)
+                                : field->assign(override.values.empty() ? "" : override.values.back());
+  if (wrong) {
+    problems.push_back(cat(override.origin, ": ", *wrong));
+  }
+}
+
+}  // namespace
+
+Override parse_set_argument(const std::string& argument) {
+  const size_t equals = argument.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw ConfigError(cat("--set ", argument, ": expected KEY=VALUE, e.g. --set schedule.warmup_frac=0.1"));
+  }
+  return {argument.substr(0, equals), {argument.substr(equals + 1)}, "--set " + argument};
+}
+
+void apply_sources(const std::vector<Field>& fields, const Sources& sources) {
+  std::vector<std::string> problems;
+  for (const auto& file : sources.files) {
+    read_yaml(fields, util::read_file(file), file.string(), problems);
+  }
+  for (const Override& override : sources.overrides) {
+    apply_override(fields, override, problems);
+  }
+  throw_problems(problems);
+}
+
+void apply_yaml(const std::vector<Field>& fields, const std::string& yaml, const std::string& where) {
+  std::vector<std::string> problems;
+  read_yaml(fields, yaml, where, problems);
+  throw_problems(problems);
+}
+
+std::string dump_yaml(const std::vector<Field>& fields, DumpStyle style) {
+  std::string text;
+  std::vector<std::string> open;  // sections the last line stands in
+  for (const Field& field : fields) {
+    std::vector<std::string> parts;
+    for (const std::string_view part : util::split(field.path, '.')) {
+      parts.emplace_back(part);
+    }
+    const std::vector<std::string> sections(parts.begin(), parts.end() - 1);
+    for (size_t depth = 0; depth < sections.size(); ++depth) {
+      const bool is_open = depth < open.size() &&
+                           std::equal(sections.begin(), sections.begin() + static_cast<std::ptrdiff_t>(depth) + 1,
+                                      open.begin());
+      if (!is_open) {
+        text += std::string(2 * depth, ' ') + sections[depth] + ":\n";
+      }
+    }
+    open = sections;
+    const std::string indent(2 * sections.size(), ' ');
+    if (style == DumpStyle::kCommented) {
+      const std::string range = field.range.empty() || field.is_duration ? "" : ", " + field.range;
+      text += cat(indent, "# ", field.help, " (", field.is_duration ? "duration" : field.type_name(), range, ")\n");
+    }
+    text += cat(indent, parts.back(), ": ", field.text(), "\n");
+  }
+  return text;
+}
+
+std::string fingerprint(const std::vector<Field>& fields) {
+  std::string canonical;
+  for (const Field& field : fields) {
+    if (field.is_tracked) {
+      canonical += cat(field.path, "=", field.text(), "\n");
+    }
+  }
+  return util::hash128(canonical).hex();
+}
+
+std::vector<std::string> differences(const std::vector<Field>& before, const std::vector<Field>& after) {
+  BC_CHECK(before.size() == after.size());
+  std::vector<std::string> differing;
+  for (size_t i = 0; i < before.size(); ++i) {
+    if (before[i].is_tracked && before[i].text() != after[i].text()) {
+      differing.push_back(cat(before[i].path, ": ", before[i].text(), " -> ", after[i].text()));
+    }
+  }
+  return differing;
+}
+
+std::filesystem::path find_config(const std::string& name, const std::vector<std::filesystem::path>& folders) {
+  if (std::filesystem::exists(name)) {
+    return name;
+  }
+  std::vector<std::string> known;
+  for (const auto& folder : folders) {
+    for (const std::string& candidate : {name, name + ".yaml"}) {
+      if (std::filesystem::is_regular_file(folder / candidate)) {
+        return folder / candidate;
+      }
+    }
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+      known.push_back(entry.path().filename().string());
+    }
+  }
+  std::ranges::sort(known);
+  throw ConfigError(cat("--config ", name, ": no such file, nor one of the installed configs (",
+                        known.empty() ? "none found" : util::join(known, ", "), ")"));
+}
+
+}  // namespace bertcram::config

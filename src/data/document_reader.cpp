@@ -1,0 +1,182 @@
+#include "bertcram/data/document_reader.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::data {
+namespace {
+
+constexpr size_t kReadBytes = size_t{1} << 18;
+// A text has no control characters to speak of; anything beyond this share at a file's start is another format.
+constexpr double kMaxControlShare = 0.1;
+
+std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const bool hidden = entry.path().filename().string().starts_with(".");
+    if (entry.is_regular_file() && !hidden) {
+      files.push_back(entry.path());
+    }
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::vector<std::filesystem::path> files_matching(const std::string& pattern) {
+  glob_t matches{};
+  std::vector<std::filesystem::path> files;
+  if (::glob(pattern.c_str(), 0, nullptr, &matches) == 0) {
+    files.assign(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
+  }
+  ::globfree(&matches);
+  return files;
+}
+
+/// Refuses a file whose beginning is not text.
+void check_is_text(std::string_view beginning, const std::string& path) {
+  const auto is_control = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte == 0x7F || (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r' && byte != '\f');
+  };
+  const auto controls = static_cast<double>(std::ranges::count_if(beginning, is_control));
+  if (controls > kMaxControlShare * static_cast<double>(beginning.size())) {
+    throw DataError(cat(path, ": not a text file (", static_cast<int64_t>(controls), " control bytes among the first ",
+                        beginning.size(), "); expected UTF-8 text, plain or .zst"));
+  }
+}
+
+bool is_blank(std::string_view line) { return util::trim(line).empty(); }
+
+}  // namespace
+
+std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>& words) {
+  std::vector<std::filesystem::path> files;
+  for (const std::string& word : words) {
+    std::vector<std::filesystem::path> found;
+    if (word == "-" || std::filesystem::is_regular_file(word)) {
+      found = {word};
+    } else if (std::filesystem::is_directory(word)) {
+      found = files_below(word);
+    } else if (std::filesystem::exists(word)) {
+      found = {word};  // a pipe or device
+    } else {
+      found = files_matching(word);
+    }
+    if (found.empty()) {
+      throw DataError(cat("--input ", word, ": no such file, and no folder or pattern with files in it"));
+    }
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
+DocumentReader::DocumentReader(std::vector<std::filesystem::path> files, size_t batch_bytes)
+    : files_(std::move(files)), batch_bytes_(batch_bytes) {}
+
+DocumentReader::~DocumentReader() = default;
+
+/// Reads more of the open file into pending_; false at its end.
+bool DocumentReader::fill() {
+  pending_.erase(0, pending_at_);
+  scanned_ = scanned_ > pending_at_ ? scanned_ - pending_at_ : 0;
+  pending_at_ = 0;
+  const size_t before = pending_.size();
+  pending_.resize(before + kReadBytes);
+  const size_t count = source_->read(std::span(pending_).subspan(before));
+  if (summary_.text_bytes == 0 && count > 0) {
+    check_is_text(std::string_view(pending_).substr(before, count), summary_.path);
+  }
+  const auto fresh = pending_.begin() + static_cast<std::ptrdiff_t>(before);
+  const auto fresh_end = fresh + static_cast<std::ptrdiff_t>(count);
+  const auto kept_end = std::remove(fresh, fresh_end, '\0');
+  summary_.nul_bytes += fresh_end - kept_end;
+  summary_.text_bytes += static_cast<int64_t>(count);
+  pending_.resize(static_cast<size_t>(kept_end - pending_.begin()));
+  return count > 0;
+}
+
+/// Moves whole lines from pending_ to the batch until it is full.
+void DocumentReader::take_lines(DocumentBatch& batch) {
+  while (batch.ends.empty() || batch.ends.back() < batch_bytes_) {
+    const size_t newline = pending_.find('\n', std::max(pending_at_, scanned_));
+    if (newline == std::string::npos) {
+      scanned_ = pending_.size();
+      return;
+    }
+    const std::string_view line = std::string_view(pending_).substr(pending_at_, newline - pending_at_);
+    if (is_blank(line)) {
+      end_document(batch);
+    } else {
+      batch.text.append(line);
+      batch.text += '\n';
+    }
+    pending_at_ = newline + 1;
+  }
+}
+
+void DocumentReader::end_document(DocumentBatch& batch) {
+  const size_t begin = batch.ends.empty() ? 0 : batch.ends.back();
+  if (batch.text.size() > begin) {
+    batch.ends.push_back(batch.text.size());
+    ++summary_.documents;
+  }
+}
+
+void DocumentReader::finish_source(DocumentBatch& batch) {
+  batch.text.append(pending_, pending_at_);
+  pending_.clear();
+  pending_at_ = scanned_ = 0;
+  if (is_blank(std::string_view(batch.text).substr(batch.ends.empty() ? 0 : batch.ends.back()))) {
+    batch.text.resize(batch.ends.empty() ? 0 : batch.ends.back());
+  }
+  end_document(batch);
+  summary_.file_bytes = source_->file_bytes();
+  summary_.hash = source_->file_hash().hex();
+  if (summary_.documents == 0) {
+    util::log_warning("data", cat(summary_.path, " holds no text"));
+  }
+  summaries_.push_back(std::move(summary_));
+  source_.reset();
+}
+
+std::optional<DocumentBatch> DocumentReader::next() {
+  DocumentBatch batch;
+  batch.text = std::move(open_document_);
+  open_document_.clear();
+  while (batch.ends.empty() || batch.ends.back() < batch_bytes_) {
+    if (!source_) {
+      if (next_file_ == files_.size()) {
+        break;
+      }
+      const auto& path = files_[next_file_++];
+      source_ = open_byte_source(path);
+      summary_ = {};
+      summary_.path = path.string();
+      last_file_bytes_ = 0;
+    }
+    take_lines(batch);
+    if (!batch.ends.empty() && batch.ends.back() >= batch_bytes_) {
+      break;
+    }
+    const bool more = fill();
+    batch.source_bytes += source_->file_bytes() - last_file_bytes_;
+    last_file_bytes_ = source_->file_bytes();
+    if (!more) {
+      finish_source(batch);
+    }
+  }
+  if (batch.ends.empty()) {
+    return std::nullopt;
+  }
+  open_document_ = batch.text.substr(batch.ends.back());  // goes on in the next batch
+  batch.text.resize(batch.ends.back());
+  return batch;
+}
+
+}  // namespace bertcram::data

@@ -1,0 +1,137 @@
+#include "bertcram/data/packed_dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/data/packed_files.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/hash.h"
+#include "bertcram/util/permutation.h"
+
+namespace bertcram::data {
+
+PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
+  const auto path = directory / kManifestFile;
+  if (!std::filesystem::exists(path)) {
+    throw DataError(cat(directory.string(), ": no packed data here (", kManifestFile,
+                        " is missing); make it with 'bertcram pack --input TEXT --tokenizer T --output ",
+                        directory.string(), "'"));
+  }
+  try {
+    const auto json = nlohmann::json::parse(util::read_file(path));
+    if (json.at("format") != kPackedFormat || json.at("version") != kPackedVersion) {
+      throw DataError(cat(path.string(), ": format ", json.at("format").dump(), " version ", json.at("version").dump(),
+                          ", expected ", kPackedFormat, " version ", kPackedVersion));
+    }
+    PackedManifest manifest;
+    manifest.seq_len = json.at("seq_len");
+    manifest.vocab_size = json.at("vocab_size");
+    manifest.tokenizer_fingerprint = json.at("tokenizer_fingerprint");
+    manifest.unigram_entropy = json.at("unigram_entropy_nats");
+    for (const auto& shard : json.at("shards")) {
+      const bool is_train = shard.at("split") == "train";
+      (is_train ? manifest.train_shards : manifest.valid_shards).push_back(shard.at("file"));
+      (is_train ? manifest.train_rows : manifest.valid_rows) += shard.at("rows").get<int64_t>();
+    }
+    return manifest;
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(cat(path.string(), ": damaged manifest (", error.what(), "); pack the data again"));
+  }
+}
+
+RowStore::RowStore(const std::filesystem::path& directory, const std::vector<std::string>& shards,
+                   const PackedManifest& manifest)
+    : seq_len_(manifest.seq_len), first_row_{0} {
+  const uint64_t tokenizer_hash = shard_tokenizer_hash(manifest.tokenizer_fingerprint);
+  for (const std::string& name : shards) {
+    ShardReader shard(directory / name);
+    if (shard.shape().seq_len != seq_len_ || shard.shape().tokenizer_hash != tokenizer_hash) {
+      throw DataError(cat(shard.path().string(), ": made with another tokenizer or row length than ", kManifestFile,
+                          " says; pack the data again into an empty folder"));
+    }
+    first_row_.push_back(first_row_.back() + shard.rows());
+    shards_.push_back(std::move(shard));
+  }
+}
+
+void RowStore::read_row(int64_t row, std::span<int32_t> ids) const {
+  const auto after = std::ranges::upper_bound(first_row_, row);
+  const auto shard = static_cast<size_t>(after - first_row_.begin()) - 1;
+  BC_CHECK(row >= 0 && shard < shards_.size());
+  shards_[shard].read_row(row - first_row_[shard], ids);
+}
+
+void RowStore::verify() const {
+  for (const ShardReader& shard : shards_) {
+    shard.verify();
+  }
+}
+
+std::vector<uint64_t> read_token_counts(const std::filesystem::path& directory, const PackedManifest& manifest) {
+  const util::MappedFile file(directory / kTokenCountsFile);
+  std::vector<uint64_t> counts(static_cast<size_t>(manifest.vocab_size));
+  const size_t bytes = counts.size() * sizeof(uint64_t);
+  if (file.size() != bytes + sizeof(uint64_t)) {
+    throw DataError(cat((directory / kTokenCountsFile).string(), ": ", file.size(), " bytes, expected ",
+                        bytes + sizeof(uint64_t), "; pack the data again"));
+  }
+  uint64_t hash = 0;
+  std::memcpy(counts.data(), file.bytes().data(), bytes);
+  std::memcpy(&hash, file.bytes().data() + bytes, sizeof(hash));
+  if (hash != util::hash64(file.text().substr(0, bytes))) {
+    throw DataError(cat((directory / kTokenCountsFile).string(), ": checksum mismatch; pack the data again"));
+  }
+  return counts;
+}
+
+double entropy_nats(std::span<const uint64_t> counts) {
+  double total = 0;
+  for (const uint64_t count : counts) {
+    total += static_cast<double>(count);
+  }
+  double entropy = 0;
+  for (const uint64_t count : counts) {
+    if (count > 0) {
+      const double share = static_cast<double>(count) / total;
+      entropy -= share * std::log(share);
+    }
+  }
+  return entropy;
+}
+
+MaskedBatches::MaskedBatches(const RowStore& rows, MaskingOptions masking, uint64_t seed, Order order)
+    : rows_(rows), masking_(std::move(masking)), seed_(seed), order_(order) {
+  BC_CHECK(rows.rows() > 0);
+}
+
+MaskedBatch MaskedBatches::assemble(int64_t first_sample, int64_t count) const {
+  using util::RandomPurpose;
+  MaskedBatch batch{.rows = count, .seq_len = rows_.seq_len()};
+  batch.ids.resize(static_cast<size_t>(count * batch.seq_len));
+  std::vector<int32_t> positions;
+  std::vector<int32_t> targets;
+  const auto total = static_cast<uint64_t>(rows_.rows());
+  for (int64_t i = 0; i < count; ++i) {
+    const auto sample = static_cast<uint64_t>(first_sample + i);
+    const uint64_t epoch = sample / total;
+    uint64_t row = sample % total;
+    if (order_ == Order::kShuffled) {
+      row = util::Permutation(total, util::mix_key({seed_, static_cast<uint64_t>(RandomPurpose::kRowOrder), epoch}))(row);
+    }
+    const auto ids = std::span(batch.ids).subspan(static_cast<size_t>(i * batch.seq_len),
+                                                  static_cast<size_t>(batch.seq_len));
+    rows_.read_row(static_cast<int64_t>(row), ids);
+    positions.clear();
+    targets.clear();
+    mask_row(ids, util::RandomStream(seed_, RandomPurpose::kMasking, {epoch, row}), masking_, positions, targets);
+    for (size_t k = 0; k < positions.size(); ++k) {
+      batch.positions.push_back(i * batch.seq_len + positions[k]);
+      batch.targets.push_back(targets[k]);
+    }
+  }
+  return batch;
+}
+
+}  // namespace bertcram::data

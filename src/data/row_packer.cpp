@@ -1,0 +1,67 @@
+#include "row_packer.h"
+
+#include <array>
+#include <cstdio>
+#include <numeric>
+
+namespace bertcram::data {
+namespace {
+
+std::string shard_name(const std::string& split, size_t index) {
+  std::array<char, 16> number{};
+  std::snprintf(number.data(), number.size(), "-%05zu.bin", index);
+  return split + number.data();
+}
+
+}  // namespace
+
+RowPacker::RowPacker(std::filesystem::path directory, std::string split, const ShardShape& shape, int64_t shard_rows,
+                     const text::SpecialTokens& special)
+    : directory_(std::move(directory)), split_(std::move(split)), shape_(shape), shard_rows_(shard_rows),
+      special_(special) {}
+
+RowPacker::~RowPacker() = default;
+
+void RowPacker::add_token(int32_t id) {
+  if (row_.empty()) {
+    row_.push_back(special_.cls);
+  }
+  row_.push_back(id);
+  if (static_cast<int64_t>(row_.size()) < shape_.seq_len) {
+    return;
+  }
+  if (!writer_) {
+    writer_ = std::make_unique<ShardWriter>(directory_ / shard_name(split_, entries_.size()), shape_);
+  }
+  writer_->add_row(row_);
+  row_.clear();
+  if (writer_->rows() == shard_rows_) {
+    close_shard();
+  }
+}
+
+void RowPacker::add_document(std::span<const int32_t> ids) {
+  for (const int32_t id : ids) {
+    add_token(id);
+  }
+  add_token(special_.sep);
+}
+
+void RowPacker::close_shard() {
+  writer_->commit();
+  entries_.push_back({shard_name(split_, entries_.size()), writer_->rows()});
+  writer_.reset();
+}
+
+void RowPacker::finish() {
+  if (writer_) {
+    close_shard();
+  }
+}
+
+int64_t RowPacker::rows() const {
+  return std::accumulate(entries_.begin(), entries_.end(), int64_t{0},
+                         [](int64_t sum, const ShardEntry& entry) { return sum + entry.rows; });
+}
+
+}  // namespace bertcram::data

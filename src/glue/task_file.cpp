@@ -1,0 +1,282 @@
+#include "bertcram/glue/task_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "bertcram/glue/reader.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::glue {
+namespace {
+
+class TaskFile {
+ public:
+  TaskFile(std::filesystem::path path, YAML::Node root) : path_(std::move(path)), root_(std::move(root)) {}
+
+  TaskSpec read(const std::filesystem::path& data_dir);
+
+ private:
+  [[noreturn]] void fail(const YAML::Mark& mark, const std::string& problem) const {
+    throw ConfigError(cat(path_.string(), ":", mark.line + 1, ": ", problem));
+  }
+
+  void check_keys(const YAML::Node& map, const std::string& prefix, std::span<const std::string> known) const;
+  std::string scalar(const YAML::Node& node, const std::string& key) const;
+  YAML::Node required(const std::string& key) const;
+  std::string read_name() const;
+  HeaderRow read_header() const;
+  BadRows read_bad_rows() const;
+  Column read_column(const YAML::Node& node, const std::string& key, HeaderRow header) const;
+  SourceSpec read_source_columns() const;
+  std::vector<std::string> read_labels() const;
+  void read_range(TaskSpec& task) const;
+  std::vector<Metric> read_metrics(const TaskSpec& task) const;
+  SplitSpec split(const TaskSpec& task, const std::string& key, SourceSpec source) const;
+  void check_metric_fits(const TaskSpec& task) const;
+
+  std::filesystem::path path_;
+  YAML::Node root_;
+};
+
+void TaskFile::check_keys(const YAML::Node& map, const std::string& prefix, std::span<const std::string> known) const {
+  if (!map.IsMap()) {
+    fail(map.Mark(), prefix.empty() ? std::string("expected 'key: value' lines")
+                                    : cat("'", prefix, "' must be a map such as {sentence1: 0, label: 1}"));
+  }
+  const std::string shown = prefix.empty() ? prefix : prefix + ".";
+  std::set<std::string> seen;
+  for (const auto& entry : map) {
+    const std::string key = scalar(entry.first, "a key");
+    if (std::ranges::find(known, key) == known.end()) {
+      const auto nearest = util::nearest_name(key, known);
+      fail(entry.first.Mark(),
+           cat("unknown key '", shown, util::excerpt(key), "'; ",
+               nearest ? cat("did you mean '", shown, *nearest, "'?") : cat("known: ", util::join(known, ", "))));
+    }
+    if (!seen.insert(key).second) {
+      fail(entry.first.Mark(), cat("duplicate key '", shown, key, "'"));
+    }
+  }
+}
+
+std::string TaskFile::scalar(const YAML::Node& node, const std::string& key) const {
+  if (!node.IsScalar() || node.Scalar().empty()) {
+    fail(node.Mark(), cat("'", key, "' must be a single value"));
+  }
+  return node.Scalar();
+}
+
+YAML::Node TaskFile::required(const std::string& key) const {
+  const YAML::Node node = root_[key];
+  if (!node) {
+    fail(root_.Mark(), cat("the key '", key, "' is missing"));
+  }
+  return node;
+}
+
+std::string TaskFile::read_name() const {
+  const YAML::Node node = required("name");
+  const std::string name = scalar(node, "name");
+  if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
+    fail(node.Mark(), cat("name '", util::excerpt(name), "' may hold lower-case letters, digits, '-' and '_' only"));
+  }
+  std::vector<std::string> taken = reported_order();
+  taken.emplace_back("all");
+  for (const std::string& other : taken) {
+    if (normalised_name(name) == normalised_name(other)) {
+      fail(node.Mark(), cat("name '", name, "' belongs to GLUE; choose another"));
+    }
+  }
+  return name;
+}
+
+HeaderRow TaskFile::read_header() const {
+  const YAML::Node node = root_["header"];
+  if (!node) {
+    return HeaderRow::kPresent;
+  }
+  const std::string word = util::to_lower_ascii(scalar(node, "header"));
+  if (word == "yes" || word == "true") {
+    return HeaderRow::kPresent;
+  }
+  if (word != "no" && word != "false") {
+    fail(node.Mark(), cat("header is '", util::excerpt(word), "'; expected yes or no"));
+  }
+  return HeaderRow::kAbsent;
+}
+
+BadRows TaskFile::read_bad_rows() const {
+  const YAML::Node node = root_["bad_rows"];
+  if (!node) {
+    return BadRows::kRefuse;
+  }
+  const std::string word = scalar(node, "bad_rows");
+  if (word != "refuse" && word != "skip") {
+    fail(node.Mark(), cat("bad_rows is '", util::excerpt(word), "'; expected refuse or skip"));
+  }
+  return word == "skip" ? BadRows::kSkip : BadRows::kRefuse;
+}
+
+Column TaskFile::read_column(const YAML::Node& node, const std::string& key, HeaderRow header) const {
+  const std::string word = scalar(node, "columns." + key);
+  const auto index = util::parse_int(word);
+  if (index && *index >= 0) {
+    return {.index = *index};
+  }
+  if (header == HeaderRow::kAbsent) {
+    fail(node.Mark(), cat("columns.", key, " is '", util::excerpt(word),
+                          "'; without a header row expected a column number, counted from 0"));
+  }
+  return {.name = word};
+}
+
+SourceSpec TaskFile::read_source_columns() const {
+  const YAML::Node columns = required("columns");
+  const std::vector<std::string> known = {"sentence1", "sentence2", "label"};
+  check_keys(columns, "columns", known);
+  for (const char* key : {"sentence1", "label"}) {
+    if (!columns[key]) {
+      fail(columns.Mark(), cat("the key 'columns.", key, "' is missing"));
+    }
+  }
+  SourceSpec source{.header = read_header()};
+  source.text_a = read_column(columns["sentence1"], "sentence1", source.header);
+  source.label = read_column(columns["label"], "label", source.header);
+  if (columns["sentence2"]) {
+    source.text_b = read_column(columns["sentence2"], "sentence2", source.header);
+  }
+  return source;
+}
+
+std::vector<std::string> TaskFile::read_labels() const {
+  const YAML::Node node = root_["labels"];
+  if (!node.IsSequence() || node.size() < 2) {
+    fail(node.Mark(), "'labels' must be a list of at least two words, such as [negative, positive]");
+  }
+  std::vector<std::string> labels;
+  for (const auto& item : node) {
+    labels.push_back(scalar(item, "labels"));
+    if (std::ranges::count(labels, labels.back()) > 1) {
+      fail(item.Mark(), cat("label '", util::excerpt(labels.back()), "' is listed twice"));
+    }
+  }
+  return labels;
+}
+
+void TaskFile::read_range(TaskSpec& task) const {
+  const YAML::Node node = root_["range"];
+  if (root_["labels"]) {
+    fail(node.Mark(), "'range' (regression) and 'labels' (classification) exclude each other");
+  }
+  if (!node.IsSequence() || node.size() != 2) {
+    fail(node.Mark(), "'range' must be two numbers, such as [0, 5]");
+  }
+  const auto low = util::parse_double(scalar(node[0], "range"));
+  const auto high = util::parse_double(scalar(node[1], "range"));
+  if (!low || !high || *low >= *high) {
+    fail(node.Mark(), "'range' must be two numbers, the smaller first, such as [0, 5]");
+  }
+  task.kind = TaskKind::kRegression;
+  task.range_low = *low;
+  task.range_high = *high;
+}
+
+std::vector<Metric> TaskFile::read_metrics(const TaskSpec& task) const {
+  const YAML::Node node = root_["metric"];
+  if (!node) {
+    return task.kind == TaskKind::kRegression ? std::vector{Metric::kPearson, Metric::kSpearman}
+                                              : std::vector{Metric::kAccuracy};
+  }
+  const std::vector<YAML::Node> items =
+      node.IsSequence() ? std::vector<YAML::Node>(node.begin(), node.end()) : std::vector<YAML::Node>{node};
+  std::vector<Metric> metrics;
+  for (const YAML::Node& item : items) {
+    try {
+      metrics.push_back(parse_metric(scalar(item, "metric")));
+    } catch (const ConfigError& error) {
+      fail(item.Mark(), error.what());
+    }
+  }
+  if (metrics.empty()) {
+    fail(node.Mark(), "'metric' names no metric");
+  }
+  return metrics;
+}
+
+void TaskFile::check_metric_fits(const TaskSpec& task) const {
+  const YAML::Mark mark = root_["metric"] ? root_["metric"].Mark() : root_.Mark();
+  for (const Metric metric : task.metrics) {
+    const bool correlates = metric == Metric::kPearson || metric == Metric::kSpearman;
+    if (correlates != (task.kind == TaskKind::kRegression)) {
+      fail(mark,
+           cat("metric ", metric_name(metric),
+               correlates ? " needs a 'range' (regression)" : " needs classes, but 'range' makes this a regression"));
+    }
+    const bool binary = metric == Metric::kF1 || metric == Metric::kAccuracyF1Mean;
+    if (binary && task.labels.size() != 2) {
+      fail(mark, cat("metric ", metric_name(metric), " needs two labels; the task has ", task.labels.size()));
+    }
+  }
+}
+
+SplitSpec TaskFile::split(const TaskSpec& task, const std::string& key, SourceSpec source) const {
+  source.file = scalar(required(key), key);
+  return {.reported_name = task.name, .sources = {std::move(source)}};
+}
+
+TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
+  const std::vector<std::string> known = {"name",    "train",  "dev",   "test",   "format",  "header",
+                                          "columns", "labels", "range", "metric", "bad_rows"};
+  check_keys(root_, "", known);
+  TaskSpec task{.name = read_name()};
+  task.display_name = task.name;
+  task.base_dir = path_.parent_path().empty() ? std::filesystem::path(".") : path_.parent_path();
+  if (root_["format"] && scalar(root_["format"], "format") != "tsv") {
+    fail(root_["format"].Mark(), "unknown format; expected tsv");
+  }
+  task.bad_rows = read_bad_rows();
+  const SourceSpec source = read_source_columns();
+  task.train = split(task, "train", source);
+  task.dev = {split(task, "dev", source)};
+  if (root_["test"]) {
+    SourceSpec unlabelled = source;
+    unlabelled.label.reset();
+    task.test = {split(task, "test", unlabelled)};
+    task.test[0].submission_name = task.name;
+  }
+  if (root_["range"]) {
+    read_range(task);
+  } else {
+    task.labels = root_["labels"] ? read_labels() : collect_labels(task, *task.train, data_dir);
+  }
+  if (task.kind == TaskKind::kClassification && task.labels.size() < 2) {
+    fail(root_.Mark(), cat("the train file holds ", task.labels.size(), " label; a task needs at least two"));
+  }
+  task.metrics = read_metrics(task);
+  task.primary_sane = task.primary_transfer = task.metrics.front();
+  check_metric_fits(task);
+  return task;
+}
+
+}  // namespace
+
+TaskSpec load_task_file(const std::filesystem::path& path, const std::filesystem::path& data_dir) {
+  YAML::Node root;
+  try {
+    root = YAML::Load(util::read_file(path));
+  } catch (const YAML::Exception& error) {
+    throw ConfigError(cat(path.string(), ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
+  }
+  if (!root.IsMap()) {
+    throw ConfigError(cat(path.string(), ":1: expected 'key: value' lines (name, train, dev, columns, …)"));
+  }
+  return TaskFile(path, root).read(data_dir);
+}
+
+}  // namespace bertcram::glue

@@ -1,0 +1,157 @@
+// bertcram: one executable, one table of commands; the only place that turns errors into exit codes.
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+#include "bertcram/util/version.h"
+#include "cli/command.h"
+
+namespace {
+
+using bertcram::cat;
+using bertcram::ExitCode;
+using bertcram::cli::Command;
+
+constexpr std::array<Command, 7> kCommands = {{
+    {"tokenize", "train a tokenizer from raw text",
+     "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
+    {"encode", "text lines on stdin to token ids on stdout", "echo 'Hello, world!' | bertcram encode --tokenizer tokenizer",
+     bertcram::cli::setup_encode},
+    {"pack", "text to shuffled, packed token shards",
+     "bertcram pack --input corpus/*.txt.zst --tokenizer tokenizer --output packed", bertcram::cli::setup_pack},
+    {"pretrain", "train an encoder; continues its own run after any interruption",
+     "bertcram pretrain --config tiny.yaml --data packed --output runs/first --budget 15m", bertcram::cli::setup_pretrain},
+    {"finetune-glue", "fine-tune and score GLUE tasks or own ones",
+     "bertcram finetune-glue --task rte,mrpc --model runs/first/model --data glue --seeds 3",
+     bertcram::cli::setup_finetune_glue},
+    {"eval", "held-out loss of a model, or the dev score of a fine-tuned one",
+     "bertcram eval --model runs/first/model --data packed", bertcram::cli::setup_eval},
+    {"config", "print the resolved configuration, every key with its meaning",
+     "bertcram config pretrain --config tiny.yaml --set batch.rows=64", bertcram::cli::setup_config},
+}};
+
+// Written by the signal handlers, which can reach nothing but a global.
+bertcram::util::StopFlag g_stop;
+
+void request_stop(int signal_number) {
+  g_stop.request(signal_number);
+  std::signal(signal_number, SIG_DFL);  // the second one ends the process at once
+}
+
+/// Folders in which `--config NAME` is looked up: beside the sources, and installed beside the executable.
+std::vector<std::filesystem::path> config_folders() {
+  std::error_code ignored;
+  const auto executable = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+  return {executable / "configs", executable.parent_path() / "configs",
+          executable.parent_path() / "share/bertcram/configs"};
+}
+
+struct GlobalOptions {
+  bool quiet = false;
+  bool verbose = false;
+  std::string log_file;
+};
+
+void add_global_options(CLI::App& app, GlobalOptions& options) {
+  app.add_flag("--quiet", options.quiet, "no progress, only warnings and errors on stderr");
+  app.add_flag("--verbose", options.verbose, "more detail on stderr");
+  app.add_option("--log-file", options.log_file, "copy the log to this file");
+}
+
+/// The usage error that CLI11 found, with the nearest option when one was misspelt.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
+  std::string message = error.what();
+  const auto chosen = app.get_subcommands();
+  const CLI::App* command = chosen.empty() ? &app : chosen.front();
+  for (const std::string& word : command->remaining(true)) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : command->get_options()) {
+      names.push_back(option->get_name());
+    }
+    for (const Command& each : kCommands) {
+      if (chosen.empty()) {
+        names.emplace_back(each.name);
+      }
+    }
+    if (const auto nearest = bertcram::util::nearest_name(word, names)) {
+      return cat("unknown argument '", word, "'; did you mean '", *nearest, "'?");
+    }
+  }
+  return message + "; see 'bertcram " + (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help'";
+}
+
+/// Parses, runs one command; throws what goes wrong.
+void run(int argc, char** argv) {
+  CLI::App app("From raw text to a BERT-style encoder and its GLUE scores, on one small GPU or CPU.", "bertcram");
+  app.set_version_flag("--version", cat("bertcram ", bertcram::util::version(), " (", bertcram::util::commit(),
+                                        "), LibTorch ", bertcram::util::torch_version()));
+  app.require_subcommand(1);
+  app.fallthrough();
+  GlobalOptions options;
+  add_global_options(app, options);
+  bertcram::cli::Run chosen;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->footer(cat("\nExample:\n  ", command.example));
+    auto run_command = command.setup(*sub);
+    sub->callback([&chosen, run_command] { chosen = run_command; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    app.exit(request);
+    return;
+  } catch (const CLI::ParseError& error) {
+    throw bertcram::ConfigError(usage_message(app, error));
+  }
+  using bertcram::util::LogLevel;
+  bertcram::util::configure_logging(
+      {.level = options.quiet ? LogLevel::kWarning : (options.verbose ? LogLevel::kDebug : LogLevel::kInfo),
+       .file = options.log_file});
+  chosen({.stop = g_stop,
+          .progress = options.quiet ? bertcram::util::ProgressStyle::kQuiet : bertcram::util::ProgressStyle::kAuto,
+          .config_folders = config_folders()});
+}
+
+int report(ExitCode code, const std::string& message) {
+  for (const std::string_view line : bertcram::util::split(message, '\n')) {
+    bertcram::util::log_error("bertcram", std::string(line));
+  }
+  return static_cast<int>(code);
+}
+
+/// LibTorch and the standard library report exhausted memory in several ways.
+bool is_out_of_memory(const std::string& message) {
+  return message.find("out of memory") != std::string::npos || message.find("can't allocate memory") != std::string::npos;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, request_stop);
+  std::signal(SIGTERM, request_stop);
+  try {
+    run(argc, argv);
+    return static_cast<int>(ExitCode::kDone);
+  } catch (const bertcram::Error& error) {
+    return report(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(ExitCode::kResources, "out of memory; use smaller batches (batch.micro_rows) or a smaller model");
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(ExitCode::kResources, error.what());
+  } catch (const std::exception& error) {
+    const std::string message = error.what();
+    if (is_out_of_memory(message)) {
+      return report(ExitCode::kResources, "out of memory; use smaller batches (batch.micro_rows) or a smaller model");
+    }
+    return report(ExitCode::kBug, cat("internal error: ", message.substr(0, message.find('\n')),
+                                      "; please report this with the command that led here"));
+  }
+}

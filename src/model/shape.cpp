@@ -1,0 +1,186 @@
+#include "bertcram/model/shape.h"
+
+#include <nlohmann/json.hpp>
+
+#include "bertcram/util/error.h"
+
+namespace bertcram::model {
+namespace {
+
+using nlohmann::json;
+using nn::Decay;
+using nn::Init;
+using nn::ParameterSpec;
+
+/// Collects specs under a common prefix.
+class SpecList {
+ public:
+  explicit SpecList(std::vector<ParameterSpec>& specs) : specs_(specs) {}
+
+  void weight(const std::string& name, std::vector<int64_t> shape) {
+    specs_.push_back({name, {name}, std::move(shape), Init::kNormal, Decay::kYes});
+  }
+  void dense(const std::string& name, int64_t out, int64_t in) {
+    weight(name + ".weight", {out, in});
+    bias(name + ".bias", out);
+  }
+  void bias(const std::string& name, int64_t size) {
+    specs_.push_back({name, {name}, {size}, Init::kZeros, Decay::kNo});
+  }
+  void norm(const std::string& name, int64_t size) {
+    specs_.push_back({name + ".weight", {name + ".weight"}, {size}, Init::kOnes, Decay::kNo});
+    bias(name + ".bias", size);
+  }
+  /// Query, key and value as one matrix product; stored as three tensors.
+  void packed_qkv(const std::string& self, int64_t hidden) {
+    std::vector<std::string> weights;
+    std::vector<std::string> biases;
+    for (const char* part : {"query", "key", "value"}) {
+      weights.push_back(self + "." + part + ".weight");
+      biases.push_back(self + "." + part + ".bias");
+    }
+    specs_.push_back({self + ".qkv.weight", weights, {3 * hidden, hidden}, Init::kNormal, Decay::kYes});
+    specs_.push_back({self + ".qkv.bias", biases, {3 * hidden}, Init::kZeros, Decay::kNo});
+  }
+
+ private:
+  std::vector<ParameterSpec>& specs_;
+};
+
+/// Refuses a configuration value that would change the mathematics.
+void require_value(const json& config, const char* key, const json& expected, const std::string& where) {
+  if (config.contains(key) && config.at(key) != expected) {
+    throw DataError(cat(where, ": ", key, " = ", config.at(key).dump(), " is not supported, expected ",
+                        expected.dump()));
+  }
+}
+
+}  // namespace
+
+BertShape make_shape(const config::ModelConfig& config, int64_t vocab, int32_t pad_id) {
+  return {.vocab = vocab,
+          .hidden = config.hidden,
+          .layers = config.layers,
+          .heads = config.heads,
+          .ffn = config.ffn,
+          .max_positions = config.max_positions,
+          .token_types = 2,
+          .layer_norm_eps = config.layer_norm_eps,
+          .init_std = config.init_std,
+          .pad_id = pad_id};
+}
+
+std::vector<ParameterSpec> parameter_specs(const BertShape& shape, const Head& head) {
+  std::vector<ParameterSpec> specs;
+  SpecList list(specs);
+  const int64_t hidden = shape.hidden;
+  list.weight("bert.embeddings.word_embeddings.weight", {shape.vocab, hidden});
+  list.weight("bert.embeddings.position_embeddings.weight", {shape.max_positions, hidden});
+  list.weight("bert.embeddings.token_type_embeddings.weight", {shape.token_types, hidden});
+  list.norm("bert.embeddings.LayerNorm", hidden);
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    const std::string prefix = cat("bert.encoder.layer.", layer);
+    list.packed_qkv(prefix + ".attention.self", hidden);
+    list.dense(prefix + ".attention.output.dense", hidden, hidden);
+    list.norm(prefix + ".attention.output.LayerNorm", hidden);
+    list.dense(prefix + ".intermediate.dense", shape.ffn, hidden);
+    list.dense(prefix + ".output.dense", hidden, shape.ffn);
+    list.norm(prefix + ".output.LayerNorm", hidden);
+  }
+  if (head.kind == HeadKind::kMaskedLm) {
+    list.dense("cls.predictions.transform.dense", hidden, hidden);
+    list.norm("cls.predictions.transform.LayerNorm", hidden);
+    list.bias("cls.predictions.bias", shape.vocab);
+  } else {
+    list.dense("bert.pooler.dense", hidden, hidden);
+    list.dense("classifier", head.outputs, hidden);
+  }
+  return specs;
+}
+
+json to_hub_config(const BertShape& shape, const Head& head) {
+  json config = {{"model_type", "bert"},
+                 {"vocab_size", shape.vocab},
+                 {"hidden_size", shape.hidden},
+                 {"num_hidden_layers", shape.layers},
+                 {"num_attention_heads", shape.heads},
+                 {"intermediate_size", shape.ffn},
+                 {"hidden_act", "gelu"},
+                 {"hidden_dropout_prob", 0.1},
+                 {"attention_probs_dropout_prob", 0.1},
+                 {"max_position_embeddings", shape.max_positions},
+                 {"type_vocab_size", shape.token_types},
+                 {"initializer_range", shape.init_std},
+                 {"layer_norm_eps", shape.layer_norm_eps},
+                 {"pad_token_id", shape.pad_id},
+                 {"position_embedding_type", "absolute"},
+                 {"tie_word_embeddings", true},
+                 {"dtype", "float32"},
+                 {"torch_dtype", "float32"}};
+  if (head.kind == HeadKind::kMaskedLm) {
+    config["architectures"] = {"BertForMaskedLM"};
+    return config;
+  }
+  config["architectures"] = {"BertForSequenceClassification"};
+  config["problem_type"] = head.outputs == 1 ? "regression" : "single_label_classification";
+  for (size_t id = 0; id < static_cast<size_t>(head.outputs); ++id) {
+    const std::string word = id < head.label_words.size() ? head.label_words[id] : cat("LABEL_", id);
+    config["id2label"][std::to_string(id)] = word;
+    config["label2id"][word] = id;
+  }
+  return config;
+}
+
+BertShape shape_from_hub_config(const json& config, const std::string& where) {
+  try {
+    if (config.at("model_type") != "bert") {
+      throw DataError(cat(where, ": model_type ", config.at("model_type").dump(), " is not supported, expected \"bert\""));
+    }
+    require_value(config, "hidden_act", "gelu", where);
+    require_value(config, "position_embedding_type", "absolute", where);
+    require_value(config, "is_decoder", false, where);
+    BertShape shape;
+    shape.vocab = config.at("vocab_size");
+    shape.hidden = config.at("hidden_size");
+    shape.layers = config.at("num_hidden_layers");
+    shape.heads = config.at("num_attention_heads");
+    shape.ffn = config.at("intermediate_size");
+    shape.max_positions = config.at("max_position_embeddings");
+    shape.token_types = config.value("type_vocab_size", int64_t{2});
+    shape.layer_norm_eps = config.value("layer_norm_eps", 1e-12);
+    shape.init_std = config.value("initializer_range", 0.02);
+    shape.pad_id = config.value("pad_token_id", 0);
+    const bool is_sound = shape.vocab > 0 && shape.hidden > 0 && shape.layers > 0 && shape.heads > 0 && shape.ffn > 0 &&
+                          shape.max_positions > 0 && shape.token_types > 0 && shape.hidden % shape.heads == 0;
+    if (!is_sound) {
+      throw DataError(cat(where, ": sizes do not make a BERT encoder (all positive, hidden_size a multiple of "
+                                 "num_attention_heads)"));
+    }
+    return shape;
+  } catch (const json::exception& error) {
+    throw DataError(cat(where, ": not a BERT configuration (", error.what(), ")"));
+  }
+}
+
+Head head_from_hub_config(const json& config) {
+  const auto architectures = config.value("architectures", std::vector<std::string>{});
+  if (architectures.empty() || architectures[0] != "BertForSequenceClassification") {
+    return {};
+  }
+  const auto words = config.value("id2label", json::object());
+  Head head{.kind = HeadKind::kClassifier, .outputs = static_cast<int64_t>(words.size()), .label_words = {}};
+  for (int64_t id = 0; id < head.outputs; ++id) {
+    head.label_words.push_back(words.value(std::to_string(id), cat("LABEL_", id)));
+  }
+  return head;
+}
+
+double flops_per_token(const BertShape& shape, int64_t seq_len, double decoded_share) {
+  const auto hidden = static_cast<double>(shape.hidden);
+  const auto layers = static_cast<double>(shape.layers);
+  const double per_layer = 4 * hidden * hidden + 2 * hidden * static_cast<double>(shape.ffn);
+  const double head = decoded_share * (static_cast<double>(shape.vocab) * hidden + hidden * hidden);
+  return 6 * layers * per_layer + 6 * head + 12 * layers * static_cast<double>(seq_len) * hidden;
+}
+
+}  // namespace bertcram::model

@@ -1,0 +1,156 @@
+#include "bertcram/nn/parameters.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numbers>
+#include <numeric>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/hash.h"
+#include "bertcram/util/random.h"
+
+namespace bertcram::nn {
+namespace {
+
+// Every tensor starts on a 64-byte boundary of the flat buffer, so that vector loads and safetensors stay aligned.
+constexpr int64_t kAlignNumbers = 32;
+
+int64_t numel(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+int64_t aligned(int64_t count) { return (count + kAlignNumbers - 1) / kAlignNumbers * kAlignNumbers; }
+
+/// Standard normal numbers by Box and Muller (1958).
+void fill_normal(float* out, int64_t count, double standard_deviation, util::RandomStream random) {
+  for (int64_t i = 0; i < count; i += 2) {
+    const double radius = standard_deviation * std::sqrt(-2.0 * std::log1p(-random.uniform()));
+    const double angle = 2.0 * std::numbers::pi * random.uniform();
+    out[i] = static_cast<float>(radius * std::cos(angle));
+    if (i + 1 < count) {
+      out[i + 1] = static_cast<float>(radius * std::sin(angle));
+    }
+  }
+}
+
+}  // namespace
+
+Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType compute_type, at::Device device)
+    : compute_type_(compute_type) {
+  // Decayed tensors first, each group in the given order: two contiguous ranges for the optimizer.
+  int64_t offset = 0;
+  std::vector<int64_t> offsets(specs.size());
+  for (const Decay group : {Decay::kYes, Decay::kNo}) {
+    for (size_t i = 0; i < specs.size(); ++i) {
+      if (specs[i].decay == group) {
+        offsets[i] = offset;
+        offset += aligned(numel(specs[i].shape));
+      }
+    }
+    if (group == Decay::kYes) {
+      decayed_size_ = offset;
+    }
+  }
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
+  masters_ = at::zeros({offset}, options);
+  gradients_ = at::zeros({offset}, options);
+  compute_ = compute_type == at::kFloat ? masters_ : at::zeros({offset}, options.dtype(compute_type));
+  for (size_t i = 0; i < specs.size(); ++i) {
+    BC_CHECK(specs[i].shape[0] % static_cast<int64_t>(specs[i].parts.size()) == 0, specs[i].leaf);
+    index_.emplace(specs[i].leaf, slots_.size());
+    slots_.push_back({.spec = std::move(specs[i]), .offset = offsets[i], .master = {}, .compute = {}});
+  }
+  make_leaves();
+}
+
+at::Tensor Parameters::view_of(const at::Tensor& flat, const Slot& slot) const {
+  return flat.narrow(0, slot.offset, numel(slot.spec.shape)).view(slot.spec.shape);
+}
+
+void Parameters::make_leaves() {
+  for (Slot& slot : slots_) {
+    slot.master = view_of(masters_, slot).detach().requires_grad_(true);
+    slot.master.mutable_grad() = view_of(gradients_, slot);
+    slot.compute =
+        compute_type_ == at::kFloat ? slot.master : view_of(compute_, slot).detach().requires_grad_(true);
+  }
+}
+
+const Parameters::Slot& Parameters::slot(const std::string& name) const {
+  const auto found = index_.find(name);
+  BC_CHECK(found != index_.end(), "no parameter ", name);
+  return slots_[found->second];
+}
+
+const at::Tensor& Parameters::leaf(const std::string& name) const { return slot(name).compute; }
+
+const at::Tensor& Parameters::master_leaf(const std::string& name) const { return slot(name).master; }
+
+void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double init_std) {
+  const c10::NoGradGuard no_grad;
+  const Slot& found = slot(name);
+  at::Tensor target = view_of(masters_, found);
+  switch (found.spec.init) {
+    case Init::kZeros: target.zero_(); return;
+    case Init::kOnes: target.fill_(1.0); return;
+    case Init::kNormal: break;
+  }
+  at::Tensor host = at::empty(found.spec.shape, at::kFloat);
+  const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
+  fill_normal(host.data_ptr<float>(), host.numel(), init_std, random);
+  target.copy_(host);
+}
+
+void Parameters::initialise(uint64_t seed, double init_std) {
+  for (const Slot& each : slots_) {
+    initialise_leaf(each.spec.leaf, seed, init_std);
+  }
+  sync_compute();
+}
+
+void Parameters::accumulate_gradients() {
+  if (compute_type_ == at::kFloat) {
+    return;  // backward already added to the views of the flat gradient
+  }
+  const c10::NoGradGuard no_grad;
+  for (Slot& each : slots_) {
+    at::Tensor& gradient = each.compute.mutable_grad();
+    if (gradient.defined()) {
+      view_of(gradients_, each).add_(gradient);
+      gradient.reset();
+    }
+  }
+}
+
+void Parameters::zero_gradients() { gradients_.zero_(); }
+
+void Parameters::sync_compute() {
+  const c10::NoGradGuard no_grad;
+  if (compute_type_ != at::kFloat) {
+    compute_.copy_(masters_);
+  }
+}
+
+int64_t Parameters::count() const {
+  return std::accumulate(slots_.begin(), slots_.end(), int64_t{0},
+                         [](int64_t sum, const Slot& each) { return sum + numel(each.spec.shape); });
+}
+
+std::vector<NamedTensor> Parameters::stored_views(const at::Tensor& flat) const {
+  std::vector<NamedTensor> views;
+  for (const Slot& each : slots_) {
+    const at::Tensor whole = view_of(flat, each);
+    const auto parts = whole.chunk(static_cast<int64_t>(each.spec.parts.size()), 0);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      views.push_back({each.spec.parts[i], parts[i]});
+    }
+  }
+  return views;
+}
+
+}  // namespace bertcram::nn

@@ -1,0 +1,186 @@
+#include <algorithm>
+#include <array>
+
+#include "bertcram/text/tokenizer_files.h"
+#include "json_fields.h"
+
+namespace bertcram::text {
+namespace {
+
+using nlohmann::json;
+
+NormalizerOptions read_normalizer(const JsonFields& fields) {
+  fields.require<std::string>("type", "BertNormalizer", "");
+  NormalizerOptions options;
+  options.clean_text = fields.get("clean_text", true);
+  options.handle_chinese_chars = fields.get("handle_chinese_chars", true);
+  options.lowercase = fields.get("lowercase", true);
+  options.strip_accents = fields.get("strip_accents", options.lowercase);
+  return options;
+}
+
+/// The tokens of a {"token": id} map in id order; ids must be 0..n-1.
+std::vector<std::string> read_vocab_map(const JsonFields& model) {
+  const json* map = model.find("vocab");
+  if (map == nullptr || !map->is_object() || map->empty()) {
+    model.fail("vocab", "is missing or empty; expected an object of token to id");
+  }
+  std::vector<std::string> tokens(map->size());
+  for (const auto& [token, id] : map->items()) {
+    const bool in_range = id.is_number_unsigned() && id.get<uint64_t>() < tokens.size();
+    if (!in_range || !tokens[id.get<size_t>()].empty()) {
+      model.fail("vocab", cat("gives '", util::excerpt(token), "' the id ", JsonFields::shown(id), "; the ids of ",
+                              tokens.size(), " tokens must be 0..", tokens.size() - 1, ", each once"));
+    }
+    tokens[id.get<size_t>()] = token;
+  }
+  return tokens;
+}
+
+void read_model(const JsonFields& model, WordPieceDefinition& definition) {
+  model.require<std::string>("type", "WordPiece", "");
+  model.require<std::string>("continuing_subword_prefix", std::string(kContinuationPrefix),
+                             std::string(kContinuationPrefix));
+  definition.special.unk = model.get("unk_token", definition.special.unk);
+  definition.max_chars_per_word = model.get("max_input_chars_per_word", kMaxCharsPerWord);
+  definition.vocab = read_vocab_map(model);
+}
+
+void read_added_tokens(const JsonFields& root, WordPieceDefinition& definition) {
+  const json* list = root.find("added_tokens");
+  if (list == nullptr) {
+    return;
+  }
+  if (!list->is_array()) {
+    root.fail("added_tokens", "is not a list");
+  }
+  for (size_t i = 0; i < list->size(); ++i) {
+    const JsonFields token((*list)[i], cat(root.where(), ": added_tokens[", i, "]"));
+    const auto content = token.get<std::string>("content", "");
+    const auto id = token.get<int64_t>("id", -1);
+    token.require("single_word", false, false);
+    token.require("normalized", false, true);
+    if (id < 0 || id >= static_cast<int64_t>(definition.vocab.size()) ||
+        definition.vocab[static_cast<size_t>(id)] != content || content.empty()) {
+      throw DataError(cat(token.where(), ": the added token '", util::excerpt(content), "' with id ", id,
+                          " is not in the WordPiece vocabulary; such additions are not supported"));
+    }
+    definition.literals.push_back(content);
+  }
+}
+
+/// Encoding adds [CLS] and [SEP] in one way only; another template would silently be ignored.
+void check_post_processor(const JsonFields& root) {
+  if (root.find("post_processor") == nullptr) {
+    return;
+  }
+  const JsonFields processor = root.object("post_processor");
+  const auto type = processor.get<std::string>("type", "");
+  if (type != "BertProcessing" && type != "TemplateProcessing") {
+    processor.fail("type", cat("is '", util::excerpt(type), "'; supported are BertProcessing and TemplateProcessing"));
+  }
+  const json* single = processor.find("single");
+  if (type == "TemplateProcessing" && (single == nullptr || !single->is_array() || single->size() != 3 ||
+                                       !(*single)[0].contains("SpecialToken") || !(*single)[1].contains("Sequence") ||
+                                       !(*single)[2].contains("SpecialToken"))) {
+    processor.fail("single", "is not the template '[CLS] $A [SEP]', the only one that is supported");
+  }
+}
+
+/// A token in tokenizer_config.json or special_tokens_map.json: a string or {"content": …}.
+std::string read_special(const JsonFields& fields, const std::string& key, const std::string& fallback) {
+  const json* value = fields.find(key);
+  if (value != nullptr && value->is_object()) {
+    return fields.object(key).get("content", fallback);
+  }
+  return fields.get(key, fallback);
+}
+
+void read_special_names(const JsonFields& fields, SpecialNames& names) {
+  names.pad = read_special(fields, "pad_token", names.pad);
+  names.unk = read_special(fields, "unk_token", names.unk);
+  names.cls = read_special(fields, "cls_token", names.cls);
+  names.sep = read_special(fields, "sep_token", names.sep);
+  names.mask = read_special(fields, "mask_token", names.mask);
+}
+
+NormalizerOptions read_config_options(const JsonFields& config, const NormalizerOptions& defaults) {
+  NormalizerOptions options = defaults;
+  options.lowercase = config.get("do_lower_case", defaults.lowercase);
+  options.strip_accents = config.get(
+      "strip_accents", config.find("do_lower_case") == nullptr ? defaults.strip_accents : options.lowercase);
+  options.handle_chinese_chars = config.get("tokenize_chinese_chars", defaults.handle_chinese_chars);
+  return options;
+}
+
+/// transformers lets tokenizer_config.json override tokenizer.json in some versions and ignores it in others.
+void check_agreement(const JsonFields& config, const NormalizerOptions& of_json) {
+  NormalizerOptions of_config = read_config_options(config, of_json);
+  if (config.find("strip_accents") == nullptr) {
+    of_config.strip_accents = of_json.strip_accents;
+  }
+  if (!(of_config == of_json)) {
+    throw DataError(cat(config.where(), ": do_lower_case, strip_accents or tokenize_chinese_chars contradicts the "
+                                        "normalizer in tokenizer.json; make the two files agree"));
+  }
+}
+
+void check_vocab_txt_config(const JsonFields& config) {
+  static constexpr std::array<std::string_view, 4> kBertLike = {"Bert", "DistilBert", "Electra", "MobileBert"};
+  auto name = config.get<std::string>("tokenizer_class", "BertTokenizer");
+  const std::string given = name;
+  for (const std::string_view suffix : {std::string_view("Fast"), std::string_view("Tokenizer")}) {
+    name.resize(name.ends_with(suffix) ? name.size() - suffix.size() : name.size());
+  }
+  if (std::ranges::find(kBertLike, name) == kBertLike.end()) {
+    config.fail("tokenizer_class", cat("is '", util::excerpt(given), "'; with a vocab.txt only BERT's is supported"));
+  }
+  config.require("do_basic_tokenize", true, true);
+  if (const json* never = config.find("never_split"); never != nullptr && !never->empty()) {
+    config.fail("never_split", "is not supported, as it would give other ids");
+  }
+}
+
+}  // namespace
+
+WordPieceDefinition read_tokenizer_json(const std::filesystem::path& path) {
+  const json document = parse_json_file(path);
+  const JsonFields root(document, path.string());
+  WordPieceDefinition definition;
+  read_model(root.object("model"), definition);
+  definition.normalizer = read_normalizer(root.object("normalizer"));
+  root.object("pre_tokenizer").require<std::string>("type", "BertPreTokenizer", "");
+  check_post_processor(root);
+  read_added_tokens(root, definition);
+  return definition;
+}
+
+WordPieceDefinition read_tokenizer_directory(const std::filesystem::path& directory) {
+  const auto json_path = directory / "tokenizer.json";
+  const auto config_path = directory / "tokenizer_config.json";
+  const bool has_json = std::filesystem::exists(json_path);
+  WordPieceDefinition definition;
+  if (has_json) {
+    definition = read_tokenizer_json(json_path);
+  } else {
+    definition.vocab = read_vocab_txt(directory / "vocab.txt");
+  }
+  if (const auto map_path = directory / "special_tokens_map.json"; std::filesystem::exists(map_path)) {
+    const json map = parse_json_file(map_path);
+    read_special_names({map, map_path.string()}, definition.special);
+  }
+  if (std::filesystem::exists(config_path)) {
+    const json document = parse_json_file(config_path);
+    const JsonFields config(document, config_path.string());
+    read_special_names(config, definition.special);
+    if (has_json) {
+      check_agreement(config, definition.normalizer);
+    } else {
+      check_vocab_txt_config(config);
+      definition.normalizer = read_config_options(config, NormalizerOptions{});
+    }
+  }
+  return definition;
+}
+
+}  // namespace bertcram::text

@@ -1,0 +1,132 @@
+#include "bertcram/text/wordpiece_tokenizer.h"
+
+#include <array>
+#include <map>
+#include <utility>
+
+#include "bertcram/text/tokenizer_files.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/hash.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::text {
+namespace {
+
+/// What Hugging Face's WordPiece decoder (`cleanup: true`) does to each token after its space is put in front.
+std::string clean_up(std::string token) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kReplacements = {{
+      {" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+  }};
+  for (const auto& [from, to] : kReplacements) {
+    for (size_t at = token.find(from); at != std::string::npos; at = token.find(from, at + to.size())) {
+      token.replace(at, from.size(), to);
+    }
+  }
+  return token;
+}
+
+}  // namespace
+
+WordPieceTokenizer::WordPieceTokenizer(WordPieceDefinition definition, const std::string& origin)
+    : vocabulary_(std::move(definition.vocab), origin),
+      names_(std::move(definition.special)),
+      max_chars_per_word_(definition.max_chars_per_word),
+      special_{.pad = require(names_.pad, origin),
+               .unk = require(names_.unk, origin),
+               .cls = require(names_.cls, origin),
+               .sep = require(names_.sep, origin),
+               .mask = require(names_.mask, origin)},
+      literals_(make_literals(definition.literals, origin)),
+      normalizer_(definition.normalizer),
+      wordpiece_(vocabulary_, special_.unk, max_chars_per_word_),
+      fingerprint_(make_fingerprint()) {}
+
+int32_t WordPieceTokenizer::require(const std::string& token, const std::string& origin) const {
+  const std::optional<int32_t> id = vocabulary_.find(token);
+  if (!id) {
+    throw DataError(cat(origin, ": the token '", util::excerpt(token), "' is not among the ", vocabulary_.size(),
+                        " tokens; it is needed as a special token. Is this a BERT vocabulary?"));
+  }
+  return *id;
+}
+
+LiteralTokens WordPieceTokenizer::make_literals(const std::vector<std::string>& further,
+                                                const std::string& origin) const {
+  std::map<int32_t, std::string> by_id;  // one order and no repetition, whatever the file says
+  for (const std::string& name : {names_.pad, names_.unk, names_.cls, names_.sep, names_.mask}) {
+    by_id.emplace(require(name, origin), name);
+  }
+  for (const std::string& name : further) {
+    by_id.emplace(require(name, origin), name);
+  }
+  std::vector<LiteralTokens::Token> tokens;
+  for (const auto& [id, content] : by_id) {
+    tokens.push_back({content, id});
+  }
+  return LiteralTokens(std::move(tokens));
+}
+
+std::string WordPieceTokenizer::make_fingerprint() const {
+  util::StreamHash hash;
+  const NormalizerOptions& options = normalizer_.options();
+  hash.update(cat("wordpiece 1\n", options.clean_text, options.handle_chinese_chars, options.strip_accents,
+                  options.lowercase, "\n", max_chars_per_word_, "\n"));
+  hash.update(cat(special_.pad, " ", special_.unk, " ", special_.cls, " ", special_.sep, " ", special_.mask, "\n"));
+  for (const LiteralTokens::Token& literal : literals_.tokens()) {
+    hash.update(cat(literal.id, " "));
+  }
+  for (const std::string& token : vocabulary_.tokens()) {
+    hash.update(cat("\n", token.size(), " ", token));
+  }
+  return hash.digest128().hex();
+}
+
+void WordPieceTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, const EncodeOptions& options) const {
+  WordScanner scanner(normalizer_);
+  const auto encode_plain = [&](std::string_view part) {
+    scanner.reset(part);
+    for (std::string_view word = scanner.next(); !word.empty(); word = scanner.next()) {
+      wordpiece_.encode_word(word, ids);
+    }
+  };
+  size_t at = 0;
+  while (options.special_in_text == SpecialInText::kRecognise) {
+    const std::optional<LiteralTokens::Match> match = literals_.find(text, at);
+    if (!match) {
+      break;
+    }
+    encode_plain(text.substr(at, match->begin_bytes - at));
+    ids.push_back(match->id);
+    at = match->begin_bytes + match->size_bytes;
+  }
+  encode_plain(text.substr(at));
+}
+
+std::string WordPieceTokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  bool first = true;
+  for (const int32_t id : ids) {
+    const std::string& token = vocabulary_.token(id);
+    if (!first && token.starts_with(kContinuationPrefix)) {
+      text += clean_up(token.substr(kContinuationPrefix.size()));
+    } else {
+      text += clean_up(first ? token : " " + token);
+    }
+    first = false;
+  }
+  return text;
+}
+
+void WordPieceTokenizer::save(const std::filesystem::path& directory) const {
+  write_tokenizer_directory(*this, directory);
+}
+
+std::unique_ptr<Tokenizer> make_wordpiece_tokenizer(std::vector<std::string> vocab, NormalizerOptions options) {
+  WordPieceDefinition definition;
+  definition.vocab = std::move(vocab);
+  definition.normalizer = options;
+  return std::make_unique<WordPieceTokenizer>(std::move(definition), "the vocabulary");
+}
+
+}  // namespace bertcram::text

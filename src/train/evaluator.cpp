@@ -1,0 +1,79 @@
+#include "bertcram/train/evaluator.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/data/packer.h"
+#include "bertcram/train/masked_lm.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/util/error.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder below the system's temporary folder that vanishes with the object.
+struct ScratchFolder {
+  ScratchFolder() : path(fs::temp_directory_path() / cat("bertcram-eval-", ::getpid())) {}
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  fs::path path;
+};
+
+/// Rows as long as the model takes, in the order that pack gives them.
+void pack_text(const config::EvalConfig& config, const checkpoint::ModelDirectory& model, const fs::path& folder,
+               const util::StopFlag& stop) {
+  config::PackConfig pack;
+  pack.input = {config.text};
+  pack.output = folder.string();
+  pack.seq_len = std::min<int64_t>(128, model.shape.max_positions);
+  pack.valid_frac = 0.0;
+  pack.dedup = config::Dedup::kNone;
+  data::run_pack(pack, *model.tokenizer, {.stop = stop, .progress = util::ProgressStyle::kQuiet});
+}
+
+}  // namespace
+
+HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::StopFlag& stop) {
+  const auto source = checkpoint::open_model_directory(config.model);
+  if (source.head.kind != model::HeadKind::kMaskedLm) {
+    throw DataError(cat("--model ", config.model, " is a classifier; its dev score: bertcram eval --task T --data DIR"));
+  }
+  const ScratchFolder scratch;
+  fs::path folder = config.data;
+  if (!config.text.empty()) {
+    folder = scratch.path;
+    pack_text(config, source, folder, stop);
+  }
+  const auto manifest = data::read_packed_manifest(folder);
+  if (manifest.tokenizer_fingerprint != source.tokenizer->fingerprint()) {
+    throw DataError(cat("--data ", config.data, " was packed with another tokenizer than the one of --model ",
+                        config.model, "; pack it with --tokenizer ", config.model));
+  }
+  const data::RowStore rows(folder, config.text.empty() ? manifest.valid_shards : manifest.train_shards, manifest);
+  if (rows.rows() == 0) {
+    throw DataError(cat("--data ", config.data, " has no held-out rows; pack with a larger --valid-frac, or use --text"));
+  }
+  if (manifest.seq_len > source.shape.max_positions) {
+    throw DataError(cat("--data ", config.data, " has rows of ", manifest.seq_len, " tokens, the model takes ",
+                        source.shape.max_positions));
+  }
+  const Runtime runtime = resolve_runtime(config.runtime);
+  nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
+  checkpoint::load_weights(config.model, parameters, checkpoint::Strictness::kComplete);
+  const model::Bert bert(source.shape, parameters);
+  const auto masking = masking_options(source.tokenizer->special(), manifest.vocab_size, config.mask_prob);
+  const data::MaskedBatches batches(rows, masking, static_cast<uint64_t>(config.seed),
+                                    data::MaskedBatches::Order::kSequential);
+  const int64_t count = config.rows > 0 ? std::min(config.rows, rows.rows()) : rows.rows();
+  return evaluate_masked_lm(bert, batches, count, config.micro_rows, runtime.device, &stop);
+}
+
+}  // namespace bertcram::train

@@ -1,0 +1,264 @@
+#include "bertcram/train/finetuner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/config/resolve.h"
+#include "bertcram/glue/batching.h"
+#include "bertcram/glue/task_file.h"
+#include "bertcram/train/task_runner.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/hash.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+using config::FinetuneConfig;
+using nlohmann::json;
+
+constexpr const char* kResultsFile = "results.json";
+constexpr const char* kSettingsFile = "settings.json";
+constexpr int64_t kEvaluationBatch = 64;
+
+const char* room() { return "finetune-glue"; }
+
+/// The protocol's recipe with the user's changes.
+glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Protocol& protocol,
+                                   const glue::TaskSpec& task) {
+  glue::FinetuneRecipe recipe = glue::recipe_for(protocol, task);
+  recipe.epochs = config.epochs > 0 ? config.epochs : recipe.epochs;
+  recipe.batch_examples = config.batch_rows > 0 ? config.batch_rows : recipe.batch_examples;
+  recipe.seq_len = config.max_tokens > 0 ? config.max_tokens : recipe.seq_len;
+  recipe.learning_rate = config.learning_rate > 0 ? config.learning_rate : recipe.learning_rate;
+  recipe.dropout_prob = config.dropout >= 0 ? config.dropout : recipe.dropout_prob;
+  return recipe;
+}
+
+std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config) {
+  if (!config.task_file.empty()) {
+    return {glue::load_task_file(config.task_file, config.data)};
+  }
+  std::vector<glue::TaskSpec> tasks;
+  for (const std::string& name : glue::expand_task_list(config.task)) {
+    const glue::TaskSpec& task = glue::find_task(name);
+    if (!task.train) {
+      throw ConfigError(cat("--task ", name, " has no training set; it is scored by the ", task.scored_with, " model"));
+    }
+    tasks.push_back(task);
+  }
+  return tasks;
+}
+
+/// The dev splits that are there. With `all`, or beside another dev split, an absent one is only warned about.
+std::vector<glue::SplitSpec> present_dev_splits(const glue::TaskSpec& task, const fs::path& data) {
+  std::vector<glue::SplitSpec> present;
+  for (const glue::SplitSpec& split : task.dev) {
+    if (glue::split_availability(task, split, data) == glue::Availability::kPresent) {
+      present.push_back(split);
+    } else if (task.dev.size() > 1) {
+      util::log_warning(room(), cat(split.reported_name, ": no dev set in ", data.string(), "; it is left out"));
+    }
+  }
+  return present.empty() ? task.dev : present;
+}
+
+bool has_data(const glue::TaskSpec& task, const fs::path& data) {
+  const auto is_present = [&](const glue::SplitSpec& split) {
+    return glue::split_availability(task, split, data) == glue::Availability::kPresent;
+  };
+  return is_present(*task.train) && std::ranges::any_of(task.dev, is_present);
+}
+
+/// All (task, seed) units of one command.
+class Finetuner {
+ public:
+  Finetuner(const FinetuneConfig& config, const FinetuneContext& context)
+      : config_(config),
+        context_(context),
+        data_(config.data),
+        source_(checkpoint::open_model_directory(config.model)),
+        runtime_(resolve_runtime(config.runtime)),
+        protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
+        output_(output_folder()),
+        tasks_(chosen_tasks(config)) {
+    if (config_.task_file.empty() && !fs::is_directory(data_)) {
+      throw DataError(cat("--data ", data_.string(), ": no such folder; expected the GLUE folder with CoLA, RTE, …"));
+    }
+  }
+
+  FinetuneOutcome run() {
+    util::make_writable_directory(output_);
+    const util::DirectoryLock lock(output_, "finetune-glue");
+    open_results();
+    for (const glue::TaskSpec& task : tasks_) {
+      if (config_.task == "all" && config_.task_file.empty() && !has_data(task, data_)) {
+        util::log_warning(room(), cat(task.name, ": no training and dev data in ", data_.string(), "; it is left out"));
+        continue;
+      }
+      run_task(task);
+    }
+    return {.results = results_, .results_file = output_ / kResultsFile};
+  }
+
+ private:
+  fs::path output_folder() const {
+    if (!config_.output.empty()) {
+      return config_.output;
+    }
+    const fs::path model = fs::absolute(config_.model).lexically_normal();
+    const fs::path folder = model.has_filename() ? model : model.parent_path();
+    return folder.parent_path() / (config_.init == config::InitFrom::kRandom ? "glue-random" : "glue");
+  }
+
+  /// Continues the results in the output folder; those of other settings or another model are refused.
+  void open_results() {
+    FinetuneConfig copy = config_;
+    const json settings = {{"fingerprint", config::fingerprint(config::fields_of(copy))},
+                           {"model_xxh3_128", util::hash_file(fs::path(config_.model) / "model.safetensors").hex()},
+                           {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
+    const fs::path file = output_ / kSettingsFile;
+    results_.protocol = protocol_.name;
+    if (!fs::exists(file)) {
+      util::write_file_atomically(file, settings.dump(1) + "\n");
+      return;
+    }
+    const json stored = json::parse(util::read_file(file), nullptr, /*allow_exceptions=*/false);
+    const bool same = stored.is_object() && stored.value("fingerprint", "") == settings["fingerprint"] &&
+                      stored.value("model_xxh3_128", "") == settings["model_xxh3_128"];
+    if (!same) {
+      throw ConfigError(cat(output_.string(), " holds results of other settings or another model (see ", kSettingsFile,
+                            "); choose another --output"));
+    }
+    if (fs::exists(output_ / kResultsFile)) {
+      results_ = glue::load_results(output_ / kResultsFile);
+    }
+  }
+
+  bool is_done(const std::string& reported_name, int64_t seed) const {
+    const auto found = results_.tasks.find(reported_name);
+    return found != results_.tasks.end() &&
+           std::ranges::find(found->second.seeds, seed, &glue::SeedResult::seed) != found->second.seeds.end();
+  }
+
+  void run_task(const glue::TaskSpec& task) {
+    const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, task);
+    if (recipe.seq_len > source_.shape.max_positions) {
+      util::log_warning(room(), cat(task.name, ": the model takes ", source_.shape.max_positions,
+                                    " tokens; longer examples are cut to that"));
+    }
+    const int64_t max_tokens = std::min(recipe.seq_len, source_.shape.max_positions);
+    const auto train_set = glue::read_split(task, *task.train, data_);
+    const EncodedSplit train = encode_split(train_set, task.name, *source_.tokenizer, max_tokens);
+    std::vector<EncodedSplit> dev;
+    for (const glue::SplitSpec& split : present_dev_splits(task, data_)) {
+      dev.push_back(
+          encode_split(glue::read_split(task, split, data_), split.reported_name, *source_.tokenizer, max_tokens));
+    }
+    util::log_info(room(), cat(task.name, ": ", util::format_count(train.size()), " training examples (",
+                               train.truncated, " cut to ", max_tokens, " tokens), ", describe(runtime_)));
+    for (int64_t seed = config_.first_seed; seed < config_.first_seed + config_.seeds; ++seed) {
+      const bool done = std::ranges::all_of(dev, [&](const EncodedSplit& split) { return is_done(split.reported_name, seed); });
+      if (!done) {
+        run_unit(task, recipe, train, dev, seed);
+      }
+    }
+  }
+
+  void run_unit(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe, const EncodedSplit& train,
+                const std::vector<EncodedSplit>& dev, int64_t seed) {
+    const auto start = std::chrono::steady_clock::now();
+    const model::Head head = task_head(task);
+    nn::Parameters parameters(model::parameter_specs(source_.shape, head), runtime_.compute_type, runtime_.device);
+    parameters.initialise(static_cast<uint64_t>(seed), source_.shape.init_std);
+    if (config_.init == config::InitFrom::kModel) {
+      checkpoint::load_weights(config_.model, parameters, checkpoint::Strictness::kEncoderOnly);
+      // The head is this task's own, whatever head the model folder has.
+      for (const char* leaf : {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}) {
+        parameters.initialise_leaf(leaf, static_cast<uint64_t>(seed), source_.shape.init_std);
+      }
+      parameters.sync_compute();
+    }
+    const model::Bert bert(source_.shape, parameters);
+    {
+      util::Progress progress({.label = cat(task.name, " seed ", seed),
+                               .unit = "examples",
+                               .total = train.size() * recipe.epochs,
+                               .style = context_.progress});
+      finetune(bert, parameters, task, train,
+               {.recipe = recipe, .micro_examples = config_.micro_rows, .seed = seed}, context_.stop, progress);
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    for (const EncodedSplit& split : dev) {
+      const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationBatch, context_.stop);
+      record(task, split.reported_name, {.seed = seed, .metrics = score_outputs(task, split, outputs), .seconds = seconds});
+    }
+    if (config_.save_models) {
+      checkpoint::write_model_directory(output_ / cat(task.name, "-seed", seed), source_.shape, head, parameters,
+                                        *source_.tokenizer);
+    }
+    glue::save_results(results_, output_ / kResultsFile);
+  }
+
+  void record(const glue::TaskSpec& task, const std::string& reported_name, glue::SeedResult result) {
+    const glue::Metric primary = glue::primary_metric(protocol_, task);
+    util::log_info(room(), cat(reported_name, " seed ", result.seed, ": ", glue::metric_name(primary), " ",
+                               util::format_fixed(result.metrics.at(std::string(glue::metric_name(primary))), 1), " in ",
+                               util::format_duration(result.seconds)));
+    auto seeds = results_.tasks[reported_name].seeds;
+    std::erase_if(seeds, [&](const glue::SeedResult& other) { return other.seed == result.seed; });
+    seeds.push_back(std::move(result));
+    std::ranges::sort(seeds, {}, &glue::SeedResult::seed);
+    results_.tasks[reported_name] = glue::summarise_seeds(primary, std::move(seeds));
+  }
+
+  const FinetuneConfig& config_;
+  const FinetuneContext& context_;
+  fs::path data_;
+  checkpoint::ModelDirectory source_;
+  Runtime runtime_;
+  const glue::Protocol& protocol_;
+  fs::path output_;
+  std::vector<glue::TaskSpec> tasks_;
+  glue::GlueResults results_;
+};
+
+}  // namespace
+
+FinetuneOutcome run_finetune(const FinetuneConfig& config, const FinetuneContext& context) {
+  return Finetuner(config, context).run();
+}
+
+std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_directory, const glue::TaskSpec& task,
+                                                        const fs::path& data_directory,
+                                                        const config::RuntimeConfig& runtime_config,
+                                                        const util::StopFlag& stop) {
+  const auto source = checkpoint::open_model_directory(model_directory);
+  if (source.head.kind != model::HeadKind::kClassifier || source.head.outputs != task.classes()) {
+    throw DataError(cat("--model ", model_directory.string(), ": ",
+                        source.head.kind == model::HeadKind::kClassifier
+                            ? cat("its classifier has ", source.head.outputs, " outputs, ", task.name, " needs ", task.classes())
+                            : "is not a fine-tuned classifier; make one with 'bertcram finetune-glue --save-models'"));
+  }
+  const Runtime runtime = resolve_runtime(runtime_config);
+  nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
+  checkpoint::load_weights(model_directory, parameters, checkpoint::Strictness::kComplete);
+  const model::Bert bert(source.shape, parameters);
+  const int64_t max_tokens = std::min(glue::recipe_for(glue::sane_protocol(), task).seq_len, source.shape.max_positions);
+  std::map<std::string, glue::MetricValues> scores;
+  for (const glue::SplitSpec& spec : present_dev_splits(task, data_directory)) {
+    const auto split = encode_split(glue::read_split(task, spec, data_directory), spec.reported_name, *source.tokenizer,
+                                    max_tokens);
+    const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationBatch, stop);
+    scores[split.reported_name] = score_outputs(task, split, outputs);
+  }
+  return scores;
+}
+
+}  // namespace bertcram::train

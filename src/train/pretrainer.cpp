@@ -1,0 +1,406 @@
+#include "bertcram/train/pretrainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/config/resolve.h"
+#include "bertcram/data/packed_files.h"
+#include "bertcram/monitor/metrics_log.h"
+#include "bertcram/train/masked_lm.h"
+#include "bertcram/train/run_directory.h"
+#include "bertcram/train/schedule.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/hash.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+#include "bertcram/util/version.h"
+#include "training_state.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+using config::PretrainConfig;
+using nlohmann::json;
+using util::log_info;
+
+constexpr int64_t kDefaultEvaluations = 20;
+
+/// The packed data of a run, opened and checked.
+struct RunData {
+  data::PackedManifest manifest;
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  data::RowStore train;
+  data::RowStore valid;
+  std::string id;  ///< changes whenever the packed data does
+
+  explicit RunData(const fs::path& directory)
+      : manifest(data::read_packed_manifest(directory)),
+        tokenizer(text::load_tokenizer(directory / data::kTokenizerFolder, std::nullopt)),
+        train(directory, manifest.train_shards, manifest),
+        valid(directory, manifest.valid_shards, manifest),
+        id(util::hash_file(directory / data::kManifestFile).hex()) {
+    if (tokenizer->fingerprint() != manifest.tokenizer_fingerprint) {
+      throw DataError(cat(directory.string(), ": the tokenizer in it is not the one that its shards were packed with; "
+                                              "pack the data again"));
+    }
+  }
+};
+
+/// Seconds of training, across sessions.
+class TrainingClock {
+ public:
+  explicit TrainingClock(double earlier_seconds) : earlier_seconds_(earlier_seconds), start_(Clock::now()) {}
+  double seconds() const { return earlier_seconds_ + std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double earlier_seconds_;
+  Clock::time_point start_;
+};
+
+/// The training loop and what it needs at hand.
+class Pretrainer {
+ public:
+  Pretrainer(const PretrainConfig& config, const PretrainContext& context)
+      : config_(config),
+        context_(context),
+        run_(config.output),
+        data_(config.data),
+        runtime_(resolve_runtime(config.runtime)),
+        masking_(make_masking()),
+        train_(data_.train, masking_, static_cast<uint64_t>(config.seed), data::MaskedBatches::Order::kShuffled),
+        budget_(config.budget),
+        shape_(model::make_shape(config.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
+        state_(config, shape_, runtime_),
+        progress_({.label = "pretrain", .unit = "tokens", .style = context.progress}) {
+    if (data_.manifest.seq_len > config.model.max_positions) {
+      throw ConfigError(cat("model.max_positions ", config.model.max_positions, " is less than the rows of ",
+                            data_.manifest.seq_len, " tokens in ", config.data));
+    }
+  }
+
+  PretrainResult run() {
+    util::add_log_file(run_.log_file());
+    start_or_resume();
+    run_.link_latest();
+    metrics_.emplace(run_.metrics_file());
+    if (budget_.is_spent(usage()) && fs::exists(run_.model() / "config.json")) {
+      log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
+      return result();
+    }
+    log_start();
+    write_header();
+    const TrainingClock clock(state_.position.elapsed_seconds);
+    log_seconds_ = clock.seconds();
+    while (!budget_.is_spent(usage())) {
+      train_step();
+      state_.position.elapsed_seconds = clock.seconds();
+      log_step();
+      evaluate_if_due();
+      state_.position.elapsed_seconds = clock.seconds();
+      save_if_due();
+    }
+    return finish();
+  }
+
+ private:
+  data::MaskingOptions make_masking() const {
+    auto masking = masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, config_.mask.mask_prob);
+    masking.mask_share = config_.mask.mask_share;
+    masking.random_share = config_.mask.random_share;
+    return masking;
+  }
+
+  Usage usage() const {
+    return {.steps = state_.position.step, .tokens = state_.position.tokens, .seconds = state_.position.elapsed_seconds};
+  }
+
+  int64_t micro_rows() const { return std::min(config_.batch.micro_rows, config_.batch.rows); }
+  int64_t tokens_per_step() const { return config_.batch.rows * data_.manifest.seq_len; }
+
+  /// Draw, forward, backward, accumulate; then clip and step.
+  void train_step() {
+    auto& position = state_.position;
+    const double lr = learning_rate(config_.schedule, config_.optim.learning_rate,
+                                    budget_.share_for_step(usage(), tokens_per_step()));
+    at::Tensor loss_sum;
+    int64_t masked = 0;
+    for (int64_t row = 0; row < config_.batch.rows; row += micro_rows()) {
+      const data::MaskedBatch batch = train_.assemble(position.samples + row, micro_rows());
+      seed_dropout(util::mix_key({static_cast<uint64_t>(config_.seed),
+                                  static_cast<uint64_t>(util::RandomPurpose::kDropout),
+                                  static_cast<uint64_t>(position.samples + row)}));
+      const at::Tensor loss = masked_lm_loss(state_.bert, batch, config_.model.dropout, runtime_.device);
+      loss.backward();
+      state_.parameters.accumulate_gradients();
+      loss_sum = loss_sum.defined() ? loss_sum.add(loss.detach()) : loss.detach();
+      masked += static_cast<int64_t>(batch.targets.size());
+    }
+    const optim::StepReport report = state_.optimizer.step(lr, static_cast<double>(masked));
+    last_ = {.loss = loss_sum.item<double>() / static_cast<double>(masked), .lr = lr, .report = report};
+    if (!report.is_finite) {
+      throw DivergedError(cat("pretrain: the gradient became non-finite at step ", position.step + 1, " (loss ",
+                              last_.loss, "); lower optim.learning_rate and start again from ",
+                              run_.checkpoints().string(), " or from scratch"));
+    }
+    ++position.step;
+    position.samples += config_.batch.rows;
+    position.tokens += tokens_per_step();
+  }
+
+  void log_step() {
+    const auto& position = state_.position;
+    progress_.add(tokens_per_step());
+    if (position.step % config_.log_every_steps != 0 && !budget_.is_spent(usage())) {
+      return;
+    }
+    const double seconds = std::max(1e-9, position.elapsed_seconds - log_seconds_);
+    const double rate = static_cast<double>(position.tokens - log_tokens_) / seconds;
+    log_seconds_ = position.elapsed_seconds;
+    log_tokens_ = position.tokens;
+    metrics_->write({{"step", position.step},
+                     {"tokens", position.tokens},
+                     {"loss", last_.loss},
+                     {"lr", last_.lr},
+                     {"grad_norm", last_.report.gradient_norm},
+                     {"tokens_per_second", rate},
+                     {"mfu", nullptr},
+                     {"elapsed_seconds", position.elapsed_seconds},
+                     {"memory_bytes", peak_memory_bytes(runtime_)}});
+    write_status("running");
+    show_progress();
+  }
+
+  void show_progress() {
+    const double share = budget_.share(usage());
+    const auto& position = state_.position;
+    const double left = share > 0 ? position.elapsed_seconds * (1 - share) / share : 0;
+    progress_.note(cat("step ", position.step, ", loss ", util::format_fixed(last_.loss, 3), ", lr ",
+                       util::format_number(std::round(last_.lr * 1e7) / 1e7), ", ", util::format_fixed(100 * share, 1), " % of the budget, ",
+                       util::format_duration(left), " left"));
+  }
+
+  void evaluate_if_due() {
+    if (data_.valid.rows() == 0 || budget_.is_spent(usage())) {
+      return;  // the end has its own evaluation, on all rows
+    }
+    const bool is_due = config_.eval.every_steps > 0
+                            ? state_.position.step % config_.eval.every_steps == 0
+                            : budget_.share(usage()) * kDefaultEvaluations >= static_cast<double>(evaluations_ + 1);
+    if (is_due) {
+      evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
+      const int64_t wanted = config_.eval.rows == 0 ? data_.valid.rows() : config_.eval.rows;
+      record(evaluate(std::min(wanted, data_.valid.rows())));
+    }
+  }
+
+  HeldOutScores evaluate(int64_t rows) const {
+    const data::MaskedBatches batches(data_.valid, masking_, /*seed=*/0, data::MaskedBatches::Order::kSequential);
+    return evaluate_masked_lm(state_.bert, batches, rows, micro_rows(), runtime_.device, /*stop=*/nullptr);
+  }
+
+  void record(const HeldOutScores& scores) {
+    const auto& position = state_.position;
+    metrics_->write({{"step", position.step},
+                     {"tokens", position.tokens},
+                     {"eval_loss", scores.loss},
+                     {"eval_perplexity", scores.perplexity()},
+                     {"eval_accuracy", scores.accuracy},
+                     {"eval_masked_tokens", scores.masked_tokens},
+                     {"elapsed_seconds", position.elapsed_seconds}});
+    log_info("pretrain", cat("step ", position.step, ": training loss ", util::format_fixed(last_.loss, 4),
+                             ", held-out loss ", util::format_fixed(scores.loss, 4), ", accuracy ",
+                             util::format_fixed(100 * scores.accuracy, 2), " %, unigram entropy ",
+                             util::format_fixed(data_.manifest.unigram_entropy, 3)));
+  }
+
+  void save_if_due() {
+    const auto& position = state_.position;
+    const bool by_steps = config_.checkpoint.every_steps > 0 && position.step % config_.checkpoint.every_steps == 0;
+    const auto every = util::parse_duration(config_.checkpoint.every_time);
+    const bool by_time = !config_.checkpoint.every_time.empty() && position.elapsed_seconds - saved_seconds_ >= *every;
+    const bool is_stopping = context_.stop.requested();
+    if (by_steps || by_time || is_stopping || budget_.is_spent(usage())) {
+      state_.save(run_.checkpoints(), config_.checkpoint.keep);
+      saved_seconds_ = position.elapsed_seconds;
+    }
+    if (is_stopping && !budget_.is_spent(usage())) {
+      write_status("stopped");
+      throw util::StoppedError(context_.stop, cat("pretrain: stopped at step ", position.step,
+                                                  " after writing a checkpoint; the same command continues from there"));
+    }
+  }
+
+  PretrainResult finish() {
+    PretrainResult finished = result();
+    if (finished.held_out) {
+      record(*finished.held_out);
+    }
+    checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
+    write_status("finished");
+    return finished;
+  }
+
+  PretrainResult result() const {
+    const auto& position = state_.position;
+    return {.model = run_.model(),
+            .steps = position.step,
+            .tokens = position.tokens,
+            .elapsed_seconds = position.elapsed_seconds,
+            .unigram_entropy = data_.manifest.unigram_entropy,
+            .held_out = data_.valid.rows() > 0 ? std::optional(evaluate(data_.valid.rows())) : std::nullopt};
+  }
+
+  void start_or_resume() {
+    for (const fs::path& candidate : candidates()) {
+      try {
+        check_same_run(checkpoint::read_state(candidate), candidate);
+        state_.load(candidate);
+        saved_seconds_ = state_.position.elapsed_seconds;
+        log_tokens_ = state_.position.tokens;
+        evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
+        monitor::rewind_metrics(run_.metrics_file(), state_.position.step);
+        log_info("pretrain", cat("continuing from ", candidate.filename().string(), " (",
+                                 util::format_duration(state_.position.elapsed_seconds), " trained)"));
+        return;
+      } catch (const DataError& error) {
+        if (context_.resume.kind == ResumeChoice::Kind::kPath) {
+          throw;
+        }
+        util::log_warning("pretrain", cat("skipping a damaged checkpoint: ", error.what()));
+      }
+    }
+    start_fresh();
+  }
+
+  std::vector<fs::path> candidates() const {
+    if (context_.resume.kind == ResumeChoice::Kind::kPath) {
+      return {context_.resume.path};
+    }
+    auto found = checkpoint::list_checkpoints(run_.checkpoints());
+    if (context_.resume.kind == ResumeChoice::Kind::kNever && !found.empty()) {
+      throw ConfigError(cat("--resume never, but ", run_.path().string(),
+                            " holds checkpoints; choose another --output or remove them"));
+    }
+    return found;
+  }
+
+  void start_fresh() {
+    if (fs::exists(run_.config_file())) {
+      PretrainConfig stored;
+      config::apply_yaml(config::fields_of(stored), util::read_file(run_.config_file()), run_.config_file().string());
+      check_same_config(stored, run_.config_file().string());
+    }
+    log_info("pretrain", "checking the packed data");
+    data_.train.verify();
+    data_.valid.verify();
+    if (config_.model.unigram_bias) {
+      state_.set_unigram_bias(data::read_token_counts(config_.data, data_.manifest));
+    }
+    PretrainConfig copy = config_;
+    util::write_file_atomically(run_.config_file(),
+                                config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain));
+    monitor::rewind_metrics(run_.metrics_file(), -1);
+    state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
+    state_.position.data_id = data_.id;
+  }
+
+  void check_same_run(const checkpoint::TrainState& stored, const fs::path& where) const {
+    PretrainConfig before;
+    config::apply_yaml(config::fields_of(before), stored.config_yaml, where.string());
+    check_same_config(before, where.string());
+    if (stored.data_id != data_.id) {
+      throw ConfigError(cat("--data ", config_.data, " is not the data that ", run_.path().string(),
+                            " was trained on; name the same data, or another --output"));
+    }
+  }
+
+  void check_same_config(PretrainConfig before, const std::string& where) const {
+    PretrainConfig now = config_;
+    const auto differing = config::differences(config::fields_of(before), config::fields_of(now));
+    if (!differing.empty()) {
+      throw ConfigError(cat(run_.path().string(), " holds another run (", where, "): ", util::join(differing, ", "),
+                            "; use the same settings to continue it, or another --output"));
+    }
+  }
+
+  void log_start() const {
+    const int64_t rows = data_.train.rows();
+    log_info("pretrain", cat("data: ", util::format_count(rows), " rows of ", data_.manifest.seq_len, " tokens, ",
+                             util::format_count(data_.valid.rows()), " held out; unigram entropy ",
+                             util::format_fixed(data_.manifest.unigram_entropy, 3), " nats per token"));
+    log_info("pretrain", cat("model: ", util::format_count(state_.parameters.count()), " parameters, ",
+                             describe(runtime_), "; batch ", config_.batch.rows, " rows in passes of ", micro_rows()));
+    if (data_.valid.rows() == 0) {
+      util::log_warning("pretrain", "no held-out rows: pack with a larger --valid-frac to see the held-out loss");
+    }
+  }
+
+  void write_header() {
+    PretrainConfig copy = config_;
+    metrics_->write({{"event", "start"},
+                     {"step", state_.position.step},
+                     {"fingerprint", config::fingerprint(config::fields_of(copy))},
+                     {"version", util::version()},
+                     {"commit", util::commit()},
+                     {"torch_version", util::torch_version()},
+                     {"device", describe(runtime_)},
+                     {"seed", config_.seed},
+                     {"parameters", state_.parameters.count()},
+                     {"flops_per_token",
+                      model::flops_per_token(shape_, data_.manifest.seq_len, config_.mask.mask_prob)},
+                     {"unigram_entropy", data_.manifest.unigram_entropy}});
+  }
+
+  /// The heartbeat: when it was written last tells whether the run is alive.
+  void write_status(const char* state) {
+    const auto& position = state_.position;
+    util::write_file_atomically(
+        run_.status_file(),
+        json{{"state", state},
+             {"step", position.step},
+             {"tokens", position.tokens},
+             {"budget_share", budget_.share(usage())},
+             {"elapsed_seconds", position.elapsed_seconds},
+             {"unix_time", std::chrono::duration_cast<std::chrono::seconds>(
+                               std::chrono::system_clock::now().time_since_epoch()).count()}}
+                .dump() + "\n");
+  }
+
+  /// The last step, for the log.
+  struct LastStep {
+    double loss = 0;
+    double lr = 0;
+    optim::StepReport report;
+  };
+
+  const PretrainConfig& config_;
+  const PretrainContext& context_;
+  RunDirectory run_;
+  RunData data_;
+  Runtime runtime_;
+  data::MaskingOptions masking_;
+  data::MaskedBatches train_;
+  Budget budget_;
+  model::BertShape shape_;
+  TrainingState state_;
+  std::optional<monitor::MetricsLog> metrics_;
+  util::Progress progress_;
+  LastStep last_;
+  double log_seconds_ = 0;
+  int64_t log_tokens_ = 0;
+  double saved_seconds_ = 0;
+  int64_t evaluations_ = 0;
+};
+
+}  // namespace
+
+PretrainResult run_pretrain(const PretrainConfig& config, const PretrainContext& context) {
+  return Pretrainer(config, context).run();
+}
+
+}  // namespace bertcram::train

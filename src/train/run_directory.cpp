@@ -1,0 +1,49 @@
+#include "bertcram/train/run_directory.h"
+
+#include <system_error>
+
+#include "bertcram/util/error.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The folder, writable, and either empty or a run.
+fs::path prepared(const fs::path& path) {
+  if (fs::exists(path) && !fs::is_directory(path)) {
+    throw ConfigError(cat("--output ", path.string(), " is a file, expected a folder"));
+  }
+  bool has_content = false;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path, ignored)) {
+    has_content = has_content || entry.path().filename() != ".lock";
+  }
+  if (has_content && !fs::exists(path / "config.yaml")) {
+    throw ConfigError(cat("--output ", path.string(),
+                          " is not empty and holds no training run; choose another folder"));
+  }
+  util::make_writable_directory(path);
+  return fs::absolute(path).lexically_normal();
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(const fs::path& path) : path_(prepared(path)), lock_(path_, "pretrain") {}
+
+void RunDirectory::link_latest() const {
+  const fs::path name = path_.has_filename() ? path_ : path_.parent_path();
+  const fs::path link = name.parent_path() / "latest";
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(link, error)) && !fs::is_symlink(link)) {
+    return;
+  }
+  const fs::path temporary = name.parent_path() / ".latest.tmp";
+  fs::remove(temporary, error);
+  fs::create_directory_symlink(name.filename(), temporary, error);
+  if (!error) {
+    fs::rename(temporary, link, error);  // replaces the old link in one step
+  }
+}
+
+}  // namespace bertcram::train

@@ -1,0 +1,120 @@
+#include "bertcram/train/runtime.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/DeviceAccelerator.h>
+#include <dlfcn.h>
+#include <sys/resource.h>
+
+#include <optional>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/parallel.h"
+
+namespace bertcram::train {
+namespace {
+
+using config::DeviceKind;
+using config::Precision;
+
+constexpr int kFirstCapabilityWithBf16 = 8;  // sm_80, Ampere
+
+/// Major compute capability of the first GPU as the driver tells it, or nullopt without a usable driver and GPU.
+/// Asked through libcuda directly, so that a CPU-only installation needs no CUDA library.
+std::optional<int> first_gpu_capability() {
+  void* driver = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (driver == nullptr) {
+    return std::nullopt;
+  }
+  constexpr int kCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+  using InitFunction = int (*)(unsigned);
+  using CountFunction = int (*)(int*);
+  using AttributeFunction = int (*)(int*, int, int);
+  const auto init = reinterpret_cast<InitFunction>(::dlsym(driver, "cuInit"));
+  const auto count_devices = reinterpret_cast<CountFunction>(::dlsym(driver, "cuDeviceGetCount"));
+  const auto attribute = reinterpret_cast<AttributeFunction>(::dlsym(driver, "cuDeviceGetAttribute"));
+  int count = 0;
+  int major = 0;
+  const bool usable = init != nullptr && count_devices != nullptr && attribute != nullptr && init(0) == 0 &&
+                      count_devices(&count) == 0 && count > 0 && attribute(&major, kCapabilityMajor, 0) == 0;
+  return usable ? std::optional(major) : std::nullopt;
+}
+
+/// Loads LibTorch's CUDA half, which registers its kernels; false if it or its libraries are not installed.
+bool load_cuda_half() {
+  static const bool loaded = ::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr;
+  return loaded && at::hasCUDA();
+}
+
+at::Device choose_device(DeviceKind wanted, const std::optional<int>& capability) {
+  if (wanted == DeviceKind::kCpu) {
+    return at::kCPU;
+  }
+  const bool usable = capability.has_value() && load_cuda_half();
+  if (usable) {
+    return at::Device(at::kCUDA, 0);
+  }
+  if (wanted == DeviceKind::kCuda) {
+    throw ResourceError(capability ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed; run "
+                                     "./scripts/setup.sh on this machine"
+                                   : "runtime.device=cuda: no NVIDIA GPU with a working driver found; see 'nvidia-smi', "
+                                     "or use runtime.device=cpu");
+  }
+  if (capability) {
+    util::log_warning("runtime", "there is a GPU, but LibTorch's CUDA libraries are not installed; using the CPU. Run "
+                                 "./scripts/setup.sh to install them");
+  }
+  return at::kCPU;
+}
+
+bool has_fast_bf16(const at::Device& device, const std::optional<int>& capability) {
+  if (device.is_cuda()) {
+    return capability.value_or(0) >= kFirstCapabilityWithBf16;
+  }
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+at::ScalarType choose_type(Precision wanted, const at::Device& device, const std::optional<int>& capability) {
+  switch (wanted) {
+    case Precision::kFp32: return at::kFloat;
+    case Precision::kBf16: return at::kBFloat16;
+    case Precision::kAuto: break;
+  }
+  return has_fast_bf16(device, capability) ? at::kBFloat16 : at::kFloat;
+}
+
+}  // namespace
+
+Runtime resolve_runtime(const config::RuntimeConfig& config) {
+  const auto capability = config.device == DeviceKind::kCpu ? std::nullopt : first_gpu_capability();
+  Runtime runtime;
+  runtime.device = choose_device(config.device, capability);
+  runtime.compute_type = choose_type(config.precision, runtime.device, capability);
+  runtime.threads = util::thread_count(config.threads);
+  at::set_num_threads(static_cast<int>(runtime.threads));
+  return runtime;
+}
+
+std::string describe(const Runtime& runtime) {
+  const std::string device = runtime.device.is_cuda() ? "cuda" : cat("cpu (", runtime.threads, " threads)");
+  return device + (runtime.compute_type == at::kFloat ? ", fp32" : ", bf16");
+}
+
+void seed_dropout(uint64_t seed) { at::manual_seed(seed); }
+
+int64_t peak_memory_bytes(const Runtime& runtime) {
+  if (runtime.device.is_cuda()) {
+    const auto stats = at::accelerator::getDeviceStats(runtime.device.index());
+    return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
+  }
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+}  // namespace bertcram::train

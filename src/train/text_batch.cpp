@@ -1,0 +1,64 @@
+#include "bertcram/train/text_batch.h"
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace bertcram::train {
+
+EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
+                        int64_t max_tokens, int64_t& truncated) {
+  const text::SpecialTokens& special = tokenizer.special();
+  std::vector<int32_t> a;
+  std::vector<int32_t> b;
+  tokenizer.encode(text_a, a);
+  if (!text_b.empty()) {
+    tokenizer.encode(text_b, b);
+  }
+  const size_t room = static_cast<size_t>(max_tokens) - (text_b.empty() ? 2 : 3);
+  truncated += a.size() + b.size() > room ? 1 : 0;
+  while (a.size() + b.size() > room) {
+    (a.size() >= b.size() ? a : b).pop_back();
+  }
+  EncodedText encoded;
+  encoded.ids.push_back(special.cls);
+  encoded.ids.insert(encoded.ids.end(), a.begin(), a.end());
+  encoded.ids.push_back(special.sep);
+  encoded.first_segment = static_cast<int32_t>(encoded.ids.size());
+  if (!text_b.empty()) {
+    encoded.ids.insert(encoded.ids.end(), b.begin(), b.end());
+    encoded.ids.push_back(special.sep);
+  }
+  return encoded;
+}
+
+model::EncoderInput padded_batch(std::span<const EncodedText> texts, std::span<const int64_t> chosen, int32_t pad_id,
+                                 at::ScalarType compute_type, at::Device device) {
+  const auto batch = static_cast<int64_t>(chosen.size());
+  int64_t seq = 0;
+  bool is_padded = false;
+  for (const int64_t index : chosen) {
+    const auto length = static_cast<int64_t>(texts[static_cast<size_t>(index)].ids.size());
+    is_padded = is_padded || (seq != 0 && length != seq);
+    seq = std::max(seq, length);
+  }
+  at::Tensor ids = at::full({batch, seq}, pad_id, at::kInt);
+  at::Tensor types = at::zeros({batch, seq}, at::kInt);
+  at::Tensor bias = at::zeros({batch, 1, 1, seq}, at::kFloat);
+  for (int64_t row = 0; row < batch; ++row) {
+    const EncodedText& text = texts[static_cast<size_t>(chosen[static_cast<size_t>(row)])];
+    const auto length = static_cast<int64_t>(text.ids.size());
+    std::ranges::copy(text.ids, ids.data_ptr<int32_t>() + row * seq);
+    std::fill(types.data_ptr<int32_t>() + row * seq + text.first_segment, types.data_ptr<int32_t>() + row * seq + length,
+              1);
+    std::fill(bias.data_ptr<float>() + row * seq + length, bias.data_ptr<float>() + (row + 1) * seq,
+              -std::numeric_limits<float>::infinity());
+  }
+  return {.ids = ids.to(device),
+          .token_types = types.to(device),
+          .key_bias = is_padded ? bias.to(device).to(compute_type) : at::Tensor()};
+}
+
+}  // namespace bertcram::train

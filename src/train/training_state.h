@@ -1,0 +1,37 @@
+#pragma once
+// Everything that changes while a run trains, and its way to disk and back.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/model/bert.h"
+#include "bertcram/nn/parameters.h"
+#include "bertcram/optim/adamw.h"
+#include "bertcram/train/runtime.h"
+
+namespace bertcram::train {
+
+/// Parameters, optimizer and position of a run. The addresses of its members are stable.
+class TrainingState {
+ public:
+  TrainingState(const config::PretrainConfig& config, const model::BertShape& shape, const Runtime& runtime);
+
+  nn::Parameters parameters;
+  optim::AdamW optimizer;
+  model::Bert bert;
+  checkpoint::TrainState position;
+
+  /// Starts the output bias at the log-frequencies of the tokens.
+  void set_unigram_bias(const std::vector<uint64_t>& counts);
+  void save(const std::filesystem::path& checkpoints, int64_t keep);
+  /// Continues from this checkpoint. @throws DataError if it is damaged
+  void load(const std::filesystem::path& checkpoint);
+
+ private:
+  checkpoint::TrainTensors tensors();
+};
+
+}  // namespace bertcram::train

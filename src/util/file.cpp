@@ -1,0 +1,201 @@
+#include "bertcram/util/file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::util {
+namespace {
+
+[[noreturn]] void throw_read_error(const std::filesystem::path& path, int error_number) {
+  throw DataError(cat("cannot read ", path.string(), ": ", std::strerror(error_number)));
+}
+
+/// Writes all of it, through short writes and interrupted calls; returns errno or 0.
+int write_fully(int descriptor, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      return errno;
+    }
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void throw_write_error(const std::filesystem::path& path, int error_number) {
+  std::string hint;
+  if (error_number == ENOSPC || error_number == EDQUOT) {
+    std::error_code ignored;
+    const auto space = std::filesystem::space(path.parent_path().empty() ? "." : path.parent_path(), ignored);
+    hint = cat("; ", ignored ? std::string("no") : format_bytes(static_cast<int64_t>(space.available)),
+               " free there: make room or choose another output folder, then run the same command again");
+  } else if (error_number == EACCES || error_number == EPERM || error_number == EROFS) {
+    hint = "; choose an output folder that you may write to";
+  }
+  throw ResourceError(cat("cannot write ", path.string(), ": ", std::strerror(error_number), hint));
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    throw_read_error(path, errno);
+  }
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+    const int error_number = S_ISDIR(info.st_mode) ? EISDIR : (errno != 0 ? errno : EINVAL);
+    ::close(descriptor);
+    throw_read_error(path, error_number);
+  }
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ > 0) {
+    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    const int error_number = errno;
+    ::close(descriptor);
+    if (address == MAP_FAILED) {
+      throw_read_error(path, error_number);
+    }
+    data_ = static_cast<const std::byte*>(address);
+  } else {
+    ::close(descriptor);
+  }
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) {
+    ::munmap(const_cast<std::byte*>(data_), size_);
+  }
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  if (!path_.parent_path().empty()) {
+    make_writable_directory(path_.parent_path());
+  }
+  temporary_ = path_;
+  temporary_ += cat(".tmp-", ::getpid());
+  descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    throw_write_error(path_, errno);
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+    ::unlink(temporary_.c_str());
+  }
+}
+
+void AtomicFile::fail(int error_number) const { throw_write_error(path_, error_number); }
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (const int error_number = write_fully(descriptor_, bytes); error_number != 0) {
+    fail(error_number);
+  }
+  size_bytes_ += bytes.size();
+}
+
+void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  BC_CHECK(offset + bytes.size() <= size_bytes_);
+  const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+  if (written != static_cast<ssize_t>(bytes.size())) {
+    fail(errno);
+  }
+}
+
+void AtomicFile::commit() {
+  BC_CHECK(descriptor_ >= 0);
+  if (::fsync(descriptor_) != 0) {
+    fail(errno);
+  }
+  if (::close(std::exchange(descriptor_, -1)) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int error_number = errno;
+    ::unlink(temporary_.c_str());
+    fail(error_number);
+  }
+  sync_directory(path_.parent_path());
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+std::string read_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return std::string(file.text());
+}
+
+void sync_directory(const std::filesystem::path& directory) {
+  const int descriptor = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor >= 0) {
+    ::fsync(descriptor);  // not every file system can; the rename itself is atomic either way
+    ::close(descriptor);
+  }
+}
+
+void make_writable_directory(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    throw_write_error(directory, error.value());
+  }
+  if (::access(directory.c_str(), W_OK) != 0) {
+    throw_write_error(directory, errno);
+  }
+}
+
+DirectoryLock::DirectoryLock(const std::filesystem::path& directory, const std::string& purpose) {
+  const auto path = directory / ".lock";
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    throw_write_error(path, errno);
+  }
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    std::string owner(32, '\0');
+    const ssize_t count = ::pread(descriptor_, owner.data(), owner.size(), 0);
+    owner.resize(count > 0 ? static_cast<size_t>(count) : 0);
+    ::close(std::exchange(descriptor_, -1));
+    throw ResourceError(cat(purpose, ": ", directory.string(), " is in use by another bertcram process",
+                            owner.empty() ? "" : " (pid " + owner + ")",
+                            "; wait for it, stop it, or choose another output folder"));
+  }
+  const std::string owner = std::to_string(::getpid());
+  if (::ftruncate(descriptor_, 0) == 0) {
+    [[maybe_unused]] const ssize_t ignored = ::pwrite(descriptor_, owner.data(), owner.size(), 0);
+  }
+}
+
+DirectoryLock::~DirectoryLock() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+  }
+}
+
+}  // namespace bertcram::util

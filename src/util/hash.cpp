@@ -1,0 +1,63 @@
+#include "bertcram/util/hash.h"
+
+#include <xxhash.h>
+
+#include <array>
+#include <cstdio>
+
+#include "bertcram/util/file.h"
+
+namespace bertcram::util {
+
+std::string Hash128::hex() const {
+  std::array<char, 33> text{};
+  std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(high),
+                static_cast<unsigned long long>(low));
+  return text.data();
+}
+
+uint64_t hash64(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+Hash128 hash128(std::string_view bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.high64, hash.low64};
+}
+
+struct StreamHash::State {
+  XXH3_state_t* wide = XXH3_createState();
+  XXH3_state_t* narrow = XXH3_createState();
+  State() {
+    XXH3_128bits_reset(wide);
+    XXH3_64bits_reset(narrow);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    XXH3_freeState(wide);
+    XXH3_freeState(narrow);
+  }
+};
+
+StreamHash::StreamHash() : state_(std::make_unique<State>()) {}
+StreamHash::~StreamHash() = default;
+StreamHash::StreamHash(StreamHash&&) noexcept = default;
+StreamHash& StreamHash::operator=(StreamHash&&) noexcept = default;
+
+void StreamHash::update(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->wide, bytes.data(), bytes.size());
+  XXH3_64bits_update(state_->narrow, bytes.data(), bytes.size());
+}
+
+uint64_t StreamHash::digest64() const { return XXH3_64bits_digest(state_->narrow); }
+
+Hash128 StreamHash::digest128() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->wide);
+  return {hash.high64, hash.low64};
+}
+
+Hash128 hash_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return hash128(file.text());
+}
+
+}  // namespace bertcram::util

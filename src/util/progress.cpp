@@ -1,0 +1,90 @@
+#include "bertcram/util/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::util {
+namespace {
+
+constexpr double kBarIntervalSeconds = 0.2;
+constexpr int64_t kBarWidth = 24;
+
+double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+Progress::Progress(ProgressOptions options)
+    : options_(std::move(options)),
+      start_(std::chrono::steady_clock::now()),
+      last_shown_(start_),
+      terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (shown_ && terminal_) {
+    std::fputs("\r\033[K", stderr);
+  }
+}
+
+void Progress::add(int64_t amount) {
+  const std::lock_guard lock(mutex_);
+  done_ += amount;
+  show();
+}
+
+void Progress::note(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  note_ = text;
+}
+
+std::string Progress::amount_text(double amount) const {
+  const auto whole = static_cast<int64_t>(amount);
+  return options_.unit == "B" ? format_bytes(whole) : format_count(whole) + " " + options_.unit;
+}
+
+std::string Progress::line() const {
+  const double elapsed = std::max(1e-3, seconds_between(start_, std::chrono::steady_clock::now()));
+  const double rate = static_cast<double>(done_) / elapsed;
+  std::string text = amount_text(static_cast<double>(done_));
+  if (options_.total > 0) {
+    text += " of " + amount_text(static_cast<double>(options_.total));
+  }
+  text += ", " + amount_text(rate) + "/s";
+  if (options_.total > 0 && done_ > 0) {
+    text += ", " + format_duration(static_cast<double>(options_.total - done_) / rate) + " left";
+  }
+  return note_.empty() ? text : text + ", " + note_;
+}
+
+void Progress::show() {
+  if (options_.style == ProgressStyle::kQuiet) {
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  const double interval = terminal_ ? kBarIntervalSeconds : options_.line_interval_seconds;
+  if (seconds_between(last_shown_, now) < interval) {
+    return;
+  }
+  last_shown_ = now;
+  shown_ = true;
+  if (!terminal_) {
+    log_info(options_.label.c_str(), line());
+    return;
+  }
+  std::string bar;
+  if (options_.total > 0) {
+    const int64_t filled = std::clamp<int64_t>(kBarWidth * done_ / options_.total, 0, kBarWidth);
+    bar = "[" + std::string(static_cast<size_t>(filled), '=') + std::string(static_cast<size_t>(kBarWidth - filled), ' ') +
+          "] ";
+  }
+  std::fprintf(stderr, "\r\033[K%s %s%s", options_.label.c_str(), bar.c_str(), line().c_str());
+  std::fflush(stderr);
+}
+
+}  // namespace bertcram::util

@@ -1,0 +1,9 @@
+#include "bertcram/util/version.h"
+
+namespace bertcram::util {
+
+std::string_view version() { return BERTCRAM_VERSION; }
+std::string_view commit() { return BERTCRAM_COMMIT; }
+std::string_view torch_version() { return BERTCRAM_TORCH_VERSION; }
+
+}  // namespace bertcram::util

@@ -1,0 +1,141 @@
+#include "bertcram/glue/task_file.h"
+
+#include <gtest/gtest.h>
+
+#include "bertcram/glue/reader.h"
+#include "scratch.h"
+
+namespace bertcram::glue {
+namespace {
+
+using testing::contains;
+using testing::message_of;
+using testing::Scratch;
+
+constexpr const char* kGood =
+    "name: sense\n"
+    "train: train.tsv\n"
+    "dev: dev.tsv\n"
+    "columns: {sentence1: text, label: class}\n";
+
+/// Loads a task file with this content, a usable train file beside it.
+TaskSpec load(const Scratch& scratch, const std::string& yaml) {
+  scratch.write("train.tsv", "class\ttext\nnoun\ta dog\nverb\tto bark\nnoun\ta cat\n");
+  return load_task_file(scratch.write("task.yaml", yaml));
+}
+
+std::string refusal(const std::string& yaml) {
+  const Scratch scratch;
+  return message_of<ConfigError>([&] { load(scratch, yaml); });
+}
+
+TEST(TaskFile, CollectsSortedLabelsFromTheTrainFile) {
+  const Scratch scratch;
+  const TaskSpec task = load(scratch, kGood);
+  EXPECT_EQ(task.name, "sense");
+  EXPECT_EQ(task.labels, (std::vector<std::string>{"noun", "verb"}));
+  EXPECT_EQ(task.metrics, std::vector{Metric::kAccuracy});
+  const Dataset train = read_split(task, *task.train, {});
+  ASSERT_EQ(train.size(), 3);
+  EXPECT_EQ(train.examples[1].text_a, "to bark");
+  EXPECT_EQ(train.examples[1].label, 1);
+  EXPECT_EQ(train.label_counts, (std::vector<int64_t>{2, 1}));
+}
+
+TEST(TaskFile, SortsIntegerLabelsByValue) {
+  const Scratch scratch;
+  scratch.write("train.tsv", "10\ta\n9\tb\n-1\tc\n");
+  const TaskSpec task = load_task_file(
+      scratch.write("t.yaml", "name: t\ntrain: train.tsv\ndev: d\nheader: no\ncolumns: {sentence1: 1, label: 0}\n"));
+  EXPECT_EQ(task.labels, (std::vector<std::string>{"-1", "9", "10"}));
+}
+
+TEST(TaskFile, KeepsTheOrderOfListedLabels) {
+  const Scratch scratch;
+  const TaskSpec task = load(scratch, std::string(kGood) + "labels: [verb, noun]\nmetric: [f1, accuracy]\n");
+  EXPECT_EQ(task.labels, (std::vector<std::string>{"verb", "noun"}));
+  EXPECT_EQ(task.primary_sane, Metric::kF1);
+  EXPECT_EQ(task.metrics.size(), 2U);
+}
+
+TEST(TaskFile, ReadsARegressionTaskByColumnNumbers) {
+  const Scratch scratch;
+  scratch.write("s.tsv", "1.5\ta\tb\n5\tc\td\n");
+  const TaskSpec task =
+      load_task_file(scratch.write("t.yaml",
+                                   "name: similarity\ntrain: s.tsv\ndev: s.tsv\nheader: no\n"
+                                   "columns: {sentence1: 1, sentence2: 2, label: 0}\nrange: [0, 5]\n"));
+  const Dataset dev = read_split(task, task.dev[0], {});
+  EXPECT_EQ(dev.examples[0].target, 1.5F);
+  EXPECT_EQ(dev.examples[1].text_b, "d");
+  EXPECT_EQ(task.primary_transfer, Metric::kPearson);
+  EXPECT_EQ(task.classes(), 1);
+}
+
+TEST(TaskFile, LooksForFilesBesideItselfAndThenInTheDataFolder) {
+  const Scratch beside;
+  const Scratch data;
+  data.write("train.tsv", "class\ttext\na\tx\nb\ty\n");
+  const auto file = beside.write("task.yaml", kGood);
+  EXPECT_EQ(load_task_file(file, data.root()).labels, (std::vector<std::string>{"a", "b"}));
+  beside.write("train.tsv", "class\ttext\nc\tx\nd\ty\n");
+  EXPECT_EQ(load_task_file(file, data.root()).labels, (std::vector<std::string>{"c", "d"}));
+}
+
+TEST(TaskFile, AMissingTrainFileIsADataErrorThatNamesBothPlaces) {
+  const Scratch beside;
+  const Scratch data;
+  const auto file = beside.write("task.yaml", kGood);
+  const auto message = message_of<DataError>([&] { load_task_file(file, data.root()); });
+  EXPECT_TRUE(contains(message, (beside.root() / "train.tsv").string()));
+  EXPECT_TRUE(contains(message, (data.root() / "train.tsv").string()));
+  EXPECT_THROW(load_task_file(beside.root() / "absent.yaml"), DataError);
+}
+
+TEST(TaskFile, AnUnknownKeyIsCorrectedWithItsLine) {
+  EXPECT_TRUE(contains(refusal(std::string(kGood) + "metrics: f1\n"),
+                       "task.yaml:5: unknown key 'metrics'; did you mean 'metric'?"));
+  EXPECT_TRUE(contains(refusal("name: t\ncolumns:\n  sentence1: 0\n  lable: 1\n"),
+                       "task.yaml:4: unknown key 'columns.lable'; did you mean 'columns.label'?"));
+}
+
+TEST(TaskFile, RefusesWhatItCannotMean) {
+  const std::string good = kGood;
+  EXPECT_TRUE(contains(refusal(good + "name: again\n"), ":5: duplicate key 'name'"));
+  EXPECT_TRUE(contains(refusal("name: rte\n"), ":1: name 'rte' belongs to GLUE"));
+  EXPECT_TRUE(contains(refusal("name: MNLI MM\n"), "lower-case letters"));
+  EXPECT_TRUE(contains(refusal("name: [a, b]\n"), ":1: 'name' must be a single value"));
+  EXPECT_TRUE(contains(refusal("name:\n"), "'name' must be a single value"));
+  EXPECT_TRUE(contains(refusal("train: x\n"), "the key 'name' is missing"));
+  EXPECT_TRUE(contains(refusal("name: x\ncolumns: {label: 1}\n"), ":2: the key 'columns.sentence1' is missing"));
+  EXPECT_TRUE(contains(refusal("name: x\ncolumns: 3\n"), "'columns' must be a map"));
+  EXPECT_TRUE(contains(refusal(good + "header: perhaps\n"), "expected yes or no"));
+  EXPECT_TRUE(contains(refusal(good + "header: no\n"), "columns.sentence1 is 'text'; without a header row"));
+  EXPECT_TRUE(contains(refusal(good + "bad_rows: drop\n"), ":5: bad_rows is 'drop'; expected refuse or skip"));
+  EXPECT_TRUE(contains(refusal(good + "format: csv\n"), ":5: unknown format; expected tsv"));
+  EXPECT_TRUE(contains(refusal(good + "labels: [a]\n"), "at least two"));
+  EXPECT_TRUE(contains(refusal(good + "labels: [a, b, a]\n"), "'a' is listed twice"));
+  EXPECT_TRUE(contains(refusal(good + "labels: [a, b]\nrange: [0, 1]\n"), "exclude each other"));
+  EXPECT_TRUE(contains(refusal(good + "range: [5, 0]\n"), "the smaller first"));
+  EXPECT_TRUE(contains(refusal(good + "range: [0, 5]\nmetric: f1\n"), ":6: metric f1 needs classes"));
+  EXPECT_TRUE(contains(refusal(good + "metric: pearson\n"), ":5: metric pearson needs a 'range'"));
+  EXPECT_TRUE(contains(refusal(good + "labels: [a, b, c]\nmetric: f1\n"), "needs two labels; the task has 3"));
+  EXPECT_TRUE(
+      contains(refusal(good + "metric: accurracy\n"), ":5: unknown metric 'accurracy'; did you mean 'accuracy'?"));
+}
+
+TEST(TaskFile, RefusesBrokenYaml) {
+  EXPECT_TRUE(contains(refusal("name: [x\n"), "not valid YAML"));
+  EXPECT_TRUE(contains(refusal("just words\n"), "expected 'key: value' lines"));
+  EXPECT_TRUE(contains(refusal(""), "expected 'key: value' lines"));
+}
+
+TEST(TaskFile, RefusesATrainFileWithASingleLabel) {
+  const Scratch scratch;
+  scratch.write("train.tsv", "class\ttext\na\tx\n");
+  const auto file = scratch.write("task.yaml", kGood);
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { load_task_file(file); }), "holds 1 label"));
+}
+
+}  // namespace
+}  // namespace bertcram::glue

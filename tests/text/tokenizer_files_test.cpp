@@ -1,0 +1,188 @@
+#include "bertcram/text/tokenizer_files.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "text_test_support.h"
+
+namespace bertcram::text {
+namespace {
+
+using nlohmann::json;
+
+std::unique_ptr<Tokenizer> example(NormalizerOptions options = {}) {
+  return make_wordpiece_tokenizer(vocab_with({"a", "##b", "é", "E", "e", "漢", "\u2028"}), options);
+}
+
+std::vector<int32_t> ids_of(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<int32_t> ids;
+  tokenizer.encode(text, ids);
+  return ids;
+}
+
+/// A saved tokenizer whose files a test spoils.
+class SavedTokenizer {
+ public:
+  explicit SavedTokenizer(NormalizerOptions options = {}) {
+    example(options)->save(scratch.path());
+    std::filesystem::remove(scratch / "manifest.json");
+  }
+
+  template <class Change>
+  void change(std::string_view file, Change apply) {
+    json document = json::parse(util::read_file(scratch / file));
+    apply(document);
+    util::write_file_atomically(scratch / file, document.dump());
+  }
+
+  std::string refusal() {
+    return message_of<DataError>([&] { load_tokenizer(scratch.path(), std::nullopt); });
+  }
+
+  ScratchDirectory scratch;
+};
+
+bool mentions(const std::string& message, std::string_view part) { return message.find(part) != std::string::npos; }
+
+TEST(TokenizerFiles, SavedTokenizersLoadWithTheSameIdsAndFingerprint) {
+  for (const bool uncased : {true, false}) {
+    NormalizerOptions options;
+    options.lowercase = options.strip_accents = uncased;
+    const auto original = example(options);
+    const ScratchDirectory scratch;
+    original->save(scratch / "tok");
+    const auto loaded = load_tokenizer(scratch / "tok", std::nullopt);
+    EXPECT_EQ(loaded->fingerprint(), original->fingerprint());
+    EXPECT_EQ(ids_of(*loaded, "É E aB [MASK] 漢"), ids_of(*original, "É E aB [MASK] 漢"));
+    const auto manifest = json::parse(util::read_file(scratch / "tok/manifest.json"));
+    EXPECT_EQ(manifest["format"], "bertcram-tokenizer");
+    EXPECT_EQ(manifest["casing"], uncased ? "uncased" : "cased");
+    EXPECT_EQ(manifest["vocab_size"], 12);
+  }
+}
+
+TEST(TokenizerFiles, EveryFormOfTheSameTokenizerGivesOneFingerprint) {
+  const SavedTokenizer saved;
+  const std::string expected = example()->fingerprint();
+  EXPECT_EQ(load_tokenizer(saved.scratch / "tokenizer.json", std::nullopt)->fingerprint(), expected);
+  EXPECT_EQ(load_tokenizer(saved.scratch / "vocab.txt", std::nullopt)->fingerprint(), expected);
+  std::filesystem::remove(saved.scratch / "tokenizer.json");
+  EXPECT_EQ(load_tokenizer(saved.scratch.path(), std::nullopt)->fingerprint(), expected);
+}
+
+TEST(TokenizerFiles, ABareVocabularyTakesItsCasingFromTheArgument) {
+  const SavedTokenizer saved;
+  const auto cased = load_tokenizer(saved.scratch / "vocab.txt", Casing::kCased);
+  EXPECT_EQ(ids_of(*cased, "é E"), (std::vector<int32_t>{7, 8}));
+  const auto uncased = load_tokenizer(saved.scratch / "vocab.txt", Casing::kUncased);
+  EXPECT_EQ(ids_of(*uncased, "é E"), (std::vector<int32_t>{9, 9}));
+  EXPECT_THROW(load_tokenizer(saved.scratch.path(), Casing::kCased), ConfigError);
+}
+
+TEST(TokenizerFiles, AVocabularyMayHaveWindowsLineEndsAndNoFinalOne) {
+  const ScratchDirectory scratch;
+  util::write_file_atomically(scratch / "v.txt", "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\na");
+  EXPECT_EQ(load_tokenizer(scratch / "v.txt", std::nullopt)->find("a"), 5);
+}
+
+TEST(TokenizerFiles, NullStripAccentsFollowsLowerCase) {
+  SavedTokenizer saved;
+  saved.change("tokenizer.json", [](json& j) { j["normalizer"]["strip_accents"] = nullptr; });
+  EXPECT_TRUE(read_tokenizer_json(saved.scratch / "tokenizer.json").normalizer.strip_accents);
+  saved.change("tokenizer.json", [](json& j) { j["normalizer"]["lowercase"] = false; });
+  EXPECT_FALSE(read_tokenizer_json(saved.scratch / "tokenizer.json").normalizer.strip_accents);
+}
+
+TEST(TokenizerFiles, WhatWouldGiveOtherIdsIsRefusedByName) {
+  const std::vector<std::pair<std::string, json>> cases = {
+      {"/model/type", "BPE"},
+      {"/model/continuing_subword_prefix", "@@"},
+      {"/normalizer/type", "Sequence"},
+      {"/pre_tokenizer/type", "Whitespace"},
+      {"/post_processor/type", "RobertaProcessing"},
+      {"/post_processor/single", json::array()},
+      {"/added_tokens/0/normalized", true},
+      {"/added_tokens/0/single_word", true},
+      {"/added_tokens/0/content", "<new>"},
+      {"/added_tokens/0/id", 12},
+      {"/normalizer", nullptr},
+      {"/model/vocab/a", 99},
+      {"/model/vocab/a", 6},
+      {"/model/vocab", json::object()},
+      {"/normalizer/lowercase", "yes"},
+  };
+  for (const auto& [pointer, value] : cases) {
+    SavedTokenizer saved;
+    saved.change("tokenizer.json", [&](json& j) { j[json::json_pointer(pointer)] = value; });
+    const std::string message = saved.refusal();
+    EXPECT_TRUE(mentions(message, "tokenizer.json")) << pointer << ": " << message;
+  }
+}
+
+TEST(TokenizerFiles, TruncationAndPaddingAreIgnored) {
+  SavedTokenizer saved;
+  saved.change("tokenizer.json", [](json& j) { j["truncation"] = {{"max_length", 3}}; });
+  EXPECT_EQ(ids_of(*load_tokenizer(saved.scratch.path(), std::nullopt), "a a a a a").size(), 5u);
+}
+
+TEST(TokenizerFiles, ContradictingFilesAreRefused) {
+  SavedTokenizer saved;
+  saved.change("tokenizer_config.json", [](json& j) { j["do_lower_case"] = false; });
+  EXPECT_TRUE(mentions(saved.refusal(), "contradicts"));
+}
+
+TEST(TokenizerFiles, ADirectoryWithVocabTxtObeysItsConfiguration) {
+  SavedTokenizer saved;
+  std::filesystem::remove(saved.scratch / "tokenizer.json");
+  saved.change("tokenizer_config.json", [](json& j) { j = {{"do_lower_case", false}}; });
+  EXPECT_EQ(ids_of(*load_tokenizer(saved.scratch.path(), std::nullopt), "é E"), (std::vector<int32_t>{7, 8}));
+  saved.change("tokenizer_config.json", [](json& j) { j = {{"tokenizer_class", "T5Tokenizer"}}; });
+  EXPECT_TRUE(mentions(saved.refusal(), "T5Tokenizer"));
+}
+
+TEST(TokenizerFiles, MissingEmptyAndDamagedFilesAreNamed) {
+  const ScratchDirectory scratch;
+  const auto refusal = [&](std::string_view name) {
+    return message_of<DataError>([&] { load_tokenizer(scratch / name, std::nullopt); });
+  };
+  EXPECT_TRUE(mentions(refusal("nowhere"), "no such file"));
+  std::filesystem::create_directory(scratch / "empty");
+  EXPECT_TRUE(mentions(refusal("empty"), "no tokenizer here"));
+  util::write_file_atomically(scratch / "vocab.txt", "");
+  EXPECT_TRUE(mentions(refusal("vocab.txt"), "empty"));
+  util::write_file_atomically(scratch / "binary.txt", std::string_view("\x00\xFF\x01", 3));
+  EXPECT_TRUE(mentions(refusal("binary.txt"), "not valid UTF-8"));
+  util::write_file_atomically(scratch / "tokenizer.json", "[]");
+  EXPECT_TRUE(mentions(refusal("tokenizer.json"), "expected a JSON object"));
+}
+
+TEST(TokenizerFiles, ATruncatedTokenizerJsonIsRefusedAtEveryLength) {
+  const SavedTokenizer saved;
+  const std::string whole = util::read_file(saved.scratch / "tokenizer.json");
+  for (size_t size = 0; size + 2 < whole.size(); size += 97) {
+    util::write_file_atomically(saved.scratch / "tokenizer.json", whole.substr(0, size));
+    EXPECT_THROW(load_tokenizer(saved.scratch / "tokenizer.json", std::nullopt), DataError) << size;
+  }
+}
+
+TEST(TokenizerFiles, TheManifestGuardsTheFilesBesideIt) {
+  const ScratchDirectory scratch;
+  example()->save(scratch.path());
+  std::string json_text = util::read_file(scratch / "tokenizer.json");
+  json_text.replace(json_text.find("\"##b\""), 5, "\"##c\"");
+  util::write_file_atomically(scratch / "tokenizer.json", json_text);
+  const auto refusal = [&] {
+    return message_of<DataError>([&] { load_tokenizer(scratch.path(), std::nullopt); });
+  };
+  EXPECT_TRUE(mentions(refusal(), "fingerprint"));
+  util::write_file_atomically(scratch / "manifest.json", R"({"format": "bertcram-tokenizer", "version": 2})");
+  EXPECT_TRUE(mentions(refusal(), "version 2"));
+  util::write_file_atomically(scratch / "manifest.json", R"({"format": "bertcram-packed"})");
+  EXPECT_NO_THROW(load_tokenizer(scratch.path(), std::nullopt)) << "a manifest of something else says nothing";
+}
+
+}  // namespace
+}  // namespace bertcram::text
