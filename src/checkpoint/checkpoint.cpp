@@ -99,9 +99,6 @@ void clean_up(const fs::path& directory, int64_t keep) {
 
 void save_checkpoint(const fs::path& directory, const TrainState& state, const TrainTensors& tensors, int64_t keep) {
   const fs::path final_path = directory / folder_name(state.step);
-  if (fs::exists(final_path)) {
-    return;  // the same step of the same run: the same content
-  }
   const fs::path partial = directory / (kPartialPrefix + folder_name(state.step));
   fs::remove_all(partial);
   util::make_writable_directory(partial);
@@ -113,6 +110,10 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
     json body = to_json(state, hashes);
     body["self_xxh3_128"] = util::hash128(body.dump()).hex();
     util::write_file_atomically(partial / kStateFile, body.dump(1) + "\n");
+    if (fs::exists(final_path)) {
+      // A run passes the same step again only if it could not load this one: put it aside, clean_up removes it.
+      fs::rename(final_path, directory / (kPartialPrefix + std::string("replaced-") + folder_name(state.step)));
+    }
     fs::rename(partial, final_path);
     util::sync_directory(directory);
   } catch (const Error&) {
@@ -139,11 +140,16 @@ TrainState read_state(const fs::path& checkpoint) { return state_of(read_state_j
 
 TrainState load_checkpoint(const fs::path& checkpoint, const TrainTensors& tensors) {
   const json stored = read_state_json(checkpoint);
+  // All files are checked before the first tensor changes: a caller that goes on without this checkpoint finds its
+  // tensors as they were.
   for (const auto& [name, list] : files_of(tensors)) {
     const fs::path path = checkpoint / name;
     if (util::hash_file(path).hex() != stored.at("xxh3_128").at(name)) {
       throw DataError(cat(path.string(), ": checksum mismatch"));
     }
+  }
+  for (const auto& [name, list] : files_of(tensors)) {
+    const fs::path path = checkpoint / name;
     const LoadReport report = read_tensors(SafetensorsFile(path), *list);
     if (!report.missing.empty() || !report.unexpected.empty()) {
       throw DataError(cat(path.string(), ": holds other tensors than this model, e.g. ",

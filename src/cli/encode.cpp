@@ -90,7 +90,7 @@ void write_stdout(const std::string& text) {
 void run(const EncodeOptions& options, const Session& session) {
   require_flags({{"--tokenizer", !options.tokenizer.empty()}});
   const auto tokenizer =
-      text::load_tokenizer(options.tokenizer, options.cased ? text::Casing::kCased : text::Casing::kUncased);
+      text::load_tokenizer(options.tokenizer, options.cased ? std::optional(text::Casing::kCased) : std::nullopt);
   std::string pending;
   while (true) {
     const size_t before = pending.size();

@@ -18,7 +18,8 @@ Overloaded(Fs...) -> Overloaded<Fs...>;
 /// A YAML scalar that reads back as the same text: plain where that is safe, otherwise double-quoted.
 std::string yaml_text(const std::string& text) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+";
-  const bool plain = !text.empty() && text.find_first_not_of(kPlain) == std::string::npos && text[0] != '-';
+  const bool plain = !text.empty() && text.find_first_not_of(kPlain) == std::string::npos && text[0] != '-' &&
+                     util::to_lower_ascii(text) != "null";
   if (plain) {
     return text;
   }
@@ -27,7 +28,7 @@ std::string yaml_text(const std::string& text) {
     if (c == '"' || c == '\\') {
       quoted += '\\';
     }
-    quoted += c == '\n' ? ' ' : c;
+    quoted += c == '\n' ? "\\n" : std::string(1, c);
   }
   return quoted + "\"";
 }

@@ -1,6 +1,7 @@
 #include "bertcram/config/pretrain_config.h"
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::config {
 
@@ -22,6 +23,8 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
                       static_cast<int>(config.budget.tokens > 0);
   require(budgets == 1, cat(budgets == 0 ? "no budget is set" : "more than one budget is set",
                             ": give one of --budget 100h, --steps N or --tokens N"));
+  require(config.budget.time.empty() || util::parse_duration(config.budget.time).value_or(0) > 0,
+          "budget.time is no time at all: give e.g. --budget 100h");
   require(!config.data.empty(), "--data is missing: the folder made by 'bertcram pack'");
   require(!config.output.empty(), "--output is missing: a folder for the run");
   return problems;

@@ -44,7 +44,7 @@ class YamlReader {
   void read_entry(const YAML::Node& key, const std::string& path, const YAML::Node& value) {
     const auto field = std::ranges::find(fields_, path, &Field::path);
     if (field != fields_.end()) {
-      assign(*field, value);
+      assign(*field, key, value);
     } else if (is_section(path)) {
       read(value, path);
     } else {
@@ -52,7 +52,7 @@ class YamlReader {
     }
   }
 
-  void assign(const Field& field, const YAML::Node& value) {
+  void assign(const Field& field, const YAML::Node& key, const YAML::Node& value) {
     std::optional<std::string> wrong;
     if (value.IsSequence()) {
       wrong = field.assign_list(value.as<std::vector<std::string>>());
@@ -62,7 +62,7 @@ class YamlReader {
       wrong = cat("a section is not ", field.type_name());
     }
     if (wrong) {
-      problem(value, cat(field.path, ": ", *wrong));
+      problem(value.IsNull() ? key : value, cat(field.path, ": ", *wrong));  // nothing stands on no line
     }
   }
 

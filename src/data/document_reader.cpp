@@ -109,15 +109,22 @@ void DocumentReader::take_lines(DocumentBatch& batch) {
       scanned_ = pending_.size();
       return;
     }
-    const std::string_view line = std::string_view(pending_).substr(pending_at_, newline - pending_at_);
-    if (is_blank(line)) {
-      end_document(batch);
-    } else {
-      batch.text.append(line);
-      batch.text += '\n';
-    }
+    add_line(batch, std::string_view(pending_).substr(pending_at_, newline - pending_at_));
     pending_at_ = newline + 1;
   }
+}
+
+/// Adds a line without its end; whether that was LF, CRLF or the end of the file makes no difference to the document.
+void DocumentReader::add_line(DocumentBatch& batch, std::string_view line) {
+  if (is_blank(line)) {
+    end_document(batch);
+    return;
+  }
+  if (line.ends_with('\r')) {
+    line.remove_suffix(1);
+  }
+  batch.text.append(line);
+  batch.text += '\n';
 }
 
 void DocumentReader::end_document(DocumentBatch& batch) {
@@ -129,12 +136,9 @@ void DocumentReader::end_document(DocumentBatch& batch) {
 }
 
 void DocumentReader::finish_source(DocumentBatch& batch) {
-  batch.text.append(pending_, pending_at_);
+  add_line(batch, std::string_view(pending_).substr(pending_at_));
   pending_.clear();
   pending_at_ = scanned_ = 0;
-  if (is_blank(std::string_view(batch.text).substr(batch.ends.empty() ? 0 : batch.ends.back()))) {
-    batch.text.resize(batch.ends.empty() ? 0 : batch.ends.back());
-  }
   end_document(batch);
   summary_.file_bytes = source_->file_bytes();
   summary_.hash = source_->file_hash().hex();

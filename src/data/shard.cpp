@@ -117,7 +117,12 @@ ShardReader::ShardReader(const std::filesystem::path& path) : path_(path), file_
       header.seq_len == 0 || header.block_bytes != kBlockBytes) {
     refuse("damaged header");
   }
-  const uint64_t payload_bytes = header.rows * header.seq_len * header.bytes_per_id;
+  uint64_t payload_bytes = 0;
+  if (__builtin_mul_overflow(header.rows, header.seq_len, &payload_bytes) ||
+      __builtin_mul_overflow(payload_bytes, header.bytes_per_id, &payload_bytes) || payload_bytes > file_.size()) {
+    refuse(cat("has ", file_.size(), " bytes, too few for ", header.rows, " rows of ", header.seq_len,
+               " tokens (truncated?)"));
+  }
   const uint64_t blocks = (payload_bytes + kBlockBytes - 1) / kBlockBytes;
   const uint64_t expected = sizeof(Header) + payload_bytes + blocks * sizeof(uint64_t);
   if (file_.size() != expected) {

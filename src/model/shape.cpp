@@ -1,5 +1,7 @@
 #include "bertcram/model/shape.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/util/error.h"
@@ -18,18 +20,21 @@ class SpecList {
   explicit SpecList(std::vector<ParameterSpec>& specs) : specs_(specs) {}
 
   void weight(const std::string& name, std::vector<int64_t> shape) {
-    specs_.push_back({name, {name}, std::move(shape), Init::kNormal, Decay::kYes});
+    specs_.push_back({.leaf = name, .parts = {name}, .shape = std::move(shape)});
   }
   void dense(const std::string& name, int64_t out, int64_t in) {
     weight(name + ".weight", {out, in});
     bias(name + ".bias", out);
   }
   void bias(const std::string& name, int64_t size) {
-    specs_.push_back({name, {name}, {size}, Init::kZeros, Decay::kNo});
+    specs_.push_back({.leaf = name, .parts = {name}, .shape = {size}, .init = Init::kZeros, .decay = Decay::kNo});
   }
   void norm(const std::string& name, int64_t size) {
-    specs_.push_back({name + ".weight", {name + ".weight"}, {size}, Init::kOnes, Decay::kNo});
+    specs_.push_back({.leaf = name + ".weight", .parts = {name + ".weight"}, .shape = {size}, .init = Init::kOnes, .decay = Decay::kNo});
     bias(name + ".bias", size);
+  }
+  void scale_init(const std::string& name, double scale) {
+    std::ranges::find(specs_, name, &ParameterSpec::leaf)->init_scale = scale;
   }
   /// Query, key and value as one matrix product; stored as three tensors.
   void packed_qkv(const std::string& self, int64_t hidden) {
@@ -39,8 +44,8 @@ class SpecList {
       weights.push_back(self + "." + part + ".weight");
       biases.push_back(self + "." + part + ".bias");
     }
-    specs_.push_back({self + ".qkv.weight", weights, {3 * hidden, hidden}, Init::kNormal, Decay::kYes});
-    specs_.push_back({self + ".qkv.bias", biases, {3 * hidden}, Init::kZeros, Decay::kNo});
+    specs_.push_back({.leaf = self + ".qkv.weight", .parts = weights, .shape = {3 * hidden, hidden}});
+    specs_.push_back({.leaf = self + ".qkv.bias", .parts = biases, .shape = {3 * hidden}, .init = Init::kZeros, .decay = Decay::kNo});
   }
 
  private:
@@ -67,15 +72,21 @@ BertShape make_shape(const config::ModelConfig& config, int64_t vocab, int32_t p
           .token_types = 2,
           .layer_norm_eps = config.layer_norm_eps,
           .init_std = config.init_std,
-          .pad_id = pad_id};
+          .pad_id = pad_id,
+          .position_init = config.position_init,
+          .residual_init = config.residual_init};
 }
 
 std::vector<ParameterSpec> parameter_specs(const BertShape& shape, const Head& head) {
   std::vector<ParameterSpec> specs;
   SpecList list(specs);
   const int64_t hidden = shape.hidden;
+  const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(shape.layers));
   list.weight("bert.embeddings.word_embeddings.weight", {shape.vocab, hidden});
   list.weight("bert.embeddings.position_embeddings.weight", {shape.max_positions, hidden});
+  if (shape.position_init == config::PositionInit::kSinusoid) {
+    specs.back().init = Init::kSinusoid;
+  }
   list.weight("bert.embeddings.token_type_embeddings.weight", {shape.token_types, hidden});
   list.norm("bert.embeddings.LayerNorm", hidden);
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
@@ -86,6 +97,10 @@ std::vector<ParameterSpec> parameter_specs(const BertShape& shape, const Head& h
     list.dense(prefix + ".intermediate.dense", shape.ffn, hidden);
     list.dense(prefix + ".output.dense", hidden, shape.ffn);
     list.norm(prefix + ".output.LayerNorm", hidden);
+    if (shape.residual_init == config::ResidualInit::kScaled) {
+      list.scale_init(prefix + ".attention.output.dense.weight", residual_scale);
+      list.scale_init(prefix + ".output.dense.weight", residual_scale);
+    }
   }
   if (head.kind == HeadKind::kMaskedLm) {
     list.dense("cls.predictions.transform.dense", hidden, hidden);
@@ -114,6 +129,8 @@ json to_hub_config(const BertShape& shape, const Head& head) {
                  {"layer_norm_eps", shape.layer_norm_eps},
                  {"pad_token_id", shape.pad_id},
                  {"position_embedding_type", "absolute"},
+                 {"position_init", config::enum_words(shape.position_init)[static_cast<size_t>(shape.position_init)]},
+                 {"residual_init", config::enum_words(shape.residual_init)[static_cast<size_t>(shape.residual_init)]},
                  {"tie_word_embeddings", true},
                  {"dtype", "float32"},
                  {"torch_dtype", "float32"}};
@@ -139,6 +156,7 @@ BertShape shape_from_hub_config(const json& config, const std::string& where) {
     require_value(config, "hidden_act", "gelu", where);
     require_value(config, "position_embedding_type", "absolute", where);
     require_value(config, "is_decoder", false, where);
+    require_value(config, "tie_word_embeddings", true, where);
     BertShape shape;
     shape.vocab = config.at("vocab_size");
     shape.hidden = config.at("hidden_size");
@@ -150,6 +168,11 @@ BertShape shape_from_hub_config(const json& config, const std::string& where) {
     shape.layer_norm_eps = config.value("layer_norm_eps", 1e-12);
     shape.init_std = config.value("initializer_range", 0.02);
     shape.pad_id = config.value("pad_token_id", 0);
+    // Our own keys, for random baselines of the same shape; Hugging Face ignores them.
+    shape.position_init = config.value("position_init", "normal") == "sinusoid" ? config::PositionInit::kSinusoid
+                                                                               : config::PositionInit::kNormal;
+    shape.residual_init = config.value("residual_init", "plain") == "scaled" ? config::ResidualInit::kScaled
+                                                                             : config::ResidualInit::kPlain;
     const bool is_sound = shape.vocab > 0 && shape.hidden > 0 && shape.layers > 0 && shape.heads > 0 && shape.ffn > 0 &&
                           shape.max_positions > 0 && shape.token_types > 0 && shape.hidden % shape.heads == 0;
     if (!is_sound) {
@@ -163,16 +186,21 @@ BertShape shape_from_hub_config(const json& config, const std::string& where) {
 }
 
 Head head_from_hub_config(const json& config) {
-  const auto architectures = config.value("architectures", std::vector<std::string>{});
-  if (architectures.empty() || architectures[0] != "BertForSequenceClassification") {
-    return {};
+  try {
+    const auto architectures = config.value("architectures", json::array());
+    if (architectures.empty() || architectures.at(0) != "BertForSequenceClassification") {
+      return {};
+    }
+    // Hugging Face leaves the default out: two labels without names.
+    const auto words = config.value("id2label", json{{"0", "LABEL_0"}, {"1", "LABEL_1"}});
+    Head head{.kind = HeadKind::kClassifier, .outputs = static_cast<int64_t>(words.size()), .label_words = {}};
+    for (int64_t id = 0; id < head.outputs; ++id) {
+      head.label_words.push_back(words.value(std::to_string(id), cat("LABEL_", id)));
+    }
+    return head;
+  } catch (const json::exception& error) {
+    throw DataError(cat("config.json: architectures or id2label is not what Hugging Face writes (", error.what(), ")"));
   }
-  const auto words = config.value("id2label", json::object());
-  Head head{.kind = HeadKind::kClassifier, .outputs = static_cast<int64_t>(words.size()), .label_words = {}};
-  for (int64_t id = 0; id < head.outputs; ++id) {
-    head.label_words.push_back(words.value(std::to_string(id), cat("LABEL_", id)));
-  }
-  return head;
 }
 
 double flops_per_token(const BertShape& shape, int64_t seq_len, double decoded_share) {

@@ -38,7 +38,8 @@ void rewind_metrics(const std::filesystem::path& path, int64_t last_step) {
   const std::string content = util::read_file(path);
   for (const std::string_view line : util::split(content, '\n')) {
     const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (parsed.is_object() && parsed.value("step", int64_t{0}) <= last_step) {
+    const json step = parsed.is_object() ? parsed.value("step", json(0)) : json();
+    if (step.is_number() && step.get<int64_t>() <= last_step) {
       kept += line;
       kept += '\n';
     }

@@ -28,7 +28,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
-  require(weight.dim() == 1 && weight.size(0) == x.size(-1), "layer_norm", "weight", weight, "[hidden]");
+  require(x.dim() >= 1 && weight.dim() == 1 && weight.size(0) == x.size(-1), "layer_norm", "weight", weight, "[hidden]");
+  require(bias.sizes() == weight.sizes(), "layer_norm", "bias", bias, "[hidden]");
   return at::layer_norm(x, weight.sizes(), weight, bias, eps);
 }
 
@@ -40,6 +41,8 @@ at::Tensor attention(const at::Tensor& qkv, const at::Tensor& key_bias, const At
   const int64_t batch = qkv.size(0);
   const int64_t seq = qkv.size(1);
   const int64_t hidden = qkv.size(2) / 3;
+  require(!key_bias.defined() || key_bias.sizes() == at::IntArrayRef{batch, 1, 1, seq}, "attention", "key_bias",
+          key_bias, "[batch, 1, 1, seq]");
   const at::Tensor split = qkv.view({batch, seq, 3, options.heads, hidden / options.heads})
                                .permute({2, 0, 3, 1, 4});  // [3, batch, heads, seq, head_dim]
   const std::optional<at::Tensor> mask = key_bias.defined() ? std::optional(key_bias) : std::nullopt;

@@ -38,6 +38,19 @@ void fill_normal(float* out, int64_t count, double standard_deviation, util::Ran
   }
 }
 
+/// [rows, width]: sin and cos of p / 10000^(2i / width), interleaved.
+void fill_sinusoid(float* out, int64_t rows, int64_t width, double standard_deviation) {
+  constexpr double kLongestWavelength = 10'000.0;
+  const double amplitude = standard_deviation * std::numbers::sqrt2;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < width; ++column) {
+      const double exponent = static_cast<double>(column / 2 * 2) / static_cast<double>(width);
+      const double angle = static_cast<double>(row) / std::pow(kLongestWavelength, exponent);
+      *out++ = static_cast<float>(amplitude * (column % 2 == 0 ? std::sin(angle) : std::cos(angle)));
+    }
+  }
+}
+
 }  // namespace
 
 Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType compute_type, at::Device device)
@@ -98,11 +111,16 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
   switch (found.spec.init) {
     case Init::kZeros: target.zero_(); return;
     case Init::kOnes: target.fill_(1.0); return;
-    case Init::kNormal: break;
+    case Init::kNormal:
+    case Init::kSinusoid: break;
   }
   at::Tensor host = at::empty(found.spec.shape, at::kFloat);
-  const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
-  fill_normal(host.data_ptr<float>(), host.numel(), init_std, random);
+  if (found.spec.init == Init::kSinusoid) {
+    fill_sinusoid(host.data_ptr<float>(), host.size(0), host.size(1), init_std);
+  } else {
+    const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
+    fill_normal(host.data_ptr<float>(), host.numel(), init_std * found.spec.init_scale, random);
+  }
   target.copy_(host);
 }
 

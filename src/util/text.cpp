@@ -41,11 +41,9 @@ std::string to_lower_ascii(std::string_view text) {
 
 std::string join(std::span<const std::string> parts, std::string_view separator) {
   std::string joined;
-  for (const std::string& part : parts) {
-    if (!joined.empty()) {
-      joined += separator;
-    }
-    joined += part;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    joined += i == 0 ? "" : separator;
+    joined += parts[i];
   }
   return joined;
 }
@@ -118,6 +116,9 @@ std::optional<double> parse_double(std::string_view text) {
 std::optional<double> parse_duration(std::string_view text) {
   if (const auto seconds = parse_double(text)) {
     return *seconds >= 0 ? seconds : std::nullopt;
+  }
+  if (text.empty()) {
+    return std::nullopt;
   }
   double total = 0;
   while (!text.empty()) {

@@ -55,6 +55,7 @@ class DocumentReader {
  private:
   bool fill();
   void take_lines(DocumentBatch& batch);
+  void add_line(DocumentBatch& batch, std::string_view line);
   void end_document(DocumentBatch& batch);
   void finish_source(DocumentBatch& batch);
 

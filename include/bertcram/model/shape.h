@@ -22,6 +22,8 @@ struct BertShape {
   double layer_norm_eps = 1e-12;
   double init_std = 0.02;
   int32_t pad_id = 0;
+  config::PositionInit position_init = config::PositionInit::kNormal;
+  config::ResidualInit residual_init = config::ResidualInit::kPlain;
 
   bool operator==(const BertShape&) const = default;
 };
@@ -43,6 +45,7 @@ std::vector<nn::ParameterSpec> parameter_specs(const BertShape& shape, const Hea
 /// config.json. @throws DataError naming a feature that bertcram does not compute
 nlohmann::json to_hub_config(const BertShape& shape, const Head& head);
 BertShape shape_from_hub_config(const nlohmann::json& config, const std::string& where);
+/// @throws DataError if the head's labels are damaged
 Head head_from_hub_config(const nlohmann::json& config);
 
 /// Floating-point operations per trained token, forward and backward, without recomputation

@@ -11,7 +11,9 @@
 
 namespace bertcram::nn {
 
-enum class Init { kNormal, kZeros, kOnes };
+/// kSinusoid: row p of [rows, width] holds the sines and cosines of position p (Vaswani et al. 2017, §3.5), scaled to
+/// the standard deviation of kNormal.
+enum class Init { kNormal, kZeros, kOnes, kSinusoid };
 enum class Decay { kYes, kNo };  ///< whether weight decay applies
 
 /// One tensor as the mathematics uses it. `parts` are the names under which it is stored (Hugging Face names): usually
@@ -22,6 +24,7 @@ struct ParameterSpec {
   std::vector<int64_t> shape;
   Init init = Init::kNormal;
   Decay decay = Decay::kYes;
+  double init_scale = 1.0;  ///< kNormal: factor of the standard deviation
 };
 
 /// A stored tensor: a view into the flat masters (or of another flat buffer with the same layout).

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The whole chain on your own text and GLUE, unattended; run it again after any interruption and it goes on.
+#   scripts/overnight.sh --text 'FILE…' --glue DIR --output DIR [options]
+#     --text FILES       training text, plain or .zst, in quotes when there are several (globs work)
+#     --glue DIR         folder with the GLUE tasks (RTE, MRPC, …)
+#     --output DIR       where everything goes
+#     --tokenizer-text F text that the tokenizer learns from (default: the training text)
+#     --heldout FILES    text files for a held-out evaluation at the end
+#     --config NAME      training configuration (default tiny.yaml)
+#     --budget TIME      training time (default 15m)
+#     --vocab-size N     (default 8192)
+#     --small TASKS      tasks with three seeds (default rte,mrpc,cola,stsb)
+#     --large TASKS      tasks with one seed and two epochs (default sst2)
+#     --threads N        CPU threads (default: one per core)
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+text="" glue="" out="" tokenizer_text="" heldout=""
+config=tiny.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit 0 ;;
+  esac
+  [ $# -ge 2 ] || die 2 "$1 needs a value; see --help"
+  case "$1" in
+    --text) text=$2 ;;
+    --glue) glue=$2 ;;
+    --output) out=$2 ;;
+    --tokenizer-text) tokenizer_text=$2 ;;
+    --heldout) heldout=$2 ;;
+    --config) config=$2 ;;
+    --budget) budget=$2 ;;
+    --vocab-size) vocab=$2 ;;
+    --small) small=$2 ;;
+    --large) large=$2 ;;
+    --threads) threads=$2 ;;
+    *) die 2 "unknown argument '$1'; see --help" ;;
+  esac
+  shift 2
+done
+[ -n "$text" ] && [ -n "$glue" ] && [ -n "$out" ] || die 2 "--text, --glue and --output are needed; see --help"
+
+bertcram="${BERTCRAM:-$root/build/bertcram}"
+mkdir -p "$out"
+
+# shellcheck disable=SC2086  # several files in one argument
+[ -e "$out/tokenizer/manifest.json" ] ||
+  "$bertcram" tokenize --input ${tokenizer_text:-$text} --output "$out/tokenizer" --vocab-size "$vocab" \
+    --threads "$threads"
+# shellcheck disable=SC2086
+"$bertcram" pack --input $text --tokenizer "$out/tokenizer" --output "$out/packed" --threads "$threads"
+"$bertcram" pretrain --config "$config" --data "$out/packed" --output "$out/run" --budget "$budget" \
+  --threads "$threads"
+
+for file in $heldout; do
+  printf 'held out, %s: ' "$(basename "$file")"
+  "$bertcram" eval --model "$out/run/model" --text "$file" --threads "$threads"
+done
+
+for start in model random; do
+  finetune=("$bertcram" finetune-glue --model "$out/run/model" --data "$glue" --init "$start" --threads "$threads")
+  "${finetune[@]}" --task "$small" --seeds 3 --output "$out/glue-small-$start" --config finetune-tiny.yaml
+  [ -z "$large" ] ||
+    "${finetune[@]}" --task "$large" --seeds 1 --epochs 2 --output "$out/glue-large-$start" --config finetune-tiny.yaml
+done

@@ -1,0 +1,185 @@
+// Checkpoints: whole or absent, exact, and never believed when damaged.
+
+#include "bertcram/checkpoint/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "nn/tensor_support.h"
+#include "util/test_support.h"
+
+namespace bertcram::checkpoint {
+namespace {
+
+using test::contains;
+using test::message_of;
+using test::same_bits;
+using test::ScratchDirectory;
+
+/// Three lists of two tensors each, filled from the seed; 0 leaves zeros.
+TrainTensors tensors_of(uint64_t seed) {
+  util::RandomStream random(seed);
+  const auto list = [&]() -> std::vector<nn::NamedTensor> {
+    std::vector<nn::NamedTensor> tensors = {{"w", test::random_tensor(random, {3, 5}).to(at::kFloat)},
+                                            {"b", test::random_tensor(random, {4}).to(at::kFloat)}};
+    for (nn::NamedTensor& each : tensors) {
+      if (seed == 0) {
+        each.tensor.zero_();
+      }
+    }
+    return tensors;
+  };
+  TrainTensors tensors;
+  tensors.masters = list();
+  tensors.first_moments = list();
+  tensors.second_moments = list();
+  return tensors;
+}
+
+bool are_equal(const std::vector<nn::NamedTensor>& a, const std::vector<nn::NamedTensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const nn::NamedTensor& x, const nn::NamedTensor& y) {
+    return x.name == y.name && same_bits(x.tensor, y.tensor);
+  });
+}
+
+bool are_equal(const TrainTensors& a, const TrainTensors& b) {
+  return are_equal(a.masters, b.masters) && are_equal(a.first_moments, b.first_moments) &&
+         are_equal(a.second_moments, b.second_moments);
+}
+
+TrainState state_at(int64_t step) {
+  return {.step = step, .samples = step * 8, .tokens = step * 1024, .elapsed_seconds = 0.1 * static_cast<double>(step),
+          .optimizer_steps = step - 1, .config_yaml = "seed: 1\n# \"quotes\" and ümlauts\n", .data_id = "abc"};
+}
+
+std::vector<std::string> names_in(const std::filesystem::path& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Checkpoint, RestoresExactlyWhatWasSaved) {
+  const ScratchDirectory scratch;
+  const TrainTensors saved = tensors_of(1);
+  save_checkpoint(scratch.path(), state_at(7), saved, 2);
+  const auto found = list_checkpoints(scratch.path());
+  ASSERT_EQ(found.size(), 1U);
+  const TrainTensors loaded = tensors_of(0);
+  const TrainState state = load_checkpoint(found[0], loaded);
+  EXPECT_TRUE(are_equal(loaded, saved));
+  const TrainState wanted = state_at(7);
+  for (const TrainState& read : {state, read_state(found[0])}) {
+    EXPECT_EQ(read.step, 7);
+    EXPECT_EQ(read.samples, wanted.samples);
+    EXPECT_EQ(read.tokens, wanted.tokens);
+    EXPECT_EQ(read.elapsed_seconds, wanted.elapsed_seconds);  // to the last bit
+    EXPECT_EQ(read.optimizer_steps, wanted.optimizer_steps);
+    EXPECT_EQ(read.config_yaml, wanted.config_yaml);
+    EXPECT_EQ(read.data_id, wanted.data_id);
+  }
+}
+
+TEST(Checkpoint, TheNewestAreKeptAndListedFirst) {
+  const ScratchDirectory scratch;
+  for (const int64_t step : {8, 9, 10, 11, 100}) {
+    save_checkpoint(scratch.path(), state_at(step), tensors_of(1), 3);
+  }
+  EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000010", "step-0000000011", "step-0000000100"}));
+  const auto found = list_checkpoints(scratch.path());
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(read_state(found[0]).step, 100);
+  EXPECT_EQ(read_state(found[2]).step, 10);
+}
+
+TEST(Checkpoint, PartialFoldersAreNotListedAndGoWithTheNextSave) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  scratch.write(".partial-step-0000000002/weights.safetensors", "half");
+  scratch.write(".partial-step-0000000002/state.json", "{}");
+  scratch.write("step-0000000003/weights.safetensors", "no state.json");
+  EXPECT_EQ(list_checkpoints(scratch.path()).size(), 1U);
+  save_checkpoint(scratch.path(), state_at(2), tensors_of(1), 2);
+  EXPECT_EQ(list_checkpoints(scratch.path()).size(), 2U);
+  for (const std::string& name : names_in(scratch.path())) {
+    EXPECT_FALSE(name.starts_with(".partial-")) << name;
+  }
+}
+
+TEST(Checkpoint, AMissingFolderHasNone) { EXPECT_TRUE(list_checkpoints("/nowhere/checkpoints").empty()); }
+
+// Found by review: a damaged checkpoint of the same step was taken for the one to be written, and stayed for ever.
+TEST(Checkpoint, ADamagedOneOfTheSameStepIsReplaced) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(5), tensors_of(1), 2);
+  const auto folder = list_checkpoints(scratch.path())[0];
+  test::write_bytes(folder / "weights.safetensors", "damaged");
+  save_checkpoint(scratch.path(), state_at(5), tensors_of(2), 2);
+  const TrainTensors loaded = tensors_of(0);
+  EXPECT_NO_THROW(load_checkpoint(folder, loaded));
+  EXPECT_TRUE(are_equal(loaded, tensors_of(2)));
+  EXPECT_EQ(names_in(scratch.path()).size(), 1U);
+}
+
+TEST(Checkpoint, APlaceThatCannotBeWrittenIsAResourceErrorAndKeepsTheOthers) {
+  EXPECT_THROW(save_checkpoint("/proc/none", state_at(1), tensors_of(1), 2), ResourceError);
+}
+
+TEST(CheckpointFormat, AFlippedByteInAnyFileIsADataErrorThatChangesNothing) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  const auto folder = list_checkpoints(scratch.path())[0];
+  EXPECT_EQ(names_in(folder), (std::vector<std::string>{"first_moments.safetensors", "second_moments.safetensors",
+                                                        "state.json", "weights.safetensors"}));
+  for (const std::string& name : names_in(folder)) {
+    const std::string whole = test::read_bytes(folder / name);
+    for (size_t at = 0; at < whole.size(); at += name == "state.json" ? 1U : 3U) {
+      std::string damaged = whole;
+      damaged[at] ^= static_cast<char>(1U << at % 7);
+      test::write_bytes(folder / name, damaged);
+      const TrainTensors loaded = tensors_of(0);
+      // The white space that makes state.json readable is not part of what it says.
+      if (name == "state.json" && whole[at] <= ' ' && (damaged[at] == ' ' || damaged[at] == '\n')) {
+        continue;
+      }
+      EXPECT_THROW(load_checkpoint(folder, loaded), DataError) << name << " byte " << at;
+      EXPECT_TRUE(are_equal(loaded, tensors_of(0))) << name << ": some tensors were loaded";
+    }
+    test::write_bytes(folder / name, whole);
+  }
+  EXPECT_NO_THROW(load_checkpoint(folder, tensors_of(0)));
+}
+
+TEST(CheckpointFormat, TruncatedAndMissingFilesAreDataErrors) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  const auto folder = list_checkpoints(scratch.path())[0];
+  for (const std::string& name : names_in(folder)) {
+    const std::string whole = test::read_bytes(folder / name);
+    for (size_t length = 0; length + 1 < whole.size(); length += 5) {
+      test::write_bytes(folder / name, whole.substr(0, length));
+      EXPECT_THROW(load_checkpoint(folder, tensors_of(0)), DataError) << name << " cut to " << length;
+    }
+    std::filesystem::remove(folder / name);
+    EXPECT_TRUE(contains(message_of<DataError>([&] { load_checkpoint(folder, tensors_of(0)); }), name));
+    test::write_bytes(folder / name, whole);
+  }
+}
+
+TEST(CheckpointFormat, TensorsOfAnotherModelAreADataError) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  const auto folder = list_checkpoints(scratch.path())[0];
+  TrainTensors other = tensors_of(0);
+  other.masters[0].name = "v";
+  EXPECT_TRUE(contains(message_of<DataError>([&] { load_checkpoint(folder, other); }), "other tensors"));
+  other = tensors_of(0);
+  other.second_moments[0].tensor = at::zeros({5, 3});
+  EXPECT_TRUE(contains(message_of<DataError>([&] { load_checkpoint(folder, other); }), "expected [5, 3]"));
+}
+
+}  // namespace
+}  // namespace bertcram::checkpoint

@@ -1,0 +1,82 @@
+// Rules between the fields of a pretraining configuration, and the configurations that are shipped.
+
+#include "bertcram/config/pretrain_config.h"
+
+#include <gtest/gtest.h>
+
+#include "bertcram/config/resolve.h"
+#include "util/test_support.h"
+
+namespace bertcram::config {
+namespace {
+
+using test::contains;
+
+PretrainConfig sound() {
+  PretrainConfig config;
+  config.data = "data";
+  config.output = "run";
+  config.budget.steps = 10;
+  return config;
+}
+
+TEST(Contradictions, ASoundConfigurationHasNone) {
+  EXPECT_TRUE(contradictions(sound()).empty());
+  PretrainConfig small = sound();
+  small.batch = {.rows = 3, .micro_rows = 64};  // one pass that is not full
+  EXPECT_TRUE(contradictions(small).empty());
+  PretrainConfig timed = sound();
+  timed.budget = {.time = "1h30m"};
+  EXPECT_TRUE(contradictions(timed).empty());
+}
+
+TEST(Contradictions, AreAllListed) {
+  PretrainConfig config;
+  config.model.hidden = 100;
+  config.model.heads = 3;
+  config.mask.mask_share = 0.8;
+  config.mask.random_share = 0.3;
+  config.batch = {.rows = 100, .micro_rows = 64};
+  const auto problems = contradictions(config);
+  ASSERT_EQ(problems.size(), 6U);
+  EXPECT_TRUE(contains(problems[0], "model.hidden 100 is not a multiple of model.heads 3"));
+  EXPECT_TRUE(contains(problems[1], "exceed 1"));
+  EXPECT_TRUE(contains(problems[2], "batch.rows 100 is not a multiple of batch.micro_rows 64"));
+  EXPECT_TRUE(contains(problems[3], "no budget is set"));
+  EXPECT_TRUE(contains(problems[4], "--data is missing"));
+  EXPECT_TRUE(contains(problems[5], "--output is missing"));
+}
+
+TEST(Contradictions, MoreThanOneBudgetIsOne) {
+  PretrainConfig config = sound();
+  config.budget.tokens = 1000;
+  ASSERT_EQ(contradictions(config).size(), 1U);
+  EXPECT_TRUE(contains(contradictions(config)[0], "more than one budget"));
+}
+
+// Found by review: "--budget 0s" counted as a budget and ended in an internal error.
+TEST(Contradictions, ABudgetOfNoTimeIsOne) {
+  PretrainConfig config = sound();
+  config.budget = {.time = "0s"};
+  ASSERT_EQ(contradictions(config).size(), 1U);
+}
+
+TEST(ShippedConfigs, AllParse) {
+  const std::filesystem::path folder = BERTCRAM_SOURCE_DIR "/configs";
+  std::error_code absent;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
+    if (entry.path().extension() != ".yaml") {
+      continue;
+    }
+    PretrainConfig config;
+    EXPECT_NO_THROW(apply_sources(fields_of(config), {.files = {entry.path()}, .overrides = {}})) << entry.path();
+    config.data = "data";
+    config.output = "run";
+    const bool has_budget = !config.budget.time.empty() || config.budget.steps > 0 || config.budget.tokens > 0;
+    config.budget.steps = has_budget ? config.budget.steps : 1;  // the budget may be left to the command line
+    EXPECT_TRUE(contradictions(config).empty()) << entry.path();
+  }
+}
+
+}  // namespace
+}  // namespace bertcram::config

@@ -1,0 +1,243 @@
+// From YAML files and overrides to one configuration, for every config struct there is.
+
+#include "bertcram/config/resolve.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "bertcram/config/eval_config.h"
+#include "bertcram/config/finetune_config.h"
+#include "bertcram/config/pack_config.h"
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/config/tokenize_config.h"
+#include "bertcram/util/random.h"
+#include "util/test_support.h"
+
+namespace bertcram::config {
+namespace {
+
+using test::contains;
+using test::message_of;
+using test::ScratchDirectory;
+
+/// A value that the field accepts and does not have; its range is asked, not known.
+void change(const Field& field, util::RandomStream& random) {
+  const std::string before = field.text();
+  const std::vector<std::string> texts = {"path/to/file", "with space", "quote\" and \\", "a: b # c", "null", "true",
+                                          "0012", "~", "- dash", "ümläut", "line\nbreak", "tab\there", "{brace}",
+                                          "'single'"};
+  for (int attempt = 0; attempt < 1000 && field.text() == before; ++attempt) {
+    if (std::holds_alternative<int64_t*>(field.value)) {
+      (void)field.assign(std::to_string(random.below(uint64_t{1} << random.below(14))));
+    } else if (std::holds_alternative<double*>(field.value)) {
+      (void)field.assign(std::to_string(random.uniform()));
+    } else if (std::holds_alternative<bool*>(field.value)) {
+      (void)field.assign(random.below(2) == 0 ? "true" : "false");
+    } else if (const auto* list = std::get_if<std::vector<std::string>*>(&field.value)) {
+      **list = {texts[random.below(texts.size())], "", texts[random.below(texts.size())]};
+    } else if (const auto* choice = std::get_if<EnumRef>(&field.value)) {
+      choice->set(random.below(choice->words.size()));
+      if (choice->words.size() == 1) {
+        return;
+      }
+    } else {
+      (void)field.assign(field.is_duration ? cat(1 + random.below(100), "m") : texts[random.below(texts.size())]);
+    }
+  }
+  EXPECT_NE(field.text(), before) << field.path;
+}
+
+std::vector<std::string> texts_of(const std::vector<Field>& fields) {
+  std::vector<std::string> texts;
+  std::transform(fields.begin(), fields.end(), std::back_inserter(texts),
+                 [](const Field& field) { return field.path + "=" + field.text(); });
+  return texts;
+}
+
+template <class Config>
+class EveryConfigProperty : public ::testing::Test {};
+using AllConfigs = ::testing::Types<TokenizeConfig, PackConfig, PretrainConfig, FinetuneConfig, EvalConfig>;
+TYPED_TEST_SUITE(EveryConfigProperty, AllConfigs);
+
+TYPED_TEST(EveryConfigProperty, ReadsBackWhatItDumps) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  for (int round = 0; round < 20; ++round) {
+    TypeParam config;
+    const auto fields = fields_of(config);
+    for (const Field& field : fields) {
+      change(field, random);
+    }
+    for (const DumpStyle style : {DumpStyle::kPlain, DumpStyle::kCommented}) {
+      TypeParam read;
+      const auto read_fields = fields_of(read);
+      const std::string yaml = dump_yaml(fields, style);
+      apply_yaml(read_fields, yaml, "dump");
+      ASSERT_EQ(texts_of(read_fields), texts_of(fields)) << yaml;
+    }
+  }
+}
+
+TYPED_TEST(EveryConfigProperty, DefaultsReadBackAndAreAccepted) {
+  TypeParam config;
+  TypeParam read;
+  apply_yaml(fields_of(read), dump_yaml(fields_of(config), DumpStyle::kCommented), "dump");
+  EXPECT_EQ(texts_of(fields_of(read)), texts_of(fields_of(config)));
+}
+
+TYPED_TEST(EveryConfigProperty, PathsAreDifferentAndHelpIsThere) {
+  TypeParam config;
+  std::vector<std::string> paths;
+  for (const Field& field : fields_of(config)) {
+    paths.push_back(field.path);
+    EXPECT_FALSE(field.help.empty()) << field.path;
+  }
+  std::sort(paths.begin(), paths.end());
+  EXPECT_EQ(std::adjacent_find(paths.begin(), paths.end()), paths.end());
+}
+
+TYPED_TEST(EveryConfigProperty, FingerprintChangesWithEveryTrackedFieldAndNoOther) {
+  util::RandomStream random(test::test_seed());
+  TypeParam untouched;
+  const std::string before = fingerprint(fields_of(untouched));
+  const size_t count = fields_of(untouched).size();
+  for (size_t i = 0; i < count; ++i) {
+    TypeParam config;
+    const auto fields = fields_of(config);
+    change(fields[i], random);
+    const bool has_changed = fields[i].text() != fields_of(untouched)[i].text();
+    EXPECT_EQ(fingerprint(fields) != before, fields[i].is_tracked && has_changed) << fields[i].path;
+    EXPECT_EQ(differences(fields_of(untouched), fields).size(), fields[i].is_tracked && has_changed ? 1U : 0U);
+  }
+}
+
+/// The message for YAML text that is refused, as if it stood in run.yaml.
+std::string refusal(const std::string& yaml) {
+  PretrainConfig config;
+  return message_of<ConfigError>([&] { apply_yaml(fields_of(config), yaml, "run.yaml"); });
+}
+
+TEST(Resolve, AnUnknownKeyIsRefusedWithItsLineAndTheNearestKey) {
+  EXPECT_EQ(refusal("seed: 1\nmask:\n  mask_prop: 0.2\n"),
+            "run.yaml:3: unknown key 'mask.mask_prop'; did you mean 'mask.mask_prob'?");
+  EXPECT_EQ(refusal("sed: 1\n"), "run.yaml:1: unknown key 'sed'; did you mean 'seed'?");
+  EXPECT_EQ(refusal("qqqqqqqqqqqq: 1\n"), "run.yaml:1: unknown key 'qqqqqqqqqqqq'");
+}
+
+TEST(Resolve, ADuplicateKeyIsRefused) {
+  EXPECT_EQ(refusal("seed: 1\nmask:\n  mask_prob: 0.2\nseed: 2\n"), "run.yaml:4: duplicate key 'seed'");
+  EXPECT_EQ(refusal("mask:\n  mask_prob: 0.2\nmask:\n  mask_prob: 0.3\n"), "run.yaml:3: duplicate key 'mask'");
+}
+
+TEST(Resolve, AWrongTypeIsRefused) {
+  EXPECT_EQ(refusal("seed: many\n"), "run.yaml:1: seed: 'many' is not integer >= 0");
+  EXPECT_EQ(refusal("seed: 1.5\n"), "run.yaml:1: seed: '1.5' is not integer >= 0");
+  EXPECT_TRUE(contains(refusal("seed:\n"), "run.yaml:1: seed: '' is not integer"));
+  EXPECT_TRUE(contains(refusal("seed: [1, 2]\n"), "run.yaml:1: seed: a list is not integer"));
+  EXPECT_TRUE(contains(refusal("seed:\n  deep: 1\n"), "seed: a section is not integer"));
+  EXPECT_TRUE(contains(refusal("mask: 3\n"), "expected 'key: value' lines below 'mask'"));
+  EXPECT_TRUE(contains(refusal("- seed\n"), "run.yaml:1: expected 'key: value' lines"));
+  EXPECT_TRUE(contains(refusal("model:\n  unigram_bias: yes\n"), "'yes' is not true or false"));
+  EXPECT_TRUE(contains(refusal("runtime:\n  precision: fp8\n"), "'fp8' is not one of auto|"));
+  EXPECT_TRUE(contains(refusal("budget:\n  time: soon\n"), "'soon' is not a duration such as 90s"));
+}
+
+TEST(Resolve, AValueOutOfRangeIsRefusedAndTheEndsAreAccepted) {
+  EXPECT_EQ(refusal("mask:\n  mask_prob: 0.95\n"), "run.yaml:2: mask.mask_prob: '0.95' is not number in [0.01, 0.9]");
+  EXPECT_TRUE(contains(refusal("seed: -1\n"), ">= 0"));
+  EXPECT_TRUE(contains(refusal("optim:\n  learning_rate: 0\n"), "> 0"));
+  PretrainConfig config;
+  apply_yaml(fields_of(config), "mask: {mask_prob: 0.9}\nschedule: {warmup_frac: 1, end_frac: 0}\n", "ends");
+  EXPECT_EQ(config.mask.mask_prob, 0.9);
+  EXPECT_EQ(config.schedule.warmup_frac, 1.0);
+}
+
+TEST(Resolve, AllProblemsOfAllSourcesComeAtOnce) {
+  const ScratchDirectory scratch;
+  const auto first = scratch.write("first.yaml", "sede: 1\nmask:\n  mask_prob: 7\n");
+  const auto second = scratch.write("second.yaml", "log_every_steps: 0\n");
+  PretrainConfig config;
+  const std::string message = message_of<ConfigError>([&] {
+    apply_sources(fields_of(config), {.files = {first, second},
+                                      .overrides = {parse_set_argument("seed=x"), parse_set_argument("modle.heads=2")}});
+  });
+  EXPECT_TRUE(contains(message, first.string() + ":1: unknown key 'sede'"));
+  EXPECT_TRUE(contains(message, first.string() + ":3: mask.mask_prob"));
+  EXPECT_TRUE(contains(message, second.string() + ":1: log_every_steps"));
+  EXPECT_TRUE(contains(message, "--set seed=x: "));
+  EXPECT_TRUE(contains(message, "unknown key 'modle.heads'; did you mean 'model.heads'?"));
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 4);
+}
+
+TEST(Resolve, LaterFilesAndThenOverridesWin) {
+  const ScratchDirectory scratch;
+  const auto first = scratch.write("first.yaml", "seed: 1\nlog_every_steps: 11\nbatch: {rows: 64}\n");
+  const auto second = scratch.write("second.yaml", "seed: 2\nlog_every_steps: 22\n");
+  PretrainConfig config;
+  apply_sources(fields_of(config), {.files = {first, second},
+                                    .overrides = {parse_set_argument("seed=3"), parse_set_argument("seed=4")}});
+  EXPECT_EQ(config.seed, 4);
+  EXPECT_EQ(config.log_every_steps, 22);
+  EXPECT_EQ(config.batch.rows, 64);
+  EXPECT_EQ(config.batch.micro_rows, BatchConfig{}.micro_rows);
+}
+
+TEST(Resolve, InvalidYamlNamesItsLine) {
+  EXPECT_TRUE(contains(refusal("seed: 1\nmask: [1, 2\n"), "not valid YAML"));
+  EXPECT_TRUE(contains(refusal("seed: 1\n  mask: 2: 3\n"), "run.yaml:2: not valid YAML"));
+}
+
+TEST(Resolve, OddShapesOfYamlAreRefusedNotFatal) {
+  for (const char* yaml : {"? [a, b]\n: 1\n", "{a: b}: 1\n", "seed: {[1]: 2}\n", "data: [[1], {a: b}]\n", "? {x: y}\n"}) {
+    PretrainConfig config;
+    EXPECT_THROW(apply_yaml(fields_of(config), yaml, "odd.yaml"), ConfigError) << yaml;
+  }
+  PackConfig pack;
+  EXPECT_THROW(apply_yaml(fields_of(pack), "input: [[a], {b: c}]\n", "odd.yaml"), ConfigError);
+}
+
+TEST(Resolve, EmptyYamlChangesNothing) {
+  for (const char* yaml : {"", "# only a comment\n", "mask:\n", "---\n"}) {
+    PretrainConfig config;
+    EXPECT_NO_THROW(apply_yaml(fields_of(config), yaml, "empty.yaml")) << yaml;
+    PretrainConfig untouched;
+    EXPECT_EQ(texts_of(fields_of(config)), texts_of(fields_of(untouched)));
+  }
+}
+
+TEST(Resolve, AMissingFileIsADataError) {
+  PretrainConfig config;
+  EXPECT_THROW(apply_sources(fields_of(config), {.files = {"/nowhere/run.yaml"}, .overrides = {}}), DataError);
+}
+
+TEST(Resolve, ListsComeFromYamlAndFromCommas) {
+  PackConfig config;
+  apply_yaml(fields_of(config), "input: [a b.txt, c.txt]\n", "pack.yaml");
+  EXPECT_EQ(config.input, (std::vector<std::string>{"a b.txt", "c.txt"}));
+  apply_sources(fields_of(config), {.files = {}, .overrides = {parse_set_argument("input=x, y")}});
+  EXPECT_EQ(config.input, (std::vector<std::string>{"x", "y"}));
+  // A flag's values are taken as they are: a file name may hold a comma.
+  apply_sources(fields_of(config), {.files = {}, .overrides = {{"input", {"p,q"}, "--input"}}});
+  EXPECT_EQ(config.input, (std::vector<std::string>{"p,q"}));
+}
+
+TEST(Resolve, ASetArgumentNeedsAnEqualsSign) {
+  EXPECT_THROW(parse_set_argument("seed"), ConfigError);
+  EXPECT_THROW(parse_set_argument("=1"), ConfigError);
+  EXPECT_EQ(parse_set_argument("data=a=b").values, (std::vector<std::string>{"a=b"}));
+}
+
+TEST(Resolve, FindsAConfigByPathOrByName) {
+  const ScratchDirectory scratch;
+  const auto file = scratch.write("configs/base.yaml", "");
+  const std::vector<std::filesystem::path> folders = {scratch / "configs"};
+  EXPECT_EQ(find_config(file.string(), {}), file);
+  EXPECT_EQ(find_config("base", folders), file);
+  EXPECT_EQ(find_config("base.yaml", folders), file);
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { find_config("other", folders); }), "base.yaml"));
+}
+
+}  // namespace
+}  // namespace bertcram::config

@@ -1,0 +1,215 @@
+// Documents come out the same however the text is stored: line ends, compression, batch size.
+
+#include "bertcram/data/document_reader.h"
+
+#include <gtest/gtest.h>
+#include <zstd.h>
+
+#include "bertcram/util/random.h"
+#include "util/test_support.h"
+
+namespace bertcram::data {
+namespace {
+
+using test::contains;
+using test::message_of;
+using test::ScratchDirectory;
+using Strings = std::vector<std::string>;
+
+struct ReadResult {
+  Strings documents;
+  std::vector<SourceSummary> summaries;
+};
+
+ReadResult read_all(std::vector<std::filesystem::path> files, size_t batch_bytes = size_t{1} << 20) {
+  DocumentReader reader(std::move(files), batch_bytes);
+  ReadResult result;
+  while (const auto batch = reader.next()) {
+    EXPECT_GT(batch->size(), 0U);
+    for (size_t i = 0; i < batch->size(); ++i) {
+      result.documents.emplace_back((*batch)[i]);
+    }
+  }
+  result.summaries = reader.summaries();
+  return result;
+}
+
+Strings documents_of(std::string_view text) {
+  const ScratchDirectory scratch;
+  return read_all({scratch.write("some.txt", text)}).documents;
+}
+
+std::string compress(std::string_view text) {
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  frame.resize(ZSTD_compress(frame.data(), frame.size(), text.data(), text.size(), 3));
+  return frame;
+}
+
+/// Blocks of lines that hold words, with one to three blank lines in between.
+std::string random_text(util::RandomStream& random, int documents) {
+  std::string text;
+  for (int i = 0; i < documents; ++i) {
+    for (uint64_t lines = 1 + random.below(4); lines > 0; --lines) {
+      for (uint64_t words = 1 + random.below(12); words > 0; --words) {
+        text += cat("w", random.below(1000), " ");
+      }
+      text += "\n";
+    }
+    text += std::string(1 + random.below(3), '\n');
+  }
+  return text;
+}
+
+TEST(DocumentReader, BlankLinesSeparateDocuments) {
+  EXPECT_EQ(documents_of("one\ntwo\n\nthree\n\n\n\nfour\n"), (Strings{"one\ntwo\n", "three\n", "four\n"}));
+  EXPECT_EQ(documents_of("\n\n\none\n\n"), (Strings{"one\n"}));
+}
+
+TEST(DocumentReader, LinesOfWhiteSpaceAreBlank) {
+  EXPECT_EQ(documents_of("one\n \t \ntwo\n\f\n"), (Strings{"one\n", "two\n"}));
+  EXPECT_EQ(documents_of("one\n   "), (Strings{"one\n"}));
+  EXPECT_EQ(documents_of("one\n\n   "), (Strings{"one\n"}));
+}
+
+// A document must not depend on whether it stands at the end of its file: deduplication and order look at its bytes.
+TEST(DocumentReader, AMissingLastLineEndMakesNoDifference) {
+  EXPECT_EQ(documents_of("one\n\ntwo"), (Strings{"one\n", "two\n"}));
+  EXPECT_EQ(documents_of("one"), (Strings{"one\n"}));
+}
+
+TEST(DocumentReader, LineEndsOfWindowsMakeNoDifference) {
+  EXPECT_EQ(documents_of("one\r\ntwo\r\n\r\nthree\r\n"), documents_of("one\ntwo\n\nthree\n"));
+  EXPECT_EQ(documents_of("one\r\n\r\ntwo\r"), documents_of("one\n\ntwo\n"));
+}
+
+TEST(DocumentReader, FilesEndDocuments) {
+  const ScratchDirectory scratch;
+  const auto result = read_all({scratch.write("a", "one"), scratch.write("b", "two\n"), scratch.write("c", "three")});
+  EXPECT_EQ(result.documents, (Strings{"one\n", "two\n", "three\n"}));
+  ASSERT_EQ(result.summaries.size(), 3U);
+  EXPECT_EQ(result.summaries[1].documents, 1);
+}
+
+TEST(DocumentReader, EmptyFilesGiveNothing) {
+  EXPECT_TRUE(documents_of("").empty());
+  EXPECT_TRUE(documents_of("\n \n\n").empty());
+  EXPECT_TRUE(read_all({}).documents.empty());
+}
+
+TEST(DocumentReader, ALineOf5MegabytesStaysWhole) {
+  const std::string line(5'000'000, 'x');
+  const Strings documents = documents_of("one\n\n" + line + "\n\ntwo\n");
+  ASSERT_EQ(documents.size(), 3U);
+  EXPECT_TRUE(documents[1] == line + "\n");  // not EXPECT_EQ, which would print it
+}
+
+TEST(DocumentReader, NulBytesAreDroppedAndCounted) {
+  const ScratchDirectory scratch;
+  using namespace std::string_view_literals;
+  const auto result = read_all({scratch.write("a", "a line\0 of words that are long enough\0\n\n\0\n\nand more\n"sv)});
+  EXPECT_EQ(result.documents, (Strings{"a line of words that are long enough\n", "and more\n"}));
+  ASSERT_EQ(result.summaries.size(), 1U);
+  EXPECT_EQ(result.summaries[0].nul_bytes, 3);
+  EXPECT_EQ(result.summaries[0].file_bytes, 52);
+  EXPECT_EQ(result.summaries[0].hash, util::hash_file(scratch / "a").hex());
+}
+
+TEST(DocumentReader, BinaryIsRefused) {
+  const ScratchDirectory scratch;
+  std::string bytes;
+  util::RandomStream random(1);
+  for (int i = 0; i < 5000; ++i) {
+    bytes += static_cast<char>(random.below(200));  // 14 % control bytes
+  }
+  const auto path = scratch.write("image.png", bytes);
+  EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "not a text file"));
+  // Found by this test: only the first four bytes were looked at.
+  EXPECT_THROW(read_all({scratch.write("late", "text" + std::string(1000, '\x01'))}), DataError);
+  EXPECT_NO_THROW(read_all({scratch.write("early", "\x01" + std::string(1000, 'x') + "\n")}));
+  EXPECT_THROW(read_all({scratch.write("zeros", std::string(1000, '\0'))}), DataError);
+}
+
+TEST(DocumentReader, MissingFilesAndFoldersAreRefused) {
+  const ScratchDirectory scratch;
+  EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({scratch / "none"}); }), "none"));
+  EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({scratch.path()}); }), "folder"));
+}
+
+TEST(DocumentReaderProperty, BatchSizeMakesNoDifference) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  const ScratchDirectory scratch;
+  std::vector<std::filesystem::path> files;
+  for (int i = 0; i < 4; ++i) {
+    files.push_back(scratch.write(cat("part", i), random_text(random, 200)));
+  }
+  const auto expected = read_all(files);
+  EXPECT_EQ(expected.documents.size(), 800U);
+  for (const size_t batch_bytes : {size_t{1}, size_t{2}, size_t{100}, size_t{5000}, size_t{1} << 30}) {
+    const auto result = read_all(files, batch_bytes);
+    EXPECT_EQ(result.documents, expected.documents) << batch_bytes;
+    ASSERT_EQ(result.summaries.size(), files.size());
+    EXPECT_EQ(result.summaries[3].hash, expected.summaries[3].hash);
+  }
+}
+
+TEST(DocumentReaderProperty, CompressionMakesNoDifference) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  const ScratchDirectory scratch;
+  const std::string text = random_text(random, 5000);
+  const auto plain = read_all({scratch.write("plain", text)});
+  const size_t middle = text.size() / 2;
+  const std::string two_frames = compress(text.substr(0, middle)) + compress(text.substr(middle));
+  EXPECT_EQ(read_all({scratch.write("one.zst", compress(text))}).documents, plain.documents);
+  EXPECT_EQ(read_all({scratch.write("two.zst", two_frames)}).documents, plain.documents);
+  EXPECT_EQ(read_all({scratch.write("no-suffix", two_frames)}).documents, plain.documents);
+  const auto result = read_all({scratch / "two.zst"});
+  EXPECT_EQ(result.summaries[0].text_bytes, static_cast<int64_t>(text.size()));
+  EXPECT_EQ(result.summaries[0].file_bytes, static_cast<int64_t>(two_frames.size()));
+}
+
+TEST(DocumentReaderFormat, ATruncatedZstdFileIsRefusedAtEveryLength) {
+  util::RandomStream random(3);
+  const ScratchDirectory scratch;
+  const std::string whole = compress(random_text(random, 40));
+  for (size_t length = 4; length < whole.size(); length += 1 + length / 40) {
+    const auto path = scratch.write("cut.zst", whole.substr(0, length));
+    EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "cut.zst")) << length << " of " << whole.size();
+  }
+}
+
+TEST(DocumentReaderFormat, AZstdFileWithFlippedBytesIsReadOrRefused) {
+  util::RandomStream random(4);
+  const ScratchDirectory scratch;
+  const std::string whole = compress(random_text(random, 40));
+  for (int round = 0; round < 300; ++round) {
+    std::string damaged = whole;
+    damaged[random.below(damaged.size())] ^= static_cast<char>(1 + random.below(255));
+    const auto path = scratch.write("flipped.zst", damaged);
+    try {
+      read_all({path});
+    } catch (const DataError&) {  // anything else would fail the test
+    }
+  }
+}
+
+TEST(ExpandInputs, FindsFilesFoldersAndPatterns) {
+  const ScratchDirectory scratch;
+  scratch.write("b.txt", "");
+  scratch.write("a.txt", "");
+  scratch.write("deep/er/c.txt", "");
+  scratch.write("deep/.hidden", "");
+  const auto root = scratch.path();
+  using Paths = std::vector<std::filesystem::path>;
+  EXPECT_EQ(expand_inputs({(root / "b.txt").string(), "-"}), (Paths{root / "b.txt", "-"}));
+  EXPECT_EQ(expand_inputs({root.string()}), (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
+  EXPECT_EQ(expand_inputs({(root / "*.txt").string()}), (Paths{root / "a.txt", root / "b.txt"}));
+  EXPECT_TRUE(contains(message_of<DataError>([&] { expand_inputs({(root / "*.gz").string()}); }), "*.gz"));
+  EXPECT_THROW(expand_inputs({(root / "none").string()}), DataError);
+}
+
+}  // namespace
+}  // namespace bertcram::data

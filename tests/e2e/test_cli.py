@@ -1,0 +1,486 @@
+"""The command line: help, versions, misspellings, streams, encode, and the configuration's precedence."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import unittest
+
+from support import (BINARY, COMMANDS, DONE, RESOURCES, USAGE, E2ETestCase, environment, finetune_args,
+                     make_model, make_packed, make_task, make_tokenizer, pretrain_args, text_fixture)
+
+
+class Help(E2ETestCase):
+
+    def test_version_is_one_line(self):
+        result = self.assert_ok(self.bertcram("--version"))
+        self.assertRegex(result.text, r"^bertcram \d+\.\d+\.\d+ .*LibTorch 2\.\d+.*\n$")
+        self.assertEqual(result.err, "")
+
+    def test_help_lists_every_command(self):
+        result = self.assert_ok(self.bertcram("--help"))
+        for command in COMMANDS:
+            self.assertRegex(result.text, rf"(?m)^  {command} +\S")
+        self.assertEqual(result.err, "")
+
+    def test_every_command_shows_an_example(self):
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                result = self.assert_ok(self.bertcram(command, "--help"))
+                self.assertRegex(result.text, rf"Example:\n.*bertcram {command} ")
+                self.assertEqual(result.err, "")
+
+    def test_examples_name_only_options_that_exist(self):
+        for command in COMMANDS:
+            text = self.bertcram(command, "--help").text
+            options, example = text.split("Example:")
+            for option in re.findall(r"--[a-z-]+", example):
+                with self.subTest(command=command, option=option):
+                    self.assertIn(option, options)
+
+    def test_dash_h_is_the_same_help(self):
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                text = self.assert_ok(self.bertcram(command, "-h")).text
+                self.assertIn("Usage", text)
+                self.assertEqual(self.bertcram(command, "--help").text, text)
+
+    def test_a_default_in_the_help_is_shown_once(self):
+        text = self.bertcram("tokenize", "--help").text
+        self.assertEqual(text.count("32768"), 1)
+
+
+class Misspellings(E2ETestCase):
+
+    def test_no_command(self):
+        self.assert_fails(self.bertcram(), USAGE, "--help")
+
+    def test_an_unknown_command_has_its_nearest_name(self):
+        self.assert_fails(self.bertcram("pretain"), USAGE, "pretain", "'pretrain'")
+        self.assert_fails(self.bertcram("tokenise", "--input", "x"), USAGE, "tokenise", "'tokenize'")
+        self.assert_fails(self.bertcram("finetune", "--task", "rte"), USAGE, "finetune", "'finetune-glue'")
+
+    def test_an_unknown_command_without_a_near_one(self):
+        self.assert_fails(self.bertcram("xyzzyplugh"), USAGE, "xyzzyplugh", "--help")
+
+    def test_an_unknown_option_has_its_nearest_name(self):
+        cases = {"tokenize": ("--vocab-sise", "--vocab-size"), "pack": ("--seqlen", "--seq-len"),
+                 "pretrain": ("--buget", "--budget"), "eval": ("--modle", "--model"),
+                 "encode": ("--token", "--tokens"), "finetune-glue": ("--seed", "--seeds"),
+                 "config": ("--confg", "--config")}
+        for command, (wrong, right) in cases.items():
+            with self.subTest(command=command):
+                self.assert_fails(self.bertcram(command, wrong, "3"), USAGE, f"'{wrong}'", f"'{right}'")
+
+    def test_an_unknown_option_with_an_equals_sign(self):
+        self.assert_fails(self.bertcram("tokenize", "--vocab-sise=30"), USAGE, "--vocab-sise", "'--vocab-size'")
+
+    def test_an_unknown_option_before_the_command(self):
+        self.assert_fails(self.bertcram("--quite", "config"), USAGE, "--quite", "--quiet")
+
+    def test_a_global_option_misspelt_behind_the_command(self):
+        self.assert_fails(self.bertcram("config", "--quite"), USAGE, "--quite", "--quiet")
+
+    def test_an_option_without_its_value(self):
+        self.assert_fails(self.bertcram("tokenize", "--vocab-size"), USAGE, "--vocab-size")
+
+    def test_a_value_that_is_no_number(self):
+        result = self.bertcram("tokenize", "--input", text_fixture(), "--output", self.dir / "out", "--vocab-size", "many")
+        self.assert_fails(result, USAGE, "--vocab-size", "many")
+
+    def test_a_number_out_of_range(self):
+        for command, option, value in [("tokenize", "--vocab-size", "-5"), ("pack", "--seq-len", "1"),
+                                       ("pack", "--valid-frac", "1.5"), ("pretrain", "--steps", "-1"),
+                                       ("encode", "--threads", "-1"), ("finetune-glue", "--seeds", "0"),
+                                       ("tokenize", "--threads", "99999999999999999999")]:
+            with self.subTest(option=option):
+                self.assert_fails(self.bertcram(command, option, value), USAGE, option, value)
+
+    def test_a_word_that_is_no_choice(self):
+        self.assert_fails(self.bertcram("pretrain", "--precision", "fp61"), USAGE, "fp61", "fp32", "bf16")
+        self.assert_fails(self.bertcram("finetune-glue", "--protocol", "sain"), USAGE, "sain", "sane")
+        self.assert_fails(self.bertcram("tokenize", "--type", "wordpeice"), USAGE, "wordpeice", "wordpiece")
+
+    def test_several_wrong_flags_are_told_at_once(self):
+        result = self.bertcram("pack", "--seq-len", "x", "--valid-frac", "7", "--dedup", "sometimes")
+        self.assert_fails(result, USAGE, "--seq-len", "--valid-frac", "--dedup", lines=3)
+
+    def test_a_stray_word(self):
+        self.assert_fails(self.bertcram("encode", "stray", "--tokenizer", make_tokenizer()), USAGE, "stray")
+
+    def test_config_of_an_unknown_command(self):
+        self.assert_fails(self.bertcram("config", "encode"), USAGE, "encode", "pretrain")
+
+
+class Streams(E2ETestCase):
+    """stdout carries results only."""
+
+    def json_of(self, *args):
+        result = self.assert_ok(self.bertcram(*args, "--json"))
+        value = json.loads(result.text)
+        self.assertIsInstance(value, dict)
+        return value, result
+
+    def test_json_of_every_stage_is_one_object(self):
+        tok, packed, run = self.dir / "tok", self.dir / "packed", self.dir / "run"
+        value, _ = self.json_of("tokenize", "--input", text_fixture(), "--output", tok, "--vocab-size", 200)
+        self.assertEqual(value["vocab_size"], 200)
+        value, _ = self.json_of("pack", "--input", text_fixture(), "--tokenizer", tok, "--output", packed, "--seq-len", 32,
+                                "--valid-frac", 0.1)
+        self.assertGreater(value["train_rows"], 0)
+        self.assertGreater(value["valid_rows"], 0)
+        value, result = self.json_of(*pretrain_args(packed, run, 5))
+        self.assertEqual(value["steps"], 5)
+        self.assertIn(" I pretrain: ", result.err)
+        value, _ = self.json_of("eval", "--model", run / "model", "--data", packed)
+        self.assertLessEqual({"loss", "perplexity", "accuracy", "masked_tokens"}, value.keys())
+        self.assertGreaterEqual(value["perplexity"], 1)
+        self.assertTrue(0 <= value["accuracy"] <= 1)
+        value, _ = self.json_of("eval", "--model", run / "model", "--text", text_fixture())
+        self.assertGreater(value["masked_tokens"], 0)
+        task = make_task(self.dir / "task")
+        value, _ = self.json_of(*finetune_args(task, run / "model", self.dir / "glue", 2, "--save-models"))
+        self.assertLessEqual({"protocol", "tasks", "averages"}, value.keys())
+        scores = value["tasks"]["pets"]
+        self.assertLessEqual({"metric", "seeds", "median", "mean", "sd"}, scores.keys())
+        self.assertEqual([entry["seed"] for entry in scores["seeds"]], [0, 1])
+        self.assertEqual(value, json.loads((self.dir / "glue" / "results.json").read_text()))
+        model = next(path.parent for path in (self.dir / "glue").rglob("model.safetensors"))
+        value, _ = self.json_of("eval", "--task-file", task, "--model", model)
+        self.assertTrue(0 <= value["accuracy"] <= 100)
+        self.assert_no_temporaries()
+
+    def test_quiet_is_silent(self):
+        tok, packed, run = self.dir / "tok", self.dir / "packed", self.dir / "run"
+        task = make_task(self.dir / "task")
+        for command in [["tokenize", "--input", text_fixture(), "--output", tok, "--vocab-size", 200],
+                        ["pack", "--input", text_fixture(), "--tokenizer", tok, "--output", packed, "--seq-len", 32,
+                         "--valid-frac", 0.1],
+                        pretrain_args(packed, run, 5),
+                        ["eval", "--model", run / "model", "--data", packed],
+                        finetune_args(task, run / "model", self.dir / "glue", 1, "--max-tokens", 32)]:
+            with self.subTest(command=command[0]):
+                result = self.assert_ok(self.bertcram("--quiet", *command))
+                self.assertEqual(result.err, "")
+                self.assertNotEqual(result.out, b"")
+
+    def test_quiet_works_behind_the_command_too(self):
+        result = self.assert_ok(self.bertcram("tokenize", "--quiet", "--input", text_fixture(), "--output",
+                                              self.dir / "tok", "--vocab-size", 200))
+        self.assertEqual(result.err, "")
+        self.assertTrue((self.dir / "tok" / "vocab.txt").exists())
+
+    def test_quiet_still_tells_errors(self):
+        self.assert_fails(self.bertcram("--quiet", "tokenize", "--input", "absent", "--output", self.dir / "tok"), 3,
+                          "absent")
+
+    def test_log_lines_have_one_shape(self):
+        result = self.assert_ok(self.bertcram(*pretrain_args(make_packed(), self.dir / "run", 5)))
+        self.assertGreaterEqual(len(result.err.splitlines()), 4)
+        for line in result.err.splitlines():
+            self.assertRegex(line, r"^\d\d:\d\d:\d\d [DIWE] [a-z-]+: \S")
+
+    def test_a_log_file_gets_the_log(self):
+        log = self.dir / "log.txt"
+        result = self.assert_ok(self.bertcram("--log-file", log, *pretrain_args(make_packed(), self.dir / "run", 5)))
+        messages = [line.split(" ", 2)[2] for line in result.err.splitlines()]
+        written = log.read_text()
+        for message in messages:
+            self.assertIn(message, written)
+
+    def test_a_failure_is_in_the_log_file_and_the_exit_code_stays(self):
+        log = self.dir / "log.txt"
+        result = self.bertcram("--log-file", log, "tokenize", "--input", "absent.txt", "--output", self.dir / "tok")
+        self.assert_fails(result, 3, "absent.txt")
+        self.assertIn("absent.txt", log.read_text())
+
+    def on_a_terminal(self, *args, **env):
+        """stderr of a command whose stderr is a terminal."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([str(BINARY), *map(str, args)], stderr=slave, stdout=subprocess.DEVNULL,
+                                   stdin=subprocess.DEVNULL, env=environment(TERM="xterm", **env))
+        os.close(slave)
+        output = b""
+        while True:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # Linux says EIO at the end
+                break
+            if not chunk:
+                break
+            output += chunk
+        process.wait(timeout=60)
+        os.close(master)
+        return output
+
+    def test_no_color_is_respected_on_a_terminal(self):
+        command = ["tokenize", "--input", "absent.txt", "--output", self.dir / "tok"]
+        colour = re.compile(rb"\x1b\[[0-9;]*m")
+        self.assertRegex(self.on_a_terminal(*command), colour)
+        self.assertNotRegex(self.on_a_terminal(*command, NO_COLOR="1"), colour)
+
+    def test_no_escape_codes_without_a_terminal(self):
+        error = self.bertcram("tokenize", "--input", "absent.txt", "--output", self.dir / "tok").err
+        self.assertIn("absent.txt", error)
+        self.assertNotIn("\x1b", error)
+
+    def test_a_closed_pipe_does_not_crash(self):
+        process = subprocess.Popen([str(BINARY), "encode", "--tokenizer", str(make_tokenizer())], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        process.stdout.close()
+        try:
+            process.stdin.write(b"the cat\n" * 2_000_000)
+            process.stdin.close()
+        except BrokenPipeError:
+            process.stdin = None
+        error = process.stderr.read().decode()
+        process.wait(timeout=60)
+        self.assertIn(process.returncode, (RESOURCES, -13), error)  # as `yes | head` ends
+        self.assertNotIn("terminate called", error)
+        process.stderr.close()
+
+
+class Encode(E2ETestCase):
+
+    def encode(self, text, *options):
+        out = self.assert_ok(self.bertcram("encode", "--tokenizer", make_tokenizer(), *options, stdin=text)).out
+        self.assertEqual(bool(out), bool(text))
+        return out
+
+    def test_one_line_of_ids_per_line(self):
+        lines = self.encode("the cat\nthe dog sees the cat\n").decode().split("\n")
+        self.assertEqual(len(lines), 3)
+        self.assertEqual(lines[2], "")
+        self.assertRegex(lines[0], r"^\d+( \d+)+$")
+        vocab = (make_tokenizer() / "vocab.txt").read_text().splitlines()
+        self.assertEqual("".join(vocab[int(i)] for i in lines[0].split()).replace("##", ""), "thecat")
+
+    def test_an_empty_line_stays_an_empty_line(self):
+        lines = self.encode("the\n\n \t \nthe\n").split(b"\n")
+        self.assertEqual(len(lines), 5)
+        self.assertEqual(lines[1:3], [b"", b""])
+        self.assertEqual(lines[0], lines[3])
+
+    def test_no_input_gives_no_output(self):
+        self.assertEqual(self.encode(""), b"")
+
+    def test_only_newlines(self):
+        self.assertEqual(self.encode("\n\n\n"), b"\n\n\n")
+
+    def test_carriage_returns_are_no_text(self):
+        self.assertEqual(self.encode("the cat\r\n\r\nthe dog\r\n"), self.encode("the cat\n\nthe dog\n"))
+
+    def test_a_missing_final_newline_is_no_matter(self):
+        self.assertEqual(self.encode("the cat\nthe dog"), self.encode("the cat\nthe dog\n"))
+
+    def test_tokens_are_the_pieces_of_the_ids(self):
+        vocab = (make_tokenizer() / "vocab.txt").read_text().splitlines()
+        text = "the cat sees a zebra 12.5 !\n\nThe RIVER\n"
+        for ids, tokens in zip(self.encode(text).decode().split("\n"), self.encode(text, "--tokens").decode().split("\n")):
+            self.assertEqual([vocab[int(i)] for i in ids.split()], tokens.split())
+
+    def test_special_tokens_stand_around_every_line(self):
+        plain = self.encode("the cat\n\n", "--tokens").decode().split("\n")
+        special = self.encode("the cat\n\n", "--tokens", "--special").decode().split("\n")
+        self.assertEqual(special, [f"[CLS] {plain[0]} [SEP]", "[CLS] [SEP]", ""])
+
+    def test_threads_do_not_change_the_output(self):
+        text = text_fixture().read_text() * 20 + "\r\n\n no final newline"
+        one = self.encode(text, "--threads", 1)
+        self.assertEqual(one, self.encode(text, "--threads", 4))
+        self.assertEqual(one.count(b"\n"), text.count("\n") + 1)
+
+    def test_invalid_utf8_and_nul_are_not_fatal(self):
+        result = self.bertcram("encode", "--tokenizer", make_tokenizer(), stdin=b"the \xff\xfe cat\n\0\nthe\0cat\n")
+        self.assert_ok(result)
+        self.assertEqual(result.out.count(b"\n"), 3)
+
+    def test_a_bare_vocabulary_file_is_a_tokenizer(self):
+        text = "the cat sees the dog\n"
+        result = self.assert_ok(self.bertcram("encode", "--tokenizer", make_tokenizer() / "vocab.txt", stdin=text))
+        self.assertEqual(result.out, self.encode(text))
+
+    def test_upper_case_is_lowered_unless_cased(self):
+        vocab = make_tokenizer() / "vocab.txt"
+        lower = self.assert_ok(self.bertcram("encode", "--tokenizer", vocab, stdin="THE\n")).out
+        cased = self.assert_ok(self.bertcram("encode", "--tokenizer", vocab, "--cased", stdin="THE\n")).out
+        self.assertEqual(lower, self.encode("the\n"))
+        self.assertNotEqual(lower, cased)
+
+    def test_output_comes_before_the_input_ends(self):
+        process = subprocess.Popen([str(BINARY), "encode", "--tokenizer", str(make_tokenizer())], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, env=environment())
+        process.stdin.write(b"the cat\n")
+        process.stdin.flush()
+        self.assertRegex(process.stdout.readline(), rb"^\d+ ")  # would hang otherwise
+        process.stdin.close()
+        process.wait(timeout=30)
+        process.stdout.close()
+        self.assertEqual(process.returncode, DONE)
+
+
+class Configuration(E2ETestCase):
+
+    def dump(self, *args):
+        return self.assert_ok(self.bertcram("config", *args)).text
+
+    def value(self, key, *args):
+        """One key (a.b) of a dump."""
+        section = ""
+        for line in self.dump(*args).splitlines():
+            match = re.match(r"( *)([a-z0-9_]+):(?: (.*))?$", line)
+            if match:
+                indent, name, value = match.groups()
+                section = section if indent else ""
+                if f"{section}{name}" == key:
+                    return value
+                if value is None:
+                    section = name + "."
+        self.fail(f"{key} is not in the dump")
+
+    def write(self, name, text):
+        (self.dir / name).write_text(text)
+        return self.dir / name
+
+    def test_a_dump_given_back_reproduces_itself(self):
+        for command in ["pretrain", "finetune-glue", "tokenize", "pack", "eval"]:
+            with self.subTest(command=command):
+                text = self.dump(command)
+                self.assertGreater(len(text.splitlines()), 10)
+                path = self.write("dump.yaml", text)
+                self.assertEqual(self.dump(command, "--config", path), text)
+
+    def test_a_dump_with_odd_values_given_back_reproduces_itself(self):
+        for odd in ["a: b # c", "yes", "  spaces ", "quote\"s and \\ back", "12", "ünïcode – ß", "'single'", "null", "~",
+                    "- x", "{a}", "#", "tab\tinside"]:
+            with self.subTest(odd=odd):
+                text = self.dump("pretrain", "--set", f"data={odd}")
+                path = self.write("dump.yaml", text)
+                self.assertEqual(self.dump("pretrain", "--config", path), text)
+                self.assertNotEqual(text, self.dump("pretrain"))
+
+    def test_a_list_given_back_reproduces_itself(self):
+        given = self.write("given.yaml", "input: [a.txt, 'b, c.txt', \"it's\"]\n")
+        text = self.dump("pack", "--config", given)
+        self.assertIn("b, c.txt", text)
+        self.assertEqual(self.dump("pack", "--config", self.write("dump.yaml", text)), text)
+
+    def test_every_key_has_its_meaning_above_it(self):
+        for command in ["pretrain", "finetune-glue", "tokenize", "pack", "eval"]:
+            lines = self.dump(command).splitlines()
+            self.assertGreater(len(lines), 10)
+            for above, line in zip([""] + lines, lines):
+                if re.match(r" *[a-z0-9_]+: \S", line):
+                    self.assertRegex(above, r"^ *# .+\(.+\)$", line)
+
+    def test_a_later_file_wins_over_an_earlier_one(self):
+        first, second = self.write("a.yaml", "seed: 1\nmodel: {hidden: 64}\n"), self.write("b.yaml", "seed: 2\n")
+        self.assertEqual(self.value("seed", "--config", first, "--config", second), "2")
+        self.assertEqual(self.value("seed", "--config", second, "--config", first), "1")
+        self.assertEqual(self.value("model.hidden", "--config", first, "--config", second), "64")
+
+    def test_set_wins_over_files_wherever_it_stands(self):
+        path = self.write("a.yaml", "seed: 1\n")
+        self.assertEqual(self.value("seed", "--set", "seed=5", "--config", path), "5")
+        self.assertEqual(self.value("seed", "--set", "seed=5", "--set", "seed=6"), "6")
+
+    def test_a_dedicated_flag_wins_over_set_and_file(self):
+        path = self.write("a.yaml", "seq_len: 64\nvalid_frac: 0.2\n")
+        self.assert_ok(self.bertcram("pack", "--seq-len", 16, "--set", "seq_len=24", "--config", path, "--set",
+                                     "shard_rows=100", "--input", text_fixture(), "--tokenizer", make_tokenizer(),
+                                     "--output", self.dir / "packed"))
+        manifest = json.loads((self.dir / "packed" / "manifest.json").read_text())
+        self.assertEqual(manifest["seq_len"], 16)       # flag over --set over file
+        self.assertEqual(manifest["valid_frac"], 0.2)   # file over default
+        self.assertTrue(all(shard["rows"] <= 100 for shard in manifest["shards"]))  # --set over default
+
+    def test_the_run_stores_what_was_resolved(self):
+        path = self.write("a.yaml", "seed: 1\noptim: {beta1: 0.8}\n")
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), self.dir / "run", 3), "--config", path, "--seed", 7))
+        stored = self.dir / "run" / "config.yaml"
+        self.assertEqual(self.value("seed", "--config", stored), "7")
+        self.assertEqual(self.value("optim.beta1", "--config", stored), "0.8")
+        self.assertEqual(self.value("model.hidden", "--config", stored), "32")
+
+    def test_the_stored_config_reproduces_the_run(self):
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), self.dir / "run", 5)))
+        self.assert_ok(self.bertcram("pretrain", "--config", self.dir / "run" / "config.yaml", "--output",
+                                     self.dir / "again"))
+        self.assertEqual((self.dir / "run" / "model" / "model.safetensors").read_bytes(),
+                         (self.dir / "again" / "model" / "model.safetensors").read_bytes())
+
+    def test_model_seed_zero_and_one_differ(self):
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), self.dir / "a", 3), "--seed", 0))
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), self.dir / "b", 3), "--seed", 1))
+        self.assertNotEqual((self.dir / "a" / "model" / "model.safetensors").read_bytes(),
+                            (self.dir / "b" / "model" / "model.safetensors").read_bytes())
+
+    def test_runs_latest_points_at_the_newest_run(self):
+        for name in ("first", "second"):
+            self.assert_ok(self.bertcram(*pretrain_args(make_packed(), self.dir / "runs" / name, 3)))
+        self.assertEqual(os.readlink(self.dir / "runs" / "latest"), "second")
+
+    def test_eval_takes_the_latest_run_by_default(self):
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), "runs/only", 3), cwd=self.dir))
+        result = self.assert_ok(self.bertcram("eval", "--data", make_packed(), "--json", cwd=self.dir))
+        self.assertGreater(result.json["loss"], 0)
+
+
+class Pack(E2ETestCase):
+
+    def pack(self, name, source, *options):
+        result = self.assert_ok(self.bertcram("pack", "--input", source, "--tokenizer", make_tokenizer(), "--output",
+                                              self.dir / name, "--seq-len", 32, "--valid-frac", 0.1, "--json", *options))
+        return result.json
+
+    def shards(self, name):
+        return {path.name: path.read_bytes() for path in (self.dir / name).glob("*.bin")}
+
+    def test_threads_do_not_change_the_shards(self):
+        self.pack("one", text_fixture(), "--threads", 1)
+        self.pack("four", text_fixture(), "--threads", 4)
+        self.assertEqual(self.shards("one"), self.shards("four"))
+
+    def test_the_seed_changes_the_order(self):
+        self.pack("a", text_fixture(), "--seed", 1)
+        self.pack("b", text_fixture(), "--seed", 2)
+        self.assertNotEqual(self.shards("a"), self.shards("b"))
+
+    def test_duplicates_are_dropped_and_counted(self):
+        doubled = self.dir / "doubled.txt"
+        doubled.write_bytes(text_fixture().read_bytes() + b"\n" + text_fixture().read_bytes())
+        single = self.pack("single", text_fixture())
+        double = self.pack("double", doubled)
+        self.assertEqual(double["documents_duplicate"], 250)
+        self.assertEqual(double["tokens"], single["tokens"])
+        self.assertEqual(self.shards("single"), self.shards("double"))
+
+    def test_the_same_command_again_does_nothing(self):
+        first = self.pack("packed", text_fixture())
+        times = {path: path.stat().st_mtime_ns for path in (self.dir / "packed").rglob("*") if path.is_file()}
+        self.assertEqual(self.pack("packed", text_fixture()), first)
+        self.assertEqual({path: path.stat().st_mtime_ns for path in times}, times)
+
+    def test_windows_line_ends_separate_documents_too(self):
+        windows = self.dir / "windows.txt"
+        windows.write_bytes(text_fixture().read_bytes().replace(b"\n", b"\r\n"))
+        self.assertEqual(self.pack("windows", windows)["documents_read"], 250)
+
+    def test_standard_input_is_an_input(self):
+        result = self.assert_ok(self.bertcram("pack", "--input", "-", "--tokenizer", make_tokenizer(), "--output",
+                                              self.dir / "stdin", "--seq-len", 32, "--valid-frac", 0.1, "--json",
+                                              stdin=text_fixture().read_bytes()))
+        self.pack("file", text_fixture())
+        self.assertEqual(result.json["documents_read"], 250)
+        self.assertEqual(self.shards("stdin"), self.shards("file"))
+
+    def test_the_model_folder_is_a_tokenizer(self):
+        self.pack("packed", text_fixture())
+        self.assert_ok(self.bertcram("pack", "--input", text_fixture(), "--tokenizer", make_model(), "--output",
+                                     self.dir / "by-model", "--seq-len", 32, "--valid-frac", 0.1))
+        self.assertEqual(self.shards("packed"), self.shards("by-model"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

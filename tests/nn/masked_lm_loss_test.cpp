@@ -1,0 +1,182 @@
+// The fused loss against cross-entropy on whole logits, values and all three gradients.
+
+#include "bertcram/nn/masked_lm_loss.h"
+
+#include "bertcram/util/error.h"
+#include "nn/tensor_support.h"
+#include "util/test_support.h"
+
+namespace bertcram::nn {
+namespace {
+
+using test::leaf_of;
+using test::near;
+
+struct Problem {
+  at::Tensor states;     // [masked, hidden]
+  at::Tensor embedding;  // [vocab, hidden]
+  at::Tensor bias;       // [vocab]
+  at::Tensor targets;    // [masked]
+};
+
+Problem random_problem(uint64_t seed, int64_t masked, int64_t hidden, int64_t vocab) {
+  util::RandomStream random(seed);
+  Problem problem{.states = test::random_tensor(random, {masked, hidden}, 2.0),
+                  .embedding = test::random_tensor(random, {vocab, hidden}, 1.0),
+                  .bias = test::random_tensor(random, {vocab}, 3.0),
+                  .targets = at::empty({masked}, at::kLong)};
+  for (int64_t i = 0; i < masked; ++i) {
+    problem.targets.data_ptr<int64_t>()[i] = static_cast<int64_t>(random.below(static_cast<uint64_t>(vocab)));
+  }
+  return problem;
+}
+
+struct Outcome {
+  at::Tensor loss, states, embedding, bias;  // the value and the three gradients
+};
+
+/// @param factor the loss is multiplied by it before backward, as another op behind it would
+Outcome fused(const Problem& problem, at::ScalarType type, double factor = 1.0) {
+  const at::Tensor states = leaf_of(problem.states, type);
+  const at::Tensor embedding = leaf_of(problem.embedding, type);
+  const at::Tensor bias = leaf_of(problem.bias, type);
+  const at::Tensor loss = masked_lm_loss_sum(states, embedding, bias, problem.targets);
+  (loss * factor).backward();
+  return {loss, states.grad(), embedding.grad(), bias.grad()};
+}
+
+/// The same from whole logits in fp64, on the values as the type rounds them.
+Outcome reference(const Problem& problem, at::ScalarType type, double factor = 1.0) {
+  const at::Tensor states = leaf_of(problem.states.to(type), at::kDouble);
+  const at::Tensor embedding = leaf_of(problem.embedding.to(type), at::kDouble);
+  const at::Tensor bias = leaf_of(problem.bias.to(type), at::kDouble);
+  const at::Tensor loss = at::cross_entropy_loss(at::matmul(states, embedding.t()) + bias, problem.targets, {},
+                                                 at::Reduction::Sum);
+  (loss * factor).backward();
+  return {loss, states.grad(), embedding.grad(), bias.grad()};
+}
+
+void expect_agreement(const Outcome& got, const Outcome& expected, double relative) {
+  const auto bound = [relative](const at::Tensor& reference) {
+    return relative * std::max(1.0, reference.abs().max().item<double>());
+  };
+  EXPECT_TRUE(near(got.loss, expected.loss, bound(expected.loss))) << "loss";
+  EXPECT_TRUE(near(got.states, expected.states, bound(expected.states))) << "states";
+  EXPECT_TRUE(near(got.embedding, expected.embedding, bound(expected.embedding))) << "embedding";
+  EXPECT_TRUE(near(got.bias, expected.bias, bound(expected.bias))) << "bias";
+}
+
+TEST(MaskedLmLossProperty, EqualsCrossEntropyWithAllGradientsInFp32) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  for (uint64_t round = 0; round < 10; ++round) {
+    const auto size = static_cast<int64_t>(round);
+    const Problem problem = random_problem(seed + round, 1 + 5 * size, 8 + size, 10 + 20 * size);
+    expect_agreement(fused(problem, at::kFloat), reference(problem, at::kFloat), 5e-6);
+    expect_agreement(fused(problem, at::kFloat, 0.25), reference(problem, at::kFloat, 0.25), 5e-6);
+  }
+}
+
+TEST(MaskedLmLossProperty, EqualsCrossEntropyInBf16WithinItsRounding) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  const Problem problem = random_problem(seed, 60, 32, 100);
+  const Outcome got = fused(problem, at::kBFloat16);
+  EXPECT_EQ(got.loss.scalar_type(), at::kFloat);
+  EXPECT_EQ(got.states.scalar_type(), at::kBFloat16);
+  expect_agreement(got, reference(problem, at::kBFloat16), 2e-2);
+}
+
+// The softmax is formed in fp32 whatever the input, so that a fp64 finite difference would only see fp32 rounding: the
+// fp32 loss is differenced with a step wide enough for it.
+TEST(MaskedLmLossProperty, GradientsAreFiniteDifferences) {
+  const Problem problem = random_problem(test::test_seed(), 3, 4, 7);
+  const Outcome outcome = fused(problem, at::kFloat);
+  constexpr double kStep = 1e-2;
+  const auto check = [&](at::Tensor Problem::* part, const at::Tensor& gradient) {
+    for (int64_t i = 0; i < gradient.numel(); ++i) {
+      double losses[2];
+      for (const int side : {0, 1}) {
+        Problem moved = problem;
+        moved.*part = (problem.*part).clone();
+        (moved.*part).data_ptr<double>()[i] += side == 0 ? -kStep : kStep;
+        losses[side] = masked_lm_loss_sum(moved.states.to(at::kFloat), moved.embedding.to(at::kFloat),
+                                          moved.bias.to(at::kFloat), moved.targets).item<double>();
+      }
+      EXPECT_NEAR((losses[1] - losses[0]) / (2 * kStep), gradient.flatten()[i].item<double>(), 2e-3) << i;
+    }
+  };
+  check(&Problem::states, outcome.states);
+  check(&Problem::embedding, outcome.embedding);
+  check(&Problem::bias, outcome.bias);
+}
+
+TEST(MaskedLmLoss, ByHand) {
+  // Equal logits over 4 words: ln 4 per position, gradient softmax - one-hot.
+  const Problem problem{.states = at::zeros({2, 3}, at::kDouble),
+                        .embedding = at::ones({4, 3}, at::kDouble),
+                        .bias = at::zeros({4}, at::kDouble),
+                        .targets = test::ids_of({1, 1})};
+  const Outcome outcome = fused(problem, at::kFloat);
+  EXPECT_NEAR(outcome.loss.item<double>(), 2 * std::log(4.0), 1e-6);
+  EXPECT_TRUE(near(outcome.bias, at::tensor({0.5, -1.5, 0.5, 0.5}), 1e-6));
+  EXPECT_TRUE(near(outcome.embedding, at::zeros({4, 3}), 0));
+}
+
+TEST(MaskedLmLoss, SurvivesHugeLogits) {
+  Problem problem = random_problem(1, 4, 4, 6);
+  problem.states *= 1e4;
+  const Outcome outcome = fused(problem, at::kFloat);
+  EXPECT_TRUE(at::isfinite(outcome.loss).item<bool>());
+  EXPECT_TRUE(at::isfinite(outcome.embedding).all().item<bool>());
+}
+
+TEST(MaskedLmLoss, WithoutMaskedPositionsIsZeroWithZeroGradients) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const Outcome outcome = fused(random_problem(1, 0, 5, 9), type);
+    EXPECT_EQ(outcome.loss.item<double>(), 0.0);
+    EXPECT_EQ(outcome.loss.scalar_type(), at::kFloat);
+    EXPECT_TRUE(near(outcome.embedding, at::zeros({9, 5}), 0));
+    EXPECT_TRUE(near(outcome.bias, at::zeros({9}), 0));
+    EXPECT_EQ(outcome.states.sizes(), (std::vector<int64_t>{0, 5}));
+  }
+}
+
+TEST(MaskedLmLoss, WithoutGradientsGivesTheSameValue) {
+  const Problem problem = random_problem(2, 6, 5, 9);
+  const c10::NoGradGuard no_grad;
+  const at::Tensor states = problem.states.to(at::kFloat);
+  const at::Tensor before = states.clone();
+  const at::Tensor loss = masked_lm_loss_sum(states, problem.embedding.to(at::kFloat), problem.bias.to(at::kFloat),
+                                             problem.targets);
+  EXPECT_TRUE(test::same_bits(states, before));
+  EXPECT_NEAR(loss.item<double>(), reference(problem, at::kFloat).loss.item<double>(), 1e-4);
+}
+
+TEST(MaskedLmLoss, WrongShapesAndTypesAreShapeErrors) {
+  const at::Tensor states = at::zeros({2, 3});
+  const at::Tensor embedding = at::zeros({4, 3});
+  const at::Tensor bias = at::zeros({4});
+  const at::Tensor targets = at::zeros({2}, at::kLong);
+  EXPECT_NO_THROW(masked_lm_loss_sum(states, embedding, bias, targets));
+  EXPECT_THROW(masked_lm_loss_sum(at::zeros({2, 4}), embedding, bias, targets), ShapeError);
+  EXPECT_THROW(masked_lm_loss_sum(at::zeros({2, 3, 1}), embedding, bias, targets), ShapeError);
+  EXPECT_THROW(masked_lm_loss_sum(states, at::zeros({4}), bias, targets), ShapeError);
+  EXPECT_THROW(masked_lm_loss_sum(states, embedding, at::zeros({3}), targets), ShapeError);
+  EXPECT_THROW(masked_lm_loss_sum(states, embedding, bias, at::zeros({3}, at::kLong)), ShapeError);
+  EXPECT_THROW(masked_lm_loss_sum(states, embedding, bias, at::zeros({2}, at::kInt)), ShapeError);
+  EXPECT_THROW(masked_lm_loss_sum(states.to(at::kBFloat16), embedding, bias, targets), ShapeError);
+  EXPECT_THROW(masked_lm_loss_sum(states, embedding, bias.to(at::kBFloat16), targets), ShapeError);
+}
+
+TEST(MaskedLmLogits, AreFp32ScoresOfEveryWord) {
+  const Problem problem = random_problem(3, 5, 4, 6);
+  const at::Tensor logits = masked_lm_logits(problem.states.to(at::kFloat), problem.embedding.to(at::kFloat),
+                                             problem.bias.to(at::kFloat));
+  EXPECT_TRUE(near(logits, at::matmul(problem.states, problem.embedding.t()) + problem.bias, 1e-5));
+  EXPECT_EQ(masked_lm_logits(problem.states.to(at::kBFloat16), problem.embedding.to(at::kBFloat16),
+                             problem.bias.to(at::kBFloat16)).scalar_type(), at::kFloat);
+}
+
+}  // namespace
+}  // namespace bertcram::nn

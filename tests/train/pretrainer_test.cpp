@@ -1,0 +1,309 @@
+// A whole run on a tiny packed folder: it resumes bit for bit, whatever ended it.
+
+#include "bertcram/train/pretrainer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "bertcram/checkpoint/checkpoint.h"
+#include "data/packing_support.h"
+
+namespace bertcram::train {
+namespace {
+
+using config::PretrainConfig;
+using test::contains;
+using test::message_of;
+using test::read_bytes;
+
+class PretrainTest : public ::testing::TestWithParam<config::Precision> {
+ protected:
+  PretrainTest() {
+    config::PackConfig pack;
+    pack.input = {scratch_.write("text", test::joined(test::random_documents(3, 120))).string()};
+    pack.output = (scratch_ / "packed").string();
+    pack.seq_len = 16;
+    pack.valid_frac = 0.1;
+    pack.threads = 1;
+    test::pack(pack);
+  }
+
+  PretrainConfig config_for(const std::string& run, config::Precision precision = config::Precision::kFp32) const {
+    PretrainConfig config;
+    config.data = (scratch_ / "packed").string();
+    config.output = (scratch_ / run).string();
+    config.seed = 4;
+    config.log_every_steps = 1;
+    config.runtime = {.device = config::DeviceKind::kCpu, .precision = precision, .threads = 1};
+    config.model.hidden = 16;
+    config.model.layers = 2;
+    config.model.heads = 2;
+    config.model.ffn = 32;
+    config.model.max_positions = 16;
+    config.model.dropout = 0.1;  // its draws must resume too
+    config.batch = {.rows = 8, .micro_rows = 4};
+    config.budget.steps = 6;
+    config.checkpoint = {.every_steps = 1, .every_time = "", .keep = 10};
+    config.eval = {.every_steps = 2, .rows = 4};
+    return config;
+  }
+
+  static PretrainResult run(const PretrainConfig& config, const util::StopFlag& stop = {}, ResumeChoice resume = {}) {
+    return run_pretrain(config, {.stop = stop, .progress = util::ProgressStyle::kQuiet, .resume = std::move(resume)});
+  }
+
+  static std::string weights_of(const PretrainConfig& config) {
+    return read_bytes(std::filesystem::path(config.output) / "model/model.safetensors");
+  }
+
+  static std::filesystem::path checkpoints_of(const PretrainConfig& config) {
+    return std::filesystem::path(config.output) / "checkpoints";
+  }
+
+  /// Takes a finished run back to where it had done `steps`: what a kill -9 right after that checkpoint leaves.
+  static void forget_after(const PretrainConfig& config, int64_t steps) {
+    for (const auto& checkpoint : checkpoint::list_checkpoints(checkpoints_of(config))) {
+      if (checkpoint::read_state(checkpoint).step > steps) {
+        std::filesystem::remove_all(checkpoint);
+      }
+    }
+    std::filesystem::remove_all(std::filesystem::path(config.output) / "model");
+  }
+
+  /// The lines of metrics.jsonl without what a clock decides and without the starts.
+  static std::vector<nlohmann::json> metrics_of(const PretrainConfig& config) {
+    std::vector<nlohmann::json> lines;
+    std::istringstream in(read_bytes(std::filesystem::path(config.output) / "metrics.jsonl"));
+    for (std::string line; std::getline(in, line);) {
+      auto parsed = nlohmann::json::parse(line);
+      for (const char* key : {"elapsed_seconds", "tokens_per_second", "memory_bytes"}) {
+        parsed.erase(key);
+      }
+      if (!parsed.contains("event")) {
+        lines.push_back(parsed);
+      }
+    }
+    return lines;
+  }
+
+  test::ScratchDirectory scratch_;
+};
+
+class PretrainResume : public PretrainTest {};
+INSTANTIATE_TEST_SUITE_P(Fp32AndBf16, PretrainResume,
+                         ::testing::Values(config::Precision::kFp32, config::Precision::kBf16),
+                         [](const auto& info) { return info.param == config::Precision::kFp32 ? "fp32" : "bf16"; });
+
+TEST_P(PretrainResume, ARunThatWasCutOffAnywhereEndsInTheSameBytes) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  const std::string expected = weights_of(whole);
+  const auto expected_metrics = metrics_of(whole);
+  ASSERT_FALSE(expected.empty());
+  for (const int64_t steps : {5, 3, 1, 0}) {
+    const auto cut = config_for(cat("cut", steps), GetParam());
+    run(cut);
+    forget_after(cut, steps);
+    EXPECT_EQ(run(cut).steps, 6);
+    EXPECT_TRUE(weights_of(cut) == expected) << "cut after " << steps;
+    EXPECT_EQ(metrics_of(cut), expected_metrics) << "cut after " << steps;
+  }
+}
+
+TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  const auto stopped = config_for("stopped", GetParam());
+  int stops = 0;
+  for (bool is_done = false; !is_done; ++stops) {
+    ASSERT_LT(stops, 10);
+    util::StopFlag stop;
+    stop.request(SIGTERM);  // before it starts: each session does one step, writes a checkpoint and ends
+    try {
+      run(stopped, stop);
+      is_done = true;
+    } catch (const util::StoppedError& error) {
+      EXPECT_EQ(static_cast<int>(error.code()), 143);
+    }
+  }
+  EXPECT_GT(stops, 3);
+  EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, AStopFromAnotherThreadLosesNothing) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  auto stopped = config_for("stopped", GetParam());
+  stopped.checkpoint.every_steps = 0;
+  util::StopFlag stop;
+  std::jthread stopper([&] {
+    while (!std::filesystem::exists(std::filesystem::path(stopped.output) / "status.json")) {
+      std::this_thread::yield();
+    }
+    stop.request(SIGINT);
+  });
+  try {
+    run(stopped, stop);
+  } catch (const util::StoppedError&) {
+    EXPECT_FALSE(checkpoint::list_checkpoints(checkpoints_of(stopped)).empty());
+  }
+  run(stopped);
+  EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, ADamagedCheckpointIsSkippedAndReplaced) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  for (const char* file : {"weights.safetensors", "second_moments.safetensors", "state.json"}) {
+    const auto damaged = config_for(cat("damaged-", file), GetParam());
+    run(damaged);
+    forget_after(damaged, 4);
+    const auto newest = checkpoint::list_checkpoints(checkpoints_of(damaged))[0];
+    test::write_bytes(newest / file, read_bytes(newest / file).substr(1));
+    run(damaged);
+    EXPECT_TRUE(weights_of(damaged) == weights_of(whole)) << file;
+    EXPECT_NO_THROW(checkpoint::read_state(newest)) << file;
+  }
+}
+
+// Found by review: the masters of a checkpoint with damaged moments stayed loaded in a run from scratch.
+TEST_P(PretrainResume, WithNothingButADamagedCheckpointARunStartsFromScratch) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  const auto damaged = config_for("damaged", GetParam());
+  run(damaged);
+  forget_after(damaged, 1);
+  const auto only = checkpoint::list_checkpoints(checkpoints_of(damaged))[0];
+  test::write_bytes(only / "second_moments.safetensors", "nothing");
+  run(damaged);
+  EXPECT_TRUE(weights_of(damaged) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, TheSameSeedGivesTheSameBytesAndAnotherOthers) {
+  const auto first = config_for("first", GetParam());
+  const auto second = config_for("second", GetParam());
+  auto other = config_for("other", GetParam());
+  other.seed = 5;
+  run(first);
+  run(second);
+  run(other);
+  EXPECT_TRUE(weights_of(first) == weights_of(second));
+  EXPECT_FALSE(weights_of(first) == weights_of(other));
+}
+
+using Pretrain = PretrainTest;
+
+TEST_F(Pretrain, WritesWhatARunFolderPromises) {
+  const auto config = config_for("run");
+  const PretrainResult result = run(config);
+  EXPECT_EQ(result.steps, 6);
+  EXPECT_EQ(result.tokens, 6 * 8 * 16);
+  ASSERT_TRUE(result.held_out.has_value());
+  EXPECT_GT(result.held_out->masked_tokens, 0);
+  for (const char* file : {"config.yaml", "metrics.jsonl", "run.log", "status.json", "model/config.json",
+                           "model/model.safetensors", "model/tokenizer.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(scratch_ / "run" / file)) << file;
+  }
+  EXPECT_EQ(std::filesystem::read_symlink(scratch_ / "latest"), "run");
+  EXPECT_EQ(nlohmann::json::parse(read_bytes(scratch_ / "run/status.json"))["state"], "finished");
+  EXPECT_EQ(metrics_of(config).size(), 6U + 2U + 1U);  // steps, evaluations after 2 and 4, and the final one
+}
+
+TEST_F(Pretrain, MicroBatchesChangeNothingButRounding) {
+  auto whole = config_for("whole");
+  whole.model.dropout = 0.0;
+  whole.batch.micro_rows = 8;
+  auto parts = config_for("parts");
+  parts.model.dropout = 0.0;
+  parts.batch.micro_rows = 2;
+  run(whole);
+  run(parts);
+  const auto a = metrics_of(whole);
+  const auto b = metrics_of(parts);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i].contains("loss")) {
+      EXPECT_NEAR(a[i]["loss"].get<double>(), b[i]["loss"].get<double>(), 1e-4) << i;
+      EXPECT_NEAR(a[i]["grad_norm"].get<double>(), b[i]["grad_norm"].get<double>(), 1e-4) << i;
+    }
+  }
+}
+
+TEST_F(Pretrain, AFinishedRunIsLeftAsItIs) {
+  const auto config = config_for("run");
+  run(config);
+  const auto written = std::filesystem::last_write_time(scratch_ / "run/model/model.safetensors");
+  const auto metrics = read_bytes(scratch_ / "run/metrics.jsonl");
+  const PretrainResult again = run(config);
+  EXPECT_EQ(again.steps, 6);
+  EXPECT_EQ(std::filesystem::last_write_time(scratch_ / "run/model/model.safetensors"), written);
+  EXPECT_EQ(read_bytes(scratch_ / "run/metrics.jsonl"), metrics);
+}
+
+TEST_F(Pretrain, OtherSettingsOrOtherDataAreRefusedByName) {
+  const auto config = config_for("run");
+  run(config);
+  auto other = config;
+  other.optim.learning_rate = 0.5;
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(other); }), "optim.learning_rate: 0.001 -> 0.5"));
+  auto untracked = config;
+  untracked.log_every_steps = 3;
+  EXPECT_NO_THROW(run(untracked));
+  config::PackConfig pack;
+  pack.input = {(scratch_ / "text").string()};
+  pack.output = config.data;
+  pack.seq_len = 12;
+  pack.overwrite = true;
+  test::pack(pack);
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "is not the data"));
+}
+
+TEST_F(Pretrain, ResumeNeverAndResumeFromAPathDoWhatTheySay) {
+  const auto config = config_for("run");
+  run(config);
+  const std::string expected = weights_of(config);
+  EXPECT_THROW(run(config, {}, {.kind = ResumeChoice::Kind::kNever, .path = {}}), ConfigError);
+  const auto third = checkpoint::list_checkpoints(checkpoints_of(config))[3];
+  EXPECT_EQ(checkpoint::read_state(third).step, 3);
+  run(config, {}, {.kind = ResumeChoice::Kind::kPath, .path = third});
+  EXPECT_TRUE(weights_of(config) == expected);
+  test::write_bytes(third / "state.json", "{}");
+  EXPECT_THROW(run(config, {}, {.kind = ResumeChoice::Kind::kPath, .path = third}), DataError);
+}
+
+TEST_F(Pretrain, UnsuitableInputIsRefused) {
+  auto config = config_for("run");
+  config.model.max_positions = 8;
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "max_positions 8"));
+  config = config_for("run2");
+  config.data = (scratch_ / "none").string();
+  EXPECT_TRUE(contains(message_of<DataError>([&] { run(config); }), "no packed data here"));
+  config = config_for("foreign");
+  scratch_.write("foreign/precious.txt", "");
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "holds no training run"));
+}
+
+TEST_F(Pretrain, DamagedShardsAreFoundBeforeTheFirstStep) {
+  const auto config = config_for("run");
+  const auto shard = scratch_ / "packed/train-00000.bin";
+  std::string bytes = read_bytes(shard);
+  bytes[200] ^= 1;
+  test::write_bytes(shard, bytes);
+  EXPECT_TRUE(contains(message_of<DataError>([&] { run(config); }), "checksum mismatch"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "run/metrics.jsonl"));
+}
+
+TEST_F(Pretrain, ADivergedRunSaysSo) {
+  auto config = config_for("run");
+  config.optim = {.learning_rate = 1e30, .clip_norm = 0.0};
+  config.schedule.warmup_frac = 0.0;
+  config.budget.steps = 50;
+  EXPECT_TRUE(contains(message_of<DivergedError>([&] { run(config); }), "lower optim.learning_rate"));
+}
+
+}  // namespace
+}  // namespace bertcram::train

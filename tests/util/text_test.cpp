@@ -1,0 +1,157 @@
+// Small text helpers: what messages show and options read.
+
+#include "bertcram/util/text.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "bertcram/util/random.h"
+#include "util/test_support.h"
+
+namespace bertcram::util {
+namespace {
+
+using Strings = std::vector<std::string>;
+using Views = std::vector<std::string_view>;
+
+TEST(Text, SplitKeepsEmptyParts) {
+  EXPECT_EQ(split("a,,b,", ','), (Views{"a", "", "b", ""}));
+  EXPECT_EQ(split("", ','), (Views{""}));
+}
+
+TEST(Text, JoinUndoesSplitAlsoWithEmptyParts) {
+  EXPECT_EQ(join(Strings{"a", "", "b"}, ","), "a,,b");
+  EXPECT_EQ(join(Strings{"", "a"}, ","), ",a");
+  EXPECT_EQ(join(Strings{}, ","), "");
+}
+
+TEST(Text, TrimTakesWhiteSpaceAtBothEndsOnly) {
+  EXPECT_EQ(trim(" \t a b\r\n"), "a b");
+  EXPECT_EQ(trim(" \v\f "), "");
+  EXPECT_EQ(trim("\xC2\xA0"), "\xC2\xA0");  // a no-break space is no ASCII white space
+}
+
+TEST(Text, LowersAsciiOnly) { EXPECT_EQ(to_lower_ascii("AbZ É"), "abz É"); }
+
+TEST(Text, FormatsBytesAndCounts) {
+  EXPECT_EQ(format_bytes(0), "0 B");
+  EXPECT_EQ(format_bytes(1023), "1023 B");
+  EXPECT_EQ(format_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(format_bytes(int64_t{3} << 40), "3.0 TiB");
+  EXPECT_EQ(format_count(0), "0");
+  EXPECT_EQ(format_count(999), "999");
+  EXPECT_EQ(format_count(12'345'678), "12,345,678");
+  EXPECT_EQ(format_count(-123'456), "-123,456");
+}
+
+TEST(Text, FormatsDurations) {
+  EXPECT_EQ(format_duration(-3), "0 s");
+  EXPECT_EQ(format_duration(59.4), "59 s");
+  EXPECT_EQ(format_duration(59.6), "1 min 00 s");
+  EXPECT_EQ(format_duration(200), "3 min 20 s");
+  EXPECT_EQ(format_duration(3600 * 4 + 5 * 60), "4 h 05 min");
+  EXPECT_EQ(format_duration(3600 * 100), "100 h 00 min");
+}
+
+TEST(Text, ReadsDurations) {
+  EXPECT_EQ(parse_duration("90s"), 90);
+  EXPECT_EQ(parse_duration("15m"), 900);
+  EXPECT_EQ(parse_duration("100h"), 360'000);
+  EXPECT_EQ(parse_duration("2d"), 172'800);
+  EXPECT_EQ(parse_duration("1h30m"), 5400);
+  EXPECT_EQ(parse_duration("0.5h"), 1800);
+  EXPECT_EQ(parse_duration("42"), 42);
+}
+
+TEST(Text, RefusesWhatIsNoDuration) {
+  for (const char* text : {"", "h", "1x", "1h30", "-1", "-1h", "1 h", "1.2.3h", "nan", "inf", "1h m", "h1"}) {
+    EXPECT_EQ(parse_duration(text), std::nullopt) << "'" << text << "'";
+  }
+}
+
+TEST(Text, ReadsWholeNumbersOnly) {
+  EXPECT_EQ(parse_int("-12"), -12);
+  EXPECT_EQ(parse_int("9223372036854775807"), 9223372036854775807LL);
+  for (const char* text : {"", "9223372036854775808", "1.0", "1e3", " 1", "1 ", "0x10", "+1", "1'000"}) {
+    EXPECT_EQ(parse_int(text), std::nullopt) << "'" << text << "'";
+  }
+  EXPECT_EQ(parse_double("1e-3"), 1e-3);
+  EXPECT_EQ(parse_double("-2"), -2.0);
+  for (const char* text : {"", "nan", "inf", "-inf", "1e999", "1,5", "1 ", "one"}) {
+    EXPECT_EQ(parse_double(text), std::nullopt) << "'" << text << "'";
+  }
+}
+
+TEST(TextProperty, NumbersReadBackAsTheyWereWritten) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  RandomStream random(seed);
+  for (int round = 0; round < 2000; ++round) {
+    const double value = (random.uniform() - 0.5) * std::pow(10.0, static_cast<double>(random.below(60)) - 30.0);
+    ASSERT_EQ(parse_double(format_number(value)), value);
+  }
+  EXPECT_EQ(format_number(0.1), "0.1");
+  EXPECT_EQ(format_number(1e-12), "1e-12");
+}
+
+TEST(Text, CountsEdits) {
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3);
+  EXPECT_EQ(edit_distance("", "abc"), 3);
+  EXPECT_EQ(edit_distance("abc", ""), 3);
+  EXPECT_EQ(edit_distance("same", "same"), 0);
+  EXPECT_EQ(edit_distance("ab", "ba"), 2);
+}
+
+TEST(TextProperty, EditDistanceIsAMetric) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  RandomStream random(seed);
+  const auto word = [&] {
+    std::string letters;
+    for (uint64_t left = random.below(9); left > 0; --left) {
+      letters += static_cast<char>('a' + random.below(3));
+    }
+    return letters;
+  };
+  for (int round = 0; round < 2000; ++round) {
+    const std::string a = word();
+    const std::string b = word();
+    const std::string c = word();
+    ASSERT_EQ(edit_distance(a, b), edit_distance(b, a));
+    ASSERT_EQ(edit_distance(a, b) == 0, a == b);
+    ASSERT_LE(edit_distance(a, c), edit_distance(a, b) + edit_distance(b, c));
+  }
+}
+
+TEST(Text, NearestNameIsTheOneThatWasMeant) {
+  const Strings names = {"mask.mask_prob", "mask.mask_share", "seed"};
+  EXPECT_EQ(nearest_name("mask.mask_prop", names), "mask.mask_prob");
+  EXPECT_EQ(nearest_name("sede", names), "seed");
+  EXPECT_EQ(nearest_name("zzzzzz", names), std::nullopt);
+}
+
+TEST(Text, ExcerptIsOneLine) {
+  EXPECT_EQ(excerpt("a\nb\x01"), "a?b?");
+  EXPECT_EQ(excerpt("abcdef", 3), "abc…");
+  EXPECT_EQ(excerpt("abc", 3), "abc");
+}
+
+TEST(TextProperty, ExcerptNeverCutsACharacter) {
+  const std::string text = "aé€𝄞 aé€𝄞";  // 1, 2, 3 and 4 bytes
+  for (size_t length = 0; length <= text.size(); ++length) {
+    std::string shown = excerpt(text, length);
+    if (length < text.size()) {
+      ASSERT_TRUE(shown.ends_with("…"));
+      shown.resize(shown.size() - std::string_view("…").size());
+    }
+    EXPECT_LE(shown.size(), length);
+    EXPECT_TRUE(text.starts_with(shown));
+    const bool on_boundary =
+        shown.size() == text.size() || (static_cast<unsigned char>(text[shown.size()]) & 0xC0U) != 0x80U;
+    EXPECT_TRUE(on_boundary) << length;
+  }
+}
+
+}  // namespace
+}  // namespace bertcram::util
