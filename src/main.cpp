@@ -1,11 +1,13 @@
 // bertcram: one executable, one table of commands; the only place that turns errors into exit codes.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <span>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
@@ -65,26 +67,44 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
   app.add_option("--log-file", options.log_file, "copy the log to this file");
 }
 
-/// The usage error that CLI11 found, with the nearest option when one was misspelt.
-std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
-  std::string message = error.what();
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    names.push_back(option->get_name());
+  }
+  return names;
+}
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& names) {
+  const auto nearest = bertcram::util::nearest_name(word, names);
+  return nearest ? "; did you mean '" + *nearest + "'?" : "; see 'bertcram --help'";
+}
+
+/// The usage error behind CLI11's: the first option or command that does not exist, with the nearest that does.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std::span<char*> words) {
   const auto chosen = app.get_subcommands();
-  const CLI::App* command = chosen.empty() ? &app : chosen.front();
-  for (const std::string& word : command->remaining(true)) {
-    std::vector<std::string> names;
-    for (const CLI::Option* option : command->get_options()) {
-      names.push_back(option->get_name());
+  std::vector<std::string> options = option_names(app);
+  if (!chosen.empty()) {
+    const auto own = option_names(*chosen.front());
+    options.insert(options.end(), own.begin(), own.end());
+  }
+  for (const char* argument : words) {
+    const std::string word = std::string(argument).substr(0, std::string_view(argument).find('='));
+    if (word.starts_with("--") && std::ranges::find(options, word) == options.end()) {
+      return cat("unknown option '", word, "'", did_you_mean(word, options));
     }
-    for (const Command& each : kCommands) {
-      if (chosen.empty()) {
-        names.emplace_back(each.name);
+    if (chosen.empty() && !word.starts_with("-")) {
+      std::vector<std::string> commands;
+      for (const Command& command : kCommands) {
+        commands.emplace_back(command.name);
+        if (commands.back().starts_with(word + "-")) {
+          return cat("unknown command '", word, "'; did you mean '", command.name, "'?");
+        }
       }
-    }
-    if (const auto nearest = bertcram::util::nearest_name(word, names)) {
-      return cat("unknown argument '", word, "'; did you mean '", *nearest, "'?");
+      return cat("unknown command '", word, "'", did_you_mean(word, commands));
     }
   }
-  return message + "; see 'bertcram " + (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help'";
+  return cat(error.what(), "; see 'bertcram ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help'");
 }
 
 /// Parses, runs one command; throws what goes wrong.
@@ -109,7 +129,7 @@ void run(int argc, char** argv) {
     app.exit(request);
     return;
   } catch (const CLI::ParseError& error) {
-    throw bertcram::ConfigError(usage_message(app, error));
+    throw bertcram::ConfigError(usage_message(app, error, std::span(argv, static_cast<size_t>(argc)).subspan(1)));
   }
   using bertcram::util::LogLevel;
   bertcram::util::configure_logging(

@@ -9,6 +9,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json_error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 
@@ -64,7 +65,7 @@ json read_state_json(const fs::path& checkpoint) {
     }
     return stored;
   } catch (const json::exception& error) {
-    throw DataError(cat(path.string(), ": damaged (", error.what(), ")"));
+    throw DataError(cat(path.string(), ": damaged (", util::json_error_text(error.what()), ")"));
   }
 }
 

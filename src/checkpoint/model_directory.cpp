@@ -6,6 +6,7 @@
 #include "bertcram/checkpoint/tensor_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json_error.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::checkpoint {
@@ -31,7 +32,7 @@ json read_config(const fs::path& directory) {
   try {
     return json::parse(util::read_file(path));
   } catch (const json::exception& error) {
-    throw DataError(cat(path.string(), ": not valid JSON (", error.what(), ")"));
+    throw DataError(cat(path.string(), ": not valid JSON (", util::json_error_text(error.what()), ")"));
   }
 }
 

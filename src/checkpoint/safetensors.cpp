@@ -8,6 +8,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json_error.h"
 
 namespace bertcram::checkpoint {
 namespace {
@@ -59,6 +60,9 @@ TensorBytes parse_tensor(const std::string& name, const json& entry, std::span<c
   }
   TensorBytes tensor;
   tensor.dtype = dtype->dtype;
+  if (!std::ranges::all_of(entry.at("shape"), &json::is_number_integer)) {
+    throw DataError(cat("tensor '", name, "' has shape ", entry.at("shape").dump(), ", expected whole numbers"));
+  }
   tensor.shape = entry.at("shape").get<std::vector<int64_t>>();
   const auto offsets = entry.at("data_offsets").get<std::array<uint64_t, 2>>();
   const auto expected = byte_count(tensor.shape, dtype->bytes);
@@ -142,7 +146,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
     }
     check_no_holes(tensors_, data);
   } catch (const json::exception& error) {
-    refuse(error.what());
+    refuse(util::json_error_text(error.what()));
   } catch (const DataError& error) {
     refuse(error.what());
   }

@@ -1,10 +1,12 @@
 // bertcram tokenize: raw text → tokenizer folder.
 
+#include <atomic>
 #include <mutex>
 
 #include "bertcram/config/tokenize_config.h"
 #include "bertcram/data/document_reader.h"
 #include "bertcram/text/tokenizer.h"
+#include "bertcram/text/unicode.h"
 #include "bertcram/text/wordpiece_trainer.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -27,8 +29,13 @@ text::NormalizerOptions normalizer_options(const config::TokenizeConfig& config)
           .lowercase = !config.cased};
 }
 
+struct CountedText {
+  text::WordCounts counts;
+  int64_t invalid_utf8 = 0;  ///< byte sequences read as U+FFFD
+};
+
 /// Words of all inputs, counted by several threads.
-text::WordCounts count_words(const config::TokenizeConfig& config, const text::Normalizer& normalizer,
+CountedText count_words(const config::TokenizeConfig& config, const text::Normalizer& normalizer,
                              const Session& session) {
   const auto files = data::expand_inputs(config.input);
   int64_t total_bytes = 0;
@@ -49,16 +56,18 @@ text::WordCounts count_words(const config::TokenizeConfig& config, const text::N
     }
     return reader.next();
   };
+  std::atomic<int64_t> invalid = 0;
   workers.run(util::thread_count(config.threads), [&](int64_t) {
     text::WordCounter own(normalizer);
     while (const auto batch = workers.failed() ? std::nullopt : next_batch()) {
       own.add(batch->text);
+      invalid += text::count_invalid_utf8(batch->text);
       progress.add(batch->source_bytes);
     }
     const std::lock_guard lock(mutex);
     all.merge(own);
   });
-  return all.counts();
+  return {.counts = all.counts(), .invalid_utf8 = invalid};
 }
 
 void run(const config::TokenizeConfig& config, bool as_json, const Session& session) {
@@ -71,7 +80,7 @@ void run(const config::TokenizeConfig& config, bool as_json, const Session& sess
   }
   util::make_writable_directory(output);
   const text::Normalizer normalizer(normalizer_options(config));
-  const text::WordCounts counts = count_words(config, normalizer, session);
+  const auto [counts, invalid_utf8] = count_words(config, normalizer, session);
   if (counts.words.empty()) {
     throw DataError("tokenize: the input holds no text");
   }
@@ -88,8 +97,10 @@ void run(const config::TokenizeConfig& config, bool as_json, const Session& sess
                {{"output", config.output},
                 {"vocab_size", tokenizer->vocab_size()},
                 {"words", counts.total_words},
+                {"invalid_utf8", invalid_utf8},
                 {"fingerprint", tokenizer->fingerprint()}},
-               cat("tokenizer with ", tokenizer->vocab_size(), " pieces in ", config.output, "\n"));
+               cat(invalid_utf8 > 0 ? cat(util::format_count(invalid_utf8), " invalid UTF-8 sequences replaced\n") : "",
+                   "tokenizer with ", tokenizer->vocab_size(), " pieces in ", config.output, "\n"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "bertcram/data/packed_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json_error.h"
 #include "bertcram/util/permutation.h"
 
 namespace bertcram::data {
@@ -37,7 +38,7 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
     }
     return manifest;
   } catch (const nlohmann::json::exception& error) {
-    throw DataError(cat(path.string(), ": damaged manifest (", error.what(), "); pack the data again"));
+    throw DataError(cat(path.string(), ": damaged manifest (", util::json_error_text(error.what()), "); pack the data again"));
   }
 }
 

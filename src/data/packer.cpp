@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "bertcram/config/resolve.h"
 #include "bertcram/data/packed_dataset.h"
 #include "bertcram/data/packed_files.h"
 #include "bertcram/text/unicode.h"
@@ -16,6 +15,7 @@
 #include "bertcram/util/random.h"
 #include "bertcram/util/text.h"
 #include "buckets.h"
+#include "pack_manifest.h"
 #include "row_packer.h"
 
 namespace bertcram::data {
@@ -26,18 +26,6 @@ using nlohmann::json;
 using util::RandomPurpose;
 
 constexpr const char* kPartialFolder = ".partial";
-
-/// What decides whether a folder already holds this result: options, tokenizer, and the inputs' names and sizes.
-std::string request_fingerprint(const config::PackConfig& config, const text::Tokenizer& tokenizer,
-                                const std::vector<fs::path>& files) {
-  config::PackConfig copy = config;
-  std::string canonical = config::fingerprint(config::fields_of(copy)) + tokenizer.fingerprint();
-  for (const fs::path& file : files) {
-    std::error_code ignored;
-    canonical += cat("\n", file.string(), " ", fs::file_size(file, ignored));
-  }
-  return util::hash128(canonical).hex();
-}
 
 bool is_valid_document(const util::Hash128& content, double valid_frac) {
   const uint64_t key = util::mix_key({static_cast<uint64_t>(RandomPurpose::kValidSplit), content.high, content.low});
@@ -177,66 +165,6 @@ class SecondPass {
   std::optional<util::Hash128> last_;
 };
 
-json manifest_json(const config::PackConfig& config, const text::Tokenizer& tokenizer, const std::string& request,
-                   const PackCounts& counts, const json& shards, const std::vector<SourceSummary>& sources) {
-  json source_list = json::array();
-  for (const SourceSummary& source : sources) {
-    source_list.push_back({{"path", source.path}, {"file_bytes", source.file_bytes}, {"text_bytes", source.text_bytes},
-                           {"documents", source.documents}, {"nul_bytes", source.nul_bytes}, {"xxh3_128", source.hash}});
-  }
-  const auto& special = tokenizer.special();
-  return {{"format", kPackedFormat}, {"version", kPackedVersion}, {"request", request},
-          {"seq_len", config.seq_len}, {"seed", config.seed}, {"valid_frac", config.valid_frac},
-          {"tokenizer_fingerprint", tokenizer.fingerprint()}, {"vocab_size", tokenizer.vocab_size()},
-          {"special_ids", {{"pad", special.pad}, {"unk", special.unk}, {"cls", special.cls}, {"sep", special.sep}, {"mask", special.mask}}},
-          {"unigram_entropy_nats", counts.unigram_entropy},
-          {"counts", {{"documents_read", counts.documents_read}, {"documents_train", counts.documents_train},
-                      {"documents_valid", counts.documents_valid}, {"text_bytes", counts.text_bytes},
-                      {"tokens", counts.tokens}, {"train_rows", counts.train_rows}, {"valid_rows", counts.valid_rows},
-                      {"invalid_utf8", counts.invalid_utf8}, {"nul_bytes", counts.nul_bytes}}},
-          {"filters", {{"min_chars", {{"value", config.min_chars}, {"removed", counts.documents_short}}},
-                       {"dedup", {{"value", config::enum_words(config.dedup)[static_cast<size_t>(config.dedup)]},
-                                  {"removed", counts.documents_duplicate}}}}},
-          {"shards", shards}, {"sources", source_list}};
-}
-
-PackCounts counts_of_manifest(const fs::path& path) {
-  const auto manifest = json::parse(util::read_file(path));
-  const auto& stored = manifest.at("counts");
-  PackCounts counts;
-  counts.documents_read = stored.at("documents_read");
-  counts.documents_train = stored.at("documents_train");
-  counts.documents_valid = stored.at("documents_valid");
-  counts.text_bytes = stored.at("text_bytes");
-  counts.tokens = stored.at("tokens");
-  counts.train_rows = stored.at("train_rows");
-  counts.valid_rows = stored.at("valid_rows");
-  counts.invalid_utf8 = stored.at("invalid_utf8");
-  counts.nul_bytes = stored.at("nul_bytes");
-  counts.documents_short = manifest.at("filters").at("min_chars").at("removed");
-  counts.documents_duplicate = manifest.at("filters").at("dedup").at("removed");
-  counts.unigram_entropy = manifest.at("unigram_entropy_nats");
-  return counts;
-}
-
-/// The counts of an earlier identical run, or nullopt if there is work to do. @throws ConfigError on foreign content
-std::optional<PackCounts> earlier_result(const fs::path& output, const std::string& request) {
-  const fs::path path = output / kManifestFile;
-  if (!fs::exists(path)) {
-    return std::nullopt;
-  }
-  try {
-    if (json::parse(util::read_file(path)).value("request", "") == request) {
-      return counts_of_manifest(path);
-    }
-  } catch (const json::exception&) {
-    // A manifest that cannot be read belongs to nobody: fall through to the refusal.
-  }
-  throw ConfigError(cat("--output ", output.string(),
-                        " holds other data (made with other options or inputs); choose another folder, or give "
-                        "--overwrite to replace it"));
-}
-
 /// Replaces what the output folder held by the finished partial folder; the manifest goes last.
 void publish(const fs::path& partial, const fs::path& output, const json& manifest) {
   fs::remove(output / kManifestFile);
@@ -283,9 +211,9 @@ int64_t total_file_bytes(const std::vector<fs::path>& files) {
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
   const fs::path output = config.output;
   const auto files = expand_inputs(config.input);
-  const std::string request = request_fingerprint(config, tokenizer, files);
+  const std::string request = pack_request(config, tokenizer);
   if (!config.overwrite) {
-    if (const auto earlier = earlier_result(output, request)) {
+    if (const auto earlier = earlier_pack(output, request, files)) {
       util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
       return *earlier;
     }
@@ -315,7 +243,7 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   }
   second.write_token_counts(partial.path / kTokenCountsFile);
   tokenizer.save(partial.path / kTokenizerFolder);
-  publish(partial.path, output, manifest_json(config, tokenizer, request, counts, second.shards(), reader.summaries()));
+  publish(partial.path, output, pack_manifest(config, tokenizer, request, counts, second.shards(), reader.summaries()));
   return counts;
 }
 

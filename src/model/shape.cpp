@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/json_error.h"
 
 namespace bertcram::model {
 namespace {
@@ -37,14 +38,14 @@ class SpecList {
     std::ranges::find(specs_, name, &ParameterSpec::leaf)->init_scale = scale;
   }
   /// Query, key and value as one matrix product; stored as three tensors.
-  void packed_qkv(const std::string& self, int64_t hidden) {
+  void packed_qkv(const std::string& self, int64_t hidden, Init init) {
     std::vector<std::string> weights;
     std::vector<std::string> biases;
     for (const char* part : {"query", "key", "value"}) {
       weights.push_back(self + "." + part + ".weight");
       biases.push_back(self + "." + part + ".bias");
     }
-    specs_.push_back({.leaf = self + ".qkv.weight", .parts = weights, .shape = {3 * hidden, hidden}});
+    specs_.push_back({.leaf = self + ".qkv.weight", .parts = weights, .shape = {3 * hidden, hidden}, .init = init});
     specs_.push_back({.leaf = self + ".qkv.bias", .parts = biases, .shape = {3 * hidden}, .init = Init::kZeros, .decay = Decay::kNo});
   }
 
@@ -57,6 +58,27 @@ void require_value(const json& config, const char* key, const json& expected, co
   if (config.contains(key) && config.at(key) != expected) {
     throw DataError(cat(where, ": ", key, " = ", config.at(key).dump(), " is not supported, expected ",
                         expected.dump()));
+  }
+}
+
+/// Sizes that make an encoder and that a machine could hold.
+void check_sizes(const BertShape& shape, const std::string& where) {
+  constexpr int64_t kMaxSize = 10'000'000;
+  constexpr int64_t kMaxWidth = 1'000'000;
+  const auto check = [&](const char* key, int64_t value, int64_t most) {
+    if (value < 1 || value > most) {
+      throw DataError(cat(where, ": ", key, " = ", value, ", expected 1 to ", most));
+    }
+  };
+  check("vocab_size", shape.vocab, kMaxSize);
+  check("max_position_embeddings", shape.max_positions, kMaxSize);
+  check("hidden_size", shape.hidden, kMaxWidth);
+  check("intermediate_size", shape.ffn, kMaxWidth);
+  check("num_hidden_layers", shape.layers, 10'000);
+  check("num_attention_heads", shape.heads, shape.hidden);
+  check("type_vocab_size", shape.token_types, 10'000);
+  if (shape.hidden % shape.heads != 0) {
+    throw DataError(cat(where, ": hidden_size ", shape.hidden, " is not a multiple of num_attention_heads ", shape.heads));
   }
 }
 
@@ -73,31 +95,32 @@ BertShape make_shape(const config::ModelConfig& config, int64_t vocab, int32_t p
           .layer_norm_eps = config.layer_norm_eps,
           .init_std = config.init_std,
           .pad_id = pad_id,
-          .position_init = config.position_init,
-          .residual_init = config.residual_init};
+          .init = config.init};
 }
 
 std::vector<ParameterSpec> parameter_specs(const BertShape& shape, const Head& head) {
   std::vector<ParameterSpec> specs;
   SpecList list(specs);
   const int64_t hidden = shape.hidden;
+  const bool is_short_run = shape.init == config::WeightInit::kShortRun;
   const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(shape.layers));
   list.weight("bert.embeddings.word_embeddings.weight", {shape.vocab, hidden});
   list.weight("bert.embeddings.position_embeddings.weight", {shape.max_positions, hidden});
-  if (shape.position_init == config::PositionInit::kSinusoid) {
+  if (is_short_run) {
     specs.back().init = Init::kSinusoid;
   }
   list.weight("bert.embeddings.token_type_embeddings.weight", {shape.token_types, hidden});
   list.norm("bert.embeddings.LayerNorm", hidden);
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
     const std::string prefix = cat("bert.encoder.layer.", layer);
-    list.packed_qkv(prefix + ".attention.self", hidden);
+    list.packed_qkv(prefix + ".attention.self", hidden,
+                    is_short_run ? Init::kSimilarity : Init::kNormal);
     list.dense(prefix + ".attention.output.dense", hidden, hidden);
     list.norm(prefix + ".attention.output.LayerNorm", hidden);
     list.dense(prefix + ".intermediate.dense", shape.ffn, hidden);
     list.dense(prefix + ".output.dense", hidden, shape.ffn);
     list.norm(prefix + ".output.LayerNorm", hidden);
-    if (shape.residual_init == config::ResidualInit::kScaled) {
+    if (is_short_run) {
       list.scale_init(prefix + ".attention.output.dense.weight", residual_scale);
       list.scale_init(prefix + ".output.dense.weight", residual_scale);
     }
@@ -129,8 +152,7 @@ json to_hub_config(const BertShape& shape, const Head& head) {
                  {"layer_norm_eps", shape.layer_norm_eps},
                  {"pad_token_id", shape.pad_id},
                  {"position_embedding_type", "absolute"},
-                 {"position_init", config::enum_words(shape.position_init)[static_cast<size_t>(shape.position_init)]},
-                 {"residual_init", config::enum_words(shape.residual_init)[static_cast<size_t>(shape.residual_init)]},
+                 {"bertcram_init", config::enum_words(shape.init)[static_cast<size_t>(shape.init)]},
                  {"tie_word_embeddings", true},
                  {"dtype", "float32"},
                  {"torch_dtype", "float32"}};
@@ -168,20 +190,13 @@ BertShape shape_from_hub_config(const json& config, const std::string& where) {
     shape.layer_norm_eps = config.value("layer_norm_eps", 1e-12);
     shape.init_std = config.value("initializer_range", 0.02);
     shape.pad_id = config.value("pad_token_id", 0);
-    // Our own keys, for random baselines of the same shape; Hugging Face ignores them.
-    shape.position_init = config.value("position_init", "normal") == "sinusoid" ? config::PositionInit::kSinusoid
-                                                                               : config::PositionInit::kNormal;
-    shape.residual_init = config.value("residual_init", "plain") == "scaled" ? config::ResidualInit::kScaled
-                                                                             : config::ResidualInit::kPlain;
-    const bool is_sound = shape.vocab > 0 && shape.hidden > 0 && shape.layers > 0 && shape.heads > 0 && shape.ffn > 0 &&
-                          shape.max_positions > 0 && shape.token_types > 0 && shape.hidden % shape.heads == 0;
-    if (!is_sound) {
-      throw DataError(cat(where, ": sizes do not make a BERT encoder (all positive, hidden_size a multiple of "
-                                 "num_attention_heads)"));
-    }
+    // Our own key, for random baselines of the same shape; Hugging Face ignores it.
+    const bool is_short_run = config.value("bertcram_init", "bert") == "short-run";
+    shape.init = is_short_run ? config::WeightInit::kShortRun : config::WeightInit::kBert;
+    check_sizes(shape, where);
     return shape;
   } catch (const json::exception& error) {
-    throw DataError(cat(where, ": not a BERT configuration (", error.what(), ")"));
+    throw DataError(cat(where, ": not a BERT configuration (", util::json_error_text(error.what()), ")"));
   }
 }
 
@@ -199,7 +214,7 @@ Head head_from_hub_config(const json& config) {
     }
     return head;
   } catch (const json::exception& error) {
-    throw DataError(cat("config.json: architectures or id2label is not what Hugging Face writes (", error.what(), ")"));
+    throw DataError(cat("config.json: architectures or id2label is not what Hugging Face writes (", util::json_error_text(error.what()), ")"));
   }
 }
 

@@ -40,7 +40,7 @@ void fill_normal(float* out, int64_t count, double standard_deviation, util::Ran
 
 /// [rows, width]: sin and cos of p / 10000^(2i / width), interleaved.
 void fill_sinusoid(float* out, int64_t rows, int64_t width, double standard_deviation) {
-  constexpr double kLongestWavelength = 10'000.0;
+  const auto kLongestWavelength = static_cast<double>(rows);
   const double amplitude = standard_deviation * std::numbers::sqrt2;
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = 0; column < width; ++column) {
@@ -112,6 +112,7 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
     case Init::kZeros: target.zero_(); return;
     case Init::kOnes: target.fill_(1.0); return;
     case Init::kNormal:
+    case Init::kSimilarity:
     case Init::kSinusoid: break;
   }
   at::Tensor host = at::empty(found.spec.shape, at::kFloat);
@@ -120,6 +121,10 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
   } else {
     const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
     fill_normal(host.data_ptr<float>(), host.numel(), init_std * found.spec.init_scale, random);
+    if (found.spec.init == Init::kSimilarity) {
+      const int64_t rows = host.size(0) / 3;
+      host.narrow(0, rows, rows).copy_(host.narrow(0, 0, rows));
+    }
   }
   target.copy_(host);
 }

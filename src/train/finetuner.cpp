@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 
 #include "bertcram/checkpoint/model_directory.h"
@@ -96,6 +97,7 @@ class Finetuner {
   FinetuneOutcome run() {
     util::make_writable_directory(output_);
     const util::DirectoryLock lock(output_, "finetune-glue");
+    util::remove_stale_temporaries(output_);
     open_results();
     for (const glue::TaskSpec& task : tasks_) {
       if (config_.task == "all" && config_.task_file.empty() && !has_data(task, data_)) {
@@ -229,11 +231,37 @@ class Finetuner {
   glue::GlueResults results_;
 };
 
-}  // namespace
-
-FinetuneOutcome run_finetune(const FinetuneConfig& config, const FinetuneContext& context) {
-  return Finetuner(config, context).run();
+/// The model's output for each class of the task, told by the label words; a model without words counts by position.
+/// @throws DataError if the two do not have the same labels
+std::vector<int64_t> output_of_class(const checkpoint::ModelDirectory& source, const glue::TaskSpec& task) {
+  std::vector<int64_t> columns(task.labels.size());
+  std::iota(columns.begin(), columns.end(), 0);
+  const auto& words = source.head.label_words;
+  const bool is_unnamed = std::ranges::all_of(words, [](const std::string& word) { return word.starts_with("LABEL_"); });
+  for (size_t label = 0; label < columns.size() && !is_unnamed; ++label) {
+    const auto found = std::ranges::find(words, task.labels[label]);
+    if (found == words.end()) {
+      throw DataError(cat("--model ", source.path.string(), ": its classifier knows ", util::join(words, ", "),
+                          ", not the label '", task.labels[label], "' of ", task.name));
+    }
+    columns[label] = found - words.begin();
+  }
+  return columns;
 }
+
+/// Rows of outputs with their columns in the task's order.
+std::vector<float> reordered(const std::vector<float>& outputs, const std::vector<int64_t>& columns) {
+  std::vector<float> ordered;
+  ordered.reserve(outputs.size());
+  for (size_t row = 0; row < outputs.size(); row += columns.size()) {
+    for (const int64_t column : columns) {
+      ordered.push_back(outputs[row + static_cast<size_t>(column)]);
+    }
+  }
+  return ordered;
+}
+
+}  // namespace
 
 std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_directory, const glue::TaskSpec& task,
                                                         const fs::path& data_directory,
@@ -246,6 +274,7 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
                             ? cat("its classifier has ", source.head.outputs, " outputs, ", task.name, " needs ", task.classes())
                             : "is not a fine-tuned classifier; make one with 'bertcram finetune-glue --save-models'"));
   }
+  const std::vector<int64_t> columns = output_of_class(source, task);
   const Runtime runtime = resolve_runtime(runtime_config);
   nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
   checkpoint::load_weights(model_directory, parameters, checkpoint::Strictness::kComplete);
@@ -256,9 +285,14 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
     const auto split = encode_split(glue::read_split(task, spec, data_directory), spec.reported_name, *source.tokenizer,
                                     max_tokens);
     const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationBatch, stop);
-    scores[split.reported_name] = score_outputs(task, split, outputs);
+    scores[split.reported_name] =
+        score_outputs(task, split, columns.empty() ? outputs : reordered(outputs, columns));
   }
   return scores;
+}
+
+FinetuneOutcome run_finetune(const FinetuneConfig& config, const FinetuneContext& context) {
+  return Finetuner(config, context).run();
 }
 
 }  // namespace bertcram::train

@@ -2,21 +2,20 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/resolve.h"
-#include "bertcram/data/packed_files.h"
 #include "bertcram/monitor/metrics_log.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/run_directory.h"
 #include "bertcram/train/schedule.h"
 #include "bertcram/util/error.h"
-#include "bertcram/util/hash.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
+#include "run_data.h"
+#include "run_recorder.h"
 #include "training_state.h"
 
 namespace bertcram::train {
@@ -28,27 +27,6 @@ using nlohmann::json;
 using util::log_info;
 
 constexpr int64_t kDefaultEvaluations = 20;
-
-/// The packed data of a run, opened and checked.
-struct RunData {
-  data::PackedManifest manifest;
-  std::unique_ptr<text::Tokenizer> tokenizer;
-  data::RowStore train;
-  data::RowStore valid;
-  std::string id;  ///< changes whenever the packed data does
-
-  explicit RunData(const fs::path& directory)
-      : manifest(data::read_packed_manifest(directory)),
-        tokenizer(text::load_tokenizer(directory / data::kTokenizerFolder, std::nullopt)),
-        train(directory, manifest.train_shards, manifest),
-        valid(directory, manifest.valid_shards, manifest),
-        id(util::hash_file(directory / data::kManifestFile).hex()) {
-    if (tokenizer->fingerprint() != manifest.tokenizer_fingerprint) {
-      throw DataError(cat(directory.string(), ": the tokenizer in it is not the one that its shards were packed with; "
-                                              "pack the data again"));
-    }
-  }
-};
 
 /// Seconds of training, across sessions.
 class TrainingClock {
@@ -68,34 +46,27 @@ class Pretrainer {
   Pretrainer(const PretrainConfig& config, const PretrainContext& context)
       : config_(config),
         context_(context),
+        data_(opened(config)),
         run_(config.output),
-        data_(config.data),
         runtime_(resolve_runtime(config.runtime)),
         masking_(make_masking()),
         train_(data_.train, masking_, static_cast<uint64_t>(config.seed), data::MaskedBatches::Order::kShuffled),
         budget_(config.budget),
         shape_(model::make_shape(config.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
-        state_(config, shape_, runtime_),
-        progress_({.label = "pretrain", .unit = "tokens", .style = context.progress}) {
-    if (data_.manifest.seq_len > config.model.max_positions) {
-      throw ConfigError(cat("model.max_positions ", config.model.max_positions, " is less than the rows of ",
-                            data_.manifest.seq_len, " tokens in ", config.data));
-    }
-  }
+        state_(config, shape_, runtime_) {}
 
   PretrainResult run() {
     util::add_log_file(run_.log_file());
     start_or_resume();
     run_.link_latest();
-    metrics_.emplace(run_.metrics_file());
     if (budget_.is_spent(usage()) && fs::exists(run_.model() / "config.json")) {
       log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
       return result();
     }
     log_start();
-    write_header();
+    recorder_.emplace(run_, usage(), context_.progress);
+    recorder_->header(about_the_run());
     const TrainingClock clock(state_.position.elapsed_seconds);
-    log_seconds_ = clock.seconds();
     while (!budget_.is_spent(usage())) {
       train_step();
       state_.position.elapsed_seconds = clock.seconds();
@@ -108,6 +79,15 @@ class Pretrainer {
   }
 
  private:
+  static RunData opened(const PretrainConfig& config) {
+    RunData data(config.data);
+    if (data.manifest.seq_len > config.model.max_positions) {
+      throw ConfigError(cat("model.max_positions ", config.model.max_positions, " is less than the rows of ",
+                            data.manifest.seq_len, " tokens in ", config.data));
+    }
+    return data;
+  }
+
   data::MaskingOptions make_masking() const {
     auto masking = masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, config_.mask.mask_prob);
     masking.mask_share = config_.mask.mask_share;
@@ -141,7 +121,10 @@ class Pretrainer {
       masked += static_cast<int64_t>(batch.targets.size());
     }
     const optim::StepReport report = state_.optimizer.step(lr, static_cast<double>(masked));
-    last_ = {.loss = loss_sum.item<double>() / static_cast<double>(masked), .lr = lr, .report = report};
+    last_ = {.loss = loss_sum.item<double>() / static_cast<double>(masked),
+             .learning_rate = lr,
+             .gradient_norm = report.gradient_norm,
+             .memory_bytes = peak_memory_bytes(runtime_)};
     if (!report.is_finite) {
       throw DivergedError(cat("pretrain: the gradient became non-finite at step ", position.step + 1, " (loss ",
                               last_.loss, "); lower optim.learning_rate and start again from ",
@@ -153,40 +136,20 @@ class Pretrainer {
   }
 
   void log_step() {
-    const auto& position = state_.position;
-    progress_.add(tokens_per_step());
-    if (position.step % config_.log_every_steps != 0 && !budget_.is_spent(usage())) {
-      return;
+    recorder_->advance(tokens_per_step());
+    if (state_.position.step % config_.log_every_steps == 0 || budget_.is_spent(usage())) {
+      recorder_->step(usage(), last_, budget_.share(usage()));
     }
-    const double seconds = std::max(1e-9, position.elapsed_seconds - log_seconds_);
-    const double rate = static_cast<double>(position.tokens - log_tokens_) / seconds;
-    log_seconds_ = position.elapsed_seconds;
-    log_tokens_ = position.tokens;
-    metrics_->write({{"step", position.step},
-                     {"tokens", position.tokens},
-                     {"loss", last_.loss},
-                     {"lr", last_.lr},
-                     {"grad_norm", last_.report.gradient_norm},
-                     {"tokens_per_second", rate},
-                     {"mfu", nullptr},
-                     {"elapsed_seconds", position.elapsed_seconds},
-                     {"memory_bytes", peak_memory_bytes(runtime_)}});
-    write_status("running");
-    show_progress();
-  }
-
-  void show_progress() {
-    const double share = budget_.share(usage());
-    const auto& position = state_.position;
-    const double left = share > 0 ? position.elapsed_seconds * (1 - share) / share : 0;
-    progress_.note(cat("step ", position.step, ", loss ", util::format_fixed(last_.loss, 3), ", lr ",
-                       util::format_number(std::round(last_.lr * 1e7) / 1e7), ", ", util::format_fixed(100 * share, 1), " % of the budget, ",
-                       util::format_duration(left), " left"));
   }
 
   void evaluate_if_due() {
-    if (data_.valid.rows() == 0 || budget_.is_spent(usage())) {
-      return;  // the end has its own evaluation, on all rows
+    if (data_.valid.rows() == 0) {
+      return;
+    }
+    if (budget_.is_spent(usage())) {  // the end: on all rows, before the last checkpoint, so that it is recorded once
+      final_scores_ = evaluate(data_.valid.rows());
+      record(*final_scores_);
+      return;
     }
     const bool is_due = config_.eval.every_steps > 0
                             ? state_.position.step % config_.eval.every_steps == 0
@@ -204,18 +167,7 @@ class Pretrainer {
   }
 
   void record(const HeldOutScores& scores) {
-    const auto& position = state_.position;
-    metrics_->write({{"step", position.step},
-                     {"tokens", position.tokens},
-                     {"eval_loss", scores.loss},
-                     {"eval_perplexity", scores.perplexity()},
-                     {"eval_accuracy", scores.accuracy},
-                     {"eval_masked_tokens", scores.masked_tokens},
-                     {"elapsed_seconds", position.elapsed_seconds}});
-    log_info("pretrain", cat("step ", position.step, ": training loss ", util::format_fixed(last_.loss, 4),
-                             ", held-out loss ", util::format_fixed(scores.loss, 4), ", accuracy ",
-                             util::format_fixed(100 * scores.accuracy, 2), " %, unigram entropy ",
-                             util::format_fixed(data_.manifest.unigram_entropy, 3)));
+    recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy);
   }
 
   void save_if_due() {
@@ -229,30 +181,29 @@ class Pretrainer {
       saved_seconds_ = position.elapsed_seconds;
     }
     if (is_stopping && !budget_.is_spent(usage())) {
-      write_status("stopped");
+      recorder_->status("stopped", usage(), budget_.share(usage()));
       throw util::StoppedError(context_.stop, cat("pretrain: stopped at step ", position.step,
                                                   " after writing a checkpoint; the same command continues from there"));
     }
   }
 
   PretrainResult finish() {
-    PretrainResult finished = result();
-    if (finished.held_out) {
-      record(*finished.held_out);
-    }
     checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
-    write_status("finished");
-    return finished;
+    recorder_->status("finished", usage(), budget_.share(usage()));
+    return result();
   }
 
-  PretrainResult result() const {
+  PretrainResult result() {
     const auto& position = state_.position;
+    if (!final_scores_ && data_.valid.rows() > 0) {
+      final_scores_ = evaluate(data_.valid.rows());
+    }
     return {.model = run_.model(),
             .steps = position.step,
             .tokens = position.tokens,
             .elapsed_seconds = position.elapsed_seconds,
             .unigram_entropy = data_.manifest.unigram_entropy,
-            .held_out = data_.valid.rows() > 0 ? std::optional(evaluate(data_.valid.rows())) : std::nullopt};
+            .held_out = final_scores_};
   }
 
   void start_or_resume() {
@@ -261,7 +212,6 @@ class Pretrainer {
         check_same_run(checkpoint::read_state(candidate), candidate);
         state_.load(candidate);
         saved_seconds_ = state_.position.elapsed_seconds;
-        log_tokens_ = state_.position.tokens;
         evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
         monitor::rewind_metrics(run_.metrics_file(), state_.position.step);
         log_info("pretrain", cat("continuing from ", candidate.filename().string(), " (",
@@ -340,59 +290,34 @@ class Pretrainer {
     }
   }
 
-  void write_header() {
+  json about_the_run() const {
     PretrainConfig copy = config_;
-    metrics_->write({{"event", "start"},
-                     {"step", state_.position.step},
-                     {"fingerprint", config::fingerprint(config::fields_of(copy))},
-                     {"version", util::version()},
-                     {"commit", util::commit()},
-                     {"torch_version", util::torch_version()},
-                     {"device", describe(runtime_)},
-                     {"seed", config_.seed},
-                     {"parameters", state_.parameters.count()},
-                     {"flops_per_token",
-                      model::flops_per_token(shape_, data_.manifest.seq_len, config_.mask.mask_prob)},
-                     {"unigram_entropy", data_.manifest.unigram_entropy}});
+    return {{"event", "start"},
+            {"step", state_.position.step},
+            {"fingerprint", config::fingerprint(config::fields_of(copy))},
+            {"version", util::version()},
+            {"commit", util::commit()},
+            {"torch_version", util::torch_version()},
+            {"device", describe(runtime_)},
+            {"seed", config_.seed},
+            {"parameters", state_.parameters.count()},
+            {"flops_per_token", model::flops_per_token(shape_, data_.manifest.seq_len, config_.mask.mask_prob)},
+            {"unigram_entropy", data_.manifest.unigram_entropy}};
   }
-
-  /// The heartbeat: when it was written last tells whether the run is alive.
-  void write_status(const char* state) {
-    const auto& position = state_.position;
-    util::write_file_atomically(
-        run_.status_file(),
-        json{{"state", state},
-             {"step", position.step},
-             {"tokens", position.tokens},
-             {"budget_share", budget_.share(usage())},
-             {"elapsed_seconds", position.elapsed_seconds},
-             {"unix_time", std::chrono::duration_cast<std::chrono::seconds>(
-                               std::chrono::system_clock::now().time_since_epoch()).count()}}
-                .dump() + "\n");
-  }
-
-  /// The last step, for the log.
-  struct LastStep {
-    double loss = 0;
-    double lr = 0;
-    optim::StepReport report;
-  };
 
   const PretrainConfig& config_;
   const PretrainContext& context_;
-  RunDirectory run_;
   RunData data_;
+  RunDirectory run_;
   Runtime runtime_;
   data::MaskingOptions masking_;
   data::MaskedBatches train_;
   Budget budget_;
   model::BertShape shape_;
   TrainingState state_;
-  std::optional<monitor::MetricsLog> metrics_;
-  util::Progress progress_;
-  LastStep last_;
-  double log_seconds_ = 0;
-  int64_t log_tokens_ = 0;
+  std::optional<RunRecorder> recorder_;
+  StepFigures last_;
+  std::optional<HeldOutScores> final_scores_;
   double saved_seconds_ = 0;
   int64_t evaluations_ = 0;
 };

@@ -29,7 +29,10 @@ fs::path prepared(const fs::path& path) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(const fs::path& path) : path_(prepared(path)), lock_(path_, "pretrain") {}
+RunDirectory::RunDirectory(const fs::path& path) : path_(prepared(path)), lock_(path_, "pretrain") {
+  util::remove_stale_temporaries(path_);
+  util::remove_stale_temporaries(model());
+}
 
 void RunDirectory::link_latest() const {
   const fs::path name = path_.has_filename() ? path_ : path_.parent_path();

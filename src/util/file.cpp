@@ -22,6 +22,8 @@ namespace {
   throw DataError(cat("cannot read ", path.string(), ": ", std::strerror(error_number)));
 }
 
+constexpr const char* kTemporaryMark = ".tmp-";
+
 /// Writes all of it, through short writes and interrupted calls; returns errno or 0.
 int write_fully(int descriptor, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -97,7 +99,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
     make_writable_directory(path_.parent_path());
   }
   temporary_ = path_;
-  temporary_ += cat(".tmp-", ::getpid());
+  temporary_ += cat(kTemporaryMark, ::getpid());
   descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
     throw_write_error(path_, errno);
@@ -150,6 +152,17 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 std::string read_file(const std::filesystem::path& path) {
   const MappedFile file(path);
   return std::string(file.text());
+}
+
+void remove_stale_temporaries(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const size_t mark = name.rfind(kTemporaryMark);
+    if (mark != std::string::npos && parse_int(std::string_view(name).substr(mark + 5))) {
+      std::filesystem::remove(entry.path(), ignored);
+    }
+  }
 }
 
 void sync_directory(const std::filesystem::path& directory) {

@@ -17,7 +17,7 @@ ALLOWED = {
     "cli": "monitor train checkpoint model optim nn dist glue data text config util",
     "train": "checkpoint model optim nn dist glue data text config util monitor",
     "monitor": "glue data config util",
-    "checkpoint": "optim nn util config",
+    "checkpoint": "model optim nn text config util",
     "model": "nn config util",
     "optim": "nn util config",
     "nn": "util config",

@@ -64,8 +64,8 @@ TEST(Safetensors, ReadsBackWhatItWrites) {
 
 TEST(Safetensors, ConvertsHalfTypesAndIntegersToFp32) {
   const ScratchDirectory scratch;
-  const at::Tensor bf16 = at::tensor({1.5, -2.0}, at::kBFloat16);
-  const at::Tensor fp16 = at::tensor({0.25, 3.0}, at::kHalf);
+  const at::Tensor bf16 = at::tensor({1.5, -2.0}).to(at::kBFloat16);
+  const at::Tensor fp16 = at::tensor({0.25, 3.0}).to(at::kHalf);
   const auto view = [](const at::Tensor& tensor, DType dtype) -> TensorBytes {
     return {.dtype = dtype, .shape = tensor.sizes().vec(),
             .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "bertcram/config/finetune_config.h"
 #include "bertcram/config/resolve.h"
 #include "util/test_support.h"
 
@@ -66,6 +67,11 @@ TEST(ShippedConfigs, AllParse) {
   std::error_code absent;
   for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
     if (entry.path().extension() != ".yaml") {
+      continue;
+    }
+    if (entry.path().filename().string().find("finetune") != std::string::npos) {
+      FinetuneConfig finetune;
+      EXPECT_NO_THROW(apply_sources(fields_of(finetune), {.files = {entry.path()}, .overrides = {}})) << entry.path();
       continue;
     }
     PretrainConfig config;

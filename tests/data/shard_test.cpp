@@ -143,6 +143,13 @@ TEST(ShardFormat, DamageInOneBlockLeavesTheOthersReadable) {
   EXPECT_THROW(reader.verify(), DataError);
 }
 
+TEST(ShardFormat, ADamagedChecksumTableIsFoundWhenTheFileIsOpened) {
+  const ScratchDirectory scratch;
+  std::string bytes = small_shard(scratch / "shard");
+  bytes.back() ^= 1;
+  EXPECT_TRUE(contains(message_of<DataError>([&] { ShardReader reader(scratch.write("damaged", bytes)); }), "table"));
+}
+
 TEST(ShardFormat, AnotherVersionIsNamed) {
   const ScratchDirectory scratch;
   std::string bytes = small_shard(scratch / "shard");

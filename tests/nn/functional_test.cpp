@@ -92,7 +92,7 @@ TEST(Functional, LayerNormByHand) {
 TEST(Functional, GeluUsesTheErrorFunction) {
   for (const double x : {-3.0, -0.5, 0.0, 0.7, 2.0}) {
     const double expected = 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    EXPECT_NEAR(gelu(at::tensor({x}, at::kDouble)).item<double>(), expected, 1e-12);
+    EXPECT_NEAR(nn::gelu(at::tensor({x}, at::kDouble)).item<double>(), expected, 1e-12);
   }
 }
 

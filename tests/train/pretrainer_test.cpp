@@ -96,7 +96,7 @@ class PretrainTest : public ::testing::TestWithParam<config::Precision> {
 class PretrainResume : public PretrainTest {};
 INSTANTIATE_TEST_SUITE_P(Fp32AndBf16, PretrainResume,
                          ::testing::Values(config::Precision::kFp32, config::Precision::kBf16),
-                         [](const auto& info) { return info.param == config::Precision::kFp32 ? "fp32" : "bf16"; });
+                         [](const auto& chosen) { return chosen.param == config::Precision::kFp32 ? "fp32" : "bf16"; });
 
 TEST_P(PretrainResume, ARunThatWasCutOffAnywhereEndsInTheSameBytes) {
   const auto whole = config_for("whole", GetParam());

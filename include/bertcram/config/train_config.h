@@ -20,11 +20,11 @@ constexpr std::array<std::string_view, 3> enum_words(DeviceKind) { return {"auto
 enum class Anneal { kLinear, kCosine };
 constexpr std::array<std::string_view, 2> enum_words(Anneal) { return {"linear", "cosine"}; }
 
-enum class PositionInit { kSinusoid, kNormal };
-constexpr std::array<std::string_view, 2> enum_words(PositionInit) { return {"sinusoid", "normal"}; }
-
-enum class ResidualInit { kScaled, kPlain };
-constexpr std::array<std::string_view, 2> enum_words(ResidualInit) { return {"scaled", "plain"}; }
+/// How weights start. Both draw from N(0, init_std); `bert` stops there, as Devlin et al. did. `short-run` also starts
+/// position embeddings as sinusoids, key weights equal to query weights (attention begins on similar and near tokens),
+/// and divides what writes into the residual stream by sqrt(2 layers) (Radford et al. 2019).
+enum class WeightInit { kShortRun, kBert };
+constexpr std::array<std::string_view, 2> enum_words(WeightInit) { return {"short-run", "bert"}; }
 
 /// Shape of the encoder. Defaults are BERT-base (Devlin et al. 2019) at the sequence length of this project.
 struct ModelConfig {
@@ -37,8 +37,7 @@ struct ModelConfig {
   double dropout = 0.0;
   double init_std = 0.02;
   double layer_norm_eps = 1e-12;
-  PositionInit position_init = PositionInit::kSinusoid;
-  ResidualInit residual_init = ResidualInit::kScaled;
+  WeightInit init = WeightInit::kShortRun;
   bool unigram_bias = true;
 
   void visit(FieldVisitor& v) {
@@ -52,12 +51,8 @@ struct ModelConfig {
       InRange{0.0, 0.9});
     v("init_std", init_std, "standard deviation of the initial weights", Above{0.0});
     v("layer_norm_eps", layer_norm_eps, "epsilon inside the layer norms", Above{0.0});
-    v("position_init", position_init,
-      "how the learned position embeddings start: sines and cosines, which let attention find relative offsets at "
-      "once, or normal as in the original BERT");
-    v("residual_init", residual_init,
-      "initial weights that write into the residual stream: divided by sqrt(2 layers) (Radford et al. 2019), which "
-      "keeps post-norm stable at higher learning rates, or plain as in the original BERT");
+    v("init", init,
+      "how weights start: short-run helps attention to find its feet (docs/decisions.md), bert is the original");
     v("unigram_bias", unigram_bias,
       "start the output bias at each token's log-frequency in the training data, so that no steps are spent on it");
   }

@@ -22,8 +22,7 @@ struct BertShape {
   double layer_norm_eps = 1e-12;
   double init_std = 0.02;
   int32_t pad_id = 0;
-  config::PositionInit position_init = config::PositionInit::kNormal;
-  config::ResidualInit residual_init = config::ResidualInit::kPlain;
+  config::WeightInit init = config::WeightInit::kBert;
 
   bool operator==(const BertShape&) const = default;
 };

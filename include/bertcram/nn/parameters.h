@@ -13,7 +13,9 @@ namespace bertcram::nn {
 
 /// kSinusoid: row p of [rows, width] holds the sines and cosines of position p (Vaswani et al. 2017, §3.5), scaled to
 /// the standard deviation of kNormal.
-enum class Init { kNormal, kZeros, kOnes, kSinusoid };
+/// kSimilarity: normal, for a packed query-key-value projection, with the key rows equal to the query rows: attention
+/// scores then start as similarities.
+enum class Init { kNormal, kZeros, kOnes, kSinusoid, kSimilarity };
 enum class Decay { kYes, kNo };  ///< whether weight decay applies
 
 /// One tensor as the mathematics uses it. `parts` are the names under which it is stored (Hugging Face names): usually

@@ -61,6 +61,10 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 /// The whole file as a string. @throws DataError if missing or unreadable
 std::string read_file(const std::filesystem::path& path);
 
+/// Removes what sessions that were killed left of AtomicFiles in this folder (not below it). Only while nobody else
+/// writes there: hold the DirectoryLock.
+void remove_stale_temporaries(const std::filesystem::path& directory);
+
 /// Flushes a folder's entries (names made or removed in it) to disk.
 void sync_directory(const std::filesystem::path& directory);
 

@@ -1,0 +1,29 @@
+#pragma once
+// manifest.json of a packed folder, from the writer's side: what was asked for, and what came of it.
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bertcram/config/pack_config.h"
+#include "bertcram/data/document_reader.h"
+#include "bertcram/data/packer.h"
+#include "bertcram/text/tokenizer.h"
+
+namespace bertcram::data {
+
+/// Hash of the options and the tokenizer: together with the inputs' content it decides the result.
+std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer);
+
+nlohmann::json pack_manifest(const config::PackConfig& config, const text::Tokenizer& tokenizer,
+                             const std::string& request, const PackCounts& counts, const nlohmann::json& shards,
+                             const std::vector<SourceSummary>& sources);
+
+/// The counts of an earlier run with the same request on the same bytes, or nullopt if `output` holds no packed data.
+/// @throws ConfigError if it holds anything else
+std::optional<PackCounts> earlier_pack(const std::filesystem::path& output, const std::string& request,
+                                       const std::vector<std::filesystem::path>& files);
+
+}  // namespace bertcram::data

@@ -1,0 +1,72 @@
+#include "run_recorder.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::train {
+
+using nlohmann::json;
+
+RunRecorder::RunRecorder(const RunDirectory& run, const Usage& start, util::ProgressStyle progress)
+    : run_(run),
+      metrics_(run.metrics_file()),
+      progress_({.label = "pretrain", .unit = "tokens", .style = progress}),
+      last_(start) {}
+
+void RunRecorder::header(const json& about_the_run) { metrics_.write(about_the_run); }
+
+void RunRecorder::advance(int64_t tokens) { progress_.add(tokens); }
+
+void RunRecorder::step(const Usage& usage, const StepFigures& figures, double share) {
+  const double seconds = std::max(1e-9, usage.seconds - last_.seconds);
+  metrics_.write({{"step", usage.steps},
+                  {"tokens", usage.tokens},
+                  {"loss", figures.loss},
+                  {"lr", figures.learning_rate},
+                  {"grad_norm", figures.gradient_norm},
+                  {"tokens_per_second", static_cast<double>(usage.tokens - last_.tokens) / seconds},
+                  {"mfu", nullptr},
+                  {"elapsed_seconds", usage.seconds},
+                  {"memory_bytes", figures.memory_bytes}});
+  last_ = usage;
+  status("running", usage, share);
+  const double left = share > 0 ? usage.seconds * (1 - share) / share : 0;
+  progress_.note(cat("step ", usage.steps, ", loss ", util::format_fixed(figures.loss, 3), ", lr ",
+                     util::format_number(std::round(figures.learning_rate * 1e7) / 1e7), ", ",
+                     util::format_fixed(100 * share, 1), " % of the budget, ", util::format_duration(left), " left"));
+}
+
+void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy) {
+  metrics_.write({{"step", usage.steps},
+                  {"tokens", usage.tokens},
+                  {"eval_loss", scores.loss},
+                  {"eval_perplexity", scores.perplexity()},
+                  {"eval_accuracy", scores.accuracy},
+                  {"eval_masked_tokens", scores.masked_tokens},
+                  {"elapsed_seconds", usage.seconds}});
+  util::log_info("pretrain", cat("step ", usage.steps, ": held-out loss ", util::format_fixed(scores.loss, 4),
+                                 ", accuracy ", util::format_fixed(100 * scores.accuracy, 2), " % (unigram entropy ",
+                                 util::format_fixed(unigram_entropy, 3), ")"));
+}
+
+void RunRecorder::status(const char* state, const Usage& usage, double share) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  util::write_file_atomically(run_.status_file(),
+                              json{{"state", state},
+                                   {"step", usage.steps},
+                                   {"tokens", usage.tokens},
+                                   {"budget_share", share},
+                                   {"elapsed_seconds", usage.seconds},
+                                   {"unix_time", std::chrono::duration_cast<std::chrono::seconds>(now).count()}}
+                                      .dump() +
+                                  "\n");
+}
+
+}  // namespace bertcram::train

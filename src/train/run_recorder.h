@@ -1,0 +1,43 @@
+#pragma once
+// What a run tells the world while it trains: metrics.jsonl, status.json, the log and the live line.
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+
+#include "bertcram/monitor/metrics_log.h"
+#include "bertcram/train/held_out.h"
+#include "bertcram/train/run_directory.h"
+#include "bertcram/train/schedule.h"
+#include "bertcram/util/progress.h"
+
+namespace bertcram::train {
+
+/// Figures of one optimizer step.
+struct StepFigures {
+  double loss = 0;           ///< nats per predicted token
+  double learning_rate = 0;
+  double gradient_norm = 0;  ///< before clipping
+  int64_t memory_bytes = 0;  ///< peak so far
+};
+
+class RunRecorder {
+ public:
+  /// Appends to the run's files; `start` is where this session begins.
+  RunRecorder(const RunDirectory& run, const Usage& start, util::ProgressStyle progress);
+
+  void header(const nlohmann::json& about_the_run);
+  /// Moves the live line; called every step.
+  void advance(int64_t tokens);
+  /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
+  void step(const Usage& usage, const StepFigures& figures, double share);
+  void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy);
+  void status(const char* state, const Usage& usage, double share);
+
+ private:
+  const RunDirectory& run_;
+  monitor::MetricsLog metrics_;
+  util::Progress progress_;
+  Usage last_;  ///< at the last metrics line, for the rate
+};
+
+}  // namespace bertcram::train
