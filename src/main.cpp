@@ -24,12 +24,13 @@ using bertcram::cli::Command;
 constexpr std::array<Command, 7> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
-    {"encode", "text lines on stdin to token ids on stdout", "echo 'Hello, world!' | bertcram encode --tokenizer tokenizer",
-     bertcram::cli::setup_encode},
+    {"encode", "text lines on stdin to token ids on stdout",
+     "echo 'Hello, world!' | bertcram encode --tokenizer tokenizer", bertcram::cli::setup_encode},
     {"pack", "text to shuffled, packed token shards",
      "bertcram pack --input corpus/*.txt.zst --tokenizer tokenizer --output packed", bertcram::cli::setup_pack},
     {"pretrain", "train an encoder; continues its own run after any interruption",
-     "bertcram pretrain --config tiny.yaml --data packed --output runs/first --budget 15m", bertcram::cli::setup_pretrain},
+     "bertcram pretrain --config tiny.yaml --data packed --output runs/first --budget 15m",
+     bertcram::cli::setup_pretrain},
     {"finetune-glue", "fine-tune and score GLUE tasks or own ones",
      "bertcram finetune-glue --task rte,mrpc --model runs/first/model --data glue --seeds 3",
      bertcram::cli::setup_finetune_glue},
@@ -149,7 +150,8 @@ int report(ExitCode code, const std::string& message) {
 
 /// LibTorch and the standard library report exhausted memory in several ways.
 bool is_out_of_memory(const std::string& message) {
-  return message.find("out of memory") != std::string::npos || message.find("can't allocate memory") != std::string::npos;
+  return message.find("out of memory") != std::string::npos ||
+         message.find("can't allocate memory") != std::string::npos;
 }
 
 }  // namespace

@@ -66,8 +66,9 @@ ModelDirectory open_model_directory(const fs::path& directory) {
   opened.shape = model::shape_from_hub_config(config, (directory / kConfigFile).string());
   opened.head = model::head_from_hub_config(config);
   if (!fs::exists(directory / kWeightsFile) && fs::exists(directory / "pytorch_model.bin")) {
-    throw DataError(cat(directory.string(), ": pytorch_model.bin is a pickle, which bertcram never reads; convert it "
-                                            "with model.save_pretrained(DIR, safe_serialization=True)"));
+    throw DataError(cat(directory.string(),
+                        ": pytorch_model.bin is a pickle, which bertcram never reads; convert it "
+                        "with model.save_pretrained(DIR, safe_serialization=True)"));
   }
   opened.tokenizer = text::load_tokenizer(directory, std::nullopt);
   if (opened.tokenizer->vocab_size() > opened.shape.vocab) {
@@ -79,8 +80,7 @@ ModelDirectory open_model_directory(const fs::path& directory) {
 
 void load_weights(const fs::path& directory, nn::Parameters& parameters, Strictness strictness) {
   const SafetensorsFile file(directory / kWeightsFile);
-  const LoadReport report =
-      read_tensors(file, with_names_of(file, parameters.stored_views(parameters.masters())));
+  const LoadReport report = read_tensors(file, with_names_of(file, parameters.stored_views(parameters.masters())));
   std::vector<std::string> missing;
   for (const std::string& name : report.missing) {
     if (strictness == Strictness::kComplete || !is_head_parameter(name)) {

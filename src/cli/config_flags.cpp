@@ -41,7 +41,8 @@ void ConfigFlags::add(const std::string& flag, const std::string& path, const st
     given->flags.push_back({path, std::move(values), flag});
   };
   if (std::holds_alternative<bool*>(field->value)) {
-    app_.add_flag_callback(flag, [record] { record({"true"}); }, flag_help(*field));
+    app_.add_flag_callback(
+        flag, [record] { record({"true"}); }, flag_help(*field));
     return;
   }
   const bool is_list = std::holds_alternative<std::vector<std::string>*>(field->value);

@@ -16,15 +16,15 @@ namespace bertcram::cli {
 namespace {
 
 void print_scores(const train::HeldOutScores& scores, bool as_json) {
-  print_result(as_json,
-               {{"loss", scores.loss},
-                {"perplexity", scores.perplexity()},
-                {"accuracy", scores.accuracy},
-                {"masked_tokens", scores.masked_tokens}},
-               cat("loss ", util::format_fixed(scores.loss, 4), " nats per masked token, perplexity ",
-                   util::format_fixed(scores.perplexity(), 2), ", accuracy ",
-                   util::format_fixed(100 * scores.accuracy, 2), " % of ", util::format_count(scores.masked_tokens),
-                   " masked tokens\n"));
+  print_result(
+      as_json,
+      {{"loss", scores.loss},
+       {"perplexity", scores.perplexity()},
+       {"accuracy", scores.accuracy},
+       {"masked_tokens", scores.masked_tokens}},
+      cat("loss ", util::format_fixed(scores.loss, 4), " nats per masked token, perplexity ",
+          util::format_fixed(scores.perplexity(), 2), ", accuracy ", util::format_fixed(100 * scores.accuracy, 2),
+          " % of ", util::format_count(scores.masked_tokens), " masked tokens\n"));
 }
 
 void run_task(const config::EvalConfig& config, bool as_json, const Session& session) {

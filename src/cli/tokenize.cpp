@@ -23,10 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 text::NormalizerOptions normalizer_options(const config::TokenizeConfig& config) {
-  return {.clean_text = true,
-          .handle_chinese_chars = true,
-          .strip_accents = !config.cased,
-          .lowercase = !config.cased};
+  return {.clean_text = true, .handle_chinese_chars = true, .strip_accents = !config.cased, .lowercase = !config.cased};
 }
 
 struct CountedText {
@@ -36,7 +33,7 @@ struct CountedText {
 
 /// Words of all inputs, counted by several threads.
 CountedText count_words(const config::TokenizeConfig& config, const text::Normalizer& normalizer,
-                             const Session& session) {
+                        const Session& session) {
   const auto files = data::expand_inputs(config.input);
   int64_t total_bytes = 0;
   for (const auto& file : files) {

@@ -72,39 +72,39 @@ std::optional<std::string> Field::assign(const std::string& scalar) const {
     *target = *parsed;
     return std::nullopt;
   };
-  return std::visit(
-      Overloaded{[&](int64_t* target) { return numeric(target, util::parse_int(scalar)); },
-                 [&](double* target) { return numeric(target, util::parse_double(scalar)); },
-                 [&](bool* target) -> std::optional<std::string> {
-                   if (scalar != "true" && scalar != "false") {
-                     return wrong();
-                   }
-                   *target = scalar == "true";
-                   return std::nullopt;
-                 },
-                 [&](std::string* target) -> std::optional<std::string> {
-                   if (is_duration && !scalar.empty() && !util::parse_duration(scalar)) {
-                     return cat("'", util::excerpt(scalar), "' is not a duration such as 90s, 15m, 100h or 1h30m");
-                   }
-                   *target = scalar;
-                   return std::nullopt;
-                 },
-                 [&](std::vector<std::string>*) -> std::optional<std::string> {
-                   std::vector<std::string> items;
-                   for (const std::string_view item : util::split(scalar, ',')) {
-                     items.emplace_back(util::trim(item));
-                   }
-                   return assign_list(scalar.empty() ? std::vector<std::string>{} : std::move(items));
-                 },
-                 [&](const EnumRef& target) -> std::optional<std::string> {
-                   const auto found = std::ranges::find(target.words, scalar);
-                   if (found == target.words.end()) {
-                     return wrong();
-                   }
-                   target.set(static_cast<size_t>(found - target.words.begin()));
-                   return std::nullopt;
-                 }},
-      value);
+  return std::visit(Overloaded{[&](int64_t* target) { return numeric(target, util::parse_int(scalar)); },
+                               [&](double* target) { return numeric(target, util::parse_double(scalar)); },
+                               [&](bool* target) -> std::optional<std::string> {
+                                 if (scalar != "true" && scalar != "false") {
+                                   return wrong();
+                                 }
+                                 *target = scalar == "true";
+                                 return std::nullopt;
+                               },
+                               [&](std::string* target) -> std::optional<std::string> {
+                                 if (is_duration && !scalar.empty() && !util::parse_duration(scalar)) {
+                                   return cat("'", util::excerpt(scalar),
+                                              "' is not a duration such as 90s, 15m, 100h or 1h30m");
+                                 }
+                                 *target = scalar;
+                                 return std::nullopt;
+                               },
+                               [&](std::vector<std::string>*) -> std::optional<std::string> {
+                                 std::vector<std::string> items;
+                                 for (const std::string_view item : util::split(scalar, ',')) {
+                                   items.emplace_back(util::trim(item));
+                                 }
+                                 return assign_list(scalar.empty() ? std::vector<std::string>{} : std::move(items));
+                               },
+                               [&](const EnumRef& target) -> std::optional<std::string> {
+                                 const auto found = std::ranges::find(target.words, scalar);
+                                 if (found == target.words.end()) {
+                                   return wrong();
+                                 }
+                                 target.set(static_cast<size_t>(found - target.words.begin()));
+                                 return std::nullopt;
+                               }},
+                    value);
 }
 
 std::optional<std::string> Field::assign_list(std::vector<std::string> items) const {

@@ -13,8 +13,8 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
     }
   };
   const ModelConfig& model = config.model;
-  require(model.hidden % model.heads == 0, cat("model.hidden ", model.hidden, " is not a multiple of model.heads ",
-                                               model.heads));
+  require(model.hidden % model.heads == 0,
+          cat("model.hidden ", model.hidden, " is not a multiple of model.heads ", model.heads));
   require(config.mask.mask_share + config.mask.random_share <= 1.0,
           "mask.mask_share and mask.random_share together exceed 1");
   require(config.batch.rows % config.batch.micro_rows == 0 || config.batch.rows < config.batch.micro_rows,

@@ -157,9 +157,9 @@ std::string dump_yaml(const std::vector<Field>& fields, DumpStyle style) {
     }
     const std::vector<std::string> sections(parts.begin(), parts.end() - 1);
     for (size_t depth = 0; depth < sections.size(); ++depth) {
-      const bool is_open = depth < open.size() &&
-                           std::equal(sections.begin(), sections.begin() + static_cast<std::ptrdiff_t>(depth) + 1,
-                                      open.begin());
+      const bool is_open =
+          depth < open.size() &&
+          std::equal(sections.begin(), sections.begin() + static_cast<std::ptrdiff_t>(depth) + 1, open.begin());
       if (!is_open) {
         text += std::string(2 * depth, ' ') + sections[depth] + ":\n";
       }

@@ -61,23 +61,46 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
                    const PackCounts& counts, const json& shards, const std::vector<SourceSummary>& sources) {
   json source_list = json::array();
   for (const SourceSummary& source : sources) {
-    source_list.push_back({{"path", source.path}, {"file_bytes", source.file_bytes}, {"text_bytes", source.text_bytes},
-                           {"documents", source.documents}, {"nul_bytes", source.nul_bytes}, {"xxh3_128", source.hash}});
+    source_list.push_back({{"path", source.path},
+                           {"file_bytes", source.file_bytes},
+                           {"text_bytes", source.text_bytes},
+                           {"documents", source.documents},
+                           {"nul_bytes", source.nul_bytes},
+                           {"xxh3_128", source.hash}});
   }
   const auto& special = tokenizer.special();
-  return {{"format", kPackedFormat}, {"version", kPackedVersion}, {"request", request},
-          {"seq_len", config.seq_len}, {"seed", config.seed}, {"valid_frac", config.valid_frac},
-          {"tokenizer_fingerprint", tokenizer.fingerprint()}, {"vocab_size", tokenizer.vocab_size()},
-          {"special_ids", {{"pad", special.pad}, {"unk", special.unk}, {"cls", special.cls}, {"sep", special.sep}, {"mask", special.mask}}},
+  return {{"format", kPackedFormat},
+          {"version", kPackedVersion},
+          {"request", request},
+          {"seq_len", config.seq_len},
+          {"seed", config.seed},
+          {"valid_frac", config.valid_frac},
+          {"tokenizer_fingerprint", tokenizer.fingerprint()},
+          {"vocab_size", tokenizer.vocab_size()},
+          {"special_ids",
+           {{"pad", special.pad},
+            {"unk", special.unk},
+            {"cls", special.cls},
+            {"sep", special.sep},
+            {"mask", special.mask}}},
           {"unigram_entropy_nats", counts.unigram_entropy},
-          {"counts", {{"documents_read", counts.documents_read}, {"documents_train", counts.documents_train},
-                      {"documents_valid", counts.documents_valid}, {"text_bytes", counts.text_bytes},
-                      {"tokens", counts.tokens}, {"train_rows", counts.train_rows}, {"valid_rows", counts.valid_rows},
-                      {"invalid_utf8", counts.invalid_utf8}, {"nul_bytes", counts.nul_bytes}}},
-          {"filters", {{"min_chars", {{"value", config.min_chars}, {"removed", counts.documents_short}}},
-                       {"dedup", {{"value", config::enum_words(config.dedup)[static_cast<size_t>(config.dedup)]},
-                                  {"removed", counts.documents_duplicate}}}}},
-          {"shards", shards}, {"sources", source_list}};
+          {"counts",
+           {{"documents_read", counts.documents_read},
+            {"documents_train", counts.documents_train},
+            {"documents_valid", counts.documents_valid},
+            {"text_bytes", counts.text_bytes},
+            {"tokens", counts.tokens},
+            {"train_rows", counts.train_rows},
+            {"valid_rows", counts.valid_rows},
+            {"invalid_utf8", counts.invalid_utf8},
+            {"nul_bytes", counts.nul_bytes}}},
+          {"filters",
+           {{"min_chars", {{"value", config.min_chars}, {"removed", counts.documents_short}}},
+            {"dedup",
+             {{"value", config::enum_words(config.dedup)[static_cast<size_t>(config.dedup)]},
+              {"removed", counts.documents_duplicate}}}}},
+          {"shards", shards},
+          {"sources", source_list}};
 }
 
 std::optional<PackCounts> earlier_pack(const fs::path& output, const std::string& request,

@@ -38,7 +38,8 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
     }
     return manifest;
   } catch (const nlohmann::json::exception& error) {
-    throw DataError(cat(path.string(), ": damaged manifest (", util::json_error_text(error.what()), "); pack the data again"));
+    throw DataError(
+        cat(path.string(), ": damaged manifest (", util::json_error_text(error.what()), "); pack the data again"));
   }
 }
 
@@ -119,10 +120,11 @@ MaskedBatch MaskedBatches::assemble(int64_t first_sample, int64_t count) const {
     const uint64_t epoch = sample / total;
     uint64_t row = sample % total;
     if (order_ == Order::kShuffled) {
-      row = util::Permutation(total, util::mix_key({seed_, static_cast<uint64_t>(RandomPurpose::kRowOrder), epoch}))(row);
+      row =
+          util::Permutation(total, util::mix_key({seed_, static_cast<uint64_t>(RandomPurpose::kRowOrder), epoch}))(row);
     }
-    const auto ids = std::span(batch.ids).subspan(static_cast<size_t>(i * batch.seq_len),
-                                                  static_cast<size_t>(batch.seq_len));
+    const auto ids =
+        std::span(batch.ids).subspan(static_cast<size_t>(i * batch.seq_len), static_cast<size_t>(batch.seq_len));
     rows_.read_row(static_cast<int64_t>(row), ids);
     positions.clear();
     targets.clear();

@@ -37,7 +37,11 @@ class FirstPass {
  public:
   FirstPass(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context,
             DocumentReader& reader, Buckets& buckets, util::Progress& progress)
-      : config_(config), tokenizer_(tokenizer), context_(context), reader_(reader), buckets_(buckets),
+      : config_(config),
+        tokenizer_(tokenizer),
+        context_(context),
+        reader_(reader),
+        buckets_(buckets),
         progress_(progress) {}
 
   void run(PackCounts& counts) {

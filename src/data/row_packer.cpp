@@ -17,7 +17,10 @@ std::string shard_name(const std::string& split, size_t index) {
 
 RowPacker::RowPacker(std::filesystem::path directory, std::string split, const ShardShape& shape, int64_t shard_rows,
                      const text::SpecialTokens& special)
-    : directory_(std::move(directory)), split_(std::move(split)), shape_(shape), shard_rows_(shard_rows),
+    : directory_(std::move(directory)),
+      split_(std::move(split)),
+      shape_(shape),
+      shard_rows_(shard_rows),
       special_(special) {}
 
 RowPacker::~RowPacker() = default;

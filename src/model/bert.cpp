@@ -34,29 +34,28 @@ at::Tensor Bert::norm(const at::Tensor& x, const Affine& affine) const {
 at::Tensor Bert::embed(const EncoderInput& input, double dropout) const {
   const int64_t seq = input.ids.size(1);
   if (seq > shape_.max_positions) {
-    throw DataError(cat("a sequence of ", seq, " tokens is longer than the ", shape_.max_positions,
-                        " positions of the model"));
+    throw DataError(
+        cat("a sequence of ", seq, " tokens is longer than the ", shape_.max_positions, " positions of the model"));
   }
   const auto table = [&](const char* name) -> const at::Tensor& {
     return parameters_.master_leaf(std::string("bert.embeddings.") + name);
   };
-  const at::Tensor words = at::embedding(table("word_embeddings.weight"), input.ids);          // [batch, seq, hidden]
-  const at::Tensor positions = table("position_embeddings.weight").narrow(0, 0, seq);          // [seq, hidden]
+  const at::Tensor words = at::embedding(table("word_embeddings.weight"), input.ids);  // [batch, seq, hidden]
+  const at::Tensor positions = table("position_embeddings.weight").narrow(0, 0, seq);  // [seq, hidden]
   const at::Tensor& type_table = table("token_type_embeddings.weight");
   const at::Tensor types = input.token_types.defined() ? at::embedding(type_table, input.token_types)
-                                                       : type_table.select(0, 0);              // [..., hidden]
+                                                       : type_table.select(0, 0);  // [..., hidden]
   const at::Tensor sum = words + positions + types;
   const at::Tensor normed =
       nn::layer_norm(sum, table("LayerNorm.weight"), table("LayerNorm.bias"), shape_.layer_norm_eps);
   return nn::dropout(normed, dropout).to(parameters_.compute_type());
 }
 
-at::Tensor Bert::run_layer(const Layer& layer, const at::Tensor& x, const at::Tensor& key_bias,
-                           double dropout) const {
-  const at::Tensor qkv = nn::linear(x, layer.qkv.weight, layer.qkv.bias);                      // [batch, seq, 3 hidden]
+at::Tensor Bert::run_layer(const Layer& layer, const at::Tensor& x, const at::Tensor& key_bias, double dropout) const {
+  const at::Tensor qkv = nn::linear(x, layer.qkv.weight, layer.qkv.bias);  // [batch, seq, 3 hidden]
   const at::Tensor mixed = nn::attention(qkv, key_bias, {.heads = shape_.heads, .dropout = dropout});
   const at::Tensor attended = nn::linear(mixed, layer.attention_output.weight, layer.attention_output.bias);
-  const at::Tensor middle = norm(x + nn::dropout(attended, dropout), layer.attention_norm);    // [batch, seq, hidden]
+  const at::Tensor middle = norm(x + nn::dropout(attended, dropout), layer.attention_norm);  // [batch, seq, hidden]
   const at::Tensor wide = nn::gelu(nn::linear(middle, layer.intermediate.weight, layer.intermediate.bias));
   const at::Tensor narrow = nn::linear(wide, layer.output.weight, layer.output.bias);
   return norm(middle + nn::dropout(narrow, dropout), layer.output_norm);
@@ -74,7 +73,7 @@ at::Tensor Bert::masked_states(const at::Tensor& states, const at::Tensor& posit
   const auto leaf = [&](const char* name) -> const at::Tensor& {
     return parameters_.leaf(std::string("cls.predictions.transform.") + name);
   };
-  const at::Tensor gathered = at::index_select(states.flatten(0, 1), 0, positions);            // [masked, hidden]
+  const at::Tensor gathered = at::index_select(states.flatten(0, 1), 0, positions);  // [masked, hidden]
   const at::Tensor transformed = nn::gelu(nn::linear(gathered, leaf("dense.weight"), leaf("dense.bias")));
   return nn::layer_norm(transformed, leaf("LayerNorm.weight"), leaf("LayerNorm.bias"), shape_.layer_norm_eps);
 }
@@ -93,7 +92,7 @@ at::Tensor Bert::masked_lm_logits(const at::Tensor& states, const at::Tensor& po
 }
 
 at::Tensor Bert::classify(const at::Tensor& states, double dropout) const {
-  const at::Tensor first = states.select(1, 0);                                                // [batch, hidden]
+  const at::Tensor first = states.select(1, 0);  // [batch, hidden]
   const at::Tensor pooled = at::tanh(
       nn::linear(first, parameters_.leaf("bert.pooler.dense.weight"), parameters_.leaf("bert.pooler.dense.bias")));
   return nn::linear(nn::dropout(pooled, dropout), parameters_.leaf("classifier.weight"),

@@ -31,22 +31,31 @@ class SpecList {
     specs_.push_back({.leaf = name, .parts = {name}, .shape = {size}, .init = Init::kZeros, .decay = Decay::kNo});
   }
   void norm(const std::string& name, int64_t size) {
-    specs_.push_back({.leaf = name + ".weight", .parts = {name + ".weight"}, .shape = {size}, .init = Init::kOnes, .decay = Decay::kNo});
+    specs_.push_back({.leaf = name + ".weight",
+                      .parts = {name + ".weight"},
+                      .shape = {size},
+                      .init = Init::kOnes,
+                      .decay = Decay::kNo});
     bias(name + ".bias", size);
   }
   void scale_init(const std::string& name, double scale) {
     std::ranges::find(specs_, name, &ParameterSpec::leaf)->init_scale = scale;
   }
   /// Query, key and value as one matrix product; stored as three tensors.
-  void packed_qkv(const std::string& self, int64_t hidden, Init init) {
+  void packed_qkv(const std::string& self, int64_t hidden, int64_t heads, Init init) {
     std::vector<std::string> weights;
     std::vector<std::string> biases;
     for (const char* part : {"query", "key", "value"}) {
       weights.push_back(self + "." + part + ".weight");
       biases.push_back(self + "." + part + ".bias");
     }
-    specs_.push_back({.leaf = self + ".qkv.weight", .parts = weights, .shape = {3 * hidden, hidden}, .init = init});
-    specs_.push_back({.leaf = self + ".qkv.bias", .parts = biases, .shape = {3 * hidden}, .init = Init::kZeros, .decay = Decay::kNo});
+    specs_.push_back(
+        {.leaf = self + ".qkv.weight", .parts = weights, .shape = {3 * hidden, hidden}, .init = init, .heads = heads});
+    specs_.push_back({.leaf = self + ".qkv.bias",
+                      .parts = biases,
+                      .shape = {3 * hidden},
+                      .init = Init::kZeros,
+                      .decay = Decay::kNo});
   }
 
  private:
@@ -56,8 +65,8 @@ class SpecList {
 /// Refuses a configuration value that would change the mathematics.
 void require_value(const json& config, const char* key, const json& expected, const std::string& where) {
   if (config.contains(key) && config.at(key) != expected) {
-    throw DataError(cat(where, ": ", key, " = ", config.at(key).dump(), " is not supported, expected ",
-                        expected.dump()));
+    throw DataError(
+        cat(where, ": ", key, " = ", config.at(key).dump(), " is not supported, expected ", expected.dump()));
   }
 }
 
@@ -78,7 +87,8 @@ void check_sizes(const BertShape& shape, const std::string& where) {
   check("num_attention_heads", shape.heads, shape.hidden);
   check("type_vocab_size", shape.token_types, 10'000);
   if (shape.hidden % shape.heads != 0) {
-    throw DataError(cat(where, ": hidden_size ", shape.hidden, " is not a multiple of num_attention_heads ", shape.heads));
+    throw DataError(
+        cat(where, ": hidden_size ", shape.hidden, " is not a multiple of num_attention_heads ", shape.heads));
   }
 }
 
@@ -113,8 +123,7 @@ std::vector<ParameterSpec> parameter_specs(const BertShape& shape, const Head& h
   list.norm("bert.embeddings.LayerNorm", hidden);
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
     const std::string prefix = cat("bert.encoder.layer.", layer);
-    list.packed_qkv(prefix + ".attention.self", hidden,
-                    is_short_run ? Init::kSimilarity : Init::kNormal);
+    list.packed_qkv(prefix + ".attention.self", hidden, shape.heads, is_short_run ? Init::kNeighbours : Init::kNormal);
     list.dense(prefix + ".attention.output.dense", hidden, hidden);
     list.norm(prefix + ".attention.output.LayerNorm", hidden);
     list.dense(prefix + ".intermediate.dense", shape.ffn, hidden);
@@ -173,7 +182,8 @@ json to_hub_config(const BertShape& shape, const Head& head) {
 BertShape shape_from_hub_config(const json& config, const std::string& where) {
   try {
     if (config.at("model_type") != "bert") {
-      throw DataError(cat(where, ": model_type ", config.at("model_type").dump(), " is not supported, expected \"bert\""));
+      throw DataError(
+          cat(where, ": model_type ", config.at("model_type").dump(), " is not supported, expected \"bert\""));
     }
     require_value(config, "hidden_act", "gelu", where);
     require_value(config, "position_embedding_type", "absolute", where);
@@ -214,7 +224,8 @@ Head head_from_hub_config(const json& config) {
     }
     return head;
   } catch (const json::exception& error) {
-    throw DataError(cat("config.json: architectures or id2label is not what Hugging Face writes (", util::json_error_text(error.what()), ")"));
+    throw DataError(cat("config.json: architectures or id2label is not what Hugging Face writes (",
+                        util::json_error_text(error.what()), ")"));
   }
 }
 

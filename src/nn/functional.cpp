@@ -28,7 +28,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
-  require(x.dim() >= 1 && weight.dim() == 1 && weight.size(0) == x.size(-1), "layer_norm", "weight", weight, "[hidden]");
+  require(x.dim() >= 1 && weight.dim() == 1 && weight.size(0) == x.size(-1), "layer_norm", "weight", weight,
+          "[hidden]");
   require(bias.sizes() == weight.sizes(), "layer_norm", "bias", bias, "[hidden]");
   return at::layer_norm(x, weight.sizes(), weight, bias, eps);
 }

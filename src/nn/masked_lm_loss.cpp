@@ -32,12 +32,12 @@ void check_shapes(const at::Tensor& states, const at::Tensor& embedding, const a
 struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& states, const at::Tensor& embedding,
                             const at::Tensor& bias, const at::Tensor& targets) {
-    at::Tensor logits = at::addmm(bias, states, embedding.t());                    // [masked, vocab]
-    at::Tensor scores = logits.to(at::kFloat);                               // [masked, vocab]
-    const at::Tensor normaliser = at::logsumexp(scores, {1}, /*keepdim=*/true);    // [masked, 1]
-    const at::Tensor rows = targets.unsqueeze(1);                                  // [masked, 1]
+    at::Tensor logits = at::addmm(bias, states, embedding.t());                  // [masked, vocab]
+    at::Tensor scores = logits.to(at::kFloat);                                   // [masked, vocab]
+    const at::Tensor normaliser = at::logsumexp(scores, {1}, /*keepdim=*/true);  // [masked, 1]
+    const at::Tensor rows = targets.unsqueeze(1);                                // [masked, 1]
     const at::Tensor loss = (normaliser - scores.gather(1, rows)).sum();
-    at::Tensor errors = scores.sub_(normaliser).exp_();                            // softmax
+    at::Tensor errors = scores.sub_(normaliser).exp_();  // softmax
     errors.scatter_add_(1, rows, at::full_like(normaliser, -1.0));
     logits.copy_(errors);  // back to the compute type; in fp32 the two are one tensor
     context->save_for_backward({states, embedding, logits});

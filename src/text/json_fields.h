@@ -8,6 +8,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json_error.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::text {
@@ -88,7 +89,7 @@ inline nlohmann::json parse_json_file(const std::filesystem::path& path) {
   try {
     return nlohmann::json::parse(content);
   } catch (const nlohmann::json::exception& error) {
-    throw DataError(cat(path.string(), ": not valid JSON (", util::excerpt(error.what(), 100),
+    throw DataError(cat(path.string(), ": not valid JSON (", util::excerpt(util::json_error_text(error.what()), 100),
                         "); the file is damaged or cut off, fetch or write it again"));
   }
 }

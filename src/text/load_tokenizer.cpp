@@ -44,8 +44,9 @@ void refuse_casing(const fs::path& path, std::optional<Casing> casing) {
 std::unique_ptr<Tokenizer> load_directory(const fs::path& directory, std::optional<Casing> casing) {
   const bool has_config = fs::exists(directory / "tokenizer.json") || fs::exists(directory / "tokenizer_config.json");
   if (!has_config && !fs::exists(directory / "vocab.txt")) {
-    throw DataError(cat(directory.string(), ": no tokenizer here; expected tokenizer.json, or vocab.txt with "
-                                            "tokenizer_config.json (written by 'bertcram tokenize')"));
+    throw DataError(cat(directory.string(),
+                        ": no tokenizer here; expected tokenizer.json, or vocab.txt with "
+                        "tokenizer_config.json (written by 'bertcram tokenize')"));
   }
   if (!has_config) {
     return std::make_unique<WordPieceTokenizer>(bare_vocab(directory / "vocab.txt", casing),
@@ -86,8 +87,9 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path, std::optional<Ca
     return std::make_unique<WordPieceTokenizer>(read_tokenizer_json(path), path.string());
   }
   if (path.extension() == ".model") {
-    throw DataError(cat(path.string(), ": SentencePiece models are not supported yet; give a WordPiece tokenizer "
-                                       "directory or a vocab.txt"));
+    throw DataError(cat(path.string(),
+                        ": SentencePiece models are not supported yet; give a WordPiece tokenizer "
+                        "directory or a vocab.txt"));
   }
   return std::make_unique<WordPieceTokenizer>(bare_vocab(path, casing_of_bare_vocab), path.string());
 }

@@ -80,9 +80,9 @@ void check_post_processor(const JsonFields& root) {
     processor.fail("type", cat("is '", util::excerpt(type), "'; supported are BertProcessing and TemplateProcessing"));
   }
   const json* single = processor.find("single");
-  if (type == "TemplateProcessing" && (single == nullptr || !single->is_array() || single->size() != 3 ||
-                                       !(*single)[0].contains("SpecialToken") || !(*single)[1].contains("Sequence") ||
-                                       !(*single)[2].contains("SpecialToken"))) {
+  if (type == "TemplateProcessing" &&
+      (single == nullptr || !single->is_array() || single->size() != 3 || !(*single)[0].contains("SpecialToken") ||
+       !(*single)[1].contains("Sequence") || !(*single)[2].contains("SpecialToken"))) {
     processor.fail("single", "is not the template '[CLS] $A [SEP]', the only one that is supported");
   }
 }
@@ -107,8 +107,8 @@ void read_special_names(const JsonFields& fields, SpecialNames& names) {
 NormalizerOptions read_config_options(const JsonFields& config, const NormalizerOptions& defaults) {
   NormalizerOptions options = defaults;
   options.lowercase = config.get("do_lower_case", defaults.lowercase);
-  options.strip_accents = config.get(
-      "strip_accents", config.find("do_lower_case") == nullptr ? defaults.strip_accents : options.lowercase);
+  options.strip_accents =
+      config.get("strip_accents", config.find("do_lower_case") == nullptr ? defaults.strip_accents : options.lowercase);
   options.handle_chinese_chars = config.get("tokenize_chinese_chars", defaults.handle_chinese_chars);
   return options;
 }
@@ -120,8 +120,9 @@ void check_agreement(const JsonFields& config, const NormalizerOptions& of_json)
     of_config.strip_accents = of_json.strip_accents;
   }
   if (!(of_config == of_json)) {
-    throw DataError(cat(config.where(), ": do_lower_case, strip_accents or tokenize_chinese_chars contradicts the "
-                                        "normalizer in tokenizer.json; make the two files agree"));
+    throw DataError(cat(config.where(),
+                        ": do_lower_case, strip_accents or tokenize_chinese_chars contradicts the "
+                        "normalizer in tokenizer.json; make the two files agree"));
   }
 }
 

@@ -46,16 +46,15 @@ json post_processor_json(const WordPieceTokenizer& tokenizer) {
   const auto special = [](const std::string& token, int32_t id) {
     return json{{"id", token}, {"ids", {id}}, {"tokens", {token}}};
   };
-  return {{"type", "TemplateProcessing"},
-          {"single",
-           {template_item("SpecialToken", cls, 0), template_item("Sequence", "A", 0),
-            template_item("SpecialToken", sep, 0)}},
-          {"pair",
-           {template_item("SpecialToken", cls, 0), template_item("Sequence", "A", 0),
-            template_item("SpecialToken", sep, 0), template_item("Sequence", "B", 1),
-            template_item("SpecialToken", sep, 1)}},
-          {"special_tokens",
-           {{cls, special(cls, tokenizer.special().cls)}, {sep, special(sep, tokenizer.special().sep)}}}};
+  return {
+      {"type", "TemplateProcessing"},
+      {"single",
+       {template_item("SpecialToken", cls, 0), template_item("Sequence", "A", 0),
+        template_item("SpecialToken", sep, 0)}},
+      {"pair",
+       {template_item("SpecialToken", cls, 0), template_item("Sequence", "A", 0), template_item("SpecialToken", sep, 0),
+        template_item("Sequence", "B", 1), template_item("SpecialToken", sep, 1)}},
+      {"special_tokens", {{cls, special(cls, tokenizer.special().cls)}, {sep, special(sep, tokenizer.special().sep)}}}};
 }
 
 json model_json(const WordPieceTokenizer& tokenizer) {

@@ -121,8 +121,7 @@ int64_t count_chars(std::string_view text) {
 
 bool is_whitespace(char32_t c) {
   const utf8proc_category_t kind = category(c);
-  return (c >= 0x09 && c <= 0x0D) || c == 0x85 ||
-         (kind >= UTF8PROC_CATEGORY_ZS && kind <= UTF8PROC_CATEGORY_ZP);
+  return (c >= 0x09 && c <= 0x0D) || c == 0x85 || (kind >= UTF8PROC_CATEGORY_ZS && kind <= UTF8PROC_CATEGORY_ZP);
 }
 
 bool is_control(char32_t c) {

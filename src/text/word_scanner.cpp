@@ -54,13 +54,9 @@ WordScanner::Step WordScanner::take_special() {
   const DecodedChar decoded = decode_utf8({cursor_, static_cast<size_t>(end_ - cursor_)});
   const CharAction& action = normalizer_.action(decoded.code_point);
   switch (action.kind) {
-    case CharAction::kSpace:
-      cursor_ += decoded.size_bytes;
-      return size_ == 0 ? Step::kContinue : Step::kWordEnds;
-    case CharAction::kCopyAlone:
-      return take_alone({cursor_, decoded.size_bytes}, decoded.size_bytes);
-    case CharAction::kMapAlone:
-      return take_alone(normalizer_.replacement(action), decoded.size_bytes);
+    case CharAction::kSpace: cursor_ += decoded.size_bytes; return size_ == 0 ? Step::kContinue : Step::kWordEnds;
+    case CharAction::kCopyAlone: return take_alone({cursor_, decoded.size_bytes}, decoded.size_bytes);
+    case CharAction::kMapAlone: return take_alone(normalizer_.replacement(action), decoded.size_bytes);
     case CharAction::kCopy:
       if (decoded.valid) {
         append({cursor_, decoded.size_bytes});
@@ -68,19 +64,14 @@ WordScanner::Step WordScanner::take_special() {
         append("\xEF\xBF\xBD");
       }
       break;
-    case CharAction::kMap:
-      append(normalizer_.replacement(action));
-      break;
+    case CharAction::kMap: append(normalizer_.replacement(action)); break;
     case CharAction::kDrop:
       if (run_continues_at_ == cursor_) {
         run_continues_at_ = cursor_ + decoded.size_bytes;
       }
       break;
-    case CharAction::kDropStart:
-      break;
-    case CharAction::kGeneral:
-      take_general(decoded.code_point, decoded.size_bytes);
-      break;
+    case CharAction::kDropStart: break;
+    case CharAction::kGeneral: take_general(decoded.code_point, decoded.size_bytes); break;
   }
   cursor_ += decoded.size_bytes;
   return Step::kContinue;

@@ -15,8 +15,17 @@ namespace {
 /// What Hugging Face's WordPiece decoder (`cleanup: true`) does to each token after its space is put in front.
 std::string clean_up(std::string token) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kReplacements = {{
-      {" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
-      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+      {" .", "."},
+      {" ?", "?"},
+      {" !", "!"},
+      {" ,", ","},
+      {" ' ", "'"},
+      {" n't", "n't"},
+      {" 'm", "'m"},
+      {" do not", " don't"},
+      {" 's", "'s"},
+      {" 've", "'ve"},
+      {" 're", "'re"},
   }};
   for (const auto& [from, to] : kReplacements) {
     for (size_t at = token.find(from); at != std::string::npos; at = token.find(from, at + to.size())) {

@@ -151,8 +151,7 @@ class Trainer {
 
   void join(PiecePair pair, const std::vector<uint32_t>& words) {
     const std::string& right = tokens_[static_cast<size_t>(pair.right)];
-    const int32_t joined =
-        intern(tokens_[static_cast<size_t>(pair.left)] + right.substr(kContinuationPrefix.size()));
+    const int32_t joined = intern(tokens_[static_cast<size_t>(pair.left)] + right.substr(kContinuationPrefix.size()));
     for (const uint32_t w : words) {
       join_in_word(w, pair, joined);
     }

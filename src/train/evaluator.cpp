@@ -44,7 +44,8 @@ void pack_text(const config::EvalConfig& config, const checkpoint::ModelDirector
 HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::StopFlag& stop) {
   const auto source = checkpoint::open_model_directory(config.model);
   if (source.head.kind != model::HeadKind::kMaskedLm) {
-    throw DataError(cat("--model ", config.model, " is a classifier; its dev score: bertcram eval --task T --data DIR"));
+    throw DataError(
+        cat("--model ", config.model, " is a classifier; its dev score: bertcram eval --task T --data DIR"));
   }
   const ScratchFolder scratch;
   fs::path folder = config.data;
@@ -59,7 +60,8 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
   }
   const data::RowStore rows(folder, config.text.empty() ? manifest.valid_shards : manifest.train_shards, manifest);
   if (rows.rows() == 0) {
-    throw DataError(cat("--data ", config.data, " has no held-out rows; pack with a larger --valid-frac, or use --text"));
+    throw DataError(
+        cat("--data ", config.data, " has no held-out rows; pack with a larger --valid-frac, or use --text"));
   }
   if (manifest.seq_len > source.shape.max_positions) {
     throw DataError(cat("--data ", config.data, " has rows of ", manifest.seq_len, " tokens, the model takes ",

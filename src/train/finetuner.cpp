@@ -27,6 +27,7 @@ using nlohmann::json;
 constexpr const char* kResultsFile = "results.json";
 constexpr const char* kSettingsFile = "settings.json";
 constexpr int64_t kEvaluationBatch = 64;
+constexpr int64_t kFewestTokens = 8;
 
 const char* room() { return "finetune-glue"; }
 
@@ -37,6 +38,10 @@ glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Pro
   recipe.epochs = config.epochs > 0 ? config.epochs : recipe.epochs;
   recipe.batch_examples = config.batch_rows > 0 ? config.batch_rows : recipe.batch_examples;
   recipe.seq_len = config.max_tokens > 0 ? config.max_tokens : recipe.seq_len;
+  if (recipe.seq_len < kFewestTokens) {
+    throw ConfigError(
+        cat("--max-tokens ", recipe.seq_len, " leaves no room for text; expected at least ", kFewestTokens));
+  }
   recipe.learning_rate = config.learning_rate > 0 ? config.learning_rate : recipe.learning_rate;
   recipe.dropout_prob = config.dropout >= 0 ? config.dropout : recipe.dropout_prob;
   return recipe;
@@ -166,7 +171,8 @@ class Finetuner {
     util::log_info(room(), cat(task.name, ": ", util::format_count(train.size()), " training examples (",
                                train.truncated, " cut to ", max_tokens, " tokens), ", describe(runtime_)));
     for (int64_t seed = config_.first_seed; seed < config_.first_seed + config_.seeds; ++seed) {
-      const bool done = std::ranges::all_of(dev, [&](const EncodedSplit& split) { return is_done(split.reported_name, seed); });
+      const bool done =
+          std::ranges::all_of(dev, [&](const EncodedSplit& split) { return is_done(split.reported_name, seed); });
       if (!done) {
         run_unit(task, recipe, train, dev, seed);
       }
@@ -182,7 +188,8 @@ class Finetuner {
     if (config_.init == config::InitFrom::kModel) {
       checkpoint::load_weights(config_.model, parameters, checkpoint::Strictness::kEncoderOnly);
       // The head is this task's own, whatever head the model folder has.
-      for (const char* leaf : {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}) {
+      for (const char* leaf :
+           {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}) {
         parameters.initialise_leaf(leaf, static_cast<uint64_t>(seed), source_.shape.init_std);
       }
       parameters.sync_compute();
@@ -193,13 +200,14 @@ class Finetuner {
                                .unit = "examples",
                                .total = train.size() * recipe.epochs,
                                .style = context_.progress});
-      finetune(bert, parameters, task, train,
-               {.recipe = recipe, .micro_examples = config_.micro_rows, .seed = seed}, context_.stop, progress);
+      finetune(bert, parameters, task, train, {.recipe = recipe, .micro_examples = config_.micro_rows, .seed = seed},
+               context_.stop, progress);
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     for (const EncodedSplit& split : dev) {
       const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationBatch, context_.stop);
-      record(task, split.reported_name, {.seed = seed, .metrics = score_outputs(task, split, outputs), .seconds = seconds});
+      record(task, split.reported_name,
+             {.seed = seed, .metrics = score_outputs(task, split, outputs), .seconds = seconds});
     }
     if (config_.save_models) {
       checkpoint::write_model_directory(output_ / cat(task.name, "-seed", seed), source_.shape, head, parameters,
@@ -211,8 +219,8 @@ class Finetuner {
   void record(const glue::TaskSpec& task, const std::string& reported_name, glue::SeedResult result) {
     const glue::Metric primary = glue::primary_metric(protocol_, task);
     util::log_info(room(), cat(reported_name, " seed ", result.seed, ": ", glue::metric_name(primary), " ",
-                               util::format_fixed(result.metrics.at(std::string(glue::metric_name(primary))), 1), " in ",
-                               util::format_duration(result.seconds)));
+                               util::format_fixed(result.metrics.at(std::string(glue::metric_name(primary))), 1),
+                               " in ", util::format_duration(result.seconds)));
     auto seeds = results_.tasks[reported_name].seeds;
     std::erase_if(seeds, [&](const glue::SeedResult& other) { return other.seed == result.seed; });
     seeds.push_back(std::move(result));
@@ -237,7 +245,8 @@ std::vector<int64_t> output_of_class(const checkpoint::ModelDirectory& source, c
   std::vector<int64_t> columns(task.labels.size());
   std::iota(columns.begin(), columns.end(), 0);
   const auto& words = source.head.label_words;
-  const bool is_unnamed = std::ranges::all_of(words, [](const std::string& word) { return word.starts_with("LABEL_"); });
+  const bool is_unnamed =
+      std::ranges::all_of(words, [](const std::string& word) { return word.starts_with("LABEL_"); });
   for (size_t label = 0; label < columns.size() && !is_unnamed; ++label) {
     const auto found = std::ranges::find(words, task.labels[label]);
     if (found == words.end()) {
@@ -269,24 +278,25 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
                                                         const util::StopFlag& stop) {
   const auto source = checkpoint::open_model_directory(model_directory);
   if (source.head.kind != model::HeadKind::kClassifier || source.head.outputs != task.classes()) {
-    throw DataError(cat("--model ", model_directory.string(), ": ",
-                        source.head.kind == model::HeadKind::kClassifier
-                            ? cat("its classifier has ", source.head.outputs, " outputs, ", task.name, " needs ", task.classes())
-                            : "is not a fine-tuned classifier; make one with 'bertcram finetune-glue --save-models'"));
+    throw DataError(
+        cat("--model ", model_directory.string(), ": ",
+            source.head.kind == model::HeadKind::kClassifier
+                ? cat("its classifier has ", source.head.outputs, " outputs, ", task.name, " needs ", task.classes())
+                : "is not a fine-tuned classifier; make one with 'bertcram finetune-glue --save-models'"));
   }
   const std::vector<int64_t> columns = output_of_class(source, task);
   const Runtime runtime = resolve_runtime(runtime_config);
   nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
   checkpoint::load_weights(model_directory, parameters, checkpoint::Strictness::kComplete);
   const model::Bert bert(source.shape, parameters);
-  const int64_t max_tokens = std::min(glue::recipe_for(glue::sane_protocol(), task).seq_len, source.shape.max_positions);
+  const int64_t max_tokens =
+      std::min(glue::recipe_for(glue::sane_protocol(), task).seq_len, source.shape.max_positions);
   std::map<std::string, glue::MetricValues> scores;
   for (const glue::SplitSpec& spec : present_dev_splits(task, data_directory)) {
-    const auto split = encode_split(glue::read_split(task, spec, data_directory), spec.reported_name, *source.tokenizer,
-                                    max_tokens);
+    const auto split =
+        encode_split(glue::read_split(task, spec, data_directory), spec.reported_name, *source.tokenizer, max_tokens);
     const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationBatch, stop);
-    scores[split.reported_name] =
-        score_outputs(task, split, columns.empty() ? outputs : reordered(outputs, columns));
+    scores[split.reported_name] = score_outputs(task, split, columns.empty() ? outputs : reordered(outputs, columns));
   }
   return scores;
 }

@@ -22,7 +22,8 @@ template <class Number>
 at::Tensor to_device(const std::vector<Number>& numbers, at::IntArrayRef shape, at::ScalarType type,
                      at::Device device) {
   // from_blob only borrows: clone before the vector goes away.
-  const at::Tensor borrowed = at::from_blob(const_cast<Number*>(numbers.data()), shape, at::TensorOptions().dtype(type));
+  const at::Tensor borrowed =
+      at::from_blob(const_cast<Number*>(numbers.data()), shape, at::TensorOptions().dtype(type));
   return device.is_cpu() ? borrowed.clone() : borrowed.to(device);
 }
 

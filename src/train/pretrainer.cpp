@@ -96,7 +96,8 @@ class Pretrainer {
   }
 
   Usage usage() const {
-    return {.steps = state_.position.step, .tokens = state_.position.tokens, .seconds = state_.position.elapsed_seconds};
+    return {
+        .steps = state_.position.step, .tokens = state_.position.tokens, .seconds = state_.position.elapsed_seconds};
   }
 
   int64_t micro_rows() const { return std::min(config_.batch.micro_rows, config_.batch.rows); }
@@ -111,9 +112,9 @@ class Pretrainer {
     int64_t masked = 0;
     for (int64_t row = 0; row < config_.batch.rows; row += micro_rows()) {
       const data::MaskedBatch batch = train_.assemble(position.samples + row, micro_rows());
-      seed_dropout(util::mix_key({static_cast<uint64_t>(config_.seed),
-                                  static_cast<uint64_t>(util::RandomPurpose::kDropout),
-                                  static_cast<uint64_t>(position.samples + row)}));
+      seed_dropout(
+          util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
+                         static_cast<uint64_t>(position.samples + row)}));
       const at::Tensor loss = masked_lm_loss(state_.bert, batch, config_.model.dropout, runtime_.device);
       loss.backward();
       state_.parameters.accumulate_gradients();
@@ -166,9 +167,7 @@ class Pretrainer {
     return evaluate_masked_lm(state_.bert, batches, rows, micro_rows(), runtime_.device, /*stop=*/nullptr);
   }
 
-  void record(const HeldOutScores& scores) {
-    recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy);
-  }
+  void record(const HeldOutScores& scores) { recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy); }
 
   void save_if_due() {
     const auto& position = state_.position;
@@ -182,8 +181,9 @@ class Pretrainer {
     }
     if (is_stopping && !budget_.is_spent(usage())) {
       recorder_->status("stopped", usage(), budget_.share(usage()));
-      throw util::StoppedError(context_.stop, cat("pretrain: stopped at step ", position.step,
-                                                  " after writing a checkpoint; the same command continues from there"));
+      throw util::StoppedError(context_.stop,
+                               cat("pretrain: stopped at step ", position.step,
+                                   " after writing a checkpoint; the same command continues from there"));
     }
   }
 

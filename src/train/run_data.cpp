@@ -13,8 +13,9 @@ RunData::RunData(const std::filesystem::path& directory)
       valid(directory, manifest.valid_shards, manifest),
       id(util::hash_file(directory / data::kManifestFile).hex()) {
   if (tokenizer->fingerprint() != manifest.tokenizer_fingerprint) {
-    throw DataError(cat(directory.string(), ": the tokenizer in it is not the one that its shards were packed with; "
-                                            "pack the data again"));
+    throw DataError(cat(directory.string(),
+                        ": the tokenizer in it is not the one that its shards were packed with; "
+                        "pack the data again"));
   }
 }
 

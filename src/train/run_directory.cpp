@@ -20,8 +20,8 @@ fs::path prepared(const fs::path& path) {
     has_content = has_content || entry.path().filename() != ".lock";
   }
   if (has_content && !fs::exists(path / "config.yaml")) {
-    throw ConfigError(cat("--output ", path.string(),
-                          " is not empty and holds no training run; choose another folder"));
+    throw ConfigError(
+        cat("--output ", path.string(), " is not empty and holds no training run; choose another folder"));
   }
   util::make_writable_directory(path);
   return fs::absolute(path).lexically_normal();

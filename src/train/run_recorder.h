@@ -14,7 +14,7 @@ namespace bertcram::train {
 
 /// Figures of one optimizer step.
 struct StepFigures {
-  double loss = 0;           ///< nats per predicted token
+  double loss = 0;  ///< nats per predicted token
   double learning_rate = 0;
   double gradient_norm = 0;  ///< before clipping
   int64_t memory_bytes = 0;  ///< peak so far

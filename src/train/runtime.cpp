@@ -1,8 +1,8 @@
 #include "bertcram/train/runtime.h"
 
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
 #include <dlfcn.h>
 #include <sys/resource.h>
 
@@ -56,14 +56,16 @@ at::Device choose_device(DeviceKind wanted, const std::optional<int>& capability
     return at::Device(at::kCUDA, 0);
   }
   if (wanted == DeviceKind::kCuda) {
-    throw ResourceError(capability ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed; run "
-                                     "./scripts/setup.sh on this machine"
-                                   : "runtime.device=cuda: no NVIDIA GPU with a working driver found; see 'nvidia-smi', "
-                                     "or use runtime.device=cpu");
+    throw ResourceError(capability
+                            ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed; run "
+                              "./scripts/setup.sh on this machine"
+                            : "runtime.device=cuda: no NVIDIA GPU with a working driver found; see 'nvidia-smi', "
+                              "or use runtime.device=cpu");
   }
   if (capability) {
-    util::log_warning("runtime", "there is a GPU, but LibTorch's CUDA libraries are not installed; using the CPU. Run "
-                                 "./scripts/setup.sh to install them");
+    util::log_warning("runtime",
+                      "there is a GPU, but LibTorch's CUDA libraries are not installed; using the CPU. Run "
+                      "./scripts/setup.sh to install them");
   }
   return at::kCPU;
 }

@@ -67,8 +67,8 @@ void accumulate_batch(const model::Bert& bert, nn::Parameters& parameters, const
   const size_t micro = options.micro_examples > 0 ? static_cast<size_t>(options.micro_examples) : batch.size();
   for (size_t first = 0; first < batch.size(); first += micro) {
     const auto chosen = batch.subspan(first, std::min(micro, batch.size() - first));
-    const auto input = padded_batch(train.texts, chosen, bert.shape().pad_id, parameters.compute_type(),
-                                    parameters.device());
+    const auto input =
+        padded_batch(train.texts, chosen, bert.shape().pad_id, parameters.compute_type(), parameters.device());
     const at::Tensor states = bert.encode(input, options.recipe.dropout_prob);
     const at::Tensor outputs = bert.classify(states, options.recipe.dropout_prob);
     task_loss_sum(outputs, chosen_targets(train, chosen, parameters.device())).backward();
@@ -144,14 +144,16 @@ void finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::T
         train.lengths, {.batch_examples = options.recipe.batch_examples, .seed = seed, .epoch = epoch});
     for (const glue::Batch& batch : batches) {
       throw_if_stopped(stop);
-      seed_dropout(util::mix_key({seed, static_cast<uint64_t>(util::RandomPurpose::kDropout),
-                                  static_cast<uint64_t>(step)}));
+      seed_dropout(
+          util::mix_key({seed, static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(step)}));
       accumulate_batch(bert, parameters, train, batch, options);
-      const double lr = learning_rate(schedule, options.recipe.learning_rate,
-                                      (static_cast<double>(step) + 0.5) / total_steps);
+      const double lr =
+          learning_rate(schedule, options.recipe.learning_rate, (static_cast<double>(step) + 0.5) / total_steps);
       if (!optimizer.step(lr, static_cast<double>(batch.size())).is_finite) {
-        throw DivergedError(cat("finetune-glue: ", task.name, " seed ", options.seed, ": the gradient became non-finite "
-                                "at step ", step + 1, "; lower --learning-rate"));
+        throw DivergedError(cat("finetune-glue: ", task.name, " seed ", options.seed,
+                                ": the gradient became non-finite "
+                                "at step ",
+                                step + 1, "; lower --learning-rate"));
       }
       ++step;
       progress.add(static_cast<int64_t>(batch.size()));

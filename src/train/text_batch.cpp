@@ -51,8 +51,8 @@ model::EncoderInput padded_batch(std::span<const EncodedText> texts, std::span<c
     const EncodedText& text = texts[static_cast<size_t>(chosen[static_cast<size_t>(row)])];
     const auto length = static_cast<int64_t>(text.ids.size());
     std::ranges::copy(text.ids, ids.data_ptr<int32_t>() + row * seq);
-    std::fill(types.data_ptr<int32_t>() + row * seq + text.first_segment, types.data_ptr<int32_t>() + row * seq + length,
-              1);
+    std::fill(types.data_ptr<int32_t>() + row * seq + text.first_segment,
+              types.data_ptr<int32_t>() + row * seq + length, 1);
     std::fill(bias.data_ptr<float>() + row * seq + length, bias.data_ptr<float>() + (row + 1) * seq,
               -std::numeric_limits<float>::infinity());
   }

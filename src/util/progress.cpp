@@ -80,8 +80,8 @@ void Progress::show() {
   std::string bar;
   if (options_.total > 0) {
     const int64_t filled = std::clamp<int64_t>(kBarWidth * done_ / options_.total, 0, kBarWidth);
-    bar = "[" + std::string(static_cast<size_t>(filled), '=') + std::string(static_cast<size_t>(kBarWidth - filled), ' ') +
-          "] ";
+    bar = "[" + std::string(static_cast<size_t>(filled), '=') +
+          std::string(static_cast<size_t>(kBarWidth - filled), ' ') + "] ";
   }
   std::fprintf(stderr, "\r\033[K%s %s%s", options_.label.c_str(), bar.c_str(), line().c_str());
   std::fflush(stderr);

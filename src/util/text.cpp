@@ -172,7 +172,8 @@ std::string excerpt(std::string_view text, size_t max_chars) {
     --length;  // never cut inside a UTF-8 character
   }
   std::string shown(text.substr(0, length));
-  std::ranges::replace_if(shown, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  std::ranges::replace_if(
+      shown, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
   return cut ? shown + "…" : shown;
 }
 

@@ -49,8 +49,13 @@ bool are_equal(const TrainTensors& a, const TrainTensors& b) {
 }
 
 TrainState state_at(int64_t step) {
-  return {.step = step, .samples = step * 8, .tokens = step * 1024, .elapsed_seconds = 0.1 * static_cast<double>(step),
-          .optimizer_steps = step - 1, .config_yaml = "seed: 1\n# \"quotes\" and ümlauts\n", .data_id = "abc"};
+  return {.step = step,
+          .samples = step * 8,
+          .tokens = step * 1024,
+          .elapsed_seconds = 0.1 * static_cast<double>(step),
+          .optimizer_steps = step - 1,
+          .config_yaml = "seed: 1\n# \"quotes\" and ümlauts\n",
+          .data_id = "abc"};
 }
 
 std::vector<std::string> names_in(const std::filesystem::path& directory) {
@@ -88,7 +93,8 @@ TEST(Checkpoint, TheNewestAreKeptAndListedFirst) {
   for (const int64_t step : {8, 9, 10, 11, 100}) {
     save_checkpoint(scratch.path(), state_at(step), tensors_of(1), 3);
   }
-  EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000010", "step-0000000011", "step-0000000100"}));
+  EXPECT_EQ(names_in(scratch.path()),
+            (std::vector<std::string>{"step-0000000010", "step-0000000011", "step-0000000100"}));
   const auto found = list_checkpoints(scratch.path());
   ASSERT_EQ(found.size(), 3U);
   EXPECT_EQ(read_state(found[0]).step, 100);

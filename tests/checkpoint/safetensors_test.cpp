@@ -67,7 +67,8 @@ TEST(Safetensors, ConvertsHalfTypesAndIntegersToFp32) {
   const at::Tensor bf16 = at::tensor({1.5, -2.0}).to(at::kBFloat16);
   const at::Tensor fp16 = at::tensor({0.25, 3.0}).to(at::kHalf);
   const auto view = [](const at::Tensor& tensor, DType dtype) -> TensorBytes {
-    return {.dtype = dtype, .shape = tensor.sizes().vec(),
+    return {.dtype = dtype,
+            .shape = tensor.sizes().vec(),
             .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
   };
   write_safetensors(scratch / "file", {{"b", view(bf16, DType::kBF16)}, {"h", view(fp16, DType::kF16)}});
@@ -94,7 +95,8 @@ TEST(Safetensors, EqualInputGivesEqualBytesWithAlignedData) {
 TEST(Safetensors, ReportsWhatIsMissingAndWhatIsTooMuch) {
   const ScratchDirectory scratch;
   small_file(scratch / "file");
-  const LoadReport report = read_tensors(SafetensorsFile(scratch / "file"), {{"a", at::zeros({2})}, {"c", at::zeros({1})}});
+  const LoadReport report =
+      read_tensors(SafetensorsFile(scratch / "file"), {{"a", at::zeros({2})}, {"c", at::zeros({1})}});
   EXPECT_EQ(report.missing, (std::vector<std::string>{"c"}));
   EXPECT_EQ(report.unexpected, (std::vector<std::string>{"b"}));
 }
@@ -102,8 +104,9 @@ TEST(Safetensors, ReportsWhatIsMissingAndWhatIsTooMuch) {
 TEST(Safetensors, AShapeMismatchNamesTensorAndShapes) {
   const ScratchDirectory scratch;
   small_file(scratch / "file");
-  const std::string message = message_of<DataError>(
-      [&] { read_tensors(SafetensorsFile(scratch / "file"), {{"b", at::zeros({3, 2})}}); });
+  const std::string message = message_of<DataError>([&] {
+    read_tensors(SafetensorsFile(scratch / "file"), {{"b", at::zeros({3, 2})}});
+  });
   EXPECT_TRUE(contains(message, "'b' has shape [2, 3], expected [3, 2]"));
 }
 
@@ -159,7 +162,8 @@ TEST(SafetensorsFormat, WrongEntriesAreRefused) {
   EXPECT_TRUE(contains(with("F32", "[8]", "[0,32]"), "truncated"));
   EXPECT_TRUE(contains(with("F32", "[3]", "[4,16]"), "hole"));
   EXPECT_TRUE(contains(with("F32", "[3]", "[0,12]"), "behind the last tensor"));
-  for (const char* header : {R"([])", R"(3)", R"("t")", R"({"t":3})", R"({"t":{"dtype":"F32"}})", R"({"t":{"dtype":1,"shape":[4],"data_offsets":[0,16]}})",
+  for (const char* header : {R"([])", R"(3)", R"("t")", R"({"t":3})", R"({"t":{"dtype":"F32"}})",
+                             R"({"t":{"dtype":1,"shape":[4],"data_offsets":[0,16]}})",
                              R"({"t":{"dtype":"F32","shape":"x","data_offsets":[0,16]}})",
                              R"({"t":{"dtype":"F32","shape":[4],"data_offsets":[0]}})",
                              R"({"t":{"dtype":"F32","shape":[4],"data_offsets":[-16,0]}})",

@@ -24,9 +24,9 @@ using test::ScratchDirectory;
 /// A value that the field accepts and does not have; its range is asked, not known.
 void change(const Field& field, util::RandomStream& random) {
   const std::string before = field.text();
-  const std::vector<std::string> texts = {"path/to/file", "with space", "quote\" and \\", "a: b # c", "null", "true",
-                                          "0012", "~", "- dash", "ümläut", "line\nbreak", "tab\there", "{brace}",
-                                          "'single'"};
+  const std::vector<std::string> texts = {
+      "path/to/file", "with space", "quote\" and \\", "a: b # c",  "null",    "true",    "0012", "~",
+      "- dash",       "ümläut",     "line\nbreak",    "tab\there", "{brace}", "'single'"};
   for (int attempt = 0; attempt < 1000 && field.text() == before; ++attempt) {
     if (std::holds_alternative<int64_t*>(field.value)) {
       (void)field.assign(std::to_string(random.below(uint64_t{1} << random.below(14))));
@@ -160,8 +160,9 @@ TEST(Resolve, AllProblemsOfAllSourcesComeAtOnce) {
   const auto second = scratch.write("second.yaml", "log_every_steps: 0\n");
   PretrainConfig config;
   const std::string message = message_of<ConfigError>([&] {
-    apply_sources(fields_of(config), {.files = {first, second},
-                                      .overrides = {parse_set_argument("seed=x"), parse_set_argument("modle.heads=2")}});
+    apply_sources(
+        fields_of(config),
+        {.files = {first, second}, .overrides = {parse_set_argument("seed=x"), parse_set_argument("modle.heads=2")}});
   });
   EXPECT_TRUE(contains(message, first.string() + ":1: unknown key 'sede'"));
   EXPECT_TRUE(contains(message, first.string() + ":3: mask.mask_prob"));
@@ -176,8 +177,8 @@ TEST(Resolve, LaterFilesAndThenOverridesWin) {
   const auto first = scratch.write("first.yaml", "seed: 1\nlog_every_steps: 11\nbatch: {rows: 64}\n");
   const auto second = scratch.write("second.yaml", "seed: 2\nlog_every_steps: 22\n");
   PretrainConfig config;
-  apply_sources(fields_of(config), {.files = {first, second},
-                                    .overrides = {parse_set_argument("seed=3"), parse_set_argument("seed=4")}});
+  apply_sources(fields_of(config),
+                {.files = {first, second}, .overrides = {parse_set_argument("seed=3"), parse_set_argument("seed=4")}});
   EXPECT_EQ(config.seed, 4);
   EXPECT_EQ(config.log_every_steps, 22);
   EXPECT_EQ(config.batch.rows, 64);
@@ -190,7 +191,8 @@ TEST(Resolve, InvalidYamlNamesItsLine) {
 }
 
 TEST(Resolve, OddShapesOfYamlAreRefusedNotFatal) {
-  for (const char* yaml : {"? [a, b]\n: 1\n", "{a: b}: 1\n", "seed: {[1]: 2}\n", "data: [[1], {a: b}]\n", "? {x: y}\n"}) {
+  for (const char* yaml :
+       {"? [a, b]\n: 1\n", "{a: b}: 1\n", "seed: {[1]: 2}\n", "data: [[1], {a: b}]\n", "? {x: y}\n"}) {
     PretrainConfig config;
     EXPECT_THROW(apply_yaml(fields_of(config), yaml, "odd.yaml"), ConfigError) << yaml;
   }

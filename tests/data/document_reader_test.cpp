@@ -177,7 +177,8 @@ TEST(DocumentReaderFormat, ATruncatedZstdFileIsRefusedAtEveryLength) {
   const std::string whole = compress(random_text(random, 40));
   for (size_t length = 4; length < whole.size(); length += 1 + length / 40) {
     const auto path = scratch.write("cut.zst", whole.substr(0, length));
-    EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "cut.zst")) << length << " of " << whole.size();
+    EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "cut.zst"))
+        << length << " of " << whole.size();
   }
 }
 

@@ -37,7 +37,9 @@ class MaskedBatchesProperty : public ::testing::Test {
     masking_.vocab_size = manifest_.vocab_size;
   }
 
-  MaskedBatches batches(MaskedBatches::Order order, uint64_t seed = kSeed) const { return {*store_, masking_, seed, order}; }
+  MaskedBatches batches(MaskedBatches::Order order, uint64_t seed = kSeed) const {
+    return {*store_, masking_, seed, order};
+  }
 
   /// The rows of a batch with their predictions put back.
   static std::vector<std::vector<int32_t>> restored(MaskedBatch batch) {

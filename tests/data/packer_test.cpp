@@ -319,7 +319,8 @@ TEST(Packer, SpecialTokensInACorpusAreText) {
   const ScratchDirectory scratch;
   std::string text;
   for (int i = 0; i < 40; ++i) {
-    text += cat("[SEP] [MASK] ", std::string(1 + static_cast<size_t>(i) % 3, 'x'), static_cast<char>('a' + i % 26), "\n\n");
+    text +=
+        cat("[SEP] [MASK] ", std::string(1 + static_cast<size_t>(i) % 3, 'x'), static_cast<char>('a' + i % 26), "\n\n");
   }
   auto config = config_for({scratch.write("text", text)}, scratch / "packed");
   config.valid_frac = 0;

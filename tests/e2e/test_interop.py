@@ -73,7 +73,9 @@ def mix_key(words):
 
 class RandomStream:
     def __init__(self, seed, purpose, words):
-        self.key, self.counter = mix_key([seed, purpose, mix_key(words)]), 0
+        self.key, self.counter = mix_key([seed, purpose]), 0
+        for word in words:
+            self.key = mix64(self.key ^ word)
 
     def next(self):
         self.counter += 1

@@ -3,6 +3,7 @@
 #include "bertcram/model/bert.h"
 
 #include <cmath>
+#include <map>
 
 #include "bertcram/util/error.h"
 #include "nn/tensor_support.h"
@@ -52,11 +53,90 @@ TEST(BertProperty, APaddedBatchEqualsEachRowAlone) {
   EXPECT_EQ(outputs.sizes(), (std::vector<int64_t>{3, 3}));
   for (int64_t row = 0; row < 3; ++row) {
     const int64_t length = lengths[static_cast<size_t>(row)];
-    const at::Tensor alone = model.bert.encode({.ids = ids.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
-                                                .token_types = types.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
-                                                .key_bias = {}}, 0.0);
+    const at::Tensor alone =
+        model.bert.encode({.ids = ids.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+                           .token_types = types.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+                           .key_bias = {}},
+                          0.0);
     EXPECT_TRUE(near(states.narrow(0, row, 1).narrow(1, 0, length), alone, 2e-5)) << row;
     EXPECT_TRUE(near(outputs.narrow(0, row, 1), model.bert.classify(alone, 0.0), 2e-5)) << row;
+  }
+}
+
+/// The encoder from its stored tensors in fp64, one formula after the other (Devlin et al. 2019; Vaswani et al. 2017).
+class WrittenOut {
+ public:
+  explicit WrittenOut(nn::Parameters& parameters) {
+    for (const nn::NamedTensor& view : parameters.stored_views(parameters.masters())) {
+      tensors_[view.name] = view.tensor.to(at::kDouble);
+    }
+  }
+
+  at::Tensor encode(const at::Tensor& ids, const at::Tensor& types) const {  // [seq] each
+    at::Tensor x = norm(table("word").index_select(0, ids) + table("position").narrow(0, 0, ids.size(0)) +
+                            table("token_type").index_select(0, types),
+                        "bert.embeddings.LayerNorm");
+    for (int64_t i = 0; i < kTiny.layers; ++i) {
+      const std::string layer = cat("bert.encoder.layer.", i, ".");
+      x = norm(x + dense(attend(x, layer + "attention.self."), layer + "attention.output.dense"),
+               layer + "attention.output.LayerNorm");
+      const at::Tensor wide = dense(x, layer + "intermediate.dense");
+      const at::Tensor active = 0.5 * wide * (1 + at::erf(wide / std::sqrt(2.0)));
+      x = norm(x + dense(active, layer + "output.dense"), layer + "output.LayerNorm");
+    }
+    return x;  // [seq, hidden]
+  }
+
+  at::Tensor logits(const at::Tensor& states) const {
+    const at::Tensor wide = dense(states, "cls.predictions.transform.dense");
+    const at::Tensor active = 0.5 * wide * (1 + at::erf(wide / std::sqrt(2.0)));
+    return at::matmul(norm(active, "cls.predictions.transform.LayerNorm"), table("word").t()) +
+           tensors_.at("cls.predictions.bias");
+  }
+
+ private:
+  at::Tensor table(const std::string& name) const {
+    return tensors_.at("bert.embeddings." + name + "_embeddings.weight");
+  }
+  at::Tensor dense(const at::Tensor& x, const std::string& name) const {
+    return at::matmul(x, tensors_.at(name + ".weight").t()) + tensors_.at(name + ".bias");
+  }
+  at::Tensor norm(const at::Tensor& x, const std::string& name) const {
+    const at::Tensor centred = x - x.mean(-1, /*keepdim=*/true);
+    const at::Tensor variance = (centred * centred).mean(-1, /*keepdim=*/true);
+    return centred / at::sqrt(variance + kTiny.layer_norm_eps) * tensors_.at(name + ".weight") +
+           tensors_.at(name + ".bias");
+  }
+  at::Tensor attend(const at::Tensor& x, const std::string& self) const {
+    const int64_t dim = kTiny.hidden / kTiny.heads;
+    std::vector<at::Tensor> mixed;
+    for (int64_t head = 0; head < kTiny.heads; ++head) {
+      const auto part = [&](const char* name) { return dense(x, self + name).narrow(1, head * dim, dim); };
+      const at::Tensor scores = at::matmul(part("query"), part("key").t()) / std::sqrt(static_cast<double>(dim));
+      mixed.push_back(at::matmul(at::softmax(scores, -1), part("value")));
+    }
+    return at::cat(mixed, 1);
+  }
+
+  std::map<std::string, at::Tensor> tensors_;
+};
+
+TEST(BertProperty, EqualsTheFormulasWrittenOut) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  TinyModel model;
+  model.parameters.masters().add_(0.05 *
+                                  test::random_tensor(random, model.parameters.masters().sizes()).to(at::kFloat));
+  const WrittenOut reference(model.parameters);
+  const at::Tensor ids = random_ids(random, 2, 11);
+  const at::Tensor types = random_ids(random, 2, 11).remainder(2);
+  const at::Tensor states = model.bert.encode({.ids = ids, .token_types = types, .key_bias = {}}, 0.0);
+  for (int64_t row = 0; row < 2; ++row) {
+    const at::Tensor expected = reference.encode(ids[row], types[row]);
+    EXPECT_TRUE(near(states[row], expected, 1e-5));
+    const at::Tensor positions = at::arange(11, at::kLong) + 11 * row;
+    EXPECT_TRUE(near(model.bert.masked_lm_logits(states, positions), reference.logits(expected), 1e-4));
   }
 }
 
@@ -94,7 +174,8 @@ TEST(Bert, LossIsThatOfItsLogitsAndReachesEveryParameter) {
   util::RandomStream random(3);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     TinyModel model({}, type);
-    const at::Tensor states = model.bert.encode({.ids = random_ids(random, 3, 12), .token_types = {}, .key_bias = {}}, 0.0);
+    const at::Tensor states =
+        model.bert.encode({.ids = random_ids(random, 3, 12), .token_types = {}, .key_bias = {}}, 0.0);
     EXPECT_EQ(states.scalar_type(), type);
     const at::Tensor positions = test::ids_of({0, 5, 13, 30});
     const at::Tensor targets = test::ids_of({1, 39, 0, 20});
@@ -144,9 +225,11 @@ TEST(BertProperty, GradientsAreFiniteDifferencesAlongRandomDirections) {
 
 TEST(Bert, ASequenceLongerThanItsPositionsIsADataError) {
   const TinyModel model;
-  EXPECT_TRUE(test::contains(test::message_of<DataError>([&] {
-    model.bert.encode({.ids = at::zeros({1, 13}, at::kInt), .token_types = {}, .key_bias = {}}, 0.0);
-  }), "12 positions"));
+  EXPECT_TRUE(
+      test::contains(test::message_of<DataError>([&] {
+                       model.bert.encode({.ids = at::zeros({1, 13}, at::kInt), .token_types = {}, .key_bias = {}}, 0.0);
+                     }),
+                     "12 positions"));
 }
 
 TEST(Bert, DropoutFollowsItsSeed) {

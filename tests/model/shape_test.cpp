@@ -45,10 +45,10 @@ TEST(ParameterSpecs, StoredNamesAreThoseOfHuggingFace) {
     names.insert(names.end(), spec.parts.begin(), spec.parts.end());
   }
   EXPECT_EQ(names.size(), 5U + 16U + 5U);
-  for (const char* name : {"bert.embeddings.LayerNorm.bias", "bert.encoder.layer.0.attention.self.query.weight",
-                           "bert.encoder.layer.0.attention.output.LayerNorm.weight",
-                           "bert.encoder.layer.0.intermediate.dense.bias", "cls.predictions.transform.dense.weight",
-                           "cls.predictions.bias"}) {
+  for (const char* name :
+       {"bert.embeddings.LayerNorm.bias", "bert.encoder.layer.0.attention.self.query.weight",
+        "bert.encoder.layer.0.attention.output.LayerNorm.weight", "bert.encoder.layer.0.intermediate.dense.bias",
+        "cls.predictions.transform.dense.weight", "cls.predictions.bias"}) {
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
   }
 }
@@ -61,9 +61,17 @@ TEST(FlopsPerToken, ByHandForBertBase) {
 }
 
 TEST(HubConfig, ReadsBackWhatItWrites) {
-  const BertShape odd = {.vocab = 999, .hidden = 24, .layers = 3, .heads = 4, .ffn = 50, .max_positions = 77,
-                         .token_types = 3, .layer_norm_eps = 1e-7, .init_std = 0.3, .pad_id = 5,
-                         .position_init = config::PositionInit::kSinusoid};
+  const BertShape odd = {.vocab = 999,
+                         .hidden = 24,
+                         .layers = 3,
+                         .heads = 4,
+                         .ffn = 50,
+                         .max_positions = 77,
+                         .token_types = 3,
+                         .layer_norm_eps = 1e-7,
+                         .init_std = 0.3,
+                         .pad_id = 5,
+                         .init = config::WeightInit::kShortRun};
   for (const BertShape& shape : {kBase, odd}) {
     EXPECT_TRUE(shape_from_hub_config(json::parse(to_hub_config(shape, {}).dump()), "x") == shape);
   }
@@ -90,12 +98,13 @@ TEST(HubConfig, AClassifierWithoutLabelsHasTwo) {
 
 TEST(HubConfig, UnsupportedFeaturesAreRefusedByName) {
   const std::vector<std::pair<std::string, json>> unsupported = {
-      {"hidden_act", "relu"},     {"hidden_act", "gelu_new"},      {"position_embedding_type", "relative_key"},
-      {"is_decoder", true},       {"model_type", "roberta"},       {"tie_word_embeddings", false}};
+      {"hidden_act", "relu"}, {"hidden_act", "gelu_new"}, {"position_embedding_type", "relative_key"},
+      {"is_decoder", true},   {"model_type", "roberta"},  {"tie_word_embeddings", false}};
   for (const auto& [key, value] : unsupported) {
     json config = to_hub_config(kBase, {});
     config[key] = value;
-    const std::string message = message_of<DataError>([&config = config] { shape_from_hub_config(config, "config.json"); });
+    const std::string message =
+        message_of<DataError>([&config = config] { shape_from_hub_config(config, "config.json"); });
     EXPECT_TRUE(contains(message, key));
     EXPECT_TRUE(contains(message, value.dump()));
     EXPECT_TRUE(contains(message, "config.json"));

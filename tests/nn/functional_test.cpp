@@ -63,7 +63,8 @@ TEST(AttentionProperty, PaddedRowsEqualThoseRowsAlone) {
   const at::Tensor qkv = random_tensor(random, {4, 6, 3 * 8}, 2.0).to(at::kFloat);
   at::Tensor bias = at::zeros({4, 1, 1, 6});
   for (int64_t row = 0; row < 4; ++row) {
-    bias[row].narrow(2, lengths[static_cast<size_t>(row)], 6 - lengths[static_cast<size_t>(row)])
+    bias[row]
+        .narrow(2, lengths[static_cast<size_t>(row)], 6 - lengths[static_cast<size_t>(row)])
         .fill_(-std::numeric_limits<double>::infinity());
   }
   const at::Tensor padded = attention(qkv, bias, {.heads = 2});
@@ -85,7 +86,8 @@ TEST(Functional, LayerNormByHand) {
   // mean 2, variance 2/3
   const at::Tensor x = at::tensor({1.0, 2.0, 3.0}, at::kDouble).view({1, 3});
   const double unit = 1 / std::sqrt(2.0 / 3 + 1e-5);
-  const at::Tensor got = layer_norm(x, at::tensor({1.0, 1.0, 2.0}, at::kDouble), at::tensor({0.0, 1.0, 1.0}, at::kDouble), 1e-5);
+  const at::Tensor got =
+      layer_norm(x, at::tensor({1.0, 1.0, 2.0}, at::kDouble), at::tensor({0.0, 1.0, 1.0}, at::kDouble), 1e-5);
   EXPECT_TRUE(near(got, at::tensor({-unit, 1.0, 1 + 2 * unit}, at::kDouble).view({1, 3}), 1e-12));
 }
 

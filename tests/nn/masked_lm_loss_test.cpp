@@ -50,8 +50,8 @@ Outcome reference(const Problem& problem, at::ScalarType type, double factor = 1
   const at::Tensor states = leaf_of(problem.states.to(type), at::kDouble);
   const at::Tensor embedding = leaf_of(problem.embedding.to(type), at::kDouble);
   const at::Tensor bias = leaf_of(problem.bias.to(type), at::kDouble);
-  const at::Tensor loss = at::cross_entropy_loss(at::matmul(states, embedding.t()) + bias, problem.targets, {},
-                                                 at::Reduction::Sum);
+  const at::Tensor loss =
+      at::cross_entropy_loss(at::matmul(states, embedding.t()) + bias, problem.targets, {}, at::Reduction::Sum);
   (loss * factor).backward();
   return {loss, states.grad(), embedding.grad(), bias.grad()};
 }
@@ -93,7 +93,7 @@ TEST(MaskedLmLossProperty, GradientsAreFiniteDifferences) {
   const Problem problem = random_problem(test::test_seed(), 3, 4, 7);
   const Outcome outcome = fused(problem, at::kFloat);
   constexpr double kStep = 1e-2;
-  const auto check = [&](at::Tensor Problem::* part, const at::Tensor& gradient) {
+  const auto check = [&](at::Tensor Problem::*part, const at::Tensor& gradient) {
     for (int64_t i = 0; i < gradient.numel(); ++i) {
       double losses[2];
       for (const int side : {0, 1}) {
@@ -101,7 +101,8 @@ TEST(MaskedLmLossProperty, GradientsAreFiniteDifferences) {
         moved.*part = (problem.*part).clone();
         (moved.*part).data_ptr<double>()[i] += side == 0 ? -kStep : kStep;
         losses[side] = masked_lm_loss_sum(moved.states.to(at::kFloat), moved.embedding.to(at::kFloat),
-                                          moved.bias.to(at::kFloat), moved.targets).item<double>();
+                                          moved.bias.to(at::kFloat), moved.targets)
+                           .item<double>();
       }
       EXPECT_NEAR((losses[1] - losses[0]) / (2 * kStep), gradient.flatten()[i].item<double>(), 2e-3) << i;
     }
@@ -148,8 +149,8 @@ TEST(MaskedLmLoss, WithoutGradientsGivesTheSameValue) {
   const c10::NoGradGuard no_grad;
   const at::Tensor states = problem.states.to(at::kFloat);
   const at::Tensor before = states.clone();
-  const at::Tensor loss = masked_lm_loss_sum(states, problem.embedding.to(at::kFloat), problem.bias.to(at::kFloat),
-                                             problem.targets);
+  const at::Tensor loss =
+      masked_lm_loss_sum(states, problem.embedding.to(at::kFloat), problem.bias.to(at::kFloat), problem.targets);
   EXPECT_TRUE(test::same_bits(states, before));
   EXPECT_NEAR(loss.item<double>(), expected, 1e-4);
 }
@@ -172,11 +173,13 @@ TEST(MaskedLmLoss, WrongShapesAndTypesAreShapeErrors) {
 
 TEST(MaskedLmLogits, AreFp32ScoresOfEveryWord) {
   const Problem problem = random_problem(3, 5, 4, 6);
-  const at::Tensor logits = masked_lm_logits(problem.states.to(at::kFloat), problem.embedding.to(at::kFloat),
-                                             problem.bias.to(at::kFloat));
+  const at::Tensor logits =
+      masked_lm_logits(problem.states.to(at::kFloat), problem.embedding.to(at::kFloat), problem.bias.to(at::kFloat));
   EXPECT_TRUE(near(logits, at::matmul(problem.states, problem.embedding.t()) + problem.bias, 1e-5));
   EXPECT_EQ(masked_lm_logits(problem.states.to(at::kBFloat16), problem.embedding.to(at::kBFloat16),
-                             problem.bias.to(at::kBFloat16)).scalar_type(), at::kFloat);
+                             problem.bias.to(at::kBFloat16))
+                .scalar_type(),
+            at::kFloat);
 }
 
 }  // namespace

@@ -29,11 +29,9 @@ inline ::testing::AssertionResult near(const at::Tensor& got, const at::Tensor& 
   if (got.sizes() != expected.sizes()) {
     return ::testing::AssertionFailure() << "shape " << got.sizes() << ", expected " << expected.sizes();
   }
-  const double worst = got.numel() == 0 ? 0.0
-                                        : (got.detach().to(at::kDouble) - expected.detach().to(at::kDouble))
-                                              .abs()
-                                              .max()
-                                              .item<double>();
+  const double worst =
+      got.numel() == 0 ? 0.0
+                       : (got.detach().to(at::kDouble) - expected.detach().to(at::kDouble)).abs().max().item<double>();
   if (worst <= tolerance) {  // false for NaN
     return ::testing::AssertionSuccess();
   }

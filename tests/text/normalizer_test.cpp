@@ -19,9 +19,8 @@ void order_canonically(std::u32string& text) {
   for (auto begin = text.begin(); begin != text.end();) {
     const auto is_starter = [](char32_t c) { return canonical_combining_class(c) == 0; };
     const auto end = is_starter(*begin) ? begin + 1 : std::find_if(begin, text.end(), is_starter);
-    std::stable_sort(begin, end, [](char32_t a, char32_t b) {
-      return canonical_combining_class(a) < canonical_combining_class(b);
-    });
+    std::stable_sort(
+        begin, end, [](char32_t a, char32_t b) { return canonical_combining_class(a) < canonical_combining_class(b); });
     begin = end;
   }
 }
@@ -107,7 +106,10 @@ TEST(Normalizer, PutsSurvivingCombiningCharactersInCanonicalOrder) {
 }
 
 TEST(Normalizer, TreatsInvalidBytesAsReplacementCharacters) {
-  EXPECT_EQ(Normalizer(NormalizerOptions{}).words("ab\xFF" "cd \xE2\x82"), (Words{"abcd"}));
+  EXPECT_EQ(Normalizer(NormalizerOptions{})
+                .words("ab\xFF"
+                       "cd \xE2\x82"),
+            (Words{"abcd"}));
   NormalizerOptions unclean;
   unclean.clean_text = false;
   EXPECT_EQ(Normalizer(unclean).words("ab\xFF"), (Words{"ab\uFFFD"}));

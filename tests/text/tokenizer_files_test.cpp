@@ -174,9 +174,7 @@ TEST(TokenizerFiles, TheManifestGuardsTheFilesBesideIt) {
   std::string json_text = util::read_file(scratch / "tokenizer.json");
   json_text.replace(json_text.find("\"##b\""), 5, "\"##c\"");
   util::write_file_atomically(scratch / "tokenizer.json", json_text);
-  const auto refusal = [&] {
-    return message_of<DataError>([&] { load_tokenizer(scratch.path(), std::nullopt); });
-  };
+  const auto refusal = [&] { return message_of<DataError>([&] { load_tokenizer(scratch.path(), std::nullopt); }); };
   EXPECT_TRUE(mentions(refusal(), "fingerprint"));
   util::write_file_atomically(scratch / "manifest.json", R"({"format": "bertcram-tokenizer", "version": 2})");
   EXPECT_TRUE(mentions(refusal(), "version 2"));

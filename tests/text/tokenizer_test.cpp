@@ -111,8 +111,9 @@ TEST(Tokenizer, HasAFingerprintThatFollowsVocabularyAndOptions) {
 }
 
 TEST(Tokenizer, RefusesAVocabularyWithoutItsSpecialTokens) {
-  const auto message =
-      message_of<DataError>([] { make_wordpiece_tokenizer({"[PAD]", "[UNK]", "[CLS]", "[SEP]"}, {}); });
+  const auto message = message_of<DataError>([] {
+    make_wordpiece_tokenizer({"[PAD]", "[UNK]", "[CLS]", "[SEP]"}, {});
+  });
   EXPECT_NE(message.find("'[MASK]' is not among the 4 tokens"), std::string::npos) << message;
 }
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "bertcram/util/hash.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/hash.h"
 #include "text_test_support.h"
 
 namespace bertcram::text {
@@ -24,13 +24,17 @@ TEST(Utf8, EveryCodePointSurvivesEncodingAndDecoding) {
 TEST(Utf8, InvalidBytesBecomeOneReplacementPerMaximalSubpart) {
   const std::string r = "\xEF\xBF\xBD";
   EXPECT_EQ(repair_utf8("a\x80z"), "a" + r + "z");
-  EXPECT_EQ(repair_utf8("\xC0\xAF"), r + r);                                          // overlong
-  EXPECT_EQ(repair_utf8("\xED\xA0\x80"), r + r + r);                                  // surrogate
-  EXPECT_EQ(repair_utf8("\xF4\x90\x80\x80"), r + r + r + r);                          // above U+10FFFF
-  EXPECT_EQ(repair_utf8("\xE2\x82"), r);                                              // cut off
-  EXPECT_EQ(repair_utf8("\xF0\x9F\x98z"), r + "z");                                   // cut off, then a letter
-  EXPECT_EQ(repair_utf8("\xF1\x80\x80\xE1\x80\xC2" "b"), r + r + r + "b");            // Unicode, table 3-11
-  EXPECT_EQ(count_invalid_utf8("\xE2\x82" "ok\xFF"), 2);
+  EXPECT_EQ(repair_utf8("\xC0\xAF"), r + r);                  // overlong
+  EXPECT_EQ(repair_utf8("\xED\xA0\x80"), r + r + r);          // surrogate
+  EXPECT_EQ(repair_utf8("\xF4\x90\x80\x80"), r + r + r + r);  // above U+10FFFF
+  EXPECT_EQ(repair_utf8("\xE2\x82"), r);                      // cut off
+  EXPECT_EQ(repair_utf8("\xF0\x9F\x98z"), r + "z");           // cut off, then a letter
+  EXPECT_EQ(repair_utf8("\xF1\x80\x80\xE1\x80\xC2"
+                        "b"),
+            r + r + r + "b");  // Unicode, table 3-11
+  EXPECT_EQ(count_invalid_utf8("\xE2\x82"
+                               "ok\xFF"),
+            2);
   EXPECT_EQ(count_chars("a\xFF\xE2\x82\xAC"), 3);
 }
 

@@ -126,7 +126,9 @@ TEST(DoubleArray, HoldsExactlyItsKeys) {
 }
 
 TEST(Vocabulary, RefusesRepeatedEmptyAndUnreadableTokens) {
-  EXPECT_NE(message_of<DataError>([] { Vocabulary({"a", "b", "a"}, "v.txt"); }).find("v.txt: token 'a' occurs twice"),
+  EXPECT_NE(message_of<DataError>([] {
+              Vocabulary({"a", "b", "a"}, "v.txt");
+            }).find("v.txt: token 'a' occurs twice"),
             std::string::npos);
   EXPECT_NE(message_of<DataError>([] { Vocabulary({"a", ""}, "v.txt"); }).find("line 2) is empty"), std::string::npos);
   EXPECT_NE(message_of<DataError>([] { Vocabulary({"\xFF"}, "v.txt"); }).find("not valid UTF-8"), std::string::npos);

@@ -96,8 +96,7 @@ WordPieceTrainOptions of_size(int64_t vocab_size) {
 
 TEST(WordPieceTrainer, JoinsTheMostFrequentPairFirst) {
   const WordCounts counts = {.words = {{"ab", 5}, {"abc", 3}, {"xc", 4}}};
-  EXPECT_EQ(train_wordpiece(counts, of_size(13)),
-            vocab_with({"a", "b", "c", "x", "##b", "##c", "ab", "xc"}));
+  EXPECT_EQ(train_wordpiece(counts, of_size(13)), vocab_with({"a", "b", "c", "x", "##b", "##c", "ab", "xc"}));
 }
 
 TEST(WordPieceTrainer, EqualsItsDefinitionOnRandomWords) {

@@ -38,9 +38,9 @@ void run(const char* model_directory, const char* in, const char* out) {
   const int64_t batch = ids.size(0);
   const int64_t seq = ids.size(1);
   const at::Tensor is_padding = at::arange(seq).unsqueeze(0).ge(lengths.unsqueeze(1));  // [batch, seq]
-  const at::Tensor key_bias = at::zeros({batch, 1, 1, seq})
-                                  .masked_fill(is_padding.view({batch, 1, 1, seq}),
-                                               -std::numeric_limits<float>::infinity());
+  const at::Tensor key_bias =
+      at::zeros({batch, 1, 1, seq})
+          .masked_fill(is_padding.view({batch, 1, 1, seq}), -std::numeric_limits<float>::infinity());
   const at::Tensor states = bert.encode(
       {.ids = ids, .token_types = input_tensor(file, "token_types"), .key_bias = key_bias}, /*dropout=*/0.0);
   const at::Tensor logits = source.head.kind == model::HeadKind::kMaskedLm

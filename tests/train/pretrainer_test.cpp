@@ -10,6 +10,9 @@
 #include <thread>
 
 #include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/data/packed_dataset.h"
+#include "bertcram/model/bert.h"
+#include "bertcram/train/masked_lm.h"
 #include "data/packing_support.h"
 
 namespace bertcram::train {
@@ -231,6 +234,34 @@ TEST_F(Pretrain, MicroBatchesChangeNothingButRounding) {
       EXPECT_NEAR(a[i]["grad_norm"].get<double>(), b[i]["grad_norm"].get<double>(), 1e-4) << i;
     }
   }
+}
+
+// With a learning rate of nothing the model stays as it started, and every step shows the loss of its own samples.
+TEST_F(Pretrain, StepNTrainsOnTheSamplesBehindThoseOfStepNMinusOne) {
+  auto config = config_for("run");
+  config.model.dropout = 0.0;
+  config.model.unigram_bias = false;
+  config.optim.learning_rate = 1e-30;
+  config.mask.mask_prob = 0.3;
+  run(config);
+  const auto manifest = data::read_packed_manifest(config.data);
+  const data::RowStore rows(config.data, manifest.train_shards, manifest);
+  const data::MaskedBatches batches(rows, masking_options(test::tiny_tokenizer().special(), 57, 0.3), 4,
+                                    data::MaskedBatches::Order::kShuffled);
+  const auto shape = model::make_shape(config.model, 57, 0);
+  nn::Parameters parameters(model::parameter_specs(shape, {}), at::kFloat, at::kCPU);
+  parameters.initialise(4, shape.init_std);
+  const model::Bert bert(shape, parameters);
+  int64_t step = 0;
+  for (const auto& line : metrics_of(config)) {
+    if (line.contains("loss")) {
+      const auto batch = batches.assemble(8 * step++, 8);
+      const at::Tensor loss = masked_lm_loss(bert, batch, 0.0, at::kCPU);
+      EXPECT_NEAR(line["loss"].get<double>(), loss.item<double>() / static_cast<double>(batch.targets.size()), 1e-5)
+          << step;
+    }
+  }
+  EXPECT_EQ(step, 6);
 }
 
 TEST_F(Pretrain, AFinishedRunIsLeftAsItIs) {

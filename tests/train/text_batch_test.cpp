@@ -42,8 +42,7 @@ TEST(EncodeText, TheLongerTextIsCutFirstAndEveryCutTextCounts) {
   int64_t truncated = 0;
   EXPECT_EQ(encode("a b c d e", "x y", 8, truncated).ids,
             (Ids{kCls, letter('a'), letter('b'), letter('c'), kSep, letter('x'), letter('y'), kSep}));
-  EXPECT_EQ(encode("a", "v w x y z", 6, truncated).ids,
-            (Ids{kCls, letter('a'), kSep, letter('v'), letter('w'), kSep}));
+  EXPECT_EQ(encode("a", "v w x y z", 6, truncated).ids, (Ids{kCls, letter('a'), kSep, letter('v'), letter('w'), kSep}));
   EXPECT_EQ(encode("a b c d", "", 4, truncated).ids, (Ids{kCls, letter('a'), letter('b'), kSep}));
   EXPECT_EQ(truncated, 3);
 }
@@ -57,9 +56,7 @@ TEST(EncodeText, BothAreCutWhenBothAreLong) {
 }
 
 TEST(PaddedBatch, PadsToTheLongestOfTheChosen) {
-  const std::vector<EncodedText> texts = {{{kCls, 10, kSep}, 3},
-                                          {Ids(20, 9), 20},
-                                          {{kCls, 10, kSep, 11, kSep}, 3}};
+  const std::vector<EncodedText> texts = {{{kCls, 10, kSep}, 3}, {Ids(20, 9), 20}, {{kCls, 10, kSep, 11, kSep}, 3}};
   const std::vector<int64_t> chosen = {2, 0};
   const auto batch = padded_batch(texts, chosen, /*pad_id=*/1, at::kBFloat16, at::kCPU);
   EXPECT_TRUE(test::near(batch.ids, at::tensor({2, 10, 3, 11, 3, 2, 10, 3, 1, 1}).view({2, 5}), 0));

@@ -19,10 +19,16 @@
 namespace bertcram::config {
 
 // Constraints, given after a field's help text.
-struct AtLeast { double bound; };
-struct Above { double bound; };
-struct InRange { double low, high; };  ///< both ends included
-struct Duration {};                    ///< a string such as 90s, 15m, 100h, 1h30m; empty = not set
+struct AtLeast {
+  double bound;
+};
+struct Above {
+  double bound;
+};
+struct InRange {
+  double low, high;
+};                   ///< both ends included
+struct Duration {};  ///< a string such as 90s, 15m, 100h, 1h30m; empty = not set
 /// The field does not change what is computed (a path, a thread count): left out of the fingerprint.
 struct Untracked {};
 
@@ -38,7 +44,7 @@ struct Field {
   std::string path;  ///< dotted, e.g. "schedule.warmup_frac"
   std::string help;  ///< meaning and unit
   std::variant<int64_t*, double*, bool*, std::string*, std::vector<std::string>*, EnumRef> value;
-  std::string range;  ///< the constraint in words, e.g. "in [0, 1]"; empty if there is none
+  std::string range;                    ///< the constraint in words, e.g. "in [0, 1]"; empty if there is none
   std::function<bool(double)> accepts;  ///< the numeric constraint; empty if there is none
   bool is_duration = false;
   bool is_tracked = true;

@@ -29,8 +29,7 @@ struct PackConfig {
     v("tokenizer", tokenizer, "tokenizer folder or vocab.txt", Untracked{});
     v("output", output, "folder for the packed data", Untracked{});
     v("seq_len", seq_len, "tokens per row, [CLS] included", InRange{8, 8192});
-    v("valid_frac", valid_frac, "share of the documents held out for validation, chosen by content",
-      InRange{0.0, 0.5});
+    v("valid_frac", valid_frac, "share of the documents held out for validation, chosen by content", InRange{0.0, 0.5});
     v("dedup", dedup, "drop documents whose text occurred before");
     v("min_chars", min_chars, "drop documents shorter than this (bytes)", AtLeast{0});
     v("seed", seed, "seed of the document order", AtLeast{0});

@@ -101,8 +101,8 @@ struct RuntimeConfig {
   void visit(FieldVisitor& v) {
     v("device", device, "where to compute; auto = the GPU if there is one", Untracked{});
     v("precision", precision, "number format of weights and activations; masters and sums are always fp32");
-    v("threads", threads, "CPU threads; 0 = one per core (results are bit-exact for a fixed number)",
-      InRange{0, 1024}, Untracked{});
+    v("threads", threads, "CPU threads; 0 = one per core (results are bit-exact for a fixed number)", InRange{0, 1024},
+      Untracked{});
   }
 };
 

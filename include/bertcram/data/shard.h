@@ -13,9 +13,9 @@ namespace bertcram::data {
 
 /// What every shard of a packed folder has in common.
 struct ShardShape {
-  int64_t seq_len = 0;            ///< tokens per row
-  int64_t bytes_per_id = 2;       ///< 2 up to 65,536 ids, otherwise 4
-  uint64_t tokenizer_hash = 0;    ///< first 64 bits of the tokenizer's fingerprint
+  int64_t seq_len = 0;          ///< tokens per row
+  int64_t bytes_per_id = 2;     ///< 2 up to 65,536 ids, otherwise 4
+  uint64_t tokenizer_hash = 0;  ///< first 64 bits of the tokenizer's fingerprint
 };
 
 /// Ids that fit the vocabulary: 2 or 4 bytes.

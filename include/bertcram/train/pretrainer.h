@@ -30,8 +30,8 @@ struct PretrainResult {
   int64_t steps = 0;
   int64_t tokens = 0;
   double elapsed_seconds = 0;
-  double unigram_entropy = 0;               ///< of the training data, nats per token
-  std::optional<HeldOutScores> held_out;    ///< all validation rows; nullopt if there are none
+  double unigram_entropy = 0;             ///< of the training data, nats per token
+  std::optional<HeldOutScores> held_out;  ///< all validation rows; nullopt if there are none
 };
 
 /// Trains until the budget is spent, writing checkpoints on the way; continues from the newest valid one.

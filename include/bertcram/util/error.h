@@ -77,11 +77,11 @@ std::string cat(const Parts&... parts) {
 }  // namespace bertcram
 
 /// Checks a programmer's invariant in every build type; never for user input.
-#define BC_CHECK(condition, ...)                                                                              \
-  do {                                                                                                        \
-    if (!(condition)) {                                                                                       \
-      throw ::bertcram::InternalError(::bertcram::cat("internal error at ", __FILE__, ":", __LINE__, ": ",    \
-                                                      #condition __VA_OPT__(, " - ", ) __VA_ARGS__,           \
+#define BC_CHECK(condition, ...)                                                                               \
+  do {                                                                                                         \
+    if (!(condition)) {                                                                                        \
+      throw ::bertcram::InternalError(::bertcram::cat("internal error at ", __FILE__, ":", __LINE__, ": ",     \
+                                                      #condition __VA_OPT__(, " - ", ) __VA_ARGS__,            \
                                                       "; please report this with the command that led here")); \
-    }                                                                                                         \
+    }                                                                                                          \
   } while (false)

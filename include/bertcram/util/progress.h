@@ -12,11 +12,11 @@ namespace bertcram::util {
 enum class ProgressStyle { kAuto, kQuiet };
 
 struct ProgressOptions {
-  std::string label;                   ///< what is being done, e.g. "pack"
-  std::string unit = "B";              ///< "B" is shown as KiB, MiB…; anything else as a plain count
-  int64_t total = 0;                   ///< 0 = unknown
+  std::string label;       ///< what is being done, e.g. "pack"
+  std::string unit = "B";  ///< "B" is shown as KiB, MiB…; anything else as a plain count
+  int64_t total = 0;       ///< 0 = unknown
   ProgressStyle style = ProgressStyle::kAuto;
-  double line_interval_seconds = 30;   ///< between plain lines when stderr is not a terminal
+  double line_interval_seconds = 30;  ///< between plain lines when stderr is not a terminal
 };
 
 class Progress {

@@ -41,7 +41,11 @@ class RandomStream {
  public:
   explicit constexpr RandomStream(uint64_t key) : key_(key) {}
   constexpr RandomStream(uint64_t seed, RandomPurpose purpose, std::initializer_list<uint64_t> words)
-      : key_(mix_key({seed, static_cast<uint64_t>(purpose), mix_key(words)})) {}
+      : key_(mix_key({seed, static_cast<uint64_t>(purpose)})) {
+    for (const uint64_t word : words) {  // one chain: two keys folded apart and combined could cancel each other
+      key_ = mix64(key_ ^ word);
+    }
+  }
 
   /// Uniform 64 bits.
   constexpr uint64_t next() { return mix64(key_ + 0xd1b54a32d192ed03ULL * ++counter_); }

@@ -15,11 +15,11 @@ std::string_view trim(std::string_view text);  ///< without ASCII white space at
 std::string to_lower_ascii(std::string_view text);
 std::string join(std::span<const std::string> parts, std::string_view separator);
 
-std::string format_bytes(int64_t bytes);         ///< "512 B", "3.4 MiB"
-std::string format_count(int64_t count);         ///< "12,345,678"
-std::string format_duration(double seconds);     ///< "59 s", "3 min 20 s", "4 h 05 min"
+std::string format_bytes(int64_t bytes);      ///< "512 B", "3.4 MiB"
+std::string format_count(int64_t count);      ///< "12,345,678"
+std::string format_duration(double seconds);  ///< "59 s", "3 min 20 s", "4 h 05 min"
 std::string format_fixed(double value, int decimals);
-std::string format_number(double value);         ///< shortest text that reads back as the same double
+std::string format_number(double value);  ///< shortest text that reads back as the same double
 
 std::optional<int64_t> parse_int(std::string_view text);    ///< whole text, decimal; nullopt if it is anything else
 std::optional<double> parse_double(std::string_view text);  ///< whole text, finite; nullopt if it is anything else
