@@ -42,15 +42,14 @@ class SpecList {
     std::ranges::find(specs_, name, &ParameterSpec::leaf)->init_scale = scale;
   }
   /// Query, key and value as one matrix product; stored as three tensors.
-  void packed_qkv(const std::string& self, int64_t hidden, int64_t heads, Init init) {
+  void packed_qkv(const std::string& self, int64_t hidden, Init init) {
     std::vector<std::string> weights;
     std::vector<std::string> biases;
     for (const char* part : {"query", "key", "value"}) {
       weights.push_back(self + "." + part + ".weight");
       biases.push_back(self + "." + part + ".bias");
     }
-    specs_.push_back(
-        {.leaf = self + ".qkv.weight", .parts = weights, .shape = {3 * hidden, hidden}, .init = init, .heads = heads});
+    specs_.push_back({.leaf = self + ".qkv.weight", .parts = weights, .shape = {3 * hidden, hidden}, .init = init});
     specs_.push_back({.leaf = self + ".qkv.bias",
                       .parts = biases,
                       .shape = {3 * hidden},
@@ -123,7 +122,7 @@ std::vector<ParameterSpec> parameter_specs(const BertShape& shape, const Head& h
   list.norm("bert.embeddings.LayerNorm", hidden);
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
     const std::string prefix = cat("bert.encoder.layer.", layer);
-    list.packed_qkv(prefix + ".attention.self", hidden, shape.heads, is_short_run ? Init::kNeighbours : Init::kNormal);
+    list.packed_qkv(prefix + ".attention.self", hidden, is_short_run ? Init::kSimilarity : Init::kNormal);
     list.dense(prefix + ".attention.output.dense", hidden, hidden);
     list.norm(prefix + ".attention.output.LayerNorm", hidden);
     list.dense(prefix + ".intermediate.dense", shape.ffn, hidden);

@@ -38,37 +38,14 @@ void fill_normal(float* out, int64_t count, double standard_deviation, util::Ran
   }
 }
 
-/// Angular frequency of the sinusoid in this column: log-spaced down to one period in 2π * kSlowest positions. Vaswani
-/// et al. use 10000 for sentences of any length; the smaller number sets neighbours clearly apart.
-double frequency(int64_t column, int64_t width) {
-  constexpr double kSlowest = 32.0;
-  return std::pow(kSlowest, -static_cast<double>(column / 2 * 2) / static_cast<double>(width));
-}
-
-/// [rows, width]: sin and cos of p * frequency, interleaved.
+/// [rows, width]: sin and cos of p / rows^(2i / width), interleaved. Vaswani et al. use 10000 for sentences of any length.
 void fill_sinusoid(float* out, int64_t rows, int64_t width, double standard_deviation) {
   const double amplitude = standard_deviation * std::numbers::sqrt2;
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = 0; column < width; ++column) {
-      const double angle = static_cast<double>(row) * frequency(column, width);
+      const double exponent = static_cast<double>(column / 2 * 2) / static_cast<double>(width);
+      const double angle = static_cast<double>(row) / std::pow(static_cast<double>(rows), exponent);
       *out++ = static_cast<float>(amplitude * (column % 2 == 0 ? std::sin(angle) : std::cos(angle)));
-    }
-  }
-}
-
-/// Key rows of [query; key; value] := query rows, rotated so that query p matches key p + offset of the head.
-void rotate_keys(float* qkv, int64_t width, int64_t heads) {
-  for (int64_t row = 0; row < width; ++row) {
-    const int64_t head = row * heads / width;
-    const auto offset = static_cast<double>((head / 2 + 1) * (head % 2 == 0 ? -1 : 1));
-    const float* query = qkv + row * width;
-    float* key = qkv + (width + row) * width;
-    for (int64_t column = 0; column + 1 < width; column += 2) {
-      const double angle = offset * frequency(column, width);
-      const double sine = query[column];
-      const double cosine = query[column + 1];
-      key[column] = static_cast<float>(sine * std::cos(angle) - cosine * std::sin(angle));
-      key[column + 1] = static_cast<float>(sine * std::sin(angle) + cosine * std::cos(angle));
     }
   }
 }
@@ -133,7 +110,7 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
     case Init::kZeros: target.zero_(); return;
     case Init::kOnes: target.fill_(1.0); return;
     case Init::kNormal:
-    case Init::kNeighbours:
+    case Init::kSimilarity:
     case Init::kSinusoid: break;
   }
   at::Tensor host = at::empty(found.spec.shape, at::kFloat);
@@ -142,8 +119,9 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
   } else {
     const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
     fill_normal(host.data_ptr<float>(), host.numel(), init_std * found.spec.init_scale, random);
-    if (found.spec.init == Init::kNeighbours) {
-      rotate_keys(host.data_ptr<float>(), host.size(1), found.spec.heads);
+    if (found.spec.init == Init::kSimilarity) {
+      const int64_t rows = host.size(0) / 3;
+      host.narrow(0, rows, rows).copy_(host.narrow(0, 0, rows));
     }
   }
   target.copy_(host);

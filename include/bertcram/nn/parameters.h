@@ -13,9 +13,9 @@ namespace bertcram::nn {
 
 /// kSinusoid: row p of [rows, width] holds the sines and cosines of position p (Vaswani et al. 2017, §3.5), scaled to
 /// the standard deviation of kNormal.
-/// kNeighbours: a packed query-key-value projection of `heads` heads. Normal, but each head's key rows are its query
-/// rows, rotated against the sinusoids by a small offset (-1, +1, -2, +2, … by head): attention starts on that neighbour.
-enum class Init { kNormal, kZeros, kOnes, kSinusoid, kNeighbours };
+/// kSimilarity: a packed query-key-value projection, normal, with the key rows equal to the query rows: attention
+/// scores start as similarities.
+enum class Init { kNormal, kZeros, kOnes, kSinusoid, kSimilarity };
 enum class Decay { kYes, kNo };  ///< whether weight decay applies
 
 /// One tensor as the mathematics uses it. `parts` are the names under which it is stored (Hugging Face names): usually
@@ -26,7 +26,6 @@ struct ParameterSpec {
   std::vector<int64_t> shape;
   Init init = Init::kNormal;
   Decay decay = Decay::kYes;
-  int64_t heads = 1;        ///< kNeighbours
   double init_scale = 1.0;  ///< kNormal: factor of the standard deviation
 };
 
