@@ -286,8 +286,8 @@ class Masking(InteropTestCase):
     def test_the_random_stream_is_the_one_that_runs_rely_on(self):
         # The numbers of tests/util/random_test.cpp; if this fails, the losses below cannot agree.
         stream = RandomStream(2024, MASKING, [3, 4])
-        self.assertEqual(stream.next(), 0xBFE9F5446AA6E899)
-        self.assertEqual(stream.below(30522), 2956)
+        self.assertEqual(stream.next(), 0x28B01CCC7D2D1A1A)
+        self.assertEqual(stream.below(30522), 19036)
 
 
 class OurModels(InteropTestCase):
