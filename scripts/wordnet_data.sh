@@ -109,8 +109,7 @@ train: train.tsv
 dev: dev.tsv
 format: tsv
 header: yes
-text_a: text
-label: label
+columns: {sentence1: text, label: label}
 metric: accuracy
 YAML
 
