@@ -35,7 +35,7 @@ finetune=("$bertcram" finetune-glue --config quickstart-finetune.yaml --model "$
 "${finetune[@]}" --output "$out/supersense" --save-models >"$out/supersense.txt"
 "${finetune[@]}" --output "$out/supersense-random" --init random >"$out/supersense-random.txt"
 
-score() { sed -n 's/.*"median": *\([0-9.]*\).*/\1/p' "$1/results.json" | head -n 1; }
+score() { printf '%.1f' "$(sed -n 's/.*"median": *\([0-9.]*\).*/\1/p' "$1/results.json" | head -n 1)"; }
 
 cat <<EOF
 
