@@ -148,6 +148,10 @@ int report(ExitCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
+constexpr const char* kOutOfMemory =
+    "out of memory; when training, use fewer rows per pass (--set batch.micro_rows=N, or --micro-rows N) or a smaller "
+    "model, otherwise fewer --threads";
+
 /// LibTorch and the standard library report exhausted memory in several ways.
 bool is_out_of_memory(const std::string& message) {
   return message.find("out of memory") != std::string::npos ||
@@ -165,13 +169,13 @@ int main(int argc, char** argv) {
   } catch (const bertcram::Error& error) {
     return report(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    return report(ExitCode::kResources, "out of memory; use smaller batches (batch.micro_rows) or a smaller model");
+    return report(ExitCode::kResources, kOutOfMemory);
   } catch (const std::filesystem::filesystem_error& error) {
     return report(ExitCode::kResources, error.what());
   } catch (const std::exception& error) {
     const std::string message = error.what();
     if (is_out_of_memory(message)) {
-      return report(ExitCode::kResources, "out of memory; use smaller batches (batch.micro_rows) or a smaller model");
+      return report(ExitCode::kResources, kOutOfMemory);
     }
     return report(ExitCode::kBug, cat("internal error: ", message.substr(0, message.find('\n')),
                                       "; please report this with the command that led here"));

@@ -125,6 +125,17 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
   clean_up(directory, keep);
 }
 
+void discard_newer(const fs::path& directory, int64_t step) {
+  const fs::path last_kept = directory / folder_name(step);
+  for (const fs::path& checkpoint : list_checkpoints(directory)) {
+    if (checkpoint > last_kept) {
+      util::log_warning("checkpoint",
+                        cat("leaving ", checkpoint.filename().string(), " behind: continuing from step ", step));
+      fs::rename(checkpoint, directory / (kPartialPrefix + checkpoint.filename().string()));
+    }
+  }
+}
+
 std::vector<fs::path> list_checkpoints(const fs::path& directory) {
   std::vector<fs::path> found;
   std::error_code ignored;

@@ -169,14 +169,15 @@ class SecondPass {
   std::optional<util::Hash128> last_;
 };
 
-/// Replaces what the output folder held by the finished partial folder; the manifest goes last.
+/// Replaces the packed data that the output folder may hold by the finished partial folder; the manifest goes last.
+/// Nothing but the files of the old manifest is removed.
 void publish(const fs::path& partial, const fs::path& output, const json& manifest) {
-  fs::remove(output / kManifestFile);
-  for (const auto& entry : fs::directory_iterator(output)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("train-") || name.starts_with("valid-") || name == kTokenizerFolder) {
-      fs::remove_all(entry.path());
-    }
+  const std::vector<std::string> old_shards = packed_shards(output);
+  if (fs::remove(output / kManifestFile)) {
+    fs::remove_all(output / kTokenizerFolder);
+  }
+  for (const std::string& name : old_shards) {
+    fs::remove(output / name);
   }
   for (const auto& entry : fs::directory_iterator(partial)) {
     fs::rename(entry.path(), output / entry.path().filename());
@@ -216,6 +217,7 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   const fs::path output = config.output;
   const auto files = expand_inputs(config.input);
   const std::string request = pack_request(config, tokenizer);
+  check_output_folder(output);
   if (!config.overwrite) {
     if (const auto earlier = earlier_pack(output, request, files)) {
       util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));

@@ -180,6 +180,7 @@ std::string results_to_json(const GlueResults& results) {
   const GlueAverages averages = compute_averages(results);
   const OrderedJson document = {
       {"protocol", results.protocol},
+      {"overrides", results.overrides},
       {"tasks", tasks},
       {"averages", {{"sane9", to_json(averages.sane9)}, {"transfer8", to_json(averages.transfer8)}}}};
   return document.dump(2) + "\n";

@@ -64,7 +64,12 @@ std::string format_results_table(const GlueResults& results) {
   const GlueAverages averages = compute_averages(results);
   const std::vector<std::string> missing = missing_entries(task_scores(results));
   const std::string statistic = protocol.statistic == Statistic::kMedian ? "medians" : "means";
-  return cat("protocol ", protocol.name, ": ", protocol.summary, "\n\n", format_rows(rows), "\n",
+  std::string changed;
+  for (const auto& [name, value] : results.overrides) {
+    changed += cat(changed.empty() ? "changed from the protocol: " : ", ", name, " ", value);
+  }
+  return cat("protocol ", protocol.name, ": ", protocol.summary, "\n", changed, changed.empty() ? "" : "\n", "\n",
+             format_rows(rows), "\n",
              average_line("sane9", averages.sane9, "mean of 9 " + statistic + ", mnli and mnli-mm each counting once",
                           missing),
              average_line("transfer8", averages.transfer8,

@@ -25,8 +25,9 @@ MetricsLog::~MetricsLog() { ::close(descriptor_); }
 
 void MetricsLog::write(const json& line) {
   const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    util::throw_write_error(path_, errno);
+  const ssize_t written = ::write(descriptor_, text.data(), text.size());
+  if (written != static_cast<ssize_t>(text.size())) {
+    util::throw_write_error(path_, written < 0 ? errno : ENOSPC);
   }
 }
 

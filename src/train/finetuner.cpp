@@ -47,6 +47,25 @@ glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Pro
   return recipe;
 }
 
+/// What the user changed of the protocol, for the results.
+std::map<std::string, std::string> changed_values(const FinetuneConfig& config) {
+  std::map<std::string, std::string> changed;
+  const auto note = [&](const char* name, bool is_changed, double value) {
+    if (is_changed) {
+      changed[name] = util::format_number(value);
+    }
+  };
+  note("epochs", config.epochs > 0, static_cast<double>(config.epochs));
+  note("batch_rows", config.batch_rows > 0, static_cast<double>(config.batch_rows));
+  note("max_tokens", config.max_tokens > 0, static_cast<double>(config.max_tokens));
+  note("learning_rate", config.learning_rate > 0, config.learning_rate);
+  note("dropout", config.dropout >= 0, config.dropout);
+  if (config.init == config::InitFrom::kRandom) {
+    changed["init"] = "random";
+  }
+  return changed;
+}
+
 std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config) {
   if (!config.task_file.empty()) {
     return {glue::load_task_file(config.task_file, config.data)};
@@ -132,6 +151,8 @@ class Finetuner {
                            {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
     const fs::path file = output_ / kSettingsFile;
     results_.protocol = protocol_.name;
+    results_.overrides = changed_values(config_);
+    settings_ = settings;
     if (!fs::exists(file)) {
       util::write_file_atomically(file, settings.dump(1) + "\n");
       return;
@@ -143,9 +164,31 @@ class Finetuner {
       throw ConfigError(cat(output_.string(), " holds results of other settings or another model (see ", kSettingsFile,
                             "); choose another --output"));
     }
+    settings_ = stored;
     if (fs::exists(output_ / kResultsFile)) {
       results_ = glue::load_results(output_ / kResultsFile);
+      results_.overrides = changed_values(config_);
     }
+  }
+
+  /// Scores belong to the files that they came from: remembers those of a task, refuses others.
+  void check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
+    std::string content = util::join(task.labels, "\n");
+    for (const fs::path& file : files) {
+      content += "\n" + util::hash_file(file).hex();
+    }
+    const std::string id = util::hash128(content).hex();
+    json& known = settings_["task_data_xxh3_128"];
+    if (known.is_object() && known.contains(task.name) && known[task.name] != id) {
+      throw ConfigError(cat(output_.string(), " holds results of ", task.name, " on other data than ",
+                            files.front().string(), "; choose another --output"));
+    }
+    known[task.name] = id;
+    util::write_file_atomically(output_ / kSettingsFile, settings_.dump(1) + "\n");
+  }
+
+  fs::path model_folder(const glue::TaskSpec& task, int64_t seed) const {
+    return output_ / cat(task.name, "-seed", seed);
   }
 
   bool is_done(const std::string& reported_name, int64_t seed) const {
@@ -164,15 +207,20 @@ class Finetuner {
     const auto train_set = glue::read_split(task, *task.train, data_);
     const EncodedSplit train = encode_split(train_set, task.name, *source_.tokenizer, max_tokens);
     std::vector<EncodedSplit> dev;
+    std::vector<fs::path> files = {train_set.file};
     for (const glue::SplitSpec& split : present_dev_splits(task, data_)) {
-      dev.push_back(
-          encode_split(glue::read_split(task, split, data_), split.reported_name, *source_.tokenizer, max_tokens));
+      const auto dev_set = glue::read_split(task, split, data_);
+      files.push_back(dev_set.file);
+      dev.push_back(encode_split(dev_set, split.reported_name, *source_.tokenizer, max_tokens));
     }
+    check_task_files(task, files);
     util::log_info(room(), cat(task.name, ": ", util::format_count(train.size()), " training examples (",
                                train.truncated, " cut to ", max_tokens, " tokens), ", describe(runtime_)));
     for (int64_t seed = config_.first_seed; seed < config_.first_seed + config_.seeds; ++seed) {
-      const bool done =
-          std::ranges::all_of(dev, [&](const EncodedSplit& split) { return is_done(split.reported_name, seed); });
+      const bool has_model = !config_.save_models || fs::exists(model_folder(task, seed) / "config.json");
+      const bool done = has_model && std::ranges::all_of(dev, [&](const EncodedSplit& split) {
+                          return is_done(split.reported_name, seed);
+                        });
       if (!done) {
         run_unit(task, recipe, train, dev, seed);
       }
@@ -210,8 +258,7 @@ class Finetuner {
              {.seed = seed, .metrics = score_outputs(task, split, outputs), .seconds = seconds});
     }
     if (config_.save_models) {
-      checkpoint::write_model_directory(output_ / cat(task.name, "-seed", seed), source_.shape, head, parameters,
-                                        *source_.tokenizer);
+      checkpoint::write_model_directory(model_folder(task, seed), source_.shape, head, parameters, *source_.tokenizer);
     }
     glue::save_results(results_, output_ / kResultsFile);
   }
@@ -237,6 +284,7 @@ class Finetuner {
   fs::path output_;
   std::vector<glue::TaskSpec> tasks_;
   glue::GlueResults results_;
+  json settings_;
 };
 
 /// The model's output for each class of the task, told by the label words; a model without words counts by position.

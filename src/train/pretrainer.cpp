@@ -58,6 +58,7 @@ class Pretrainer {
   PretrainResult run() {
     util::add_log_file(run_.log_file());
     start_or_resume();
+    write_config();
     run_.link_latest();
     if (budget_.is_spent(usage()) && fs::exists(run_.model() / "config.json")) {
       log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
@@ -121,15 +122,20 @@ class Pretrainer {
       loss_sum = loss_sum.defined() ? loss_sum.add(loss.detach()) : loss.detach();
       masked += static_cast<int64_t>(batch.targets.size());
     }
+    if (masked == 0) {
+      throw DataError(cat("pretrain: the rows of step ", position.step + 1,
+                          " hold no token that can be predicted, only "
+                          "special and unknown ones; does the tokenizer fit the text?"));
+    }
     const optim::StepReport report = state_.optimizer.step(lr, static_cast<double>(masked));
     last_ = {.loss = loss_sum.item<double>() / static_cast<double>(masked),
              .learning_rate = lr,
              .gradient_norm = report.gradient_norm,
              .memory_bytes = peak_memory_bytes(runtime_)};
     if (!report.is_finite) {
+      recorder_->status("diverged", usage(), budget_.share(usage()));
       throw DivergedError(cat("pretrain: the gradient became non-finite at step ", position.step + 1, " (loss ",
-                              last_.loss, "); lower optim.learning_rate and start again from ",
-                              run_.checkpoints().string(), " or from scratch"));
+                              last_.loss, "); start again with a lower optim.learning_rate and another --output"));
     }
     ++position.step;
     position.samples += config_.batch.rows;
@@ -188,6 +194,10 @@ class Pretrainer {
   }
 
   PretrainResult finish() {
+    if (!final_scores_ && data_.valid.rows() > 0) {  // an evaluation itself used up the time
+      final_scores_ = evaluate(data_.valid.rows());
+      record(*final_scores_);
+    }
     checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
     recorder_->status("finished", usage(), budget_.share(usage()));
     return result();
@@ -207,10 +217,12 @@ class Pretrainer {
   }
 
   void start_or_resume() {
-    for (const fs::path& candidate : candidates()) {
+    const std::vector<fs::path> found = candidates();
+    for (const fs::path& candidate : found) {
       try {
         check_same_run(checkpoint::read_state(candidate), candidate);
         state_.load(candidate);
+        checkpoint::discard_newer(run_.checkpoints(), state_.position.step);
         saved_seconds_ = state_.position.elapsed_seconds;
         evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
         monitor::rewind_metrics(run_.metrics_file(), state_.position.step);
@@ -223,6 +235,11 @@ class Pretrainer {
         }
         util::log_warning("pretrain", cat("skipping a damaged checkpoint: ", error.what()));
       }
+    }
+    if (!found.empty()) {
+      throw DataError(cat("none of the ", found.size(), " checkpoints in ", run_.checkpoints().string(),
+                          " can be read (see the warnings above); restore one, or remove that folder to start again "
+                          "from the beginning"));
     }
     start_fresh();
   }
@@ -251,12 +268,16 @@ class Pretrainer {
     if (config_.model.unigram_bias) {
       state_.set_unigram_bias(data::read_token_counts(config_.data, data_.manifest));
     }
+    monitor::rewind_metrics(run_.metrics_file(), -1);
+    PretrainConfig copy = config_;
+    state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
+    state_.position.data_id = data_.id;
+  }
+
+  void write_config() const {
     PretrainConfig copy = config_;
     util::write_file_atomically(run_.config_file(),
                                 config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain));
-    monitor::rewind_metrics(run_.metrics_file(), -1);
-    state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
-    state_.position.data_id = data_.id;
   }
 
   void check_same_run(const checkpoint::TrainState& stored, const fs::path& where) const {

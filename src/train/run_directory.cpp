@@ -1,5 +1,8 @@
 #include "bertcram/train/run_directory.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <system_error>
 
 #include "bertcram/util/error.h"
@@ -9,17 +12,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// What a run writes itself: a session that was killed early leaves some of it without config.yaml.
+bool is_ours(const std::string& name) {
+  constexpr std::array<std::string_view, 7> kOurs = {".lock",       "run.log", "status.json", "metrics.jsonl",
+                                                     "checkpoints", "model",   "config.yaml"};
+  return std::ranges::find(kOurs, name) != kOurs.end() || name.find(".tmp-") != std::string::npos;
+}
+
 /// The folder, writable, and either empty or a run.
 fs::path prepared(const fs::path& path) {
   if (fs::exists(path) && !fs::is_directory(path)) {
     throw ConfigError(cat("--output ", path.string(), " is a file, expected a folder"));
   }
-  bool has_content = false;
+  bool has_foreign_content = false;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(path, ignored)) {
-    has_content = has_content || entry.path().filename() != ".lock";
+    has_foreign_content = has_foreign_content || !is_ours(entry.path().filename().string());
   }
-  if (has_content && !fs::exists(path / "config.yaml")) {
+  if (has_foreign_content && !fs::exists(path / "config.yaml")) {
     throw ConfigError(
         cat("--output ", path.string(), " is not empty and holds no training run; choose another folder"));
   }

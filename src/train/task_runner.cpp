@@ -7,6 +7,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "bertcram/glue/batching.h"
 #include "bertcram/train/schedule.h"
@@ -113,6 +114,11 @@ std::vector<float> classifier_outputs(const model::Bert& bert, const nn::Paramet
       const float* row = rows.data_ptr<float>() + i * width;
       std::copy(row, row + width, outputs.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(batch[i]) * width));
     }
+  }
+  if (!std::ranges::all_of(outputs, [](float output) { return std::isfinite(output); })) {
+    throw DivergedError(cat(split.reported_name,
+                            ": the classifier gives numbers that are not finite; lower "
+                            "--learning-rate"));
   }
   return outputs;
 }

@@ -559,6 +559,31 @@ class Outputs(E2ETestCase):
                 self.assert_fails(self.bertcram(*command), RESOURCES, disk.path / "out", "Read-only",
                                   "choose an output folder")
 
+    def test_pack_never_touches_a_folder_with_other_files(self):
+        folder = self.dir / "mine"
+        folder.mkdir()
+        text = folder / "train-a.txt"
+        text.write_bytes(text_fixture().read_bytes())
+        for more in ([], ["--overwrite"]):
+            with self.subTest(more=more), self.unharmed(folder):
+                self.assert_fails(self.bertcram("pack", "--input", text, "--tokenizer", make_tokenizer(), "--output",
+                                                folder, "--seq-len", 32, *more), 2, folder, "not empty")
+
+    def test_pack_never_replaces_a_tokenizer_folder(self):
+        folder = self.dir / "tok"
+        shutil.copytree(make_tokenizer(), folder)
+        with self.unharmed(folder):
+            self.assert_fails(self.bertcram("pack", "--input", text_fixture(), "--tokenizer", folder, "--output", folder,
+                                            "--seq-len", 32, "--overwrite"), 2, folder, "not empty")
+
+    def test_scores_of_other_task_data_are_refused(self):
+        task = make_task(self.dir / "task")
+        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)))
+        with open(self.dir / "task" / "dev.tsv", "a", encoding="utf-8") as file:
+            file.write("The cat was not there before .\tcats\n")
+        with self.unharmed(self.dir / "out"):
+            self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)), 2, "other data")
+
     def test_an_existing_read_only_folder(self):
         disk = SmallDisk(self, self.dir / "disk", 1 << 20)
         (disk.path / "out").mkdir()

@@ -247,11 +247,13 @@ class Damage(ResumeTestCase):
         self.finish_run()
         self.assert_like_the_whole()
 
-    def test_all_checkpoints_damaged_start_again_and_end_the_same(self):
+    def test_all_checkpoints_damaged_is_refused_and_nothing_lost(self):
         for checkpoint in self.interrupted():
             flip_byte(checkpoint / "weights.safetensors", 3000)
-        result = self.finish_run()
-        self.assertRegex(result.err, r"(?m)^\S+ W ")
+        with self.unharmed(self.run_folder / "checkpoints"):
+            self.assert_fails(self.bertcram(*command(self.run_folder)), 3, "checkpoints", "remove")
+        shutil.rmtree(self.run_folder / "checkpoints")
+        self.finish_run()
         self.assert_like_the_whole()
 
     def test_a_damaged_checkpoint_that_was_asked_for_is_refused(self):
@@ -286,6 +288,13 @@ class Runs(ResumeTestCase):
         finally:
             process.send_signal(signal.SIGCONT)
         self.assertEqual(finish(process).code, DONE)
+        self.assert_like_the_whole()
+
+    def test_a_session_killed_before_its_configuration_was_written(self):
+        self.run_folder.mkdir(parents=True)
+        (self.run_folder / "run.log").write_text("started\n")
+        (self.run_folder / "config.yaml.tmp-12345").write_text("half")
+        self.finish_run()
         self.assert_like_the_whole()
 
     def test_a_finished_run_is_left_as_it_is(self):

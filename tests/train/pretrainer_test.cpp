@@ -173,8 +173,7 @@ TEST_P(PretrainResume, ADamagedCheckpointIsSkippedAndReplaced) {
   }
 }
 
-// Found by review: the masters of a checkpoint with damaged moments stayed loaded in a run from scratch.
-TEST_P(PretrainResume, WithNothingButADamagedCheckpointARunStartsFromScratch) {
+TEST_P(PretrainResume, WithNothingButDamagedCheckpointsARunIsRefusedUntilTheyAreRemoved) {
   const auto whole = config_for("whole", GetParam());
   run(whole);
   const auto damaged = config_for("damaged", GetParam());
@@ -182,6 +181,8 @@ TEST_P(PretrainResume, WithNothingButADamagedCheckpointARunStartsFromScratch) {
   forget_after(damaged, 1);
   const auto only = checkpoint::list_checkpoints(checkpoints_of(damaged))[0];
   test::write_bytes(only / "second_moments.safetensors", "nothing");
+  EXPECT_THROW(run(damaged), DataError);
+  std::filesystem::remove_all(checkpoints_of(damaged));
   run(damaged);
   EXPECT_TRUE(weights_of(damaged) == weights_of(whole));
 }

@@ -35,6 +35,9 @@ struct TrainTensors {
 void save_checkpoint(const std::filesystem::path& directory, const TrainState& state, const TrainTensors& tensors,
                      int64_t keep);
 
+/// Removes checkpoints behind `step`: a run that continues from an older one leaves that branch.
+void discard_newer(const std::filesystem::path& directory, int64_t step);
+
 /// Complete checkpoints in `directory`, newest first. Folders of interrupted writes are not among them.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& directory);
 

@@ -41,7 +41,7 @@ struct FinetuneConfig {
     v("protocol", protocol, "named fine-tuning rules");
     v("init", init, "encoder weights: from the model, or random with the model's shape (the baseline)");
     v("seeds", seeds, "fine-tuning runs per task", InRange{1, 1000}, Untracked{});
-    v("first_seed", first_seed, "seed of the first run; the others follow", AtLeast{0}, Untracked{});
+    v("first_seed", first_seed, "seed of the first run; the others follow", InRange{0, 1'000'000'000}, Untracked{});
     v("epochs", epochs, "passes over the training set; 0 = protocol", AtLeast{0});
     v("batch_rows", batch_rows, "examples per optimizer step; 0 = protocol", AtLeast{0});
     v("micro_rows", micro_rows, "examples per forward and backward pass; 0 = batch_rows", AtLeast{0}, Untracked{});

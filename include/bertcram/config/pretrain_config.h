@@ -24,9 +24,9 @@ struct BatchConfig {
   int64_t micro_rows = 64;
 
   void visit(FieldVisitor& v) {
-    v("rows", rows, "rows per optimizer step (the effective batch)", AtLeast{1});
+    v("rows", rows, "rows per optimizer step (the effective batch)", InRange{1, 1'000'000});
     v("micro_rows", micro_rows, "rows per forward and backward pass; changes memory and speed, not the mathematics",
-      AtLeast{1});
+      InRange{1, 1'000'000}, Untracked{});
   }
 };
 

@@ -42,11 +42,12 @@ struct ModelConfig {
 
   void visit(FieldVisitor& v) {
     v("arch", arch, "architecture");
-    v("hidden", hidden, "width of the encoder, a multiple of heads", AtLeast{8});
-    v("layers", layers, "number of encoder layers", AtLeast{1});
-    v("heads", heads, "attention heads per layer", AtLeast{1});
-    v("ffn", ffn, "width of the feed-forward layer", AtLeast{8});
-    v("max_positions", max_positions, "longest sequence the position embeddings can take, in tokens", AtLeast{8});
+    v("hidden", hidden, "width of the encoder, a multiple of heads", InRange{8, 65'536});
+    v("layers", layers, "number of encoder layers", InRange{1, 1'000});
+    v("heads", heads, "attention heads per layer", InRange{1, 1'000});
+    v("ffn", ffn, "width of the feed-forward layer", InRange{8, 1'000'000});
+    v("max_positions", max_positions, "longest sequence the position embeddings can take, in tokens",
+      InRange{8, 1'000'000});
     v("dropout", dropout, "dropout of hidden states and attention in pretraining; 0 in one-epoch training",
       InRange{0.0, 0.9});
     v("init_std", init_std, "standard deviation of the initial weights", Above{0.0});

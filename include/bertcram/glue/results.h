@@ -29,7 +29,8 @@ struct TaskResult {
 };
 
 struct GlueResults {
-  std::string protocol = {};  ///< "sane" or "transfer"
+  std::string protocol = {};                          ///< "sane" or "transfer"
+  std::map<std::string, std::string> overrides = {};  ///< values that differ from the protocol's
   std::map<std::string, TaskResult, std::less<>> tasks =
       {};  ///< by reported name: "mnli", "mnli-mm", user-defined ones too
 };

@@ -10,8 +10,8 @@ namespace bertcram::nn {
 ///
 /// loss = -Σ_i log_softmax(states_i · embeddingᵀ + bias)[targets_i]. A sum, not a mean: the caller divides by the masked
 /// count of the whole batch, so that gradient accumulation weighs every token alike. The gradient with respect to the
-/// logits is formed in the forward pass in place of them: one [masked, vocab] buffer in the compute type is kept, no
-/// fp32 copy of it. Softmax and sum in fp32.
+/// logits is formed in the forward pass in place of them: one [masked, vocab] buffer in the compute type is kept for
+/// backward. Softmax and sum in fp32, in a buffer of the same shape that ends with the forward pass.
 /// Source: Devlin et al. 2019, §3.1, Task 1.
 ///
 /// @param states     [masked, hidden]  fp32 or bf16; rows already gathered at the masked positions
