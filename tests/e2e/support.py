@@ -28,7 +28,7 @@ COMMANDS = ["tokenize", "encode", "pack", "pretrain", "finetune-glue", "eval", "
 DONE, BUG, USAGE, INPUT, RESOURCES, DIVERGED = 0, 1, 2, 3, 4, 5
 
 # What a user must never see: stack traces and the error texts of LibTorch and the C++ runtime.
-NEVER_ON_STDERR = ["terminate called", "Traceback", "c10", "Exception raised from", "at::", "frame #", "std::",
+NEVER_ON_STDERR = ["terminate called", "Traceback", "c10::", "Exception raised from", "at::", "frame #", "std::",
                    "what():", "Segmentation", "core dumped", "internal error", "nlohmann", "json.exception", "YAML::"]
 # Names that only unfinished writes have.
 TEMPORARY = re.compile(r"\.tmp|^\.partial|^bertcram-")
