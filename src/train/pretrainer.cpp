@@ -194,7 +194,7 @@ class Pretrainer {
   }
 
   PretrainResult finish() {
-    const bool has_trained = last_.learning_rate > 0;  // otherwise the session before has recorded its end
+    const bool has_trained = last_.learning_rate > 0;               // otherwise the session before has recorded its end
     if (has_trained && !final_scores_ && data_.valid.rows() > 0) {  // an evaluation itself used up the time
       final_scores_ = evaluate(data_.valid.rows());
       record(*final_scores_);
