@@ -47,6 +47,8 @@ json to_json(const TrainState& state, const json& hashes) {
           {"optimizer_steps", state.optimizer_steps},
           {"config_yaml", state.config_yaml},
           {"data_id", state.data_id},
+          {"runtime", state.runtime},
+          {"evaluated_step", state.evaluated_step},
           {"xxh3_128", hashes}};
 }
 
@@ -78,6 +80,8 @@ TrainState state_of(const json& stored) {
   state.optimizer_steps = stored.at("optimizer_steps");
   state.config_yaml = stored.at("config_yaml");
   state.data_id = stored.at("data_id");
+  state.runtime = stored.value("runtime", "");
+  state.evaluated_step = stored.value("evaluated_step", int64_t{-1});
   return state;
 }
 

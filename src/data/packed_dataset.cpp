@@ -33,8 +33,10 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
     manifest.unigram_entropy = json.at("unigram_entropy_nats");
     for (const auto& shard : json.at("shards")) {
       const bool is_train = shard.at("split") == "train";
-      (is_train ? manifest.train_shards : manifest.valid_shards).push_back(shard.at("file"));
-      (is_train ? manifest.train_rows : manifest.valid_rows) += shard.at("rows").get<int64_t>();
+      const ShardEntry entry = {
+          .file = shard.at("file"), .rows = shard.at("rows"), .header_hash = shard.value("header_xxh3_64", "")};
+      (is_train ? manifest.train_shards : manifest.valid_shards).push_back(entry);
+      (is_train ? manifest.train_rows : manifest.valid_rows) += entry.rows;
     }
     return manifest;
   } catch (const nlohmann::json::exception& error) {
@@ -43,15 +45,19 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
   }
 }
 
-RowStore::RowStore(const std::filesystem::path& directory, const std::vector<std::string>& shards,
+RowStore::RowStore(const std::filesystem::path& directory, const std::vector<ShardEntry>& shards,
                    const PackedManifest& manifest)
     : seq_len_(manifest.seq_len), first_row_{0} {
   const uint64_t tokenizer_hash = shard_tokenizer_hash(manifest.tokenizer_fingerprint);
-  for (const std::string& name : shards) {
-    ShardReader shard(directory / name);
+  for (const ShardEntry& entry : shards) {
+    ShardReader shard(directory / entry.file);
     if (shard.shape().seq_len != seq_len_ || shard.shape().tokenizer_hash != tokenizer_hash) {
       throw DataError(cat(shard.path().string(), ": made with another tokenizer or row length than ", kManifestFile,
                           " says; pack the data again into an empty folder"));
+    }
+    if (shard.rows() != entry.rows || (!entry.header_hash.empty() && shard.header_hash() != entry.header_hash)) {
+      throw DataError(cat(shard.path().string(), ": not the shard that ", kManifestFile, " lists (", shard.rows(),
+                          " rows, expected ", entry.rows, "); pack the data again into an empty folder"));
     }
     first_row_.push_back(first_row_.back() + shard.rows());
     shards_.push_back(std::move(shard));
@@ -65,8 +71,11 @@ void RowStore::read_row(int64_t row, std::span<int32_t> ids) const {
   shards_[shard].read_row(row - first_row_[shard], ids);
 }
 
-void RowStore::verify() const {
+void RowStore::verify(const util::StopFlag& stop) const {
   for (const ShardReader& shard : shards_) {
+    if (stop.requested()) {
+      throw util::StoppedError(stop, "stopped while checking the packed data");
+    }
     shard.verify();
   }
 }

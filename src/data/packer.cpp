@@ -143,7 +143,10 @@ class SecondPass {
     json list = json::array();
     for (const RowPacker* split : {&train_, &valid_}) {
       for (const ShardEntry& entry : split->shards()) {
-        list.push_back({{"file", entry.file}, {"rows", entry.rows}, {"split", split == &train_ ? "train" : "valid"}});
+        list.push_back({{"file", entry.file},
+                        {"rows", entry.rows},
+                        {"split", split == &train_ ? "train" : "valid"},
+                        {"header_xxh3_64", entry.header_hash}});
       }
     }
     return list;

@@ -51,8 +51,9 @@ void RowPacker::add_document(std::span<const int32_t> ids) {
 }
 
 void RowPacker::close_shard() {
-  writer_->commit();
-  entries_.push_back({shard_name(split_, entries_.size()), writer_->rows()});
+  const std::string header_hash = writer_->commit();
+  entries_.push_back(
+      {.file = shard_name(split_, entries_.size()), .rows = writer_->rows(), .header_hash = header_hash});
   writer_.reset();
 }
 

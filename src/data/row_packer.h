@@ -8,16 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "bertcram/data/packed_dataset.h"
 #include "bertcram/data/shard.h"
 #include "bertcram/text/tokenizer.h"
 
 namespace bertcram::data {
-
-/// A shard that was written, as the manifest lists it.
-struct ShardEntry {
-  std::string file;
-  int64_t rows = 0;
-};
 
 /// Cuts a stream of documents into rows `[CLS] t t t [SEP] t t …`: every row starts with [CLS], every document ends
 /// with [SEP], nothing is padded; a document goes on in the next row. The last, incomplete row is dropped.

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cstdio>
 #include <cstring>
 
 #include "bertcram/util/error.h"
@@ -40,6 +41,12 @@ std::span<const std::byte> header_bytes(const Header& header) { return std::as_b
 
 uint64_t hash_of_header(const Header& header) { return util::hash64(as_text(header_bytes(header).first(56))); }
 
+std::string hex(uint64_t hash) {
+  std::array<char, 17> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return digits.data();
+}
+
 std::span<const std::byte> table_bytes(const std::vector<uint64_t>& table) { return std::as_bytes(std::span(table)); }
 
 }  // namespace
@@ -73,7 +80,7 @@ void ShardWriter::add_row(std::span<const int32_t> row) {
   ++rows_;
 }
 
-void ShardWriter::commit() {
+std::string ShardWriter::commit() {
   if (!block_.empty()) {
     flush_block();
   }
@@ -87,6 +94,7 @@ void ShardWriter::commit() {
   header.header_hash = hash_of_header(header);
   file_.write_at(0, header_bytes(header));
   file_.commit();
+  return hex(header.header_hash);
 }
 
 struct ShardReader::CheckedBlocks {
@@ -132,6 +140,7 @@ ShardReader::ShardReader(const std::filesystem::path& path) : path_(path), file_
             .bytes_per_id = static_cast<int64_t>(header.bytes_per_id),
             .tokenizer_hash = header.tokenizer_hash};
   rows_ = static_cast<int64_t>(header.rows);
+  header_hash_ = header.header_hash;
   payload_ = file_.bytes().subspan(sizeof(Header), payload_bytes);
   const auto table = file_.bytes().subspan(sizeof(Header) + payload_bytes);
   block_hashes_.resize(blocks);
@@ -143,6 +152,8 @@ ShardReader::ShardReader(const std::filesystem::path& path) : path_(path), file_
   }
   checked_ = std::make_unique<CheckedBlocks>(blocks);
 }
+
+std::string ShardReader::header_hash() const { return hex(header_hash_); }
 
 void ShardReader::verify_block(int64_t block) const {
   auto& is_checked = checked_->flags[static_cast<size_t>(block)];

@@ -160,6 +160,7 @@ json to_hub_config(const BertShape& shape, const Head& head) {
                  {"layer_norm_eps", shape.layer_norm_eps},
                  {"pad_token_id", shape.pad_id},
                  {"position_embedding_type", "absolute"},
+                 // Our own key, for random baselines of the same shape; Hugging Face ignores it.
                  {"bertcram_init", config::enum_words(shape.init)[static_cast<size_t>(shape.init)]},
                  {"tie_word_embeddings", true},
                  {"dtype", "float32"},
@@ -170,6 +171,9 @@ json to_hub_config(const BertShape& shape, const Head& head) {
   }
   config["architectures"] = {"BertForSequenceClassification"};
   config["problem_type"] = head.outputs == 1 ? "regression" : "single_label_classification";
+  if (head.max_tokens > 0) {
+    config["bertcram_max_tokens"] = head.max_tokens;  // our own key, as above
+  }
   for (size_t id = 0; id < static_cast<size_t>(head.outputs); ++id) {
     const std::string word = id < head.label_words.size() ? head.label_words[id] : cat("LABEL_", id);
     config["id2label"][std::to_string(id)] = word;
@@ -199,7 +203,6 @@ BertShape shape_from_hub_config(const json& config, const std::string& where) {
     shape.layer_norm_eps = config.value("layer_norm_eps", 1e-12);
     shape.init_std = config.value("initializer_range", 0.02);
     shape.pad_id = config.value("pad_token_id", 0);
-    // Our own key, for random baselines of the same shape; Hugging Face ignores it.
     const bool is_short_run = config.value("bertcram_init", "bert") == "short-run";
     shape.init = is_short_run ? config::WeightInit::kShortRun : config::WeightInit::kBert;
     check_sizes(shape, where);
@@ -217,7 +220,10 @@ Head head_from_hub_config(const json& config) {
     }
     // Hugging Face leaves the default out: two labels without names.
     const auto words = config.value("id2label", json{{"0", "LABEL_0"}, {"1", "LABEL_1"}});
-    Head head{.kind = HeadKind::kClassifier, .outputs = static_cast<int64_t>(words.size()), .label_words = {}};
+    Head head{.kind = HeadKind::kClassifier,
+              .outputs = static_cast<int64_t>(words.size()),
+              .label_words = {},
+              .max_tokens = config.value("bertcram_max_tokens", int64_t{0})};
     for (int64_t id = 0; id < head.outputs; ++id) {
       head.label_words.push_back(words.value(std::to_string(id), cat("LABEL_", id)));
     }

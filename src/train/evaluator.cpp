@@ -1,7 +1,7 @@
 #include "bertcram/train/evaluator.h"
 
-#include <unistd.h>
-
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 
 #include "bertcram/checkpoint/model_directory.h"
@@ -9,6 +9,7 @@
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
 
 namespace bertcram::train {
 namespace {
@@ -17,7 +18,13 @@ namespace fs = std::filesystem;
 
 /// A folder below the system's temporary folder that vanishes with the object.
 struct ScratchFolder {
-  ScratchFolder() : path(fs::temp_directory_path() / cat("bertcram-eval-", ::getpid())) {}
+  ScratchFolder() {
+    std::string name = (fs::temp_directory_path() / "bertcram-eval-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      util::throw_write_error(name, errno);
+    }
+    path = name;
+  }
   ~ScratchFolder() {
     std::error_code ignored;
     fs::remove_all(path, ignored);
@@ -75,7 +82,11 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
   const data::MaskedBatches batches(rows, masking, static_cast<uint64_t>(config.seed),
                                     data::MaskedBatches::Order::kSequential);
   const int64_t count = config.rows > 0 ? std::min(config.rows, rows.rows()) : rows.rows();
-  return evaluate_masked_lm(bert, batches, count, config.micro_rows, runtime.device, &stop);
+  const auto scores = evaluate_masked_lm(bert, batches, count, config.micro_rows, runtime.device, stop);
+  if (!scores) {
+    throw util::StoppedError(stop, "eval: stopped");
+  }
+  return *scores;
 }
 
 }  // namespace bertcram::train

@@ -222,15 +222,16 @@ class Finetuner {
                           return is_done(split.reported_name, seed);
                         });
       if (!done) {
-        run_unit(task, recipe, train, dev, seed);
+        run_unit(task, recipe, max_tokens, train, dev, seed);
       }
     }
   }
 
-  void run_unit(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe, const EncodedSplit& train,
-                const std::vector<EncodedSplit>& dev, int64_t seed) {
+  void run_unit(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe, int64_t max_tokens,
+                const EncodedSplit& train, const std::vector<EncodedSplit>& dev, int64_t seed) {
     const auto start = std::chrono::steady_clock::now();
-    const model::Head head = task_head(task);
+    model::Head head = task_head(task);
+    head.max_tokens = max_tokens;
     nn::Parameters parameters(model::parameter_specs(source_.shape, head), runtime_.compute_type, runtime_.device);
     parameters.initialise(static_cast<uint64_t>(seed), source_.shape.init_std);
     if (config_.init == config::InitFrom::kModel) {
@@ -337,8 +338,9 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
   nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
   checkpoint::load_weights(model_directory, parameters, checkpoint::Strictness::kComplete);
   const model::Bert bert(source.shape, parameters);
-  const int64_t max_tokens =
-      std::min(glue::recipe_for(glue::sane_protocol(), task).seq_len, source.shape.max_positions);
+  const int64_t trained_with = source.head.max_tokens > 0 ? source.head.max_tokens
+                                                          : glue::recipe_for(glue::sane_protocol(), task).seq_len;
+  const int64_t max_tokens = std::min(trained_with, source.shape.max_positions);
   std::map<std::string, glue::MetricValues> scores;
   for (const glue::SplitSpec& spec : present_dev_splits(task, data_directory)) {
     const auto split =

@@ -53,15 +53,16 @@ at::Tensor masked_lm_loss(const model::Bert& bert, const data::MaskedBatch& batc
   return bert.masked_lm_loss(states, tensors.positions, tensors.targets);
 }
 
-HeldOutScores evaluate_masked_lm(const model::Bert& bert, const data::MaskedBatches& batches, int64_t rows,
-                                 int64_t micro_rows, at::Device device, const util::StopFlag* stop) {
+std::optional<HeldOutScores> evaluate_masked_lm(const model::Bert& bert, const data::MaskedBatches& batches,
+                                                int64_t rows, int64_t micro_rows, at::Device device,
+                                                const util::StopFlag& stop) {
   const c10::NoGradGuard no_grad;
   double loss_sum = 0;
   int64_t correct = 0;
   HeldOutScores scores;
   for (int64_t first = 0; first < rows; first += micro_rows) {
-    if (stop != nullptr && stop->requested()) {
-      throw util::StoppedError(*stop, "eval: stopped");
+    if (stop.requested()) {
+      return std::nullopt;
     }
     const BatchTensors tensors = tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device);
     const at::Tensor states = bert.encode(tensors.input, /*dropout=*/0.0);

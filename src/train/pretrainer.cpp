@@ -74,6 +74,7 @@ class Pretrainer {
       log_step();
       evaluate_if_due();
       state_.position.elapsed_seconds = clock.seconds();
+      evaluate_at_the_end();
       save_if_due();
     }
     return finish();
@@ -150,12 +151,7 @@ class Pretrainer {
   }
 
   void evaluate_if_due() {
-    if (data_.valid.rows() == 0) {
-      return;
-    }
-    if (budget_.is_spent(usage())) {  // the end: on all rows, before the last checkpoint, so that it is recorded once
-      final_scores_ = evaluate(data_.valid.rows());
-      record(*final_scores_);
+    if (data_.valid.rows() == 0 || budget_.is_spent(usage())) {
       return;
     }
     const bool is_due = config_.eval.every_steps > 0
@@ -164,13 +160,32 @@ class Pretrainer {
     if (is_due) {
       evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
       const int64_t wanted = config_.eval.rows == 0 ? data_.valid.rows() : config_.eval.rows;
-      record(evaluate(std::min(wanted, data_.valid.rows())));
+      if (const auto scores = evaluate(std::min(wanted, data_.valid.rows()))) {
+        record(*scores);
+      }
     }
   }
 
-  HeldOutScores evaluate(int64_t rows) const {
+  /// On all rows once the budget is spent; before the last checkpoint, which remembers that it is recorded.
+  void evaluate_at_the_end() {
+    if (!budget_.is_spent(usage()) || !lacks_final_evaluation()) {
+      return;
+    }
+    final_scores_ = evaluate(data_.valid.rows());
+    if (final_scores_) {
+      record(*final_scores_);
+      state_.position.evaluated_step = state_.position.step;
+    }
+  }
+
+  bool lacks_final_evaluation() const {
+    return data_.valid.rows() > 0 && state_.position.evaluated_step != state_.position.step;
+  }
+
+  /// @return nullopt when asked to stop on the way
+  std::optional<HeldOutScores> evaluate(int64_t rows) const {
     const data::MaskedBatches batches(data_.valid, masking_, /*seed=*/0, data::MaskedBatches::Order::kSequential);
-    return evaluate_masked_lm(state_.bert, batches, rows, micro_rows(), runtime_.device, /*stop=*/nullptr);
+    return evaluate_masked_lm(state_.bert, batches, rows, micro_rows(), runtime_.device, context_.stop);
   }
 
   void record(const HeldOutScores& scores) { recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy); }
@@ -185,19 +200,25 @@ class Pretrainer {
       state_.save(run_.checkpoints(), config_.checkpoint.keep);
       saved_seconds_ = position.elapsed_seconds;
     }
-    if (is_stopping && !budget_.is_spent(usage())) {
-      recorder_->status("stopped", usage(), budget_.share(usage()));
-      throw util::StoppedError(context_.stop,
-                               cat("pretrain: stopped at step ", position.step,
-                                   " after writing a checkpoint; the same command continues from there"));
+    if (is_stopping && (!budget_.is_spent(usage()) || lacks_final_evaluation())) {
+      throw_stopped();
     }
   }
 
+  [[noreturn]] void throw_stopped() {
+    recorder_->status("stopped", usage(), budget_.share(usage()));
+    throw util::StoppedError(context_.stop,
+                             cat("pretrain: stopped at step ", state_.position.step,
+                                 " after writing a checkpoint; the same command continues from there"));
+  }
+
   PretrainResult finish() {
-    const bool has_trained = last_.learning_rate > 0;               // otherwise the session before has recorded its end
-    if (has_trained && !final_scores_ && data_.valid.rows() > 0) {  // an evaluation itself used up the time
-      final_scores_ = evaluate(data_.valid.rows());
-      record(*final_scores_);
+    if (lacks_final_evaluation()) {  // a session was stopped between its last step and the end of its last evaluation
+      evaluate_at_the_end();
+      if (!final_scores_) {
+        throw_stopped();
+      }
+      state_.save(run_.checkpoints(), config_.checkpoint.keep);
     }
     checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
     recorder_->status("finished", usage(), budget_.share(usage()));
@@ -208,6 +229,9 @@ class Pretrainer {
     const auto& position = state_.position;
     if (!final_scores_ && data_.valid.rows() > 0) {
       final_scores_ = evaluate(data_.valid.rows());
+      if (!final_scores_) {
+        throw util::StoppedError(context_.stop, "pretrain: stopped while scoring a finished run");
+      }
     }
     return {.model = run_.model(),
             .steps = position.step,
@@ -223,6 +247,7 @@ class Pretrainer {
       try {
         check_same_run(checkpoint::read_state(candidate), candidate);
         state_.load(candidate);
+        note_other_runtime();
         checkpoint::discard_newer(run_.checkpoints(), state_.position.step);
         saved_seconds_ = state_.position.elapsed_seconds;
         evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
@@ -245,6 +270,16 @@ class Pretrainer {
     start_fresh();
   }
 
+  /// Continuing elsewhere is allowed; that its numbers differ in the last digits has to be known.
+  void note_other_runtime() {
+    std::string& before = state_.position.runtime;
+    if (!before.empty() && before != describe(runtime_)) {
+      util::log_warning("pretrain", cat("the checkpoint comes from ", before, "; this session runs on ",
+                                        describe(runtime_), ": the run goes on, but not bit for bit as there"));
+    }
+    before = describe(runtime_);
+  }
+
   std::vector<fs::path> candidates() const {
     if (context_.resume.kind == ResumeChoice::Kind::kPath) {
       return {context_.resume.path};
@@ -264,8 +299,8 @@ class Pretrainer {
       check_same_config(stored, run_.config_file().string());
     }
     log_info("pretrain", "checking the packed data");
-    data_.train.verify();
-    data_.valid.verify();
+    data_.train.verify(context_.stop);
+    data_.valid.verify(context_.stop);
     if (config_.model.unigram_bias) {
       state_.set_unigram_bias(data::read_token_counts(config_.data, data_.manifest));
     }
@@ -273,6 +308,7 @@ class Pretrainer {
     PretrainConfig copy = config_;
     state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
     state_.position.data_id = data_.id;
+    state_.position.runtime = describe(runtime_);
   }
 
   void write_config() const {

@@ -66,7 +66,8 @@ void RunRecorder::status(const char* state, const Usage& usage, double share) {
                                    {"elapsed_seconds", usage.seconds},
                                    {"unix_time", std::chrono::duration_cast<std::chrono::seconds>(now).count()}}
                                       .dump() +
-                                  "\n");
+                                  "\n",
+                              util::Durability::kVolatile);
 }
 
 }  // namespace bertcram::train

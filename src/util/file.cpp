@@ -130,9 +130,9 @@ void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(Durability durability) {
   BC_CHECK(descriptor_ >= 0);
-  if (::fsync(descriptor_) != 0) {
+  if (durability == Durability::kOnDisk && ::fsync(descriptor_) != 0) {
     fail(errno);
   }
   if (::close(std::exchange(descriptor_, -1)) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
@@ -140,13 +140,15 @@ void AtomicFile::commit() {
     ::unlink(temporary_.c_str());
     fail(error_number);
   }
-  sync_directory(path_.parent_path());
+  if (durability == Durability::kOnDisk) {
+    sync_directory(path_.parent_path());
+  }
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+void write_file_atomically(const std::filesystem::path& path, std::string_view content, Durability durability) {
   AtomicFile file(path);
   file.write(content);
-  file.commit();
+  file.commit(durability);
 }
 
 std::string read_file(const std::filesystem::path& path) {

@@ -152,9 +152,21 @@ TEST_F(PackedFolderFormat, AMissingShardOrOneOfAnotherFolderIsADataError) {
   manifest = manifest_;
   manifest.seq_len = 17;
   EXPECT_THROW(RowStore(folder, manifest_.train_shards, manifest), DataError);
-  std::filesystem::remove(folder / manifest_.train_shards[1]);
+  std::filesystem::remove(folder / manifest_.train_shards[1].file);
   EXPECT_TRUE(contains(message_of<DataError>([&] { RowStore(folder, manifest_.train_shards, manifest_); }),
-                       manifest_.train_shards[1]));
+                       manifest_.train_shards[1].file));
+}
+
+TEST_F(PackedFolderFormat, AWholeShardOfTheSameShapeFromAnotherPackIsADataError) {
+  const auto folder = scratch_ / "packed";
+  const ShardEntry& first = manifest_.train_shards[0];
+  const ShardEntry& second = manifest_.train_shards[1];
+  ASSERT_EQ(first.rows, second.rows);
+  EXPECT_EQ(ShardReader(folder / first.file).header_hash(), first.header_hash);
+  std::filesystem::copy_file(folder / first.file, folder / second.file,
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_TRUE(contains(message_of<DataError>([&] { RowStore(folder, manifest_.train_shards, manifest_); }),
+                       "not the shard that manifest.json lists"));
 }
 
 TEST_F(PackedFolderFormat, DamagedTokenCountsAreADataError) {

@@ -53,7 +53,7 @@ std::map<std::string, std::string> files_of(const std::filesystem::path& folder)
 }
 
 /// All rows of a split behind each other, without the [CLS] that must stand first in each.
-Ids stream_of(const std::filesystem::path& folder, const std::vector<std::string>& shards) {
+Ids stream_of(const std::filesystem::path& folder, const std::vector<ShardEntry>& shards) {
   const PackedManifest manifest = read_packed_manifest(folder);
   const RowStore rows(folder, shards, manifest);
   Ids stream;
@@ -279,11 +279,11 @@ TEST(Packer, OtherOptionsAreRefusedUnlessOverwriting) {
   pack(config);
   const PackedManifest manifest = read_packed_manifest(config.output);
   EXPECT_EQ(manifest.seq_len, 32);
-  EXPECT_NO_THROW(RowStore(config.output, manifest.train_shards, manifest).verify());
+  EXPECT_NO_THROW(RowStore(config.output, manifest.train_shards, manifest).verify(util::StopFlag()));
   for (const auto& [name, bytes] : files_of(config.output)) {  // nothing of the old shards is left
     const bool is_shard = name.ends_with(".bin") && name != "token_counts.bin";
     const auto& listed = name.starts_with("train-") ? manifest.train_shards : manifest.valid_shards;
-    EXPECT_TRUE(!is_shard || std::find(listed.begin(), listed.end(), name) != listed.end()) << name;
+    EXPECT_TRUE(!is_shard || std::ranges::find(listed, name, &ShardEntry::file) != listed.end()) << name;
   }
 }
 

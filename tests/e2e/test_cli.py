@@ -7,8 +7,8 @@ import re
 import subprocess
 import unittest
 
-from support import (BINARY, COMMANDS, DONE, RESOURCES, USAGE, E2ETestCase, environment, finetune_args,
-                     make_model, make_packed, make_task, make_tokenizer, pretrain_args, text_fixture)
+from support import (BINARY, COMMANDS, DONE, HUNG_SECONDS, RESOURCES, USAGE, E2ETestCase, environment,
+                     finetune_args, make_model, make_packed, make_task, make_tokenizer, pretrain_args, text_fixture)
 
 
 class Help(E2ETestCase):
@@ -210,7 +210,7 @@ class Streams(E2ETestCase):
             if not chunk:
                 break
             output += chunk
-        process.wait(timeout=60)
+        process.wait(timeout=HUNG_SECONDS)
         os.close(master)
         return output
 
@@ -235,7 +235,7 @@ class Streams(E2ETestCase):
         except BrokenPipeError:
             process.stdin = None
         error = process.stderr.read().decode()
-        process.wait(timeout=60)
+        process.wait(timeout=HUNG_SECONDS)
         self.assertIn(process.returncode, (RESOURCES, -13), error)  # as `yes | head` ends
         self.assertNotIn("terminate called", error)
         process.stderr.close()
@@ -315,7 +315,7 @@ class Encode(E2ETestCase):
         process.stdin.flush()
         self.assertRegex(process.stdout.readline(), rb"^\d+ ")  # would hang otherwise
         process.stdin.close()
-        process.wait(timeout=30)
+        process.wait(timeout=HUNG_SECONDS)
         process.stdout.close()
         self.assertEqual(process.returncode, DONE)
 

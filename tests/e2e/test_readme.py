@@ -69,7 +69,7 @@ class Readme(unittest.TestCase):
         environment = support.environment(PATH=f"{self.folder / 'bin'}:{os.environ['PATH']}",
                                           BERTCRAM=str(support.BINARY.resolve()))
         return subprocess.run(["bash", "-c", line], cwd=self.folder, env=environment, capture_output=True, text=True,
-                              timeout=240)
+                              timeout=support.HUNG_SECONDS)
 
     def test_every_command_runs_in_order(self):
         commands = [line for line in readme_commands() if line not in SCRIPTS_WITH_THEIR_OWN_RUN]

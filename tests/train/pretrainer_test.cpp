@@ -121,6 +121,8 @@ TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
   const auto whole = config_for("whole", GetParam());
   run(whole);
   const auto stopped = config_for("stopped", GetParam());
+  run(stopped);
+  forget_after(stopped, 1);
   int stops = 0;
   for (bool is_done = false; !is_done; ++stops) {
     ASSERT_LT(stops, 10);

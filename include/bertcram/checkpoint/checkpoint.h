@@ -21,6 +21,8 @@ struct TrainState {
   int64_t optimizer_steps = 0;  ///< updates that were not skipped
   std::string config_yaml;      ///< the resolved configuration
   std::string data_id;          ///< identity of the packed data
+  std::string runtime;          ///< device, threads and number format of the session that wrote it
+  int64_t evaluated_step = -1;  ///< step whose evaluation on all held-out rows is in the metrics; -1 = none
 };
 
 /// The tensors of a run: masters and both moments, under their stored names.

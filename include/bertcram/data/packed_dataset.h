@@ -10,8 +10,16 @@
 
 #include "bertcram/data/masking.h"
 #include "bertcram/data/shard.h"
+#include "bertcram/util/stop.h"
 
 namespace bertcram::data {
+
+/// A shard as the manifest lists it.
+struct ShardEntry {
+  std::string file;
+  int64_t rows = 0;
+  std::string header_hash;  ///< XXH3-64 of its header as hex, which covers all its bytes; empty in older manifests
+};
 
 /// manifest.json of a packed folder (docs/formats.md).
 struct PackedManifest {
@@ -21,8 +29,8 @@ struct PackedManifest {
   int64_t train_rows = 0;
   int64_t valid_rows = 0;
   double unigram_entropy = 0.0;  ///< nats per token of the training rows
-  std::vector<std::string> train_shards;
-  std::vector<std::string> valid_shards;
+  std::vector<ShardEntry> train_shards;
+  std::vector<ShardEntry> valid_shards;
 };
 
 /// @throws DataError if the folder holds no complete packed data, or its manifest is damaged
@@ -31,15 +39,15 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory);
 /// Rows of one split, addressable in any order. Immutable, thread-safe.
 class RowStore {
  public:
-  /// @throws DataError if a shard is missing, damaged, or of another shape or tokenizer than the manifest says
-  RowStore(const std::filesystem::path& directory, const std::vector<std::string>& shards,
+  /// @throws DataError if a shard is missing, damaged, or another than the manifest says
+  RowStore(const std::filesystem::path& directory, const std::vector<ShardEntry>& shards,
            const PackedManifest& manifest);
 
   int64_t rows() const { return first_row_.back(); }
   int64_t seq_len() const { return seq_len_; }
   void read_row(int64_t row, std::span<int32_t> ids) const;
-  /// Checks all checksums now. @throws DataError
-  void verify() const;
+  /// Checks all checksums now. @throws DataError, util::StoppedError
+  void verify(const util::StopFlag& stop) const;
 
  private:
   int64_t seq_len_;

@@ -30,8 +30,9 @@ class ShardWriter {
   /// row.size() == shape.seq_len; ids in [0, vocabulary)
   void add_row(std::span<const int32_t> row);
   int64_t rows() const { return rows_; }
-  /// Writes the checksums and the header. @throws ResourceError
-  void commit();
+  /// Writes the checksums and the header. @return the hash of the header, as ShardReader::header_hash gives it
+  /// @throws ResourceError
+  std::string commit();
 
  private:
   void flush_block();
@@ -56,6 +57,9 @@ class ShardReader {
   int64_t rows() const { return rows_; }
   const ShardShape& shape() const { return shape_; }
   const std::filesystem::path& path() const { return path_; }
+  /// XXH3-64 of the header as 16 hexadecimal digits; the header holds the hash of the block hashes, so that it stands
+  /// for every byte of the file.
+  std::string header_hash() const;
 
   /// Copies row `row` to `ids` (seq_len of them). @throws DataError if its block is damaged
   void read_row(int64_t row, std::span<int32_t> ids) const;
@@ -69,6 +73,7 @@ class ShardReader {
   util::MappedFile file_;
   ShardShape shape_;
   int64_t rows_ = 0;
+  uint64_t header_hash_ = 0;
   std::span<const std::byte> payload_;
   std::vector<uint64_t> block_hashes_;
   struct CheckedBlocks;

@@ -36,6 +36,7 @@ struct Head {
   HeadKind kind = HeadKind::kMaskedLm;
   int64_t outputs = 0;                   ///< classifier: classes, or 1 for regression
   std::vector<std::string> label_words;  ///< classifier: names of the classes, for config.json
+  int64_t max_tokens = 0;                ///< classifier: what texts were cut to in fine-tuning; 0 = unknown
 };
 
 /// All parameters under their Hugging Face names (BertForMaskedLM, BertForSequenceClassification).

@@ -2,6 +2,7 @@
 // Masked language modelling on batches: from token rows to the loss, and its held-out figures.
 
 #include <cstdint>
+#include <optional>
 
 #include "bertcram/data/packed_dataset.h"
 #include "bertcram/model/bert.h"
@@ -17,8 +18,9 @@ data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t
 /// Summed loss of one batch, ready for backward. @return [] fp32
 at::Tensor masked_lm_loss(const model::Bert& bert, const data::MaskedBatch& batch, double dropout, at::Device device);
 
-/// Scores samples [0, rows) in forward passes of micro_rows. @throws util::StoppedError when asked to stop
-HeldOutScores evaluate_masked_lm(const model::Bert& bert, const data::MaskedBatches& batches, int64_t rows,
-                                 int64_t micro_rows, at::Device device, const util::StopFlag* stop);
+/// Scores samples [0, rows) in forward passes of micro_rows. @return nullopt when asked to stop on the way
+std::optional<HeldOutScores> evaluate_masked_lm(const model::Bert& bert, const data::MaskedBatches& batches,
+                                                int64_t rows, int64_t micro_rows, at::Device device,
+                                                const util::StopFlag& stop);
 
 }  // namespace bertcram::train

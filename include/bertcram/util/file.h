@@ -29,6 +29,12 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+/// What survives a power cut. Readers never see half a file either way.
+enum class Durability {
+  kOnDisk,    ///< on return the file is on the disk
+  kVolatile,  ///< not waited for: for what is written again within seconds anyhow
+};
+
 /// Writes a file under a temporary name beside its final one; `commit` fsyncs it, renames it and fsyncs the folder.
 /// Without `commit` nothing of it remains. Missing parent folders are made.
 /// Every write failure is a ResourceError that names the file and says how much space is left.
@@ -44,7 +50,7 @@ class AtomicFile {
   /// Overwrites bytes written before, e.g. a header whose checksum is known only at the end.
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
   uint64_t size_bytes() const { return size_bytes_; }
-  void commit();
+  void commit(Durability durability = Durability::kOnDisk);
 
  private:
   [[noreturn]] void fail(int error_number) const;
@@ -56,7 +62,8 @@ class AtomicFile {
 };
 
 /// Replaces the file's content in one step. @throws ResourceError
-void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+void write_file_atomically(const std::filesystem::path& path, std::string_view content,
+                           Durability durability = Durability::kOnDisk);
 
 /// The whole file as a string. @throws DataError if missing or unreadable
 std::string read_file(const std::filesystem::path& path);

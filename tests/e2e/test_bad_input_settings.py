@@ -1,0 +1,184 @@
+"""Bad task data and settings: each mistake has its exit code and one helpful line; nothing is damaged."""
+
+import json
+import random
+import unittest
+
+from support import (INPUT, USAGE, E2ETestCase, finetune_args, make_model, make_packed, make_task, must, pretrain_args,
+                     sets)
+
+
+class TaskData(E2ETestCase):
+    """Fine-tuning tables and task files."""
+
+    def setUp(self):
+        super().setUp()
+        self.task = make_task(self.dir / "task")
+        self.model = make_model()
+
+    def refused(self, code, *fragments):
+        with self.unharmed(self.dir / "task", self.model):
+            message = self.assert_fails(self.bertcram(*finetune_args(self.task, self.model, self.dir / "out")), code,
+                                        *fragments)
+        self.assertFalse((self.dir / "out" / "results.json").exists())
+        return message
+
+    def edit(self, name, change):
+        path = self.dir / "task" / name
+        path.write_text(change(path.read_text()))
+
+    def test_a_row_with_a_missing_column(self):
+        self.edit("train.tsv", lambda text:
+                  "\n".join(line.split("\t")[0] if n == 4 else line for n, line in enumerate(text.split("\n"))))
+        self.refused(INPUT, "train.tsv:5", "columns", "expected 2")
+
+    def test_a_header_without_the_column(self):
+        self.edit("train.tsv", lambda text: text.replace("text\tclass", "text\tkind", 1))
+        self.refused(INPUT, "train.tsv:1", "class", ("no column", "column"))
+
+    def test_a_column_that_only_the_dev_file_lacks(self):
+        self.edit("dev.tsv", lambda text: text.replace("text\tclass", "words\tclass", 1))
+        self.refused(INPUT, "dev.tsv:1", "text")
+
+    def test_a_label_that_the_task_does_not_know(self):
+        self.edit("dev.tsv", lambda text: "\n".join(
+            line.split("\t")[0] + "\thorses" if n == 9 else line for n, line in enumerate(text.split("\n"))))
+        self.refused(INPUT, "dev.tsv:10", "horses", "cats", "dogs")
+
+    def test_an_empty_table(self):
+        (self.dir / "task" / "train.tsv").write_bytes(b"")
+        self.refused(INPUT, "train.tsv", "empty")
+
+    def test_a_table_with_only_a_header(self):
+        (self.dir / "task" / "train.tsv").write_bytes(b"text\tclass\n")
+        self.refused(INPUT, "train.tsv", ("no examples", "empty"))
+
+    def test_a_missing_table(self):
+        (self.dir / "task" / "dev.tsv").unlink()
+        self.refused(INPUT, "dev.tsv")
+
+    def test_a_missing_task_file(self):
+        self.task = self.dir / "task" / "absent.yaml"
+        self.refused(INPUT, "absent.yaml")
+
+    def test_an_unknown_key_of_the_task_file(self):
+        self.edit("pets.yaml", lambda text: text.replace("labels:", "lables:"))
+        self.refused(USAGE, "pets.yaml:5", "lables", "labels")
+
+    def test_an_unknown_task_has_its_nearest_name(self):
+        result = self.bertcram("finetune-glue", "--task", "sst3", "--model", self.model, "--data", self.dir)
+        self.assert_fails(result, USAGE, "sst3", "sst2")
+
+    def test_a_missing_glue_folder(self):
+        result = self.bertcram("finetune-glue", "--task", "rte", "--model", self.model, "--data", self.dir / "absent",
+                               "--output", self.dir / "out")
+        self.assert_fails(result, INPUT, "absent")
+
+    def test_a_glue_folder_without_the_task(self):
+        (self.dir / "glue").mkdir()
+        result = self.bertcram("finetune-glue", "--task", "rte", "--model", self.model, "--data", self.dir / "glue",
+                               "--output", self.dir / "out")
+        self.assert_fails(result, INPUT, "RTE")
+
+    def test_eval_of_an_encoder_on_a_task(self):
+        result = self.bertcram("eval", "--task-file", self.task, "--model", self.model, "--threads", 1)
+        self.assert_fails(result, INPUT, self.model, "finetune-glue")
+
+    def test_eval_of_a_classifier_on_masked_tokens(self):
+        must(*finetune_args(self.task, self.model, self.dir / "out", 1, "--save-models"))
+        (classifier,) = {path.parent for path in (self.dir / "out").rglob("model.safetensors")}
+        result = self.bertcram("eval", "--model", classifier, "--data", make_packed(), "--threads", 1)
+        self.assert_fails(result, INPUT, "classifier")
+
+    def test_eval_of_a_classifier_with_other_labels(self):
+        must(*finetune_args(self.task, self.model, self.dir / "out", 1, "--save-models"))
+        (classifier,) = {path.parent for path in (self.dir / "out").rglob("model.safetensors")}
+        self.edit("pets.yaml", lambda text: text.replace("[cats, dogs]", "[birds, fish]"))
+        for file in ("train.tsv", "dev.tsv"):
+            self.edit(file, lambda text: text.replace("\tcats", "\tbirds").replace("\tdogs", "\tfish"))
+        result = self.bertcram("eval", "--model", classifier, "--task-file", self.task, "--threads", 1)
+        self.assert_fails(result, INPUT, ("birds", "label"))
+
+
+class ConfigErrors(E2ETestCase):
+    """YAML files and overrides."""
+
+    def config(self, text, *more, lines=1, code=USAGE, fragments=(), command=("config", "pretrain")):
+        path = self.dir / "small.yaml"
+        path.write_text(text)
+        return self.assert_fails(self.bertcram(*command, "--config", path, *more), code, *fragments, lines=lines)
+
+    def test_an_unknown_key_has_file_line_and_nearest_name(self):
+        self.config("seed: 1\nmask:\n  mask_prop: 0.2\n", fragments=["small.yaml:3", "mask.mask_prop", "mask.mask_prob"])
+
+    def test_a_duplicate_key(self):
+        self.config("seed: 1\nmodel:\n  hidden: 64\nseed: 2\n", fragments=["small.yaml:4", "seed", "duplicate"])
+
+    def test_a_wrong_type(self):
+        self.config("seed: 1\nmodel:\n  hidden: wide\n", fragments=["small.yaml:3", "model.hidden", "wide", "integer"])
+
+    def test_a_value_out_of_range(self):
+        self.config("mask:\n  mask_prob: 1.5\n", fragments=["small.yaml:2", "mask.mask_prob", "1.5", "0.9"])
+
+    def test_a_word_that_is_no_choice(self):
+        self.config("schedule:\n  anneal: linaer\n", fragments=["small.yaml:2", "linaer", "linear"])
+
+    def test_a_list_where_a_number_is_expected(self):
+        self.config("seed: [1, 2]\n", fragments=["small.yaml:1", "seed"])
+
+    def test_a_value_where_a_section_is_expected(self):
+        self.config("model: 12\n", fragments=["small.yaml:1", "model"])
+
+    def test_broken_yaml(self):
+        self.config("seed: 1\nmodel: {hidden: 3\n", fragments=["small.yaml:", "YAML"])
+
+    def test_binary_garbage_as_yaml(self):
+        path = self.dir / "garbage.yaml"
+        path.write_bytes(random.Random(3).randbytes(3000))
+        self.assert_fails(self.bertcram("config", "--config", path), USAGE, "garbage.yaml")
+
+    def test_a_list_as_the_whole_yaml(self):
+        self.config("- 1\n- 2\n", fragments=["small.yaml:1", "key"])
+
+    def test_a_map_as_a_key(self):
+        self.config("? {a: b}\n: 3\n", fragments=["small.yaml:1"])
+
+    def test_an_empty_file_changes_nothing(self):
+        path = self.dir / "empty.yaml"
+        path.write_text("")
+        self.assertEqual(self.assert_ok(self.bertcram("config", "--config", path)).out,
+                         self.assert_ok(self.bertcram("config")).out)
+
+    def test_a_missing_config(self):
+        self.assert_fails(self.bertcram("config", "--config", self.dir / "absent.yaml"), USAGE, "absent.yaml")
+
+    def test_all_problems_of_files_and_overrides_are_told_at_once(self):
+        self.config("mask:\n  mask_prop: 0.2\nmodel:\n  hidden: wide\noptim:\n  beta1: 7\n", "--set", "batch.row=4",
+                    "--set", "seed=-3", lines=5,
+                    fragments=["small.yaml:2", "small.yaml:4", "small.yaml:6", "batch.row", "seed=-3"])
+
+    def test_all_contradictions_are_told_at_once(self):
+        result = self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run",
+                               *sets(model__hidden=30, model__heads=4, batch__rows=10, batch__micro_rows=3))
+        self.assert_fails(result, USAGE, "model.hidden", "micro_rows", "--steps", lines=3)
+        self.assertFalse((self.dir / "run").exists())
+
+    def test_a_set_without_a_value(self):
+        self.assert_fails(self.bertcram("config", "--set", "seed"), USAGE, "seed", "KEY=VALUE")
+
+    def test_a_budget_that_is_no_duration(self):
+        result = self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run", "--budget", "5 parsecs")
+        self.assert_fails(result, USAGE, "5 parsecs", ("100h", "15m"))
+
+    def test_rows_longer_than_the_model(self):
+        result = self.bertcram(*pretrain_args(make_packed(), self.dir / "run", model__max_positions=16))
+        self.assert_fails(result, (USAGE, INPUT), "max_positions", "16", "32")
+
+    def test_missing_required_flags_are_named(self):
+        for command, flag in {"tokenize": "--input", "pack": "--input", "pretrain": "--data", "encode": "--tokenizer"}.items():
+            with self.subTest(command=command):
+                self.assert_fails(self.bertcram(command), USAGE, flag, lines=None)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
