@@ -48,6 +48,7 @@ json to_json(const TrainState& state, const json& hashes) {
           {"config_yaml", state.config_yaml},
           {"data_id", state.data_id},
           {"runtime", state.runtime},
+          {"evaluations", state.evaluations},
           {"evaluated_step", state.evaluated_step},
           {"xxh3_128", hashes}};
 }
@@ -81,11 +82,13 @@ TrainState state_of(const json& stored) {
   state.config_yaml = stored.at("config_yaml");
   state.data_id = stored.at("data_id");
   state.runtime = stored.value("runtime", "");
+  state.evaluations = stored.value("evaluations", int64_t{0});
   state.evaluated_step = stored.value("evaluated_step", int64_t{-1});
   return state;
 }
 
-/// Removes what interrupted writes left and all but the newest checkpoints.
+}  // namespace
+
 void clean_up(const fs::path& directory, int64_t keep) {
   const auto checkpoints = list_checkpoints(directory);
   for (size_t i = static_cast<size_t>(keep); i < checkpoints.size(); ++i) {
@@ -93,14 +96,13 @@ void clean_up(const fs::path& directory, int64_t keep) {
     const fs::path doomed = directory / (kPartialPrefix + checkpoints[i].filename().string());
     fs::rename(checkpoints[i], doomed);
   }
-  for (const auto& entry : fs::directory_iterator(directory)) {
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(directory, missing)) {
     if (entry.path().filename().string().starts_with(kPartialPrefix)) {
       fs::remove_all(entry.path());
     }
   }
 }
-
-}  // namespace
 
 void save_checkpoint(const fs::path& directory, const TrainState& state, const TrainTensors& tensors, int64_t keep) {
   const fs::path final_path = directory / folder_name(state.step);

@@ -7,6 +7,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json_error.h"
+#include "bertcram/util/staged_folder.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::checkpoint {
@@ -53,13 +54,15 @@ std::vector<nn::NamedTensor> with_names_of(const SafetensorsFile& file, std::vec
 
 void write_model_directory(const fs::path& directory, const model::BertShape& shape, const model::Head& head,
                            nn::Parameters& parameters, const text::Tokenizer& tokenizer) {
-  util::make_writable_directory(directory);
-  tokenizer.save(directory);
-  write_tensors(directory / kWeightsFile, parameters.stored_views(parameters.masters()));
-  util::write_file_atomically(directory / kConfigFile, model::to_hub_config(shape, head).dump(2) + "\n");
+  util::StagedFolder staged(directory);
+  tokenizer.save(staged.staging());
+  write_tensors(staged.staging() / kWeightsFile, parameters.stored_views(parameters.masters()));
+  util::write_file_atomically(staged.staging() / kConfigFile, model::to_hub_config(shape, head).dump(2) + "\n");
+  staged.publish(kConfigFile, {});
 }
 
 ModelDirectory open_model_directory(const fs::path& directory) {
+  util::refuse_half_published(directory);
   ModelDirectory opened;
   opened.path = directory;
   const json config = read_config(directory);

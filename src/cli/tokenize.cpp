@@ -5,13 +5,14 @@
 
 #include "bertcram/config/tokenize_config.h"
 #include "bertcram/data/document_reader.h"
-#include "bertcram/text/tokenizer.h"
+#include "bertcram/text/tokenizer_files.h"
 #include "bertcram/text/unicode.h"
 #include "bertcram/text/wordpiece_trainer.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
+#include "bertcram/util/staged_folder.h"
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
@@ -70,12 +71,15 @@ CountedText count_words(const config::TokenizeConfig& config, const text::Normal
 void run(const config::TokenizeConfig& config, bool as_json, const Session& session) {
   require_flags({{"--input", !config.input.empty()}, {"--output", !config.output.empty()}});
   const fs::path output = config.output;
-  if (fs::exists(output / "manifest.json") && !config.overwrite) {
+  util::finish_publishing(output, "tokenize");
+  util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
+  if (fs::exists(output / text::kTokenizerManifest) && !config.overwrite) {
     throw ConfigError(cat("--output ", config.output,
-                          " already holds a tokenizer or packed data; choose another folder, or give --overwrite to "
-                          "replace it"));
+                          " already holds a tokenizer; choose another folder, or give --overwrite to replace it"));
   }
   util::make_writable_directory(output);
+  const util::DirectoryLock lock(output, "tokenize");
+  util::StagedFolder staged(output);
   const text::Normalizer normalizer(normalizer_options(config));
   const auto [counts, invalid_utf8] = count_words(config, normalizer, session);
   if (counts.words.empty()) {
@@ -89,7 +93,8 @@ void run(const config::TokenizeConfig& config, bool as_json, const Session& sess
   options.limit_alphabet = config.limit_alphabet;
   const auto tokenizer =
       text::make_wordpiece_tokenizer(text::train_wordpiece(counts, options), normalizer_options(config));
-  tokenizer->save(output);
+  tokenizer->save(staged.staging());
+  staged.publish(text::kTokenizerManifest, {});
   print_result(as_json,
                {{"output", config.output},
                 {"vocab_size", tokenizer->vocab_size()},

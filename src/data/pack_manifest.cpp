@@ -103,24 +103,6 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
           {"sources", source_list}};
 }
 
-void check_output_folder(const fs::path& output) {
-  const fs::path manifest = output / kManifestFile;
-  bool is_ours = true;
-  if (fs::exists(manifest)) {
-    const json stored = json::parse(util::read_file(manifest), nullptr, /*allow_exceptions=*/false);
-    is_ours = !stored.is_object() || stored.value("format", kPackedFormat) == kPackedFormat;
-  } else {
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(output, ignored)) {
-      is_ours = is_ours && entry.path().filename().string().starts_with(".");
-    }
-  }
-  if (!is_ours) {
-    throw ConfigError(
-        cat("--output ", output.string(), " is not empty and holds no packed data; choose another folder"));
-  }
-}
-
 std::vector<std::string> packed_shards(const fs::path& output) {
   std::vector<std::string> names;
   if (fs::exists(output / kManifestFile)) {

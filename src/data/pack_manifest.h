@@ -21,9 +21,6 @@ nlohmann::json pack_manifest(const config::PackConfig& config, const text::Token
                              const std::string& request, const PackCounts& counts, const nlohmann::json& shards,
                              const std::vector<SourceSummary>& sources);
 
-/// Refuses a folder that is neither empty nor packed data: packing replaces what is there. @throws ConfigError
-void check_output_folder(const std::filesystem::path& output);
-
 /// Names of the shards that the manifest in `output` lists; none without a readable manifest.
 std::vector<std::string> packed_shards(const std::filesystem::path& output);
 

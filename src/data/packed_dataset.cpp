@@ -10,10 +10,12 @@
 #include "bertcram/util/hash.h"
 #include "bertcram/util/json_error.h"
 #include "bertcram/util/permutation.h"
+#include "bertcram/util/staged_folder.h"
 
 namespace bertcram::data {
 
 PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
+  util::refuse_half_published(directory);
   const auto path = directory / kManifestFile;
   if (!std::filesystem::exists(path)) {
     throw DataError(cat(directory.string(), ": no packed data here (", kManifestFile,

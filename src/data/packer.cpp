@@ -13,6 +13,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/random.h"
+#include "bertcram/util/staged_folder.h"
 #include "bertcram/util/text.h"
 #include "buckets.h"
 #include "pack_manifest.h"
@@ -24,8 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using util::RandomPurpose;
-
-constexpr const char* kPartialFolder = ".partial";
 
 bool is_valid_document(const util::Hash128& content, double valid_frac) {
   const uint64_t key = util::mix_key({static_cast<uint64_t>(RandomPurpose::kValidSplit), content.high, content.low});
@@ -172,37 +171,14 @@ class SecondPass {
   std::optional<util::Hash128> last_;
 };
 
-/// Replaces the packed data that the output folder may hold by the finished partial folder; the manifest goes last.
-/// Nothing but the files of the old manifest is removed.
-void publish(const fs::path& partial, const fs::path& output, const json& manifest) {
-  const std::vector<std::string> old_shards = packed_shards(output);
-  if (fs::remove(output / kManifestFile)) {
-    fs::remove_all(output / kTokenizerFolder);
+/// What the old data in the output folder consists of. Nothing else there is touched.
+std::vector<std::string> old_content(const fs::path& output) {
+  std::vector<std::string> names = packed_shards(output);
+  if (fs::exists(output / kManifestFile)) {
+    names.insert(names.end(), {kTokenCountsFile, kTokenizerFolder});
   }
-  for (const std::string& name : old_shards) {
-    fs::remove(output / name);
-  }
-  for (const auto& entry : fs::directory_iterator(partial)) {
-    fs::rename(entry.path(), output / entry.path().filename());
-  }
-  fs::remove(partial);
-  util::write_file_atomically(output / kManifestFile, manifest.dump(1) + "\n");
+  return names;
 }
-
-/// Removes the partial folder whatever happens.
-struct PartialFolder {
-  explicit PartialFolder(const fs::path& output) : path(output / kPartialFolder) {
-    fs::remove_all(path);
-    util::make_writable_directory(path);
-  }
-  ~PartialFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  PartialFolder(const PartialFolder&) = delete;
-  PartialFolder& operator=(const PartialFolder&) = delete;
-  fs::path path;
-};
 
 int64_t total_file_bytes(const std::vector<fs::path>& files) {
   int64_t total = 0;
@@ -220,7 +196,8 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   const fs::path output = config.output;
   const auto files = expand_inputs(config.input);
   const std::string request = pack_request(config, tokenizer);
-  check_output_folder(output);
+  util::finish_publishing(output, "pack");
+  util::refuse_foreign_folder(output, kPackedFormat, "packed data");
   if (!config.overwrite) {
     if (const auto earlier = earlier_pack(output, request, files)) {
       util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
@@ -229,13 +206,13 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   }
   util::make_writable_directory(output);
   const util::DirectoryLock lock(output, "pack");
-  const PartialFolder partial(output);
+  util::StagedFolder staged(output);
 
   PackCounts counts;
   DocumentReader reader(files);
-  SecondPass second(config, tokenizer, partial.path);
+  SecondPass second(config, tokenizer, staged.staging());
   {
-    Buckets buckets(partial.path, bytes_per_id(tokenizer.vocab_size()));
+    Buckets buckets(staged.staging(), bytes_per_id(tokenizer.vocab_size()));
     {
       util::Progress progress({.label = "pack", .total = total_file_bytes(files), .style = context.progress});
       FirstPass(config, tokenizer, context, reader, buckets, progress).run(counts);
@@ -250,9 +227,11 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
     throw DataError(cat("pack: the input gives no training row of ", config.seq_len, " tokens (", counts.documents_read,
                         " documents, ", counts.tokens, " tokens); give more text or a smaller --seq-len"));
   }
-  second.write_token_counts(partial.path / kTokenCountsFile);
-  tokenizer.save(partial.path / kTokenizerFolder);
-  publish(partial.path, output, pack_manifest(config, tokenizer, request, counts, second.shards(), reader.summaries()));
+  second.write_token_counts(staged.staging() / kTokenCountsFile);
+  tokenizer.save(staged.staging() / kTokenizerFolder);
+  const json manifest = pack_manifest(config, tokenizer, request, counts, second.shards(), reader.summaries());
+  util::write_file_atomically(staged.staging() / kManifestFile, manifest.dump(1) + "\n");
+  staged.publish(kManifestFile, old_content(output));
   return counts;
 }
 

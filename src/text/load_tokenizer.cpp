@@ -2,6 +2,7 @@
 
 #include "bertcram/text/tokenizer.h"
 #include "bertcram/text/tokenizer_files.h"
+#include "bertcram/util/staged_folder.h"
 #include "json_fields.h"
 
 namespace bertcram::text {
@@ -58,13 +59,13 @@ std::unique_ptr<Tokenizer> load_directory(const fs::path& directory, std::option
 
 /// A tokenizer's manifest, where there is one, must agree with the files beside it; others say nothing about it.
 std::unique_ptr<Tokenizer> load_checked_directory(const fs::path& directory, std::optional<Casing> casing) {
-  const fs::path path = directory / "manifest.json";
+  const fs::path path = directory / kTokenizerManifest;
   if (!fs::exists(path)) {
     return load_directory(directory, casing);
   }
   const nlohmann::json document = parse_json_file(path);
   const JsonFields manifest(document, path.string());
-  if (manifest.get<std::string>("format", "") != "bertcram-tokenizer") {
+  if (manifest.get<std::string>("format", "") != kTokenizerFormat) {
     return load_directory(directory, casing);
   }
   check_manifest_before(manifest);
@@ -80,6 +81,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path, std::optional<Ca
     throw DataError(cat(path.string(), ": no such file or directory; expected a tokenizer directory or a vocab.txt"));
   }
   if (fs::is_directory(path)) {
+    util::refuse_half_published(path);
     return load_checked_directory(path, casing_of_bare_vocab);
   }
   if (path.extension() == ".json") {

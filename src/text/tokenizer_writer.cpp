@@ -106,7 +106,7 @@ json tokenizer_config(const WordPieceTokenizer& tokenizer) {
 }
 
 json manifest(const WordPieceTokenizer& tokenizer) {
-  return {{"format", "bertcram-tokenizer"},
+  return {{"format", kTokenizerFormat},
           {"version", 1},
           {"type", "wordpiece"},
           {"vocab_size", tokenizer.vocab_size()},
@@ -135,7 +135,7 @@ void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::f
   write_json(directory / "tokenizer_config.json", tokenizer_config(tokenizer));
   write_json(directory / "special_tokens_map.json", special_tokens_map(tokenizer.special_names()));
   util::write_file_atomically(directory / "vocab.txt", vocab_txt(tokenizer.vocabulary()));
-  write_json(directory / "manifest.json", manifest(tokenizer));
+  write_json(directory / kTokenizerManifest, manifest(tokenizer));
 }
 
 }  // namespace bertcram::text

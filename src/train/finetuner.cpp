@@ -338,8 +338,8 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
   nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
   checkpoint::load_weights(model_directory, parameters, checkpoint::Strictness::kComplete);
   const model::Bert bert(source.shape, parameters);
-  const int64_t trained_with = source.head.max_tokens > 0 ? source.head.max_tokens
-                                                          : glue::recipe_for(glue::sane_protocol(), task).seq_len;
+  const int64_t trained_with =
+      source.head.max_tokens > 0 ? source.head.max_tokens : glue::recipe_for(glue::sane_protocol(), task).seq_len;
   const int64_t max_tokens = std::min(trained_with, source.shape.max_positions);
   std::map<std::string, glue::MetricValues> scores;
   for (const glue::SplitSpec& spec : present_dev_splits(task, data_directory)) {

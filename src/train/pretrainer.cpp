@@ -62,12 +62,14 @@ class Pretrainer {
     run_.link_latest();
     if (budget_.is_spent(usage()) && fs::exists(run_.model() / "config.json")) {
       log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
+      conclude();
       return result();
     }
     log_start();
     recorder_.emplace(run_, usage(), context_.progress);
     recorder_->header(about_the_run());
     const TrainingClock clock(state_.position.elapsed_seconds);
+    evaluate_if_due();
     while (!budget_.is_spent(usage())) {
       train_step();
       state_.position.elapsed_seconds = clock.seconds();
@@ -134,7 +136,7 @@ class Pretrainer {
              .gradient_norm = report.gradient_norm,
              .memory_bytes = peak_memory_bytes(runtime_)};
     if (!report.is_finite) {
-      recorder_->status("diverged", usage(), budget_.share(usage()));
+      write_status(run_, "diverged", usage(), budget_.share(usage()));
       throw DivergedError(cat("pretrain: the gradient became non-finite at step ", position.step + 1, " (loss ",
                               last_.loss, "); start again with a lower optim.learning_rate and another --output"));
     }
@@ -150,19 +152,22 @@ class Pretrainer {
     }
   }
 
+  /// How many evaluations are due up to now.
+  int64_t evaluations_due() const {
+    return config_.eval.every_steps > 0 ? state_.position.step / config_.eval.every_steps
+                                        : static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
+  }
+
+  /// Also at the start of a session: the one before may have been stopped in an evaluation.
   void evaluate_if_due() {
-    if (data_.valid.rows() == 0 || budget_.is_spent(usage())) {
+    const int64_t due = evaluations_due();
+    if (data_.valid.rows() == 0 || budget_.is_spent(usage()) || due <= state_.position.evaluations) {
       return;
     }
-    const bool is_due = config_.eval.every_steps > 0
-                            ? state_.position.step % config_.eval.every_steps == 0
-                            : budget_.share(usage()) * kDefaultEvaluations >= static_cast<double>(evaluations_ + 1);
-    if (is_due) {
-      evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
-      const int64_t wanted = config_.eval.rows == 0 ? data_.valid.rows() : config_.eval.rows;
-      if (const auto scores = evaluate(std::min(wanted, data_.valid.rows()))) {
-        record(*scores);
-      }
+    const int64_t wanted = config_.eval.rows == 0 ? data_.valid.rows() : config_.eval.rows;
+    if (const auto scores = evaluate(std::min(wanted, data_.valid.rows()))) {
+      record(*scores);
+      state_.position.evaluations = due;
     }
   }
 
@@ -206,10 +211,9 @@ class Pretrainer {
   }
 
   [[noreturn]] void throw_stopped() {
-    recorder_->status("stopped", usage(), budget_.share(usage()));
-    throw util::StoppedError(context_.stop,
-                             cat("pretrain: stopped at step ", state_.position.step,
-                                 " after writing a checkpoint; the same command continues from there"));
+    write_status(run_, "stopped", usage(), budget_.share(usage()));
+    throw util::StoppedError(context_.stop, cat("pretrain: stopped at step ", state_.position.step,
+                                                " after writing a checkpoint; the same command continues from there"));
   }
 
   PretrainResult finish() {
@@ -221,8 +225,14 @@ class Pretrainer {
       state_.save(run_.checkpoints(), config_.checkpoint.keep);
     }
     checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
-    recorder_->status("finished", usage(), budget_.share(usage()));
+    conclude();
     return result();
+  }
+
+  /// The last of a run; a session that was killed on the way here leaves it to the next.
+  void conclude() const {
+    checkpoint::clean_up(run_.checkpoints(), config_.checkpoint.keep);
+    write_status(run_, "finished", usage(), budget_.share(usage()));
   }
 
   PretrainResult result() {
@@ -250,7 +260,6 @@ class Pretrainer {
         note_other_runtime();
         checkpoint::discard_newer(run_.checkpoints(), state_.position.step);
         saved_seconds_ = state_.position.elapsed_seconds;
-        evaluations_ = static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
         monitor::rewind_metrics(run_.metrics_file(), state_.position.step);
         log_info("pretrain", cat("continuing from ", candidate.filename().string(), " (",
                                  util::format_duration(state_.position.elapsed_seconds), " trained)"));
@@ -377,7 +386,6 @@ class Pretrainer {
   StepFigures last_;
   std::optional<HeldOutScores> final_scores_;
   double saved_seconds_ = 0;
-  int64_t evaluations_ = 0;
 };
 
 }  // namespace

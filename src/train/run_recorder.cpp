@@ -36,7 +36,7 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
                   {"elapsed_seconds", usage.seconds},
                   {"memory_bytes", figures.memory_bytes}});
   last_ = usage;
-  status("running", usage, share);
+  write_status(run_, "running", usage, share);
   const double left = share > 0 ? usage.seconds * (1 - share) / share : 0;
   progress_.note(cat("step ", usage.steps, ", loss ", util::format_fixed(figures.loss, 3), ", lr ",
                      util::format_number(std::round(figures.learning_rate * 1e7) / 1e7), ", ",
@@ -56,9 +56,9 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
                                  util::format_fixed(unigram_entropy, 3), ")"));
 }
 
-void RunRecorder::status(const char* state, const Usage& usage, double share) {
+void write_status(const RunDirectory& run, const char* state, const Usage& usage, double share) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  util::write_file_atomically(run_.status_file(),
+  util::write_file_atomically(run.status_file(),
                               json{{"state", state},
                                    {"step", usage.steps},
                                    {"tokens", usage.tokens},

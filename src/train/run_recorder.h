@@ -20,6 +20,9 @@ struct StepFigures {
   int64_t memory_bytes = 0;  ///< peak so far
 };
 
+/// Replaces status.json. @param state running, stopped, diverged or finished  @param share of the budget used
+void write_status(const RunDirectory& run, const char* state, const Usage& usage, double share);
+
 class RunRecorder {
  public:
   /// Appends to the run's files; `start` is where this session begins.
@@ -31,7 +34,6 @@ class RunRecorder {
   /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
   void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy);
-  void status(const char* state, const Usage& usage, double share);
 
  private:
   const RunDirectory& run_;

@@ -22,6 +22,7 @@ struct TrainState {
   std::string config_yaml;      ///< the resolved configuration
   std::string data_id;          ///< identity of the packed data
   std::string runtime;          ///< device, threads and number format of the session that wrote it
+  int64_t evaluations = 0;      ///< evaluations during training that are in the metrics or no longer due
   int64_t evaluated_step = -1;  ///< step whose evaluation on all held-out rows is in the metrics; -1 = none
 };
 
@@ -36,6 +37,9 @@ struct TrainTensors {
 /// but the newest `keep` checkpoints. @throws ResourceError; what was there before is untouched then
 void save_checkpoint(const std::filesystem::path& directory, const TrainState& state, const TrainTensors& tensors,
                      int64_t keep);
+
+/// Removes what interrupted writes left, and all but the newest `keep` checkpoints.
+void clean_up(const std::filesystem::path& directory, int64_t keep);
 
 /// Removes checkpoints behind `step`: a run that continues from an older one leaves that branch.
 void discard_newer(const std::filesystem::path& directory, int64_t step);

@@ -8,6 +8,10 @@
 
 namespace bertcram::text {
 
+/// The file that is written last and says what the folder is, and the "format" in it.
+inline constexpr const char* kTokenizerManifest = "manifest.json";
+inline constexpr const char* kTokenizerFormat = "bertcram-tokenizer";
+
 /// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and, last, manifest.json.
 /// @throws ResourceError if a file cannot be written
 void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::filesystem::path& directory);
