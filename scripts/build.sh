@@ -7,5 +7,5 @@ set -euo pipefail
 for tool in cmake ninja; do
   have "$tool" || die 4 "$tool not found; run scripts/setup.sh"
 done
-cmake -S "$root" -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release "$@" >&2
+cmake -S "$root" -B "$root/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBERTCRAM_TORCH_DIR="$(torch_dir)" "$@" >&2
 cmake --build "$root/build" --parallel "$(compile_jobs)" >&2

@@ -19,8 +19,7 @@ stage "1/5 text: 116 k WordNet glosses, and 15 lexicographer classes as labels"
 [ -e "$out/data/glosses.txt" ] || "$root/scripts/wordnet_data.sh" "$out/data"
 
 stage "2/5 tokenizer"
-[ -e "$out/tokenizer/manifest.json" ] ||
-  "$bertcram" tokenize --input "$out/data/glosses.txt" --output "$out/tokenizer" --vocab-size 4096
+"$bertcram" tokenize --input "$out/data/glosses.txt" --output "$out/tokenizer" --vocab-size 4096
 
 stage "3/5 pack"
 "$bertcram" pack --input "$out/data/glosses.txt" --tokenizer "$out/tokenizer" --output "$out/packed" \

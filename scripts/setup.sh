@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what bertcram builds with: Debian packages, and LibTorch from PyPI into .deps/venv.
 #   scripts/setup.sh          to build and use bertcram
-#   scripts/setup.sh --test   also the Python reference implementations that the tests compare with (.deps/test-venv)
+#   scripts/setup.sh --test   also what the checks need: clang-tidy and the like, and the Python reference implementations
+#                             that the tests compare with (.deps/test-venv)
 # Does only what is missing. BERTCRAM_TORCH_DIR names an existing LibTorch 2.11 to use instead of installing one.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -20,7 +21,9 @@ esac
 
 # --- system packages ---------------------------------------------------------------------------------------------
 
-packages() { sed 's/#.*//' "$manifests/apt-packages.txt" | tr -s ' \n' '\n' | sed '/^$/d'; }
+package_lists=("$manifests/apt-packages.txt")
+[ "$with_test" = no ] || package_lists+=("$manifests/apt-packages-dev.txt")
+packages() { sed 's/#.*//' "${package_lists[@]}" | tr -s ' \n' '\n' | sed '/^$/d'; }
 
 missing_packages() {
   local name
@@ -46,8 +49,8 @@ continue_without_apt() {
 install_packages() {
   if ! have apt-get || ! have dpkg-query; then
     # Said once per list, not on every run.
-    cmp -s "$manifests/apt-packages.txt" "$deps/no-apt.seen" || continue_without_apt "this system has no apt-get"
-    cp "$manifests/apt-packages.txt" "$deps/no-apt.seen"
+    cmp -s <(packages) "$deps/no-apt.seen" || continue_without_apt "this system has no apt-get"
+    packages >"$deps/no-apt.seen"
     return
   fi
   local missing

@@ -9,7 +9,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
-#include "bertcram/util/json_error.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 
@@ -48,9 +48,17 @@ json to_json(const TrainState& state, const json& hashes) {
           {"config_yaml", state.config_yaml},
           {"data_id", state.data_id},
           {"runtime", state.runtime},
-          {"evaluations", state.evaluations},
           {"evaluated_step", state.evaluated_step},
+          {"evaluated_share", state.evaluated_share},
+          {"final_evaluation_step", state.final_evaluation_step},
+          {"metrics_bytes", state.metrics_bytes},
           {"xxh3_128", hashes}};
+}
+
+void write_state(const fs::path& checkpoint, const TrainState& state, const json& hashes) {
+  json body = to_json(state, hashes);
+  body["self_xxh3_128"] = util::hash128(util::json_text(body)).hex();
+  util::write_file_atomically(checkpoint / kStateFile, util::json_text(body, 1) + "\n");
 }
 
 json read_state_json(const fs::path& checkpoint) {
@@ -63,7 +71,7 @@ json read_state_json(const fs::path& checkpoint) {
     const auto claimed = stored.at("self_xxh3_128").get<std::string>();
     json body = stored;
     body.erase("self_xxh3_128");
-    if (util::hash128(body.dump()).hex() != claimed) {
+    if (util::hash128(util::json_text(body)).hex() != claimed) {
       throw DataError(cat(path.string(), ": checksum mismatch"));
     }
     return stored;
@@ -82,8 +90,10 @@ TrainState state_of(const json& stored) {
   state.config_yaml = stored.at("config_yaml");
   state.data_id = stored.at("data_id");
   state.runtime = stored.value("runtime", "");
-  state.evaluations = stored.value("evaluations", int64_t{0});
-  state.evaluated_step = stored.value("evaluated_step", int64_t{-1});
+  state.evaluated_step = stored.value("evaluated_step", int64_t{0});
+  state.evaluated_share = stored.value("evaluated_share", 0.0);
+  state.final_evaluation_step = stored.value("final_evaluation_step", int64_t{-1});
+  state.metrics_bytes = stored.value("metrics_bytes", int64_t{0});
   return state;
 }
 
@@ -91,7 +101,11 @@ TrainState state_of(const json& stored) {
 
 void clean_up(const fs::path& directory, int64_t keep) {
   const auto checkpoints = list_checkpoints(directory);
-  for (size_t i = static_cast<size_t>(keep); i < checkpoints.size(); ++i) {
+  for (size_t i = 0; i < checkpoints.size(); ++i) {
+    if (i < static_cast<size_t>(keep)) {
+      util::remove_stale_temporaries(checkpoints[i]);  // of update_state
+      continue;
+    }
     // Renamed first: a checkpoint that is half removed must not look complete.
     const fs::path doomed = directory / (kPartialPrefix + checkpoints[i].filename().string());
     fs::rename(checkpoints[i], doomed);
@@ -114,9 +128,7 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
     for (const auto& [name, list] : files_of(tensors)) {
       hashes[name] = write_tensors(partial / name, *list);
     }
-    json body = to_json(state, hashes);
-    body["self_xxh3_128"] = util::hash128(body.dump()).hex();
-    util::write_file_atomically(partial / kStateFile, body.dump(1) + "\n");
+    write_state(partial, state, hashes);
     if (fs::exists(final_path)) {
       // A run passes the same step again only if it could not load this one: put it aside, clean_up removes it.
       fs::rename(final_path, directory / (kPartialPrefix + std::string("replaced-") + folder_name(state.step)));
@@ -129,6 +141,11 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
     throw;
   }
   clean_up(directory, keep);
+}
+
+void update_state(const fs::path& directory, const TrainState& state) {
+  const fs::path checkpoint = directory / folder_name(state.step);
+  write_state(checkpoint, state, read_state_json(checkpoint).at("xxh3_128"));
 }
 
 void discard_newer(const fs::path& directory, int64_t step) {

@@ -6,7 +6,7 @@
 #include "bertcram/checkpoint/tensor_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
-#include "bertcram/util/json_error.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/staged_folder.h"
 #include "bertcram/util/text.h"
 
@@ -37,7 +37,8 @@ json read_config(const fs::path& directory) {
   }
 }
 
-/// BertModel checkpoints name the encoder without the `bert.` prefix: offer the targets under those names.
+/// The targets under the names that the file has: BertModel checkpoints name the encoder without the `bert.` prefix, and
+/// those converted from TensorFlow (bert-base-uncased among them) call the layer norms' weight and bias gamma and beta.
 std::vector<nn::NamedTensor> with_names_of(const SafetensorsFile& file, std::vector<nn::NamedTensor> targets) {
   constexpr std::string_view kPrefix = "bert.";
   const bool is_bare = !file.tensors().contains("bert.embeddings.word_embeddings.weight") &&
@@ -45,6 +46,13 @@ std::vector<nn::NamedTensor> with_names_of(const SafetensorsFile& file, std::vec
   for (nn::NamedTensor& target : targets) {
     if (is_bare && target.name.starts_with(kPrefix)) {
       target.name.erase(0, kPrefix.size());
+    }
+    for (const auto& [ours, theirs] :
+         {std::pair(".LayerNorm.weight", ".LayerNorm.gamma"), std::pair(".LayerNorm.bias", ".LayerNorm.beta")}) {
+      if (target.name.ends_with(ours)) {
+        const std::string legacy = target.name.substr(0, target.name.size() - std::string_view(ours).size()) + theirs;
+        target.name = file.tensors().contains(legacy) ? legacy : target.name;
+      }
     }
   }
   return targets;
@@ -55,9 +63,10 @@ std::vector<nn::NamedTensor> with_names_of(const SafetensorsFile& file, std::vec
 void write_model_directory(const fs::path& directory, const model::BertShape& shape, const model::Head& head,
                            nn::Parameters& parameters, const text::Tokenizer& tokenizer) {
   util::StagedFolder staged(directory);
-  tokenizer.save(staged.staging());
+  tokenizer.save(staged.staging(), shape.max_positions);
   write_tensors(staged.staging() / kWeightsFile, parameters.stored_views(parameters.masters()));
-  util::write_file_atomically(staged.staging() / kConfigFile, model::to_hub_config(shape, head).dump(2) + "\n");
+  util::write_file_atomically(staged.staging() / kConfigFile,
+                              util::json_text(model::to_hub_config(shape, head), 2) + "\n");
   staged.publish(kConfigFile, {});
 }
 

@@ -8,7 +8,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
-#include "bertcram/util/json_error.h"
+#include "bertcram/util/json.h"
 
 namespace bertcram::checkpoint {
 namespace {

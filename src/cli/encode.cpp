@@ -93,13 +93,13 @@ void run(const EncodeOptions& options, const Session& session) {
       text::load_tokenizer(options.tokenizer, options.cased ? std::optional(text::Casing::kCased) : std::nullopt);
   std::string pending;
   while (true) {
+    if (!util::wait_readable(STDIN_FILENO, session.stop)) {
+      throw util::StoppedError(session.stop, "encode: stopped");
+    }
     const size_t before = pending.size();
     pending.resize(before + kChunkBytes);
     const ssize_t count = ::read(STDIN_FILENO, pending.data() + before, kChunkBytes);
     pending.resize(before + static_cast<size_t>(std::max<ssize_t>(0, count)));
-    if (session.stop.requested()) {
-      throw util::StoppedError(session.stop, "encode: stopped");
-    }
     if (count < 0) {
       if (errno == EINTR) {
         continue;

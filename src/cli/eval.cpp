@@ -46,10 +46,14 @@ void run_task(const config::EvalConfig& config, bool as_json, const Session& ses
 }
 
 void run(const config::EvalConfig& config, bool as_json, const Session& session) {
-  if (!config.task.empty() || !config.task_file.empty()) {
+  const bool is_task = !config.task.empty() || !config.task_file.empty();
+  const bool is_clear = is_task ? config.text.empty() && config.task.empty() != config.task_file.empty()
+                                : config.data.empty() != config.text.empty();
+  if (!is_clear) {
+    throw ConfigError("give one of --data PACKED, --text FILE, --task T --data DIR, or --task-file FILE");
+  }
+  if (is_task) {
     run_task(config, as_json, session);
-  } else if (config.data.empty() == config.text.empty()) {
-    throw ConfigError("give one of --data PACKED, --text FILE, or --task T --data DIR");
   } else {
     print_scores(train::evaluate_held_out(config, session.stop), as_json);
   }

@@ -3,12 +3,13 @@
 #include <cstdio>
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::cli {
 
 void print_result(bool as_json, const nlohmann::json& json, const std::string& text) {
-  const std::string line = as_json ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n" : text;
+  const std::string line = as_json ? util::json_text(json) + "\n" : text;
   if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
     throw ResourceError("cannot write to standard output");
   }

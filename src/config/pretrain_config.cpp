@@ -17,8 +17,6 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
           cat("model.hidden ", model.hidden, " is not a multiple of model.heads ", model.heads));
   require(config.mask.mask_share + config.mask.random_share <= 1.0,
           "mask.mask_share and mask.random_share together exceed 1");
-  require(config.batch.rows % config.batch.micro_rows == 0 || config.batch.rows < config.batch.micro_rows,
-          cat("batch.rows ", config.batch.rows, " is not a multiple of batch.micro_rows ", config.batch.micro_rows));
   const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +
                       static_cast<int>(config.budget.tokens > 0);
   require(budgets == 1, cat(budgets == 0 ? "no budget is set" : "more than one budget is set",

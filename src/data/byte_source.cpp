@@ -16,11 +16,18 @@ namespace {
 constexpr size_t kChunkBytes = size_t{1} << 18;
 constexpr int kMaxWindowLog = 31;  // whatever `zstd --long` can make
 constexpr std::string_view kZstdMagic = "\x28\xb5\x2f\xfd";
+// A skippable frame, with which pzstd begins: 0x50 to 0x5F, then this (RFC 8878, 3.1.2).
+constexpr std::string_view kSkippableMagicEnd = "\x2a\x4d\x18";
+
+bool is_zstd(std::string_view head) {
+  return head == kZstdMagic || (head.size() == kZstdMagic.size() && (static_cast<unsigned char>(head[0]) >> 4) == 5 &&
+                                head.substr(1) == kSkippableMagicEnd);
+}
 
 /// The file as it is.
 class PlainSource : public ByteSource {
  public:
-  explicit PlainSource(const std::filesystem::path& path) : name_(path.string()) {
+  PlainSource(const std::filesystem::path& path, const util::StopFlag* stop) : name_(path.string()), stop_(stop) {
     descriptor_ = name_ == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor_ < 0) {
       throw DataError(cat("cannot read ", name_, ": ", std::strerror(errno)));
@@ -32,6 +39,9 @@ class PlainSource : public ByteSource {
 
   size_t read(std::span<char> buffer) override {
     while (true) {
+      if (stop_ != nullptr && !util::wait_readable(descriptor_, *stop_)) {
+        throw util::StoppedError(*stop_, cat("stopped while reading ", name_));
+      }
       const ssize_t count = ::read(descriptor_, buffer.data(), buffer.size());
       if (count >= 0) {
         const auto bytes = static_cast<size_t>(count);
@@ -50,6 +60,7 @@ class PlainSource : public ByteSource {
 
  private:
   std::string name_;
+  const util::StopFlag* stop_;
   int descriptor_ = -1;
   int64_t bytes_ = 0;
   util::StreamHash hash_;
@@ -136,12 +147,12 @@ class ZstdSource : public ByteSource {
 
 }  // namespace
 
-std::unique_ptr<ByteSource> open_byte_source(const std::filesystem::path& path) {
+std::unique_ptr<ByteSource> open_byte_source(const std::filesystem::path& path, const util::StopFlag* stop) {
   if (std::filesystem::is_directory(path)) {
     throw DataError(cat(path.string(), " is a folder, expected a file"));
   }
-  auto peeked = std::make_unique<PeekedSource>(std::make_unique<PlainSource>(path));
-  if (peeked->head() == kZstdMagic) {
+  auto peeked = std::make_unique<PeekedSource>(std::make_unique<PlainSource>(path, stop));
+  if (is_zstd(peeked->head())) {
     return std::make_unique<ZstdSource>(std::move(peeked));
   }
   return peeked;

@@ -16,13 +16,22 @@ constexpr size_t kReadBytes = size_t{1} << 18;
 // A text has no control characters to speak of; anything beyond this share at a file's start is another format.
 constexpr double kMaxControlShare = 0.1;
 
+/// Regular files in a folder and below, sorted; names that begin with a dot are left out.
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    const bool hidden = entry.path().filename().string().starts_with(".");
-    if (entry.is_regular_file() && !hidden) {
-      files.push_back(entry.path());
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator entries(folder, error);
+  for (; !error && entries != std::filesystem::recursive_directory_iterator(); entries.increment(error)) {
+    const bool is_hidden = entries->path().filename().string().starts_with(".");
+    if (is_hidden) {
+      entries.disable_recursion_pending();
+    } else if (entries->is_regular_file(error)) {
+      files.push_back(entries->path());
     }
+  }
+  if (error) {
+    throw DataError(cat("--input ", folder.string(), ": cannot look through this folder (", error.message(),
+                        "); make it readable, or name the files"));
   }
   std::ranges::sort(files);
   return files;
@@ -76,8 +85,8 @@ std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>&
   return files;
 }
 
-DocumentReader::DocumentReader(std::vector<std::filesystem::path> files, size_t batch_bytes)
-    : files_(std::move(files)), batch_bytes_(batch_bytes) {}
+DocumentReader::DocumentReader(std::vector<std::filesystem::path> files, ReaderOptions options)
+    : files_(std::move(files)), options_(options) {}
 
 DocumentReader::~DocumentReader() = default;
 
@@ -103,7 +112,7 @@ bool DocumentReader::fill() {
 
 /// Moves whole lines from pending_ to the batch until it is full.
 void DocumentReader::take_lines(DocumentBatch& batch) {
-  while (batch.ends.empty() || batch.ends.back() < batch_bytes_) {
+  while (batch.ends.empty() || batch.ends.back() < options_.batch_bytes) {
     const size_t newline = pending_.find('\n', std::max(pending_at_, scanned_));
     if (newline == std::string::npos) {
       scanned_ = pending_.size();
@@ -153,19 +162,19 @@ std::optional<DocumentBatch> DocumentReader::next() {
   DocumentBatch batch;
   batch.text = std::move(open_document_);
   open_document_.clear();
-  while (batch.ends.empty() || batch.ends.back() < batch_bytes_) {
+  while (batch.ends.empty() || batch.ends.back() < options_.batch_bytes) {
     if (!source_) {
       if (next_file_ == files_.size()) {
         break;
       }
       const auto& path = files_[next_file_++];
-      source_ = open_byte_source(path);
+      source_ = open_byte_source(path, options_.stop);
       summary_ = {};
       summary_.path = path.string();
       last_file_bytes_ = 0;
     }
     take_lines(batch);
-    if (!batch.ends.empty() && batch.ends.back() >= batch_bytes_) {
+    if (!batch.ends.empty() && batch.ends.back() >= options_.batch_bytes) {
       break;
     }
     const bool more = fill();

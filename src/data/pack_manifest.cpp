@@ -7,6 +7,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
+#include "sources.h"
 
 namespace bertcram::data {
 namespace {
@@ -33,23 +34,6 @@ PackCounts counts_of_manifest(const fs::path& path) {
   return counts;
 }
 
-/// Whether the sources in a manifest are these files with these bytes.
-bool has_same_sources(const json& manifest, const std::vector<fs::path>& files) {
-  const json& sources = manifest.at("sources");
-  if (sources.size() != files.size()) {
-    return false;
-  }
-  for (size_t i = 0; i < files.size(); ++i) {
-    const bool same = sources[i].at("path") == files[i].string() && fs::is_regular_file(files[i]) &&
-                      sources[i].at("file_bytes") == fs::file_size(files[i]) &&
-                      sources[i].at("xxh3_128") == util::hash_file(files[i]).hex();
-    if (!same) {
-      return false;
-    }
-  }
-  return true;
-}
-
 }  // namespace
 
 std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer) {
@@ -59,15 +43,6 @@ std::string pack_request(const config::PackConfig& config, const text::Tokenizer
 
 json pack_manifest(const config::PackConfig& config, const text::Tokenizer& tokenizer, const std::string& request,
                    const PackCounts& counts, const json& shards, const std::vector<SourceSummary>& sources) {
-  json source_list = json::array();
-  for (const SourceSummary& source : sources) {
-    source_list.push_back({{"path", source.path},
-                           {"file_bytes", source.file_bytes},
-                           {"text_bytes", source.text_bytes},
-                           {"documents", source.documents},
-                           {"nul_bytes", source.nul_bytes},
-                           {"xxh3_128", source.hash}});
-  }
   const auto& special = tokenizer.special();
   return {{"format", kPackedFormat},
           {"version", kPackedVersion},
@@ -100,7 +75,7 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
              {{"value", config::enum_words(config.dedup)[static_cast<size_t>(config.dedup)]},
               {"removed", counts.documents_duplicate}}}}},
           {"shards", shards},
-          {"sources", source_list}};
+          {"sources", to_json(sources)}};
 }
 
 std::vector<std::string> packed_shards(const fs::path& output) {
@@ -126,7 +101,7 @@ std::optional<PackCounts> earlier_pack(const fs::path& output, const std::string
   }
   try {
     const json manifest = json::parse(util::read_file(path));
-    if (manifest.value("request", "") == request && has_same_sources(manifest, files)) {
+    if (manifest.value("request", "") == request && are_same_sources(manifest.at("sources"), files)) {
       return counts_of_manifest(path);
     }
   } catch (const json::exception&) {

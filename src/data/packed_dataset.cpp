@@ -8,7 +8,7 @@
 #include "bertcram/data/packed_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
-#include "bertcram/util/json_error.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/permutation.h"
 #include "bertcram/util/staged_folder.h"
 

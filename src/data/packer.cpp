@@ -10,6 +10,7 @@
 #include "bertcram/text/unicode.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/random.h"
@@ -18,6 +19,7 @@
 #include "buckets.h"
 #include "pack_manifest.h"
 #include "row_packer.h"
+#include "sources.h"
 
 namespace bertcram::data {
 namespace {
@@ -29,6 +31,12 @@ using util::RandomPurpose;
 bool is_valid_document(const util::Hash128& content, double valid_frac) {
   const uint64_t key = util::mix_key({static_cast<uint64_t>(RandomPurpose::kValidSplit), content.high, content.low});
   return static_cast<double>(key >> 11) * 0x1.0p-53 < valid_frac;
+}
+
+void throw_if_stopped(const util::StopFlag& stop) {
+  if (stop.requested()) {
+    throw util::StoppedError(stop, "pack: stopped; nothing was written, run the same command again");
+  }
 }
 
 /// First pass: all documents tokenised into buckets.
@@ -62,9 +70,7 @@ class FirstPass {
  private:
   std::optional<DocumentBatch> next_batch() {
     const std::lock_guard lock(mutex_);
-    if (context_.stop.requested()) {
-      throw util::StoppedError(context_.stop, "pack: stopped; nothing was written, run the same command again");
-    }
+    throw_if_stopped(context_.stop);
     return reader_.next();
   }
 
@@ -180,16 +186,6 @@ std::vector<std::string> old_content(const fs::path& output) {
   return names;
 }
 
-int64_t total_file_bytes(const std::vector<fs::path>& files) {
-  int64_t total = 0;
-  for (const fs::path& file : files) {
-    std::error_code error;
-    const auto size = fs::file_size(file, error);
-    total += error ? 0 : static_cast<int64_t>(size);
-  }
-  return total;
-}
-
 }  // namespace
 
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
@@ -209,7 +205,7 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   util::StagedFolder staged(output);
 
   PackCounts counts;
-  DocumentReader reader(files);
+  DocumentReader reader(files, {.stop = &context.stop});
   SecondPass second(config, tokenizer, staged.staging());
   {
     Buckets buckets(staged.staging(), bytes_per_id(tokenizer.vocab_size()));
@@ -217,7 +213,10 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
       util::Progress progress({.label = "pack", .total = total_file_bytes(files), .style = context.progress});
       FirstPass(config, tokenizer, context, reader, buckets, progress).run(counts);
     }
-    buckets.for_each_in_order([&](const PackedDocument& document) { second.add(document, counts); });
+    buckets.for_each_in_order([&](const PackedDocument& document) {
+      throw_if_stopped(context.stop);
+      second.add(document, counts);
+    });
   }
   second.finish(counts);
   for (const SourceSummary& source : reader.summaries()) {
@@ -225,12 +224,13 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   }
   if (counts.train_rows == 0) {
     throw DataError(cat("pack: the input gives no training row of ", config.seq_len, " tokens (", counts.documents_read,
-                        " documents, ", counts.tokens, " tokens); give more text or a smaller --seq-len"));
+                        " documents, ", counts.tokens,
+                        " tokens); give more text, or rows of fewer tokens (--seq-len of 'bertcram pack')"));
   }
   second.write_token_counts(staged.staging() / kTokenCountsFile);
   tokenizer.save(staged.staging() / kTokenizerFolder);
   const json manifest = pack_manifest(config, tokenizer, request, counts, second.shards(), reader.summaries());
-  util::write_file_atomically(staged.staging() / kManifestFile, manifest.dump(1) + "\n");
+  util::write_file_atomically(staged.staging() / kManifestFile, util::json_text(manifest, 1) + "\n");
   staged.publish(kManifestFile, old_content(output));
   return counts;
 }

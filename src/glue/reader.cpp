@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "bertcram/text/unicode.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "split_files.h"
@@ -76,7 +77,7 @@ class RowReader {
     while (pending_ == TsvReader::Step::kRow) {
       std::optional<Example> example = is_whole() && is_wanted() ? std::optional(make_example()) : std::nullopt;
       if (example) {
-        label_ = layout_.label ? util::trim(field(*layout_.label)) : std::string_view();
+        label_ = layout_.label ? text::repair_utf8(util::trim(field(*layout_.label))) : std::string();
         example->line = reader_.line();
       }
       pending_ = reader_.next();
@@ -144,7 +145,7 @@ class RowReader {
   IdPairs ids_;
   Layout layout_;
   TsvReader::Step pending_ = TsvReader::Step::kEnd;
-  std::string_view label_;
+  std::string label_;  // a word of config.json later: valid UTF-8
   int64_t skipped_rows_ = 0;
 };
 

@@ -183,7 +183,7 @@ std::string results_to_json(const GlueResults& results) {
       {"overrides", results.overrides},
       {"tasks", tasks},
       {"averages", {{"sane9", to_json(averages.sane9)}, {"transfer8", to_json(averages.transfer8)}}}};
-  return document.dump(2) + "\n";
+  return document.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 void save_results(const GlueResults& results, const std::filesystem::path& path) {

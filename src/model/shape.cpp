@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/util/error.h"
-#include "bertcram/util/json_error.h"
+#include "bertcram/util/json.h"
 
 namespace bertcram::model {
 namespace {

@@ -5,10 +5,11 @@
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 
 #include "bertcram/util/file.h"
-#include "bertcram/util/text.h"
+#include "bertcram/util/json.h"
 
 namespace bertcram::monitor {
 
@@ -24,29 +25,19 @@ MetricsLog::MetricsLog(const std::filesystem::path& path) : path_(path) {
 MetricsLog::~MetricsLog() { ::close(descriptor_); }
 
 void MetricsLog::write(const json& line) {
-  const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  const ssize_t written = ::write(descriptor_, text.data(), text.size());
-  if (written != static_cast<ssize_t>(text.size())) {
-    util::throw_write_error(path_, written < 0 ? errno : ENOSPC);
+  const std::string text = util::json_text(line) + "\n";
+  if (const int error_number = util::write_fully(descriptor_, std::as_bytes(std::span(text))); error_number != 0) {
+    util::throw_write_error(path_, error_number);
   }
 }
 
-void rewind_metrics(const std::filesystem::path& path, int64_t last_step) {
-  if (!std::filesystem::exists(path)) {
-    return;
-  }
-  std::string kept;
-  const std::string content = util::read_file(path);
-  for (const std::string_view line : util::split(content, '\n')) {
-    const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const json step = parsed.is_object() ? parsed.value("step", json(0)) : json();
-    if (step.is_number() && step.get<int64_t>() <= last_step) {
-      kept += line;
-      kept += '\n';
-    }
-  }
-  if (kept != content) {
-    util::write_file_atomically(path, kept);
+int64_t MetricsLog::size_bytes() const { return ::lseek(descriptor_, 0, SEEK_END); }
+
+void rewind_metrics(const std::filesystem::path& path, int64_t size_bytes) {
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(path, missing);
+  if (!missing && static_cast<int64_t>(size) > size_bytes && ::truncate(path.c_str(), size_bytes) != 0) {
+    util::throw_write_error(path, errno);
   }
 }
 

@@ -8,7 +8,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
-#include "bertcram/util/json_error.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::text {
@@ -63,9 +63,7 @@ class JsonFields {
     throw DataError(cat(where_, ": '", key, "' ", complaint));
   }
 
-  static std::string shown(const nlohmann::json& value) {
-    return util::excerpt(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  }
+  static std::string shown(const nlohmann::json& value) { return util::excerpt(util::json_text(value)); }
 
  private:
   template <class T>

@@ -3,13 +3,12 @@
 
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
 
 namespace bertcram::text {
 namespace {
 
 using nlohmann::json;
-
-constexpr int kModelMaxLengthTokens = 512;
 
 json added_token(const LiteralTokens::Token& token) {
   return {{"content", token.content}, {"lstrip", false},      {"normalized", false},
@@ -90,14 +89,14 @@ json special_tokens_map(const SpecialNames& names) {
           {"mask_token", names.mask}};
 }
 
-json tokenizer_config(const WordPieceTokenizer& tokenizer) {
+json tokenizer_config(const WordPieceTokenizer& tokenizer, int64_t max_tokens) {
   const NormalizerOptions& options = tokenizer.normalizer().options();
   json config = special_tokens_map(tokenizer.special_names());
   config["tokenizer_class"] = "BertTokenizer";
   config["do_lower_case"] = options.lowercase;
   config["strip_accents"] = options.strip_accents;
   config["tokenize_chinese_chars"] = options.handle_chinese_chars;
-  config["model_max_length"] = kModelMaxLengthTokens;
+  config["model_max_length"] = max_tokens;
   config["clean_up_tokenization_spaces"] = true;
   for (const LiteralTokens::Token& token : tokenizer.literals().tokens()) {
     config["added_tokens_decoder"][std::to_string(token.id)] = added_token(token);
@@ -124,15 +123,16 @@ std::string vocab_txt(const Vocabulary& vocabulary) {
 }
 
 void write_json(const std::filesystem::path& path, const json& document) {
-  util::write_file_atomically(path, document.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  util::write_file_atomically(path, util::json_text(document, 2) + "\n");
 }
 
 }  // namespace
 
-void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::filesystem::path& directory) {
+void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::filesystem::path& directory,
+                               int64_t max_tokens) {
   util::make_writable_directory(directory);
   write_json(directory / "tokenizer.json", tokenizer_json(tokenizer));
-  write_json(directory / "tokenizer_config.json", tokenizer_config(tokenizer));
+  write_json(directory / "tokenizer_config.json", tokenizer_config(tokenizer, max_tokens));
   write_json(directory / "special_tokens_map.json", special_tokens_map(tokenizer.special_names()));
   util::write_file_atomically(directory / "vocab.txt", vocab_txt(tokenizer.vocabulary()));
   write_json(directory / kTokenizerManifest, manifest(tokenizer));

@@ -34,7 +34,7 @@ struct ScratchFolder {
   fs::path path;
 };
 
-/// Rows as long as the model takes, in the order that pack gives them.
+/// Rows as long as the model takes, at most 128 tokens, in the order that pack gives them.
 void pack_text(const config::EvalConfig& config, const checkpoint::ModelDirectory& model, const fs::path& folder,
                const util::StopFlag& stop) {
   config::PackConfig pack;
@@ -85,6 +85,12 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
   const auto scores = evaluate_masked_lm(bert, batches, count, config.micro_rows, runtime.device, stop);
   if (!scores) {
     throw util::StoppedError(stop, "eval: stopped");
+  }
+  if (scores->masked_tokens == 0) {
+    throw DataError(cat(config.text.empty() ? "--data " + config.data : "--text " + config.text,
+                        ": no token in it can be predicted, only special and unknown ones; does the text fit the "
+                        "tokenizer of --model ",
+                        config.model, "?"));
   }
   return *scores;
 }

@@ -14,6 +14,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 
@@ -66,21 +67,6 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
   return changed;
 }
 
-std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config) {
-  if (!config.task_file.empty()) {
-    return {glue::load_task_file(config.task_file, config.data)};
-  }
-  std::vector<glue::TaskSpec> tasks;
-  for (const std::string& name : glue::expand_task_list(config.task)) {
-    const glue::TaskSpec& task = glue::find_task(name);
-    if (!task.train) {
-      throw ConfigError(cat("--task ", name, " has no training set; it is scored by the ", task.scored_with, " model"));
-    }
-    tasks.push_back(task);
-  }
-  return tasks;
-}
-
 /// The dev splits that are there. With `all`, or beside another dev split, an absent one is only warned about.
 std::vector<glue::SplitSpec> present_dev_splits(const glue::TaskSpec& task, const fs::path& data) {
   std::vector<glue::SplitSpec> present;
@@ -101,6 +87,35 @@ bool has_data(const glue::TaskSpec& task, const fs::path& data) {
   return is_present(*task.train) && std::ranges::any_of(task.dev, is_present);
 }
 
+/// The tasks to run, in order. With `all`, tasks whose files are not there are warned about and left out.
+std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config) {
+  if (!config.task_file.empty()) {
+    return {glue::load_task_file(config.task_file, config.data)};
+  }
+  const fs::path data = config.data;
+  if (!fs::is_directory(data)) {
+    throw DataError(cat("--data ", data.string(), ": no such folder; expected the GLUE folder with CoLA, RTE, …"));
+  }
+  const bool is_all = util::to_lower_ascii(util::trim(config.task)) == "all";
+  std::vector<glue::TaskSpec> tasks;
+  for (const std::string& name : glue::expand_task_list(config.task)) {
+    const glue::TaskSpec& task = glue::find_task(name);
+    if (!task.train) {
+      throw ConfigError(cat("--task ", name, " has no training set; it is scored by the ", task.scored_with, " model"));
+    }
+    if (is_all && !has_data(task, data)) {
+      util::log_warning(room(), cat(task.name, ": no training and dev data in ", data.string(), "; it is left out"));
+      continue;
+    }
+    tasks.push_back(task);
+  }
+  if (tasks.empty()) {
+    throw DataError(cat("--data ", data.string(),
+                        ": no GLUE task with training and dev data here; expected folders such as CoLA, RTE, SST-2"));
+  }
+  return tasks;
+}
+
 /// All (task, seed) units of one command.
 class Finetuner {
  public:
@@ -112,22 +127,15 @@ class Finetuner {
         runtime_(resolve_runtime(config.runtime)),
         protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
         output_(output_folder()),
-        tasks_(chosen_tasks(config)) {
-    if (config_.task_file.empty() && !fs::is_directory(data_)) {
-      throw DataError(cat("--data ", data_.string(), ": no such folder; expected the GLUE folder with CoLA, RTE, …"));
-    }
-  }
+        tasks_(chosen_tasks(config)) {}
 
   FinetuneOutcome run() {
+    refuse_foreign_output();
     util::make_writable_directory(output_);
     const util::DirectoryLock lock(output_, "finetune-glue");
     util::remove_stale_temporaries(output_);
     open_results();
     for (const glue::TaskSpec& task : tasks_) {
-      if (config_.task == "all" && config_.task_file.empty() && !has_data(task, data_)) {
-        util::log_warning(room(), cat(task.name, ": no training and dev data in ", data_.string(), "; it is left out"));
-        continue;
-      }
       run_task(task);
     }
     return {.results = results_, .results_file = output_ / kResultsFile};
@@ -143,6 +151,21 @@ class Finetuner {
     return folder.parent_path() / (config_.init == config::InitFrom::kRandom ? "glue-random" : "glue");
   }
 
+  /// The folder has to be new, or to hold results: what is there gets replaced.
+  void refuse_foreign_output() const {
+    if (fs::exists(output_ / kSettingsFile)) {
+      return;
+    }
+    std::error_code missing;
+    for (const auto& entry : fs::directory_iterator(output_, missing)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(".") && !name.starts_with(kSettingsFile)) {  // a killed session leaves settings.json.tmp-N
+        throw ConfigError(cat("--output ", output_.string(), " is not empty and holds no fine-tuning results (", name,
+                              "); choose another folder"));
+      }
+    }
+  }
+
   /// Continues the results in the output folder; those of other settings or another model are refused.
   void open_results() {
     FinetuneConfig copy = config_;
@@ -153,22 +176,20 @@ class Finetuner {
     results_.protocol = protocol_.name;
     results_.overrides = changed_values(config_);
     settings_ = settings;
-    if (!fs::exists(file)) {
-      util::write_file_atomically(file, settings.dump(1) + "\n");
+    if (!fs::exists(output_ / kResultsFile)) {
+      util::write_file_atomically(file, util::json_text(settings, 1) + "\n");
       return;
     }
     const json stored = json::parse(util::read_file(file), nullptr, /*allow_exceptions=*/false);
-    const bool same = stored.is_object() && stored.value("fingerprint", "") == settings["fingerprint"] &&
-                      stored.value("model_xxh3_128", "") == settings["model_xxh3_128"];
+    const bool same = util::text_member(stored, "fingerprint") == settings["fingerprint"] &&
+                      util::text_member(stored, "model_xxh3_128") == settings["model_xxh3_128"];
     if (!same) {
       throw ConfigError(cat(output_.string(), " holds results of other settings or another model (see ", kSettingsFile,
                             "); choose another --output"));
     }
     settings_ = stored;
-    if (fs::exists(output_ / kResultsFile)) {
-      results_ = glue::load_results(output_ / kResultsFile);
-      results_.overrides = changed_values(config_);
-    }
+    results_ = glue::load_results(output_ / kResultsFile);
+    results_.overrides = changed_values(config_);
   }
 
   /// Scores belong to the files that they came from: remembers those of a task, refuses others.
@@ -184,7 +205,7 @@ class Finetuner {
                             files.front().string(), "; choose another --output"));
     }
     known[task.name] = id;
-    util::write_file_atomically(output_ / kSettingsFile, settings_.dump(1) + "\n");
+    util::write_file_atomically(output_ / kSettingsFile, util::json_text(settings_, 1) + "\n");
   }
 
   fs::path model_folder(const glue::TaskSpec& task, int64_t seed) const {
@@ -197,6 +218,13 @@ class Finetuner {
            std::ranges::find(found->second.seeds, seed, &glue::SeedResult::seed) != found->second.seeds.end();
   }
 
+  static void warn_of_skipped_rows(const glue::Dataset& dataset) {
+    if (dataset.skipped_rows > 0) {
+      util::log_warning(room(), cat(dataset.file.string(), ": ", util::format_count(dataset.skipped_rows),
+                                    " broken rows left out, ", util::format_count(dataset.size()), " used"));
+    }
+  }
+
   void run_task(const glue::TaskSpec& task) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, task);
     if (recipe.seq_len > source_.shape.max_positions) {
@@ -205,11 +233,13 @@ class Finetuner {
     }
     const int64_t max_tokens = std::min(recipe.seq_len, source_.shape.max_positions);
     const auto train_set = glue::read_split(task, *task.train, data_);
+    warn_of_skipped_rows(train_set);
     const EncodedSplit train = encode_split(train_set, task.name, *source_.tokenizer, max_tokens);
     std::vector<EncodedSplit> dev;
     std::vector<fs::path> files = {train_set.file};
     for (const glue::SplitSpec& split : present_dev_splits(task, data_)) {
       const auto dev_set = glue::read_split(task, split, data_);
+      warn_of_skipped_rows(dev_set);
       files.push_back(dev_set.file);
       dev.push_back(encode_split(dev_set, split.reported_name, *source_.tokenizer, max_tokens));
     }

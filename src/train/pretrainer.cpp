@@ -14,6 +14,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
+#include "resume.h"
 #include "run_data.h"
 #include "run_recorder.h"
 #include "training_state.h"
@@ -58,13 +59,13 @@ class Pretrainer {
   PretrainResult run() {
     util::add_log_file(run_.log_file());
     start_or_resume();
-    write_config();
-    run_.link_latest();
     if (budget_.is_spent(usage()) && fs::exists(run_.model() / "config.json")) {
       log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
       conclude();
       return result();
     }
+    write_config();
+    run_.link_latest();
     log_start();
     recorder_.emplace(run_, usage(), context_.progress);
     recorder_->header(about_the_run());
@@ -73,11 +74,16 @@ class Pretrainer {
     while (!budget_.is_spent(usage())) {
       train_step();
       state_.position.elapsed_seconds = clock.seconds();
+      const double trained_until = clock.seconds();
       log_step();
       evaluate_if_due();
       state_.position.elapsed_seconds = clock.seconds();
-      evaluate_at_the_end();
+      if (budget_.is_spent(usage())) {
+        log_last_step();
+        evaluate_at_the_end();
+      }
       save_if_due();
+      recorder_->leave_out(clock.seconds() - trained_until);
     }
     return finish();
   }
@@ -115,7 +121,8 @@ class Pretrainer {
     at::Tensor loss_sum;
     int64_t masked = 0;
     for (int64_t row = 0; row < config_.batch.rows; row += micro_rows()) {
-      const data::MaskedBatch batch = train_.assemble(position.samples + row, micro_rows());
+      const int64_t count = std::min(micro_rows(), config_.batch.rows - row);
+      const data::MaskedBatch batch = train_.assemble(position.samples + row, count);
       seed_dropout(
           util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
                          static_cast<uint64_t>(position.samples + row)}));
@@ -146,45 +153,56 @@ class Pretrainer {
   }
 
   void log_step() {
-    recorder_->advance(tokens_per_step());
-    if (state_.position.step % config_.log_every_steps == 0 || budget_.is_spent(usage())) {
+    recorder_->advance(tokens_per_step(), budget_.share(usage()));
+    if (state_.position.step % config_.log_every_steps == 0) {
       recorder_->step(usage(), last_, budget_.share(usage()));
     }
   }
 
-  /// How many evaluations are due up to now.
-  int64_t evaluations_due() const {
-    return config_.eval.every_steps > 0 ? state_.position.step / config_.eval.every_steps
-                                        : static_cast<int64_t>(budget_.share(usage()) * kDefaultEvaluations);
+  void log_last_step() {
+    if (recorder_->last_logged_step() != state_.position.step) {
+      recorder_->step(usage(), last_, budget_.share(usage()));
+    }
+  }
+
+  /// Evaluations that should have been made after `step` steps and this share of the budget.
+  int64_t evaluations_due(int64_t step, double share) const {
+    return config_.eval.every_steps > 0 ? step / config_.eval.every_steps
+                                        : static_cast<int64_t>(share * kDefaultEvaluations);
   }
 
   /// Also at the start of a session: the one before may have been stopped in an evaluation.
   void evaluate_if_due() {
-    const int64_t due = evaluations_due();
-    if (data_.valid.rows() == 0 || budget_.is_spent(usage()) || due <= state_.position.evaluations) {
+    auto& position = state_.position;
+    const double share = budget_.share(usage());
+    const bool is_due =
+        evaluations_due(position.step, share) > evaluations_due(position.evaluated_step, position.evaluated_share);
+    if (data_.valid.rows() == 0 || share >= 1.0 || !is_due) {
       return;
     }
     const int64_t wanted = config_.eval.rows == 0 ? data_.valid.rows() : config_.eval.rows;
     if (const auto scores = evaluate(std::min(wanted, data_.valid.rows()))) {
       record(*scores);
-      state_.position.evaluations = due;
+      position.evaluated_step = position.step;
+      position.evaluated_share = share;
     }
   }
 
-  /// On all rows once the budget is spent; before the last checkpoint, which remembers that it is recorded.
+  /// On all rows, once the budget is spent; before the last checkpoint, which remembers that it is recorded.
   void evaluate_at_the_end() {
-    if (!budget_.is_spent(usage()) || !lacks_final_evaluation()) {
+    if (!lacks_final_evaluation()) {
       return;
     }
     final_scores_ = evaluate(data_.valid.rows());
     if (final_scores_) {
       record(*final_scores_);
-      state_.position.evaluated_step = state_.position.step;
+      state_.position.final_evaluation_step = state_.position.step;
+      state_.position.metrics_bytes = recorder_->metrics_bytes();
     }
   }
 
   bool lacks_final_evaluation() const {
-    return data_.valid.rows() > 0 && state_.position.evaluated_step != state_.position.step;
+    return data_.valid.rows() > 0 && state_.position.final_evaluation_step != state_.position.step;
   }
 
   /// @return nullopt when asked to stop on the way
@@ -202,11 +220,23 @@ class Pretrainer {
     const bool by_time = !config_.checkpoint.every_time.empty() && position.elapsed_seconds - saved_seconds_ >= *every;
     const bool is_stopping = context_.stop.requested();
     if (by_steps || by_time || is_stopping || budget_.is_spent(usage())) {
+      state_.position.metrics_bytes = recorder_->metrics_bytes();
       state_.save(run_.checkpoints(), config_.checkpoint.keep);
       saved_seconds_ = position.elapsed_seconds;
     }
     if (is_stopping && (!budget_.is_spent(usage()) || lacks_final_evaluation())) {
       throw_stopped();
+    }
+  }
+
+  /// After an evaluation that came later than the checkpoint of its step: the tensors are there already, unless they
+  /// came from another folder.
+  void save_position() {
+    const auto saved = checkpoint::list_checkpoints(run_.checkpoints());
+    if (!saved.empty() && checkpoint::read_state(saved.front()).step == state_.position.step) {
+      checkpoint::update_state(run_.checkpoints(), state_.position);
+    } else {
+      state_.save(run_.checkpoints(), config_.checkpoint.keep);
     }
   }
 
@@ -222,7 +252,7 @@ class Pretrainer {
       if (!final_scores_) {
         throw_stopped();
       }
-      state_.save(run_.checkpoints(), config_.checkpoint.keep);
+      save_position();
     }
     checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
     conclude();
@@ -232,7 +262,9 @@ class Pretrainer {
   /// The last of a run; a session that was killed on the way here leaves it to the next.
   void conclude() const {
     checkpoint::clean_up(run_.checkpoints(), config_.checkpoint.keep);
-    write_status(run_, "finished", usage(), budget_.share(usage()));
+    if (!says_finished(run_)) {
+      write_status(run_, "finished", usage(), budget_.share(usage()));
+    }
   }
 
   PretrainResult result() {
@@ -252,97 +284,43 @@ class Pretrainer {
   }
 
   void start_or_resume() {
-    const std::vector<fs::path> found = candidates();
-    for (const fs::path& candidate : found) {
-      try {
-        check_same_run(checkpoint::read_state(candidate), candidate);
-        state_.load(candidate);
-        note_other_runtime();
-        checkpoint::discard_newer(run_.checkpoints(), state_.position.step);
-        saved_seconds_ = state_.position.elapsed_seconds;
-        monitor::rewind_metrics(run_.metrics_file(), state_.position.step);
-        log_info("pretrain", cat("continuing from ", candidate.filename().string(), " (",
-                                 util::format_duration(state_.position.elapsed_seconds), " trained)"));
-        return;
-      } catch (const DataError& error) {
-        if (context_.resume.kind == ResumeChoice::Kind::kPath) {
-          throw;
-        }
-        util::log_warning("pretrain", cat("skipping a damaged checkpoint: ", error.what()));
-      }
+    if (resume_run(run_, context_.resume, {.config = config_, .data_id = data_.id}, state_)) {
+      note_other_runtime();
+      saved_seconds_ = state_.position.elapsed_seconds;
+    } else {
+      start_fresh();
     }
-    if (!found.empty()) {
-      throw DataError(cat("none of the ", found.size(), " checkpoints in ", run_.checkpoints().string(),
-                          " can be read (see the warnings above); restore one, or remove that folder to start again "
-                          "from the beginning"));
-    }
-    start_fresh();
-  }
-
-  /// Continuing elsewhere is allowed; that its numbers differ in the last digits has to be known.
-  void note_other_runtime() {
-    std::string& before = state_.position.runtime;
-    if (!before.empty() && before != describe(runtime_)) {
-      util::log_warning("pretrain", cat("the checkpoint comes from ", before, "; this session runs on ",
-                                        describe(runtime_), ": the run goes on, but not bit for bit as there"));
-    }
-    before = describe(runtime_);
-  }
-
-  std::vector<fs::path> candidates() const {
-    if (context_.resume.kind == ResumeChoice::Kind::kPath) {
-      return {context_.resume.path};
-    }
-    auto found = checkpoint::list_checkpoints(run_.checkpoints());
-    if (context_.resume.kind == ResumeChoice::Kind::kNever && !found.empty()) {
-      throw ConfigError(cat("--resume never, but ", run_.path().string(),
-                            " holds checkpoints; choose another --output or remove them"));
-    }
-    return found;
+    monitor::rewind_metrics(run_.metrics_file(), state_.position.metrics_bytes);
   }
 
   void start_fresh() {
-    if (fs::exists(run_.config_file())) {
-      PretrainConfig stored;
-      config::apply_yaml(config::fields_of(stored), util::read_file(run_.config_file()), run_.config_file().string());
-      check_same_config(stored, run_.config_file().string());
-    }
+    check_stored_config(run_, config_);
     log_info("pretrain", "checking the packed data");
     data_.train.verify(context_.stop);
     data_.valid.verify(context_.stop);
     if (config_.model.unigram_bias) {
       state_.set_unigram_bias(data::read_token_counts(config_.data, data_.manifest));
     }
-    monitor::rewind_metrics(run_.metrics_file(), -1);
     PretrainConfig copy = config_;
     state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
     state_.position.data_id = data_.id;
     state_.position.runtime = describe(runtime_);
   }
 
+  /// Continuing elsewhere is allowed; that its numbers differ in the last digits has to be known.
+  void note_other_runtime() {
+    std::string& before = state_.position.runtime;
+    if (before != describe(runtime_)) {
+      util::log_warning("pretrain", cat("the checkpoint comes from ", before, "; this session runs on ",
+                                        describe(runtime_), ": the run goes on, but not bit for bit as there"));
+    }
+    before = describe(runtime_);
+  }
+
   void write_config() const {
     PretrainConfig copy = config_;
     util::write_file_atomically(run_.config_file(),
                                 config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain));
-  }
-
-  void check_same_run(const checkpoint::TrainState& stored, const fs::path& where) const {
-    PretrainConfig before;
-    config::apply_yaml(config::fields_of(before), stored.config_yaml, where.string());
-    check_same_config(before, where.string());
-    if (stored.data_id != data_.id) {
-      throw ConfigError(cat("--data ", config_.data, " is not the data that ", run_.path().string(),
-                            " was trained on; name the same data, or another --output"));
-    }
-  }
-
-  void check_same_config(PretrainConfig before, const std::string& where) const {
-    PretrainConfig now = config_;
-    const auto differing = config::differences(config::fields_of(before), config::fields_of(now));
-    if (!differing.empty()) {
-      throw ConfigError(cat(run_.path().string(), " holds another run (", where, "): ", util::join(differing, ", "),
-                            "; use the same settings to continue it, or another --output"));
-    }
   }
 
   void log_start() const {

@@ -12,7 +12,7 @@ RunData::RunData(const std::filesystem::path& directory)
       train(directory, manifest.train_shards, manifest),
       valid(directory, manifest.valid_shards, manifest),
       id(util::hash_file(directory / data::kManifestFile).hex()) {
-  if (tokenizer->fingerprint() != manifest.tokenizer_fingerprint) {
+  if (tokenizer->fingerprint() != manifest.tokenizer_fingerprint || tokenizer->vocab_size() != manifest.vocab_size) {
     throw DataError(cat(directory.string(),
                         ": the tokenizer in it is not the one that its shards were packed with; "
                         "pack the data again"));

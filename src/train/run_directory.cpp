@@ -29,12 +29,12 @@ fs::path prepared(const fs::path& path) {
   for (const auto& entry : fs::directory_iterator(path, ignored)) {
     has_foreign_content = has_foreign_content || !is_ours(entry.path().filename().string());
   }
-  if (has_foreign_content && !fs::exists(path / "config.yaml")) {
+  if (has_foreign_content && !(fs::exists(path / "config.yaml") && fs::exists(path / "metrics.jsonl"))) {
     throw ConfigError(
         cat("--output ", path.string(), " is not empty and holds no training run; choose another folder"));
   }
   util::make_writable_directory(path);
-  return fs::absolute(path).lexically_normal();
+  return fs::weakly_canonical(fs::absolute(path));  // `latest` given as output is the run behind it
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 
@@ -22,7 +23,10 @@ RunRecorder::RunRecorder(const RunDirectory& run, const Usage& start, util::Prog
 
 void RunRecorder::header(const json& about_the_run) { metrics_.write(about_the_run); }
 
-void RunRecorder::advance(int64_t tokens) { progress_.add(tokens); }
+void RunRecorder::advance(int64_t tokens, double share) {
+  progress_.set_share(share);
+  progress_.add(tokens);
+}
 
 void RunRecorder::step(const Usage& usage, const StepFigures& figures, double share) {
   const double seconds = std::max(1e-9, usage.seconds - last_.seconds);
@@ -54,6 +58,14 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
   util::log_info("pretrain", cat("step ", usage.steps, ": held-out loss ", util::format_fixed(scores.loss, 4),
                                  ", accuracy ", util::format_fixed(100 * scores.accuracy, 2), " % (unigram entropy ",
                                  util::format_fixed(unigram_entropy, 3), ")"));
+}
+
+bool says_finished(const RunDirectory& run) {
+  if (!std::filesystem::exists(run.status_file())) {
+    return false;
+  }
+  const json status = json::parse(util::read_file(run.status_file()), nullptr, /*allow_exceptions=*/false);
+  return util::text_member(status, "state") == "finished";
 }
 
 void write_status(const RunDirectory& run, const char* state, const Usage& usage, double share) {

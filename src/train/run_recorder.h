@@ -23,17 +23,25 @@ struct StepFigures {
 /// Replaces status.json. @param state running, stopped, diverged or finished  @param share of the budget used
 void write_status(const RunDirectory& run, const char* state, const Usage& usage, double share);
 
+/// Whether status.json says that the run is finished.
+bool says_finished(const RunDirectory& run);
+
 class RunRecorder {
  public:
   /// Appends to the run's files; `start` is where this session begins.
   RunRecorder(const RunDirectory& run, const Usage& start, util::ProgressStyle progress);
 
   void header(const nlohmann::json& about_the_run);
-  /// Moves the live line; called every step.
-  void advance(int64_t tokens);
+  /// Moves the live line; called every step. @param share of the budget used
+  void advance(int64_t tokens, double share);
   /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
   void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy);
+  /// Time that was not training, for an evaluation or a checkpoint: left out of the rate in the next metrics line.
+  void leave_out(double seconds) { last_.seconds += seconds; }
+
+  int64_t last_logged_step() const { return last_.steps; }
+  int64_t metrics_bytes() const { return metrics_.size_bytes(); }
 
  private:
   const RunDirectory& run_;

@@ -24,7 +24,8 @@ namespace {
 
 constexpr const char* kTemporaryMark = ".tmp-";
 
-/// Writes all of it, through short writes and interrupted calls; returns errno or 0.
+}  // namespace
+
 int write_fully(int descriptor, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
@@ -38,8 +39,6 @@ int write_fully(int descriptor, std::span<const std::byte> bytes) {
   }
   return 0;
 }
-
-}  // namespace
 
 void throw_write_error(const std::filesystem::path& path, int error_number) {
   std::string hint;
@@ -193,6 +192,11 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, const std::
     throw_write_error(path, errno);
   }
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      const int error_number = errno;
+      ::close(std::exchange(descriptor_, -1));
+      throw_write_error(path, error_number);  // a file system without locks
+    }
     std::string owner(32, '\0');
     const ssize_t count = ::pread(descriptor_, owner.data(), owner.size(), 0);
     owner.resize(count > 0 ? static_cast<size_t>(count) : 0);

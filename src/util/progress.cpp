@@ -38,6 +38,11 @@ void Progress::add(int64_t amount) {
   show();
 }
 
+void Progress::set_share(double share) {
+  const std::lock_guard lock(mutex_);
+  share_ = share;
+}
+
 void Progress::note(const std::string& text) {
   const std::lock_guard lock(mutex_);
   note_ = text;
@@ -78,8 +83,9 @@ void Progress::show() {
     return;
   }
   std::string bar;
-  if (options_.total > 0) {
-    const int64_t filled = std::clamp<int64_t>(kBarWidth * done_ / options_.total, 0, kBarWidth);
+  if (options_.total > 0 || share_) {
+    const double share = share_.value_or(static_cast<double>(done_) / static_cast<double>(options_.total));
+    const int64_t filled = std::clamp<int64_t>(static_cast<int64_t>(kBarWidth * share), 0, kBarWidth);
     bar = "[" + std::string(static_cast<size_t>(filled), '=') +
           std::string(static_cast<size_t>(kBarWidth - filled), ' ') + "] ";
   }

@@ -6,6 +6,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
 
 namespace bertcram::util {
 namespace {
@@ -124,7 +125,7 @@ void StagedFolder::publish(const std::string& seal, const std::vector<std::strin
     }
   }
   sync_directory(staging_);
-  write_file_atomically(staging_ / kJournal, json{{"seal", seal}, {"obsolete", removed}}.dump() + "\n");
+  write_file_atomically(staging_ / kJournal, json_text({{"seal", seal}, {"obsolete", removed}}) + "\n");
   carry_out_or_say_why(folder_);
 }
 
@@ -145,7 +146,7 @@ void refuse_foreign_folder(const fs::path& folder, const std::string& format, co
   bool is_ours = true;
   if (fs::exists(folder / "manifest.json")) {
     const json stored = json::parse(read_file(folder / "manifest.json"), nullptr, /*allow_exceptions=*/false);
-    is_ours = !stored.is_object() || stored.value("format", format) == format;
+    is_ours = stored.is_discarded() || text_member(stored, "format") == format;
   } else {
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {

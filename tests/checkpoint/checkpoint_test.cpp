@@ -67,6 +67,22 @@ std::vector<std::string> names_in(const std::filesystem::path& directory) {
   return names;
 }
 
+TEST(Checkpoint, AnUpdateChangesTheStateAndNothingElse) {
+  const ScratchDirectory scratch;
+  const TrainTensors saved = tensors_of(1);
+  save_checkpoint(scratch.path(), state_at(7), saved, 2);
+  TrainState changed = state_at(7);
+  changed.final_evaluation_step = 7;
+  changed.metrics_bytes = 1234;
+  update_state(scratch.path(), changed);
+  const TrainTensors loaded = tensors_of(0);
+  const TrainState state = load_checkpoint(list_checkpoints(scratch.path())[0], loaded);
+  EXPECT_TRUE(are_equal(loaded, saved));
+  EXPECT_EQ(state.final_evaluation_step, 7);
+  EXPECT_EQ(state.metrics_bytes, 1234);
+  EXPECT_THROW(update_state(scratch.path(), state_at(8)), DataError);
+}
+
 TEST(Checkpoint, RestoresExactlyWhatWasSaved) {
   const ScratchDirectory scratch;
   const TrainTensors saved = tensors_of(1);

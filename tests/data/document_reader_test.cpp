@@ -22,7 +22,7 @@ struct ReadResult {
 };
 
 ReadResult read_all(std::vector<std::filesystem::path> files, size_t batch_bytes = size_t{1} << 20) {
-  DocumentReader reader(std::move(files), batch_bytes);
+  DocumentReader reader(std::move(files), {.batch_bytes = batch_bytes});
   ReadResult result;
   while (const auto batch = reader.next()) {
     EXPECT_GT(batch->size(), 0U);

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from support import (BINARY, RESOURCES, USAGE, E2ETestCase, SmallDisk, environment, finetune_args, make_model,
+from support import (BINARY, E2ETestCase, INPUT, RESOURCES, SmallDisk, USAGE, environment, finetune_args, make_model,
                      make_packed, make_task, make_text, make_tokenizer, pretrain_args, snapshot, text_fixture)
 
 
@@ -39,7 +39,7 @@ class FullDisk(E2ETestCase):
         self.assertEqual((disk.path / "tok" / "vocab.txt").read_bytes(), (make_tokenizer() / "vocab.txt").read_bytes())
 
     def test_tokenize_overwrite_keeps_the_old_tokenizer_whole(self):
-        disk = self.disk(free_bytes=32768)
+        disk = self.disk(free_bytes=40960)
         shutil.copytree(make_tokenizer(150), disk.path / "tok")
         with open(disk.path / "filler2", "wb", buffering=0) as file:
             while True:
@@ -201,6 +201,62 @@ class Outputs(E2ETestCase):
         folder = self.copy(make_tokenizer(150), "tok")
         with self.unharmed(folder):
             self.assert_fails(self.bertcram(*self.writing_commands(folder)["tokenize"]), USAGE, folder, "--overwrite")
+
+    def test_tokenize_twice_does_nothing_the_second_time(self):
+        command = self.writing_commands(self.dir / "tok")["tokenize"]
+        first = self.assert_ok(self.bertcram(*command, "--json"))
+        with self.unharmed(self.dir / "tok"):
+            again = self.assert_ok(self.bertcram(*command, "--json"))
+        self.assertEqual(again.json, first.json)
+        self.assertIn("nothing to do", again.err)
+
+    def test_tokenize_refuses_changed_text_under_the_same_name(self):
+        source = make_text(self.dir / "text.txt", 250, seed=4)
+        command = ["tokenize", "--input", source, "--output", self.dir / "tok", "--vocab-size", 200, "--threads", 1]
+        self.assert_ok(self.bertcram(*command))
+        source.write_bytes(source.read_bytes().replace(b"cat", b"owl"))
+        with self.unharmed(self.dir / "tok"):
+            self.assert_fails(self.bertcram(*command), USAGE, self.dir / "tok", "--overwrite")
+
+    def test_a_manifest_of_somebody_else_is_no_tokenizer_and_no_data(self):
+        for manifest in ('{"name": "a web app"}', '{"format": 3}', "[]"):
+            folder = self.dir / "app"
+            folder.mkdir(exist_ok=True)
+            (folder / "manifest.json").write_text(manifest)
+            for name in ("tokenize", "pack"):
+                with self.subTest(command=name, manifest=manifest), self.unharmed(folder):
+                    self.assert_fails(self.bertcram(*self.writing_commands(folder)[name], "--overwrite"), USAGE, folder,
+                                      "not empty")
+
+    def test_finetune_refuses_a_folder_with_something_else(self):
+        task = make_task(self.dir / "task")
+        for folder in (self.copy(make_model().parent, "run"), self.copy(make_packed(), "packed")):
+            with self.subTest(folder=folder), self.unharmed(folder):
+                self.assert_fails(self.bertcram(*finetune_args(task, make_model(), folder)), USAGE, folder, "not empty")
+
+    def test_finetune_never_replaces_results_of_somebody_else(self):
+        (self.dir / "mine").mkdir()
+        (self.dir / "mine" / "results.json").write_text('{"precious": 1}')
+        task = make_task(self.dir / "task")
+        with self.unharmed(self.dir / "mine"):
+            self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.dir / "mine")), USAGE, "not empty")
+
+    def test_a_try_that_failed_does_not_bind_the_next(self):
+        task = make_task(self.dir / "task")
+        train = self.dir / "task" / "train.tsv"
+        content = train.read_bytes()
+        train.write_bytes(content + b"no second column\n")
+        self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)), INPUT, "train.tsv")
+        train.write_bytes(content)
+        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--learning-rate", "1e-3")))
+
+    def test_pretrain_leaves_a_project_with_a_config_yaml_alone(self):
+        folder = self.dir / "project"
+        folder.mkdir()
+        (folder / "config.yaml").write_text("site: mine\n")
+        (folder / "index.html").write_text("keep me")
+        with self.unharmed(folder):
+            self.assert_fails(self.bertcram(*pretrain_args(make_packed(), folder, 5)), USAGE, folder, "not empty")
 
     def test_tokenize_overwrites_when_told_to(self):
         folder = self.copy(make_tokenizer(150), "tok")

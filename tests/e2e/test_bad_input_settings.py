@@ -5,7 +5,7 @@ import random
 import unittest
 
 from support import (INPUT, USAGE, E2ETestCase, finetune_args, make_model, make_packed, make_task, must, pretrain_args,
-                     sets)
+                     sets, text_fixture)
 
 
 class TaskData(E2ETestCase):
@@ -73,6 +73,35 @@ class TaskData(E2ETestCase):
         result = self.bertcram("finetune-glue", "--task", "rte", "--model", self.model, "--data", self.dir / "absent",
                                "--output", self.dir / "out")
         self.assert_fails(result, INPUT, "absent")
+
+    def test_all_tasks_of_a_folder_without_any(self):
+        (self.dir / "glue").mkdir()
+        for word in ("all", "ALL"):
+            with self.subTest(task=word):
+                self.assert_fails(self.bertcram("finetune-glue", "--task", word, "--model", make_model(), "--data",
+                                                self.dir / "glue", "--output", self.dir / "out"), INPUT,
+                                  self.dir / "glue", "no GLUE task")
+                self.assertFalse((self.dir / "out").exists())
+
+    def test_a_label_that_is_no_utf8(self):
+        task = make_task(self.dir / "task")
+        for name in ("train.tsv", "dev.tsv"):
+            file = self.dir / "task" / name
+            file.write_bytes(file.read_bytes().replace(b"\tcats", b"\tcaf\xe9s"))
+        task.write_text(task.read_text().replace("labels: [cats, dogs]\n", ""))
+        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--save-models")))
+        self.assert_ok(self.bertcram("eval", "--model", self.dir / "out" / "pets-seed0", "--task-file", task))
+
+    def test_eval_of_two_things_at_once(self):
+        for more in (["--text", text_fixture()], ["--task-file", make_task(self.dir / "task")]):
+            with self.subTest(more=more):
+                self.assert_fails(self.bertcram("eval", "--model", make_model(), "--task", "rte", *more), USAGE,
+                                  "give one of")
+
+    def test_eval_of_a_text_without_a_known_word(self):
+        (self.dir / "emoji.txt").write_text("\U0001F600 " * 200, encoding="utf-8")
+        self.assert_fails(self.bertcram("eval", "--model", make_model(), "--text", self.dir / "emoji.txt"), INPUT,
+                          "emoji.txt", "tokenizer")
 
     def test_a_glue_folder_without_the_task(self):
         (self.dir / "glue").mkdir()
@@ -159,8 +188,8 @@ class ConfigErrors(E2ETestCase):
 
     def test_all_contradictions_are_told_at_once(self):
         result = self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run",
-                               *sets(model__hidden=30, model__heads=4, batch__rows=10, batch__micro_rows=3))
-        self.assert_fails(result, USAGE, "model.hidden", "micro_rows", "--steps", lines=3)
+                               *sets(model__hidden=30, model__heads=4, mask__mask_share=0.8, mask__random_share=0.4))
+        self.assert_fails(result, USAGE, "model.hidden", "exceed 1", "--steps", lines=3)
         self.assertFalse((self.dir / "run").exists())
 
     def test_a_set_without_a_value(self):

@@ -1,6 +1,7 @@
 """Bad raw text: each mistake has its exit code and one helpful line; nothing is damaged."""
 
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -122,6 +123,24 @@ class RawText(E2ETestCase):
         source = zstd_file(text_fixture(), self.dir / "bad.txt.zst")
         flip_byte(source, source.stat().st_size // 2)
         self.refused(source, INPUT, "bad.txt.zst", ("damaged", "corrupt", "checksum"))
+
+    def test_a_zst_that_begins_with_a_skippable_frame_is_taken(self):  # as pzstd writes them
+        whole = zstd_file(text_fixture(), self.dir / "whole.txt.zst").read_bytes()
+        (self.dir / "pzstd.txt.zst").write_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + whole)
+        self.assertEqual(self.taken(self.dir / "pzstd.txt.zst")["documents_read"], 250)
+
+    def test_hidden_folders_are_not_looked_into(self):
+        folder = self.dir / "corpus"
+        (folder / ".git").mkdir(parents=True)
+        (folder / ".git" / "index").write_bytes(bytes(range(256)) * 40)
+        shutil.copy(text_fixture(), folder / "text.txt")
+        self.assertEqual(self.taken(folder)["documents_read"], 250)
+
+    def test_a_file_name_that_is_no_utf8(self):
+        source = os.path.join(os.fsencode(self.dir), b"caf\xe9.txt")
+        shutil.copy(os.fsencode(text_fixture()), source)
+        for _ in range(2):  # the second time each knows its own result
+            self.taken(os.fsdecode(source))
 
     def test_a_text_named_zst_is_told_by_its_content(self):
         shutil.copy(text_fixture(), self.dir / "plain.zst")

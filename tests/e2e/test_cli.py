@@ -3,12 +3,28 @@
 import json
 import os
 import pty
+import pathlib
 import re
+import signal
 import subprocess
 import unittest
 
 from support import (BINARY, COMMANDS, DONE, HUNG_SECONDS, RESOURCES, USAGE, E2ETestCase, environment,
-                     finetune_args, make_model, make_packed, make_task, make_tokenizer, pretrain_args, text_fixture)
+                     finetune_args, make_model, make_packed, make_task, make_tokenizer, pretrain_args, start, stop_after,
+                     text_fixture)
+
+POLL_CALLS = {"7", "271"}  # poll and ppoll on x86-64
+
+
+def waits_in_poll(pid):
+    """Whether a thread of the process sleeps in poll()."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            if (task / "syscall").read_text().split()[0] in POLL_CALLS:
+                return True
+        except OSError:
+            pass
+    return False
 
 
 class Help(E2ETestCase):
@@ -121,6 +137,24 @@ class Streams(E2ETestCase):
         value = json.loads(result.text)
         self.assertIsInstance(value, dict)
         return value, result
+
+    def test_a_signal_ends_a_command_that_waits_for_input(self):
+        commands = {"encode": ["encode", "--tokenizer", make_tokenizer()],
+                    "tokenize": ["tokenize", "--input", "-", "--output", self.dir / "out", "--vocab-size", 200]}
+        for name, command in commands.items():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with self.subTest(command=name, signal=number):
+                    process = start(*command, stdin=subprocess.PIPE)
+                    process.stdin.write(b"the cat\n")
+                    process.stdin.flush()
+                    # It waits as soon as it has read the line, for good; when that is, only /proc tells.
+                    self.assertTrue(stop_after(process, lambda: waits_in_poll(process.pid)))
+                    process.send_signal(number)
+                    self.assertEqual(process.wait(timeout=HUNG_SECONDS), 128 + number)
+                    process.stdin.close()
+                    process.stderr.close()
+                    process.stdout.close()
+        self.assert_no_output(self.dir / "out")
 
     def test_json_of_every_stage_is_one_object(self):
         tok, packed, run = self.dir / "tok", self.dir / "packed", self.dir / "run"

@@ -169,6 +169,15 @@ class Tokenize(TokenizeTestCase):
     def test_a_kill_gives_the_same_tokenizer(self):
         self.killed_and_repeated(self.numbers())
 
+    def test_the_command_as_it_was_finishes_what_is_half_published(self):
+        command = [word for word in self.command(self.out) if word != "--overwrite"]
+        for glob in (f"remove {self.out}/manifest.json", f"rename {self.out}/manifest.json"):
+            with self.subTest(killed_at=glob):
+                shutil.rmtree(self.out, ignore_errors=True)
+                self.kill(command, 1, glob)
+                self.assert_ok(self.bertcram(*command))
+                self.assertEqual(content(self.out), self.new)
+
     def test_temporary_files_of_a_killed_session_are_cleared(self):
         self.kill(self.command(self.out), 1, f"rename {self.out}/vocab.txt")
         self.repeat()

@@ -49,7 +49,7 @@ class Pretrain(CrashTestCase):
         """Every checkpoint that has its name is complete; so is a model with its config.json."""
         for checkpoint in self.out.glob("checkpoints/step-*"):
             self.assertEqual(json.loads((checkpoint / "state.json").read_text())["step"], int(checkpoint.name[5:]))
-            self.assertEqual(len(list(checkpoint.iterdir())), 4, checkpoint)
+            self.assertEqual(len([path for path in checkpoint.iterdir() if ".tmp-" not in path.name]), 4, checkpoint)
         for name, data in checkpoint_tensors(self.out).items():
             self.assertEqual(data, self.tensors[name], name)
         if (self.out / "model" / "config.json").exists():
@@ -88,6 +88,17 @@ class Pretrain(CrashTestCase):
             "rename */checkpoints/step-0000000002", "rename */checkpoints/step-0000000004",
             "rename */checkpoints/.partial-step-0000000002", "remove *weights.safetensors",
             "rename */checkpoints/step-0000000008")
+
+    def test_kills_while_the_last_evaluation_is_made_up_for(self):
+        # A stop at the last step: its checkpoint is written, its evaluation on all rows is not made.
+        lines = max(calls_like(self.calls, "write out/metrics.jsonl"))
+        last_step = sum(call <= lines for call in calls_like(self.calls, "write out/metrics.jsonl")) - 1
+        stopped = signal_at(last_step, "write */out/metrics.jsonl", signal.SIGTERM)
+        self.assertEqual(self.bertcram(*run_command(self.out), env=stopped).code, 128 + signal.SIGTERM)
+        self.check_killed()
+        self.assertEqual([path.name for path in (self.out / "checkpoints").iterdir()], ["step-0000000008"])
+        self.killed_one_after_another("write */step-0000000008/state.json.tmp*", "rename */step-0000000008/state.json",
+                                      "rename */model/model.safetensors")
 
     def test_kills_while_the_model_is_written(self):
         self.killed_one_after_another("rename */model/vocab.txt", "rename */model/model.safetensors",

@@ -20,6 +20,7 @@ try:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import safetensors
+    import safetensors.torch
     import torch
     import transformers
     transformers.utils.logging.disable_progress_bar()
@@ -34,10 +35,11 @@ if __name__ == "__main__" and MISSING:
     print(f"SKIPPED test_interop: {MISSING}")
     sys.exit(77)
 
-from support import (DATA, E2ETestCase, bertcram, finetune_args, make_model, make_packed, make_task, make_tokenizer, must,
+from support import (BINARY, DATA, E2ETestCase, bertcram, finetune_args, make_model, make_packed, make_task, make_tokenizer, must,
                      pretrain_args, text_fixture)
 
 TOLERANCE = 1e-5  # relative, fp32
+DUMP_LOGITS = pathlib.Path(os.environ.get("BERTCRAM_DUMP_LOGITS", BINARY.parent / "dump_logits"))
 
 ODD_TEXTS = [
     "", " ", "The cat sees the dog .", "Ünïcödé ça naïve Ångström", "e\u0301 combining, u\u0308ber", "ﬁne ﬂuﬀy ligatures",
@@ -318,6 +320,39 @@ class OurModels(InteropTestCase):
         self.assert_same_scores(run_eval("--model", self.model, "--data", make_packed()), theirs)
         self.assertLess(theirs["loss"], math.log(200))
 
+    def logits_of(self, folder, ids, types, lengths):
+        """bertcram's, by the test tool dump_logits, and those of transformers, on what is no padding."""
+        file = self.dir / "in.safetensors"
+        safetensors.torch.save_file({"ids": ids, "token_types": types, "lengths": lengths}, str(file))
+        subprocess.run([DUMP_LOGITS, folder, file, self.dir / "out.safetensors"], check=True)
+        ours = safetensors.torch.load_file(str(self.dir / "out.safetensors"))["logits"]
+        kind = json.loads((folder / "config.json").read_text())["architectures"][0]
+        mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
+        with torch.no_grad():
+            theirs = load(getattr(transformers, kind), folder)(input_ids=ids, token_type_ids=types,
+                                                               attention_mask=mask.long()).logits
+        return (ours[mask], theirs[mask]) if ours.dim() == 3 else (ours, theirs)
+
+    def test_the_logits_of_our_folders_are_those_of_transformers(self):
+        task = make_task(self.dir / "task")
+        must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "--learning-rate", "1e-2"))
+        generator = torch.Generator().manual_seed(5)
+        lengths = torch.tensor([32, 7, 19, 1])
+        ids = torch.randint(5, 200, (4, 32), generator=generator)
+        types = torch.randint(0, 2, (4, 32), generator=generator)
+        for folder in (self.model, self.dir / "out" / "pets-seed0"):
+            with self.subTest(folder=folder.name):
+                ours, theirs = self.logits_of(folder, ids, types, lengths)
+                self.assertGreater(theirs.abs().max().item(), 0.1)
+                self.assertLess(((ours - theirs).abs().max() / theirs.abs().max()).item(), TOLERANCE)
+
+    def test_a_text_that_is_too_long_is_cut_to_what_the_model_takes(self):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(self.model))
+        model = load(transformers.BertForMaskedLM, self.model)
+        encoded = tokenizer("the cat sees the dog . " * 100, truncation=True, return_tensors="pt")
+        self.assertEqual(encoded["input_ids"].shape[1], model.config.max_position_embeddings)
+        model(**encoded)
+
     def test_the_held_out_loss_of_another_masking_seed(self):
         model = load(transformers.BertForMaskedLM, self.model)
         ours = run_eval("--model", self.model, "--data", make_packed(), "--seed", 12345)
@@ -433,6 +468,16 @@ class TheirModels(InteropTestCase):
 
     def test_a_classifier_whose_labels_stand_in_another_order(self):
         self.check_classifier({0: "dogs", 1: "cats"})
+
+    def test_the_names_of_layer_norms_from_tensorflow(self):  # as in the published bert-base-uncased
+        folder, _ = self.save(transformers.BertForMaskedLM)
+        before = run_eval("--model", folder, "--text", text_fixture(), "--rows", 4)
+        weights = safetensors.torch.load_file(str(folder / "model.safetensors"))
+        legacy = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+                  for name, value in weights.items()}
+        self.assertNotEqual(legacy.keys(), weights.keys())
+        safetensors.torch.save_file(legacy, str(folder / "model.safetensors"), metadata={"format": "pt"})
+        self.assertEqual(run_eval("--model", folder, "--text", text_fixture(), "--rows", 4), before)
 
     def test_a_masked_lm_of_transformers_can_be_fine_tuned(self):
         folder, _ = self.save(transformers.BertForMaskedLM)

@@ -5,6 +5,7 @@ come from one seed, which a failure prints; BERTCRAM_TEST_SEED=N repeats it. Kil
 """
 
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -270,10 +271,29 @@ class Runs(ResumeTestCase):
         self.finish_run()
         self.assert_like_the_whole()
 
+    def test_the_link_to_the_newest_run_is_a_run(self):
+        self.interrupt(7)
+        latest = self.run_folder.parent / "latest"
+        self.assertEqual(os.readlink(latest), "run")
+        self.assert_ok(self.bertcram(*command(latest)))
+        self.assertEqual(os.readlink(latest), "run")
+        self.assert_like_the_whole()
+
+    def test_a_run_whose_folder_is_no_utf8(self):
+        run = os.fsdecode(os.fsencode(self.dir) + b"/caf\xe9")
+        stopped = signal_at(20, "write */metrics.jsonl", signal.SIGTERM)
+        self.assertEqual(self.bertcram(*command(run), env=stopped).code, 128 + signal.SIGTERM)
+        self.assert_ok(self.bertcram(*command(run)))
+        self.assert_like_the_whole(run)
+
     def test_a_finished_run_is_left_as_it_is(self):
         self.finish_run()
         before = {name: content for name, content in snapshot(self.run_folder).items() if not name.endswith("run.log")}
+        os.symlink("elsewhere", self.run_folder.parent / "newer")
+        os.replace(self.run_folder.parent / "newer", self.run_folder.parent / "latest")  # a run that was started since
+        time.sleep(1.1 - time.time() % 1)  # a new second, that a new time in status.json would show
         first = self.assert_ok(self.bertcram(*command(self.run_folder), "--json")).json
+        self.assertEqual(os.readlink(self.run_folder.parent / "latest"), "elsewhere")
         after = {name: content for name, content in snapshot(self.run_folder).items() if not name.endswith("run.log")}
         self.assertEqual(sorted(before), sorted(after))
         for name in before:

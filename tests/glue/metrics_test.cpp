@@ -41,7 +41,7 @@ TEST(Metrics, AConstantPredictionEarnsNoCorrelation) {
   EXPECT_EQ(spearman(Scores{1, 2, 3}, Scores{2, 2, 2}), 0.0);
 }
 
-TEST(Metrics, AgreeWithScikitLearnAndSciPy) {
+TEST(MetricsGolden, AgreeWithScikitLearnAndSciPy) {
   std::ifstream file(BERTCRAM_SOURCE_DIR "/tests/glue/metrics_golden.json");
   const auto golden = nlohmann::json::parse(file);
   ASSERT_GE(golden["classification"].size() + golden["regression"].size(), 30U);
@@ -84,7 +84,7 @@ double brute_rank(const Scores& values, size_t index) {
   return below + (equal + 1) / 2;
 }
 
-TEST(Metrics, EqualTheirDefinitionsOnRandomInput) {
+TEST(MetricsProperty, EqualTheirDefinitionsOnRandomInput) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(cat("seed ", seed));
     util::RandomStream rng(seed);

@@ -120,7 +120,7 @@ TEST(Normalizer, KeepsWordsLongerThanItsBuffer) {
   EXPECT_EQ(Normalizer(NormalizerOptions{}).words(word + " é" + word), (Words{word, "e" + word}));
 }
 
-TEST(Normalizer, EqualsTheStepwiseDefinitionOnRandomTextUnderEveryOption) {
+TEST(NormalizerProperty, EqualsTheStepwiseDefinitionOnRandomTextUnderEveryOption) {
   const uint64_t seed = test_seed();
   for (unsigned bits = 0; bits < 16; ++bits) {
     const NormalizerOptions options = {.clean_text = (bits & 1) != 0,

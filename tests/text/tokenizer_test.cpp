@@ -35,7 +35,7 @@ std::string with_final_sigmas(std::string text) {
   return before_quote == std::string::npos ? text : text.replace(before_quote, std::string_view("Σ").size(), "ς");
 }
 
-TEST(Tokenizer, AgreesWithTheReferenceIdsOfBertBaseUncased) {
+TEST(TokenizerGolden, AgreesWithTheReferenceIdsOfBertBaseUncased) {
   const std::filesystem::path vocab = data_directory() / "vocab";
   if (!std::filesystem::exists(vocab / "goldens_wordpiece_uncased.jsonl")) {
     GTEST_SKIP() << "no reference data in " << vocab << "; set BERTCRAM_DATA_DIR";

@@ -80,7 +80,7 @@ TEST(WordPiece, WorksWithoutAnyContinuationPiece) {
   EXPECT_EQ(ids, (std::vector<int32_t>{5, kUnknown}));
 }
 
-TEST(WordPiece, EqualsItsDefinitionOnRandomVocabularies) {
+TEST(WordPieceProperty, EqualsItsDefinitionOnRandomVocabularies) {
   const uint64_t seed = test_seed();
   util::RandomStream rng(seed);
   for (int round = 0; round < 60; ++round) {

@@ -99,7 +99,7 @@ TEST(WordPieceTrainer, JoinsTheMostFrequentPairFirst) {
   EXPECT_EQ(train_wordpiece(counts, of_size(13)), vocab_with({"a", "b", "c", "x", "##b", "##c", "ab", "xc"}));
 }
 
-TEST(WordPieceTrainer, EqualsItsDefinitionOnRandomWords) {
+TEST(WordPieceTrainerProperty, EqualsItsDefinitionOnRandomWords) {
   const uint64_t seed = test_seed();
   util::RandomStream rng(seed);
   for (int round = 0; round < 60; ++round) {

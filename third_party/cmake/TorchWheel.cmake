@@ -13,7 +13,15 @@ if(NOT EXISTS "${BERTCRAM_TORCH_DIR}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "LibTorch not found in '${BERTCRAM_TORCH_DIR}'. Run ./scripts/setup.sh, or name an existing one "
                       "with BERTCRAM_TORCH_DIR (python3 -c 'import torch; print(torch.__path__[0])')")
 endif()
-message(STATUS "LibTorch: ${BERTCRAM_TORCH_DIR}")
+file(STRINGS "${BERTCRAM_TORCH_DIR}/include/torch/headeronly/version.h" _numbers
+     REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) ")
+string(REGEX MATCHALL "[0-9]+" _numbers "${_numbers}")
+string(REPLACE ";" "." BERTCRAM_TORCH_VERSION "${_numbers}")
+if(NOT BERTCRAM_TORCH_VERSION MATCHES "^2\\.11\\.")
+  message(FATAL_ERROR "LibTorch ${BERTCRAM_TORCH_VERSION} in '${BERTCRAM_TORCH_DIR}', expected 2.11: its C++ interface "
+                      "changes between minor versions. Run ./scripts/setup.sh, or name another one")
+endif()
+message(STATUS "LibTorch ${BERTCRAM_TORCH_VERSION}: ${BERTCRAM_TORCH_DIR}")
 
 foreach(_lib c10 torch_cpu)
   add_library(torchwheel::${_lib} SHARED IMPORTED GLOBAL)

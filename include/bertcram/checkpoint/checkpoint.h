@@ -22,8 +22,10 @@ struct TrainState {
   std::string config_yaml;      ///< the resolved configuration
   std::string data_id;          ///< identity of the packed data
   std::string runtime;          ///< device, threads and number format of the session that wrote it
-  int64_t evaluations = 0;      ///< evaluations during training that are in the metrics or no longer due
-  int64_t evaluated_step = -1;  ///< step whose evaluation on all held-out rows is in the metrics; -1 = none
+  int64_t evaluated_step = 0;   ///< of the last evaluation during training; 0 = none yet
+  double evaluated_share = 0;   ///< share of the budget that was used then
+  int64_t final_evaluation_step = -1;  ///< step whose evaluation on all held-out rows is in the metrics; -1 = none
+  int64_t metrics_bytes = 0;           ///< size of metrics.jsonl: what comes later in it is written again
 };
 
 /// The tensors of a run: masters and both moments, under their stored names.
@@ -37,6 +39,10 @@ struct TrainTensors {
 /// but the newest `keep` checkpoints. @throws ResourceError; what was there before is untouched then
 void save_checkpoint(const std::filesystem::path& directory, const TrainState& state, const TrainTensors& tensors,
                      int64_t keep);
+
+/// Replaces the state of `directory/step-N`, N = state.step, whose tensors stay as they are. @throws ResourceError;
+/// DataError if there is no such checkpoint
+void update_state(const std::filesystem::path& directory, const TrainState& state);
 
 /// Removes what interrupted writes left, and all but the newest `keep` checkpoints.
 void clean_up(const std::filesystem::path& directory, int64_t keep);

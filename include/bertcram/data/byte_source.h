@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bertcram/util/hash.h"
+#include "bertcram/util/stop.h"
 
 namespace bertcram::data {
 
@@ -24,6 +25,7 @@ class ByteSource {
 };
 
 /// Opens a file, or standard input for "-". @throws DataError if it cannot be read
-std::unique_ptr<ByteSource> open_byte_source(const std::filesystem::path& path);
+/// @param stop  ends a read that waits, for a pipe say, with StoppedError; nullptr: nothing does
+std::unique_ptr<ByteSource> open_byte_source(const std::filesystem::path& path, const util::StopFlag* stop = nullptr);
 
 }  // namespace bertcram::data

@@ -40,14 +40,19 @@ struct SourceSummary {
   std::string hash;       ///< XXH3-128 of the file's bytes
 };
 
+struct ReaderOptions {
+  size_t batch_bytes = size_t{1} << 20;  ///< a batch is complete with the document that reaches this
+  const util::StopFlag* stop = nullptr;  ///< ends a read that waits for input
+};
+
 /// Streams documents from files in order. Memory is bounded by the batch size plus the longest document.
 /// Not thread-safe: callers that share it lock around next().
 class DocumentReader {
  public:
-  explicit DocumentReader(std::vector<std::filesystem::path> files, size_t batch_bytes = size_t{1} << 20);
+  explicit DocumentReader(std::vector<std::filesystem::path> files, ReaderOptions options = {});
   ~DocumentReader();
 
-  /// The next documents, or nullopt at the end. @throws DataError on damaged or binary input
+  /// The next documents, or nullopt at the end. @throws DataError on damaged or binary input, util::StoppedError
   std::optional<DocumentBatch> next();
   /// One entry per file that was read to its end.
   const std::vector<SourceSummary>& summaries() const { return summaries_; }
@@ -60,7 +65,7 @@ class DocumentReader {
   void finish_source(DocumentBatch& batch);
 
   std::vector<std::filesystem::path> files_;
-  size_t batch_bytes_;
+  ReaderOptions options_;
   size_t next_file_ = 0;
   std::unique_ptr<ByteSource> source_;
   SourceSummary summary_;

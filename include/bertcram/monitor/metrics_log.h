@@ -17,14 +17,15 @@ class MetricsLog {
 
   /// Appends one line in one write. @throws ResourceError
   void write(const nlohmann::json& line);
+  int64_t size_bytes() const;
 
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;
 };
 
-/// Drops the lines of steps after `last_step` and a cut last line: what a resumed run will write again.
-/// A file that does not exist is fine.
-void rewind_metrics(const std::filesystem::path& path, int64_t last_step);
+/// Cuts the log to its first `size_bytes`, which a checkpoint remembers: a resumed run writes the rest again.
+/// A file that is shorter or does not exist is left alone. @throws ResourceError
+void rewind_metrics(const std::filesystem::path& path, int64_t size_bytes);
 
 }  // namespace bertcram::monitor

@@ -57,7 +57,10 @@ class Tokenizer {
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 
   /// Writes a tokenizer directory that Hugging Face loads, manifest.json last. @throws ResourceError
-  virtual void save(const std::filesystem::path& directory) const = 0;
+  /// @param max_tokens  what Hugging Face cuts texts to when asked to (`truncation=True`): the positions of the model
+  virtual void save(const std::filesystem::path& directory, int64_t max_tokens) const = 0;
+  /// The same for no model in particular: BERT's 512 positions.
+  void save(const std::filesystem::path& directory) const { save(directory, 512); }
 };
 
 enum class Casing { kUncased, kCased };

@@ -13,8 +13,10 @@ inline constexpr const char* kTokenizerManifest = "manifest.json";
 inline constexpr const char* kTokenizerFormat = "bertcram-tokenizer";
 
 /// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and, last, manifest.json.
+/// @param max_tokens  model_max_length in tokenizer_config.json
 /// @throws ResourceError if a file cannot be written
-void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::filesystem::path& directory);
+void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::filesystem::path& directory,
+                               int64_t max_tokens);
 
 /// Reads a Hugging Face tokenizer.json. @throws DataError if it is damaged or not a BERT WordPiece tokenizer
 WordPieceDefinition read_tokenizer_json(const std::filesystem::path& path);

@@ -78,6 +78,9 @@ void sync_directory(const std::filesystem::path& directory);
 /// Makes the folder and its parents. @throws ResourceError if that is impossible or it cannot be written to.
 void make_writable_directory(const std::filesystem::path& directory);
 
+/// Writes all bytes, through short writes and interrupted calls. @return errno, or 0
+int write_fully(int descriptor, std::span<const std::byte> bytes);
+
 /// The error for a failed write: names the path, the reason and, for a full disk, the free space.
 [[noreturn]] void throw_write_error(const std::filesystem::path& path, int error_number);
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace bertcram::util {
@@ -27,6 +28,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void add(int64_t amount);
+  /// How much is done, in [0, 1], where it is not amount / total.
+  void set_share(double share);
   /// Free text behind the bar, e.g. the loss.
   void note(const std::string& text);
 
@@ -41,6 +44,7 @@ class Progress {
   std::mutex mutex_;
   std::string note_;
   int64_t done_ = 0;
+  std::optional<double> share_;
   bool terminal_ = false;
   bool shown_ = false;
 };

@@ -25,4 +25,7 @@ class StoppedError : public Error {
       : Error(static_cast<ExitCode>(128 + flag.signal_number()), message) {}
 };
 
+/// Waits until a read of the descriptor would not block. @return false if asked to stop before that
+bool wait_readable(int descriptor, const StopFlag& stop);
+
 }  // namespace bertcram::util

@@ -1,0 +1,22 @@
+#pragma once
+// The inputs of a command as its manifest remembers them, so that the same command knows its own result.
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
+
+#include "bertcram/data/document_reader.h"
+
+namespace bertcram::data {
+
+/// A list of objects: path, sizes, documents and hash of each input.
+nlohmann::json to_json(const std::vector<SourceSummary>& sources);
+
+/// Whether a list made by to_json describes these files with these bytes; never for standard input and pipes.
+/// @throws nlohmann::json::exception if it is no such list
+bool are_same_sources(const nlohmann::json& stored, const std::vector<std::filesystem::path>& files);
+
+/// Bytes of the files together; what has no size counts nothing.
+int64_t total_file_bytes(const std::vector<std::filesystem::path>& files);
+
+}  // namespace bertcram::data

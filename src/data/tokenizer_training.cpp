@@ -1,0 +1,150 @@
+#include "bertcram/data/tokenizer_training.h"
+
+#include <atomic>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/config/resolve.h"
+#include "bertcram/data/document_reader.h"
+#include "bertcram/text/tokenizer_files.h"
+#include "bertcram/text/unicode.h"
+#include "bertcram/text/wordpiece_trainer.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/parallel.h"
+#include "bertcram/util/staged_folder.h"
+#include "bertcram/util/text.h"
+#include "sources.h"
+
+namespace bertcram::data {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// What the tokenizer was made from, beside its own files.
+constexpr const char* kTrainingFile = "training.json";
+
+text::NormalizerOptions normalizer_options(const config::TokenizeConfig& config) {
+  return {.clean_text = true, .handle_chinese_chars = true, .strip_accents = !config.cased, .lowercase = !config.cased};
+}
+
+std::string request_of(const config::TokenizeConfig& config) {
+  config::TokenizeConfig copy = config;
+  return config::fingerprint(config::fields_of(copy));
+}
+
+struct CountedText {
+  text::WordCounts counts;
+  int64_t invalid_utf8 = 0;
+  std::vector<SourceSummary> sources;
+};
+
+/// Words of all inputs, counted by several threads.
+CountedText count_words(const config::TokenizeConfig& config, const std::vector<fs::path>& files,
+                        const TokenizeContext& context) {
+  const text::Normalizer normalizer(normalizer_options(config));
+  DocumentReader reader(files, {.stop = &context.stop});
+  util::Progress progress({.label = "tokenize", .total = total_file_bytes(files), .style = context.progress});
+  text::WordCounter all(normalizer);
+  std::mutex mutex;
+  util::WorkerGroup workers;
+  const auto next_batch = [&]() -> std::optional<DocumentBatch> {
+    const std::lock_guard lock(mutex);
+    if (context.stop.requested()) {
+      throw util::StoppedError(context.stop, "tokenize: stopped; nothing was written");
+    }
+    return reader.next();
+  };
+  std::atomic<int64_t> invalid = 0;
+  workers.run(util::thread_count(config.threads), [&](int64_t) {
+    text::WordCounter own(normalizer);
+    while (const auto batch = workers.failed() ? std::nullopt : next_batch()) {
+      own.add(batch->text);
+      invalid += text::count_invalid_utf8(batch->text);
+      progress.add(batch->source_bytes);
+    }
+    const std::lock_guard lock(mutex);
+    all.merge(own);
+  });
+  return {.counts = all.counts(), .invalid_utf8 = invalid, .sources = reader.summaries()};
+}
+
+/// The result of an earlier run with the same options on the same bytes; nullopt if the folder holds no tokenizer.
+std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const std::vector<fs::path>& files) {
+  const fs::path output = config.output;
+  if (!fs::exists(output / text::kTokenizerManifest)) {
+    return std::nullopt;
+  }
+  try {
+    const json stored = json::parse(util::read_file(output / kTrainingFile));
+    if (stored.at("request") == request_of(config) && are_same_sources(stored.at("sources"), files)) {
+      return TokenizeResult{.vocab_size = stored.at("vocab_size"),
+                            .words = stored.at("words"),
+                            .invalid_utf8 = stored.at("invalid_utf8"),
+                            .fingerprint = stored.at("fingerprint")};
+    }
+  } catch (const json::exception&) {
+    // A tokenizer of unknown origin is another tokenizer.
+  } catch (const DataError&) {
+  }
+  throw ConfigError(cat("--output ", config.output,
+                        " already holds another tokenizer (other options or text); choose another folder, or give "
+                        "--overwrite to replace it"));
+}
+
+text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config) {
+  text::WordPieceTrainOptions options;
+  options.vocab_size = config.vocab_size;
+  options.min_frequency = static_cast<uint64_t>(config.min_frequency);
+  options.limit_alphabet = config.limit_alphabet;
+  return options;
+}
+
+}  // namespace
+
+TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
+  const fs::path output = config.output;
+  const auto files = expand_inputs(config.input);
+  util::finish_publishing(output, "tokenize");
+  util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
+  if (!config.overwrite) {
+    if (const auto earlier = earlier_result(config, files)) {
+      util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
+      return *earlier;
+    }
+  }
+  util::make_writable_directory(output);
+  const util::DirectoryLock lock(output, "tokenize");
+  util::StagedFolder staged(output);
+
+  const CountedText counted = count_words(config, files, context);
+  const text::WordCounts& counts = counted.counts;
+  if (counts.words.empty()) {
+    throw DataError("tokenize: the input holds no text");
+  }
+  util::log_info("tokenize", cat(util::format_count(static_cast<int64_t>(counts.total_words)), " words, ",
+                                 util::format_count(static_cast<int64_t>(counts.words.size())), " different"));
+  if (counts.pruned_frequency > 0) {
+    util::log_warning("tokenize",
+                      cat("the text has more different words than fit in memory: words seen up to ",
+                          counts.pruned_frequency, " times were left out, which may depend on the number of threads"));
+  }
+  const auto tokenizer =
+      text::make_wordpiece_tokenizer(text::train_wordpiece(counts, train_options(config)), normalizer_options(config));
+  const TokenizeResult result = {.vocab_size = tokenizer->vocab_size(),
+                                 .words = static_cast<int64_t>(counts.total_words),
+                                 .invalid_utf8 = counted.invalid_utf8,
+                                 .fingerprint = tokenizer->fingerprint()};
+  tokenizer->save(staged.staging());
+  const json training = {{"request", request_of(config)},       {"sources", to_json(counted.sources)},
+                         {"vocab_size", result.vocab_size},     {"words", result.words},
+                         {"invalid_utf8", result.invalid_utf8}, {"fingerprint", result.fingerprint}};
+  util::write_file_atomically(staged.staging() / kTrainingFile, util::json_text(training, 1) + "\n");
+  staged.publish(text::kTokenizerManifest, {kTrainingFile});
+  return result;
+}
+
+}  // namespace bertcram::data

@@ -1,0 +1,84 @@
+#include "resume.h"
+
+#include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/config/resolve.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+using config::PretrainConfig;
+
+/// @throws ConfigError if tracked values differ  @param where the stored ones stand
+void check_same_config(const std::string& stored_yaml, const std::string& where, const RunDirectory& run,
+                       const PretrainConfig& config) {
+  PretrainConfig before;
+  PretrainConfig now = config;
+  config::apply_yaml(config::fields_of(before), stored_yaml, where);
+  const auto differing = config::differences(config::fields_of(before), config::fields_of(now));
+  if (!differing.empty()) {
+    throw ConfigError(cat(run.path().string(), " holds another run (", where, "): ", util::join(differing, ", "),
+                          "; use the same settings to continue it, or another --output"));
+  }
+}
+
+void check_same_run(const checkpoint::TrainState& stored, const std::string& where, const RunDirectory& run,
+                    const RunIdentity& identity) {
+  check_same_config(stored.config_yaml, where, run, identity.config);
+  if (stored.data_id != identity.data_id) {
+    throw ConfigError(cat("--data ", identity.config.data, " is not the data that ", run.path().string(),
+                          " was trained on; name the same data, or another --output"));
+  }
+}
+
+std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& choice) {
+  if (choice.kind == ResumeChoice::Kind::kPath) {
+    return {choice.path};
+  }
+  auto found = checkpoint::list_checkpoints(run.checkpoints());
+  if (choice.kind == ResumeChoice::Kind::kNever && !found.empty()) {
+    throw ConfigError(
+        cat("--resume never, but ", run.path().string(), " holds checkpoints; choose another --output or remove them"));
+  }
+  return found;
+}
+
+}  // namespace
+
+bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity,
+                TrainingState& state) {
+  const std::vector<fs::path> found = candidates(run, choice);
+  for (const fs::path& candidate : found) {
+    try {
+      check_same_run(checkpoint::read_state(candidate), candidate.string(), run, identity);
+      state.load(candidate);
+      checkpoint::discard_newer(run.checkpoints(), state.position.step);
+      util::log_info("pretrain", cat("continuing from ", candidate.filename().string(), " (",
+                                     util::format_duration(state.position.elapsed_seconds), " trained)"));
+      return true;
+    } catch (const DataError& error) {
+      if (choice.kind == ResumeChoice::Kind::kPath) {
+        throw;
+      }
+      util::log_warning("pretrain", cat("skipping a damaged checkpoint: ", error.what()));
+    }
+  }
+  if (!found.empty()) {
+    throw DataError(cat("none of the ", found.size(), " checkpoints in ", run.checkpoints().string(),
+                        " can be read (see the warnings above); restore one, or remove that folder to start again "
+                        "from the beginning"));
+  }
+  return false;
+}
+
+void check_stored_config(const RunDirectory& run, const PretrainConfig& config) {
+  if (fs::exists(run.config_file())) {
+    check_same_config(util::read_file(run.config_file()), run.config_file().string(), run, config);
+  }
+}
+
+}  // namespace bertcram::train
