@@ -31,7 +31,7 @@ class YamlReader {
     std::set<std::string> seen;
     for (const auto& entry : node) {
       const auto key = entry.first.as<std::string>();
-      const std::string path = prefix.empty() ? key : prefix + "." + key;
+      const std::string path = prefix.empty() ? key : cat(prefix, ".", key);
       if (!seen.insert(key).second) {
         problem(entry.first, cat("duplicate key '", path, "'"));
       } else {

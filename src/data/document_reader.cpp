@@ -68,12 +68,11 @@ std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>&
   std::vector<std::filesystem::path> files;
   for (const std::string& word : words) {
     std::vector<std::filesystem::path> found;
-    if (word == "-" || std::filesystem::is_regular_file(word)) {
-      found = {word};
-    } else if (std::filesystem::is_directory(word)) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(word, ignored)) {
       found = files_below(word);
-    } else if (std::filesystem::exists(word)) {
-      found = {word};  // a pipe or device
+    } else if (word == "-" || std::filesystem::exists(word, ignored)) {
+      found = {word};
     } else {
       found = files_matching(word);
     }

@@ -134,10 +134,10 @@ TokenizeResult run_tokenize(const config::TokenizeConfig& config, const Tokenize
   }
   const auto tokenizer =
       text::make_wordpiece_tokenizer(text::train_wordpiece(counts, train_options(config)), normalizer_options(config));
-  const TokenizeResult result = {.vocab_size = tokenizer->vocab_size(),
-                                 .words = static_cast<int64_t>(counts.total_words),
-                                 .invalid_utf8 = counted.invalid_utf8,
-                                 .fingerprint = tokenizer->fingerprint()};
+  TokenizeResult result = {.vocab_size = tokenizer->vocab_size(),
+                           .words = static_cast<int64_t>(counts.total_words),
+                           .invalid_utf8 = counted.invalid_utf8,
+                           .fingerprint = tokenizer->fingerprint()};
   tokenizer->save(staged.staging());
   const json training = {{"request", request_of(config)},       {"sources", to_json(counted.sources)},
                          {"vocab_size", result.vocab_size},     {"words", result.words},

@@ -84,6 +84,7 @@ std::string_view metric_name(Metric metric) {
 
 std::vector<std::string> metric_names() {
   std::vector<std::string> names;
+  names.reserve(std::size(kNames));
   for (const auto& [metric, name] : kNames) {
     names.emplace_back(name);
   }

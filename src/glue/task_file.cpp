@@ -17,7 +17,7 @@ namespace {
 
 class TaskFile {
  public:
-  TaskFile(std::filesystem::path path, YAML::Node root) : path_(std::move(path)), root_(std::move(root)) {}
+  TaskFile(std::filesystem::path path, const YAML::Node& root) : path_(std::move(path)), root_(root) {}
 
   TaskSpec read(const std::filesystem::path& data_dir);
 
@@ -82,7 +82,7 @@ YAML::Node TaskFile::required(const std::string& key) const {
 
 std::string TaskFile::read_name() const {
   const YAML::Node node = required("name");
-  const std::string name = scalar(node, "name");
+  std::string name = scalar(node, "name");
   if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
     fail(node.Mark(), cat("name '", util::excerpt(name), "' may hold lower-case letters, digits, '-' and '_' only"));
   }

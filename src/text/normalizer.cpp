@@ -48,7 +48,7 @@ void Normalizer::build_pages() {
     std::array<uint32_t, kPageSize> key{};
     for (uint32_t i = 0; i < kPageSize; ++i) {
       page[i] = make_action(block * kPageSize + i);
-      key[i] = page[i].offset << 12 | page[i].size_bytes << 4 | page[i].kind;
+      key[i] = uint32_t{page[i].offset} << 12 | uint32_t{page[i].size_bytes} << 4 | uint32_t{page[i].kind};
     }
     const auto [entry, is_new] = known.emplace(key, static_cast<uint16_t>(pages_.size()));
     if (is_new) {

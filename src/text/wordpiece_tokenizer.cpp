@@ -70,6 +70,7 @@ LiteralTokens WordPieceTokenizer::make_literals(const std::vector<std::string>& 
     by_id.emplace(require(name, origin), name);
   }
   std::vector<LiteralTokens::Token> tokens;
+  tokens.reserve(by_id.size());
   for (const auto& [id, content] : by_id) {
     tokens.push_back({content, id});
   }
