@@ -5,7 +5,7 @@
 #include "bertcram/config/eval_config.h"
 #include "bertcram/glue/task_file.h"
 #include "bertcram/train/evaluator.h"
-#include "bertcram/train/finetuner.h"
+#include "bertcram/train/task_evaluator.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "command.h"

@@ -19,7 +19,7 @@ struct PackedDocument {
   std::span<const int32_t> ids;
 };
 
-/// Appends documents to bucket files; `for_each` then gives them back in order of their place.
+/// Appends documents to bucket files; `for_each_in_order` then gives them back in order of their place.
 /// add() is thread-safe.
 class Buckets {
  public:

@@ -215,4 +215,14 @@ std::vector<std::string> collect_labels(const TaskSpec& task, const SplitSpec& s
   return labels;
 }
 
+std::vector<SplitSpec> present_dev_splits(const TaskSpec& task, const std::filesystem::path& data_dir) {
+  std::vector<SplitSpec> present;
+  for (const SplitSpec& split : task.dev) {
+    if (split_availability(task, split, data_dir) == Availability::kPresent) {
+      present.push_back(split);
+    }
+  }
+  return present.empty() ? task.dev : present;
+}
+
 }  // namespace bertcram::glue

@@ -14,10 +14,12 @@
 
 namespace bertcram::train {
 
-/// Parameters, optimizer and position of a run. The addresses of its members are stable.
+/// Parameters, optimizer and position of a run. Its members refer to each other: it stays where it was made.
 class TrainingState {
  public:
   TrainingState(const config::PretrainConfig& config, const model::BertShape& shape, const Runtime& runtime);
+  TrainingState(const TrainingState&) = delete;
+  TrainingState& operator=(const TrainingState&) = delete;
 
   nn::Parameters parameters;
   optim::AdamW optimizer;

@@ -56,4 +56,7 @@ std::filesystem::path find_task_folder(const TaskSpec& task, const std::filesyst
 enum class Availability { kPresent, kMissing };
 Availability split_availability(const TaskSpec& task, const SplitSpec& split, const std::filesystem::path& data_dir);
 
+/// The dev splits of a task whose files are there; all of them if none is, so that reading one says what is missing.
+std::vector<SplitSpec> present_dev_splits(const TaskSpec& task, const std::filesystem::path& data_dir);
+
 }  // namespace bertcram::glue

@@ -26,7 +26,8 @@ class Bert {
 
   const BertShape& shape() const { return shape_; }
 
-  /// Hidden states of the last layer. @return [batch, seq, hidden], compute type
+  /// Hidden states of the last layer. @param dropout in [0, 1), of hidden states and attention; 0 outside training
+  /// @return [batch, seq, hidden], compute type  @throws DataError if seq is more than the model's positions
   at::Tensor encode(const EncoderInput& input, double dropout) const;
 
   /// States that the masked-LM decoder reads: gathered at `positions`, transformed, normalised.
@@ -35,12 +36,16 @@ class Bert {
   /// @return           [masked, hidden]
   at::Tensor masked_states(const at::Tensor& states, const at::Tensor& positions) const;
 
-  /// Summed loss of the predictions, see nn::masked_lm_loss_sum.
+  /// Summed loss of the predictions in nats, see nn::masked_lm_loss_sum.
+  /// @param states     [batch, seq, hidden]
+  /// @param positions  [masked] int64 into the flattened [batch * seq]
+  /// @param targets    [masked] int64 in [0, vocab)
+  /// @return           [] fp32
   at::Tensor masked_lm_loss(const at::Tensor& states, const at::Tensor& positions, const at::Tensor& targets) const;
-  /// @return [masked, vocab] fp32
+  /// The predictions' scores before softmax; arguments as above. @return [masked, vocab] fp32
   at::Tensor masked_lm_logits(const at::Tensor& states, const at::Tensor& positions) const;
 
-  /// Pooled first token → classes (or one value). @return [batch, outputs] fp32
+  /// Pooled first token → classes (or one value). @param states [batch, seq, hidden]  @return [batch, outputs] fp32
   at::Tensor classify(const at::Tensor& states, double dropout) const;
 
  private:

@@ -1,6 +1,8 @@
 #pragma once
 // The mathematics of an encoder as free functions on tensors. Dimension words: batch seq hidden heads head_dim masked
-// vocab classes. All are differentiable unless said otherwise; deterministic on the CPU for a fixed thread count.
+// vocab classes. All are differentiable unless said otherwise; deterministic on the CPU for a fixed thread count. Tensors
+// of one call share dtype (fp64, fp32 or bf16) and device; the result has the same. Shapes that do not fit throw
+// ShapeError, which names the argument. Pinned by: tests/nn/functional_test.cpp
 
 #include <cstdint>
 #include <optional>
@@ -12,16 +14,16 @@ class Tensor;
 namespace bertcram::nn {
 
 /// y = x · weightᵀ + bias.
-/// @param x [..., in]  @param weight [out, in]  @param bias [out]; all of one dtype and device
+/// @param x [..., in]  @param weight [out, in]  @param bias [out]
 /// @return  [..., out]
-/// @throws ShapeError if the shapes do not fit
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 /// Layer normalisation over the last dimension (Ba et al. 2016), statistics in fp32.
-/// @param x [..., hidden]  @param weight [hidden]  @param bias [hidden]  @return [..., hidden]
+/// @param x [..., hidden]  @param weight [hidden]  @param bias [hidden]  @param eps > 0, added to the variance
+/// @return  [..., hidden]
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
 
-/// GELU with the exact error function (Hendrycks & Gimpel 2016), as "gelu" in Hugging Face.
+/// GELU with the exact error function (Hendrycks & Gimpel 2016), as "gelu" in Hugging Face. @return shape of x
 at::Tensor gelu(const at::Tensor& x);
 
 struct AttentionOptions {
@@ -36,7 +38,8 @@ struct AttentionOptions {
 /// @return  [batch, seq, hidden]
 at::Tensor attention(const at::Tensor& qkv, const at::Tensor& key_bias, const AttentionOptions& options);
 
-/// Zeroes entries with probability `probability` and scales the rest; the identity when it is 0.
+/// Zeroes entries with probability `probability`, in [0, 1), and scales the rest by 1 / (1 - probability); the identity
+/// when it is 0. @return shape of x
 /// Draws from LibTorch's generator of the device: seed it before (at::manual_seed) for reproducible runs.
 at::Tensor dropout(const at::Tensor& x, double probability);
 

@@ -13,7 +13,7 @@ namespace bertcram::optim {
 /// What happened in one update.
 struct StepReport {
   double gradient_norm = 0;  ///< global L2 norm before clipping, of the mean gradient
-  bool is_finite = true;     ///< false: the update was skipped, nothing has changed
+  bool is_finite = true;     ///< false: the update was skipped; only the gradient is gone
 };
 
 class AdamW {

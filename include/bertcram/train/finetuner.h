@@ -25,11 +25,4 @@ struct FinetuneOutcome {
 /// DivergedError, util::StoppedError
 FinetuneOutcome run_finetune(const config::FinetuneConfig& config, const FinetuneContext& context);
 
-/// Scores a fine-tuned model folder on the dev splits of a task: metrics (0..100) by reported name.
-std::map<std::string, glue::MetricValues> evaluate_task(const std::filesystem::path& model_directory,
-                                                        const glue::TaskSpec& task,
-                                                        const std::filesystem::path& data_directory,
-                                                        const config::RuntimeConfig& runtime,
-                                                        const util::StopFlag& stop);
-
 }  // namespace bertcram::train

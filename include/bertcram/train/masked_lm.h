@@ -15,7 +15,8 @@ namespace bertcram::train {
 /// Masking of this tokenizer's rows. `special_ids` are never predicted.
 data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size, double mask_prob);
 
-/// Summed loss of one batch, ready for backward. @return [] fp32
+/// Summed loss of one batch in nats, ready for backward. @param dropout in [0, 1)
+/// @return [] fp32 on `device`, which the model's parameters are on
 at::Tensor masked_lm_loss(const model::Bert& bert, const data::MaskedBatch& batch, double dropout, at::Device device);
 
 /// Scores samples [0, rows) in forward passes of micro_rows. @return nullopt when asked to stop on the way

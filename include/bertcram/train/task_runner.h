@@ -36,7 +36,8 @@ EncodedSplit encode_split(const glue::Dataset& dataset, const std::string& repor
 /// The head that a task needs.
 model::Head task_head(const glue::TaskSpec& task);
 
-/// Outputs of the classifier for every text, in their order: rows of task.classes() numbers.
+/// Outputs of the classifier for every text, in their order: size() rows of task.classes() numbers (or one), in passes
+/// of batch_examples. @throws DivergedError if one is not finite; util::StoppedError
 std::vector<float> classifier_outputs(const model::Bert& bert, const nn::Parameters& parameters,
                                       const EncodedSplit& split, int64_t batch_examples, const util::StopFlag& stop);
 

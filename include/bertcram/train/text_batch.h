@@ -22,7 +22,8 @@ struct EncodedText {
 EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
                         int64_t max_tokens, int64_t& truncated);
 
-/// The chosen texts as one batch, padded to the longest of them; key_bias is undefined when none is padded.
+/// The chosen texts (indices into `texts`) as one batch on `device`, padded with pad_id to the longest of them, seq.
+/// @return ids, token_types [batch, seq] int32; key_bias [batch, 1, 1, seq] compute type, undefined when none is padded
 model::EncoderInput padded_batch(std::span<const EncodedText> texts, std::span<const int64_t> chosen, int32_t pad_id,
                                  at::ScalarType compute_type, at::Device device);
 
