@@ -47,6 +47,7 @@ bertcram="${BERTCRAM:-$root/build/bertcram}"
 [ -x "$bertcram" ] || die 2 "$bertcram is not there; build it with scripts/build.sh"
 # What only the morning would show otherwise.
 [ -d "$glue" ] || die 3 "--glue $glue: no such folder; expected the GLUE tasks in it (RTE, MRPC, …)"
+"$bertcram" config pretrain --config "$config" --set "budget.time=$budget" >/dev/null
 for file in $heldout; do
   [ -r "$file" ] || die 3 "--heldout $file: cannot be read"
 done

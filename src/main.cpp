@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -158,6 +159,12 @@ bool is_out_of_memory(const std::string& message) {
          message.find("can't allocate memory") != std::string::npos;
 }
 
+/// What a file-system call fails for: something on the user's side, or something that ran out or is forbidden.
+ExitCode exit_code_of(const std::error_code& error) {
+  constexpr std::array kInput = {ENOENT, ELOOP, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG};
+  return std::ranges::find(kInput, error.value()) != kInput.end() ? ExitCode::kData : ExitCode::kResources;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -171,7 +178,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return report(ExitCode::kResources, kOutOfMemory);
   } catch (const std::filesystem::filesystem_error& error) {
-    return report(ExitCode::kResources, error.what());
+    return report(exit_code_of(error.code()), cat(error.path1().string(), ": ", error.code().message()));
   } catch (const std::exception& error) {
     const std::string message = error.what();
     if (is_out_of_memory(message)) {

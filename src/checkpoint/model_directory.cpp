@@ -1,9 +1,11 @@
 #include "bertcram/checkpoint/model_directory.h"
 
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/checkpoint/tensor_files.h"
+#include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
@@ -68,6 +70,29 @@ void write_model_directory(const fs::path& directory, const model::BertShape& sh
   util::write_file_atomically(staged.staging() / kConfigFile,
                               util::json_text(model::to_hub_config(shape, head), 2) + "\n");
   staged.publish(kConfigFile, {});
+}
+
+bool is_model_of(const fs::path& directory, nn::Parameters& parameters, const text::Tokenizer& tokenizer) {
+  const auto exists = [&](const char* name) { return fs::exists(directory / name); };
+  if (!std::ranges::all_of(text::kTokenizerFiles, exists)) {
+    return false;
+  }
+  try {
+    if (open_model_directory(directory).tokenizer->fingerprint() != tokenizer.fingerprint()) {
+      return false;
+    }
+    const SafetensorsFile file(directory / kWeightsFile);
+    const auto views = parameters.stored_views(parameters.masters());
+    return file.tensors().size() == views.size() && std::ranges::all_of(views, [&](const nn::NamedTensor& view) {
+             const auto found = file.tensors().find(view.name);
+             const at::Tensor host = view.tensor.to(at::kCPU).contiguous();
+             return found != file.tensors().end() && found->second.dtype == DType::kF32 &&
+                    found->second.bytes.size() == host.nbytes() &&
+                    std::memcmp(found->second.bytes.data(), host.data_ptr(), host.nbytes()) == 0;
+           });
+  } catch (const DataError&) {
+    return false;
+  }
 }
 
 ModelDirectory open_model_directory(const fs::path& directory) {

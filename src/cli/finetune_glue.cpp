@@ -4,6 +4,7 @@
 
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/train/finetuner.h"
+#include "bertcram/util/error.h"
 #include "command.h"
 #include "config_flags.h"
 #include "output.h"
@@ -18,6 +19,9 @@ std::string default_glue_folder() {
 }
 
 void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
+  if (!config.task_file.empty() && config.task != config::FinetuneConfig().task) {
+    throw ConfigError("give --task or --task-file, not both");
+  }
   if (config.data.empty() && config.task_file.empty()) {
     config.data = default_glue_folder();
   }

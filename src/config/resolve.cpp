@@ -89,7 +89,13 @@ class YamlReader {
 void read_yaml(const std::vector<Field>& fields, const std::string& text, const std::string& where,
                std::vector<std::string>& problems) {
   try {
-    YamlReader(fields, where, problems).read(YAML::Load(text), "");
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      problems.push_back(
+          cat(where, ":", documents[1].Mark().line + 1, ": a second document (after ---), expected one"));
+    } else if (!documents.empty()) {
+      YamlReader(fields, where, problems).read(documents[0], "");
+    }
   } catch (const YAML::Exception& error) {
     problems.push_back(cat(where, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
   }

@@ -222,6 +222,14 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   for (const SourceSummary& source : reader.summaries()) {
     counts.nul_bytes += source.nul_bytes;
   }
+  if (counts.train_rows == 0 && counts.documents_train == 0 && counts.documents_valid > 0) {
+    throw DataError(cat("pack: the only ", counts.documents_valid == 1 ? "document is" : "documents are",
+                        " held out; give more text or a smaller --valid-frac"));
+  }
+  if (counts.valid_rows == 0 && config.valid_frac > 0) {
+    util::log_warning("pack", cat("no row is held out: too little text for --valid-frac ", config.valid_frac,
+                                  "; with a larger one there will be a held-out loss"));
+  }
   if (counts.train_rows == 0) {
     throw DataError(cat("pack: the input gives no training row of ", config.seq_len, " tokens (", counts.documents_read,
                         " documents, ", counts.tokens,

@@ -85,6 +85,9 @@ void check_sizes(const BertShape& shape, const std::string& where) {
   check("num_hidden_layers", shape.layers, 10'000);
   check("num_attention_heads", shape.heads, shape.hidden);
   check("type_vocab_size", shape.token_types, 10'000);
+  if (!(shape.layer_norm_eps > 0.0 && shape.layer_norm_eps < 1.0)) {
+    throw DataError(cat(where, ": layer_norm_eps = ", shape.layer_norm_eps, ", expected between 0 and 1"));
+  }
   if (shape.hidden % shape.heads != 0) {
     throw DataError(
         cat(where, ": hidden_size ", shape.hidden, " is not a multiple of num_attention_heads ", shape.heads));

@@ -1,6 +1,7 @@
 #include "bertcram/train/evaluator.h"
 
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 
@@ -57,6 +58,9 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
   const ScratchFolder scratch;
   fs::path folder = config.data;
   if (!config.text.empty()) {
+    if (config.text != "-" && !fs::exists(config.text)) {
+      throw DataError(cat("--text ", config.text, ": no such file"));
+    }
     folder = scratch.path;
     pack_text(config, source, folder, stop);
   }
@@ -91,6 +95,9 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
                         ": no token in it can be predicted, only special and unknown ones; does the text fit the "
                         "tokenizer of --model ",
                         config.model, "?"));
+  }
+  if (!std::isfinite(scores->loss)) {
+    throw DataError(cat("--model ", config.model, ": its weights give a loss that is not a number; is it damaged?"));
   }
   return *scores;
 }

@@ -67,6 +67,9 @@ FinetuneResults::FinetuneResults(fs::path folder, const FinetuneConfig& config, 
     util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");
   } else {
     const json stored = json::parse(util::read_file(settings_file()), nullptr, /*allow_exceptions=*/false);
+    if (!stored.is_object()) {
+      throw DataError(cat(settings_file().string(), ": damaged; restore it, or choose another --output"));
+    }
     const bool same = util::text_member(stored, "fingerprint") == settings_["fingerprint"] &&
                       util::text_member(stored, "model_xxh3_128") == settings_["model_xxh3_128"];
     if (!same) {
@@ -88,8 +91,10 @@ void FinetuneResults::check_task_files(const glue::TaskSpec& task, const std::ve
   json& known = settings_["task_data_xxh3_128"];
   const std::string before = util::text_member(known, task.name.c_str());
   if (!before.empty() && before != id) {
-    throw ConfigError(cat(folder_.string(), " holds results of ", task.name, " on other data than ",
-                          files.front().string(), "; choose another --output"));
+    std::vector<std::string> names;
+    std::ranges::transform(files, std::back_inserter(names), [](const fs::path& file) { return file.string(); });
+    throw ConfigError(cat(folder_.string(), " holds results of ", task.name, " on other data than now in ",
+                          util::join(names, ", "), "; choose another --output"));
   }
   known[task.name] = id;
   util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");

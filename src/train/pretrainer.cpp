@@ -28,6 +28,8 @@ using nlohmann::json;
 using util::log_info;
 
 constexpr int64_t kDefaultEvaluations = 20;
+constexpr double kLongStepShare = 0.05;
+constexpr int64_t kNoStep = -1;
 
 /// Seconds of training, across sessions.
 class TrainingClock {
@@ -59,7 +61,7 @@ class Pretrainer {
   PretrainResult run() {
     util::add_log_file(run_.log_file());
     start_or_resume();
-    if (budget_.is_spent(usage()) && fs::exists(run_.model() / "config.json")) {
+    if (budget_.is_spent(usage()) && checkpoint::is_model_of(run_.model(), state_.parameters, *data_.tokenizer)) {
       log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
       conclude();
       return result();
@@ -72,9 +74,14 @@ class Pretrainer {
     const TrainingClock clock(state_.position.elapsed_seconds);
     evaluate_if_due();
     while (!budget_.is_spent(usage())) {
-      train_step();
+      const bool is_whole = train_step();
       state_.position.elapsed_seconds = clock.seconds();
+      if (!is_whole) {
+        save();
+        throw_stopped();
+      }
       const double trained_until = clock.seconds();
+      warn_of_long_steps();
       log_step();
       evaluate_if_due();
       state_.position.elapsed_seconds = clock.seconds();
@@ -114,13 +121,18 @@ class Pretrainer {
   int64_t tokens_per_step() const { return config_.batch.rows * data_.manifest.seq_len; }
 
   /// Draw, forward, backward, accumulate; then clip and step.
-  void train_step() {
+  /// @return false if a stop came between two passes: nothing has changed but the time
+  bool train_step() {
     auto& position = state_.position;
     const double lr = learning_rate(config_.schedule, config_.optim.learning_rate,
                                     budget_.share_for_step(usage(), tokens_per_step()));
     at::Tensor loss_sum;
     int64_t masked = 0;
     for (int64_t row = 0; row < config_.batch.rows; row += micro_rows()) {
+      if (row > 0 && context_.stop.requested()) {
+        state_.parameters.zero_gradients();
+        return false;
+      }
       const int64_t count = std::min(micro_rows(), config_.batch.rows - row);
       const data::MaskedBatch batch = train_.assemble(position.samples + row, count);
       seed_dropout(
@@ -150,6 +162,17 @@ class Pretrainer {
     ++position.step;
     position.samples += config_.batch.rows;
     position.tokens += tokens_per_step();
+    return true;
+  }
+
+  /// A time budget of a few steps is no training, and it ends late: a step is not cut short.
+  void warn_of_long_steps() const {
+    const double share = budget_.share(usage());
+    if (!config_.budget.time.empty() && state_.position.step == 1 && share > kLongStepShare) {
+      util::log_warning("pretrain", cat("the first step took ", util::format_fixed(100 * std::min(1.0, share), 0),
+                                        " % of the budget (", util::format_duration(usage().seconds),
+                                        "); give more, or a smaller batch.rows or model"));
+    }
   }
 
   void log_step() {
@@ -220,24 +243,23 @@ class Pretrainer {
     const bool by_time = !config_.checkpoint.every_time.empty() && position.elapsed_seconds - saved_seconds_ >= *every;
     const bool is_stopping = context_.stop.requested();
     if (by_steps || by_time || is_stopping || budget_.is_spent(usage())) {
-      state_.position.metrics_bytes = recorder_->metrics_bytes();
-      state_.save(run_.checkpoints(), config_.checkpoint.keep);
-      saved_seconds_ = position.elapsed_seconds;
+      save();
     }
     if (is_stopping && (!budget_.is_spent(usage()) || lacks_final_evaluation())) {
       throw_stopped();
     }
   }
 
-  /// After an evaluation that came later than the checkpoint of its step: the tensors are there already, unless they
-  /// came from another folder.
-  void save_position() {
-    const auto saved = checkpoint::list_checkpoints(run_.checkpoints());
-    if (!saved.empty() && checkpoint::read_state(saved.front()).step == state_.position.step) {
+  /// A checkpoint of this step that was read or written before stays: only what is not in its tensors is replaced.
+  void save() {
+    state_.position.metrics_bytes = recorder_->metrics_bytes();
+    if (saved_step_ == state_.position.step) {
       checkpoint::update_state(run_.checkpoints(), state_.position);
     } else {
       state_.save(run_.checkpoints(), config_.checkpoint.keep);
     }
+    saved_step_ = state_.position.step;
+    saved_seconds_ = state_.position.elapsed_seconds;
   }
 
   [[noreturn]] void throw_stopped() {
@@ -252,7 +274,7 @@ class Pretrainer {
       if (!final_scores_) {
         throw_stopped();
       }
-      save_position();
+      save();
     }
     checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
     conclude();
@@ -286,6 +308,8 @@ class Pretrainer {
   void start_or_resume() {
     if (resume_run(run_, context_.resume, {.config = config_, .data_id = data_.id}, state_)) {
       note_other_runtime();
+      const bool is_in_this_folder = context_.resume.kind != ResumeChoice::Kind::kPath;
+      saved_step_ = is_in_this_folder ? state_.position.step : kNoStep;
       saved_seconds_ = state_.position.elapsed_seconds;
     } else {
       start_fresh();
@@ -363,6 +387,7 @@ class Pretrainer {
   std::optional<RunRecorder> recorder_;
   StepFigures last_;
   std::optional<HeldOutScores> final_scores_;
+  int64_t saved_step_ = kNoStep;
   double saved_seconds_ = 0;
 };
 

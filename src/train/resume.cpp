@@ -21,8 +21,8 @@ void check_same_config(const std::string& stored_yaml, const std::string& where,
   config::apply_yaml(config::fields_of(before), stored_yaml, where);
   const auto differing = config::differences(config::fields_of(before), config::fields_of(now));
   if (!differing.empty()) {
-    throw ConfigError(cat(run.path().string(), " holds another run (", where, "): ", util::join(differing, ", "),
-                          "; use the same settings to continue it, or another --output"));
+    throw ConfigError(cat(where, " is of another run: ", util::join(differing, ", "),
+                          "; use the same settings to continue it, or another --output than ", run.path().string()));
   }
 }
 
@@ -37,6 +37,10 @@ void check_same_run(const checkpoint::TrainState& stored, const std::string& whe
 
 std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& choice) {
   if (choice.kind == ResumeChoice::Kind::kPath) {
+    if (!fs::exists(choice.path / "state.json")) {
+      throw DataError(cat("--resume ", choice.path.string(),
+                          ": no checkpoint here; expected a folder such as RUN/checkpoints/step-0000001000"));
+    }
     return {choice.path};
   }
   auto found = checkpoint::list_checkpoints(run.checkpoints());

@@ -241,6 +241,13 @@ class Outputs(E2ETestCase):
         with self.unharmed(self.dir / "mine"):
             self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.dir / "mine")), USAGE, "not empty")
 
+    def test_damaged_settings_of_earlier_results(self):
+        task = make_task(self.dir / "task")
+        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)))
+        settings = self.dir / "out" / "settings.json"
+        settings.write_bytes(settings.read_bytes()[:20])
+        self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)), INPUT, settings, "damaged")
+
     def test_a_try_that_failed_does_not_bind_the_next(self):
         task = make_task(self.dir / "task")
         train = self.dir / "task" / "train.tsv"

@@ -92,6 +92,15 @@ class TaskData(E2ETestCase):
         self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--save-models")))
         self.assert_ok(self.bertcram("eval", "--model", self.dir / "out" / "pets-seed0", "--task-file", task))
 
+    def test_a_task_and_a_task_file_at_once(self):
+        result = self.bertcram(*finetune_args(make_task(self.dir / "task"), make_model(), self.dir / "out", 1, "--task",
+                                              "rte"))
+        self.assert_fails(result, USAGE, "--task", "--task-file")
+
+    def test_eval_of_a_missing_text(self):
+        self.assert_fails(self.bertcram("eval", "--model", make_model(), "--text", self.dir / "absent.txt"), INPUT,
+                          "--text", "absent.txt")
+
     def test_eval_of_two_things_at_once(self):
         for more in (["--text", text_fixture()], ["--task-file", make_task(self.dir / "task")]):
             with self.subTest(more=more):
@@ -165,6 +174,9 @@ class ConfigErrors(E2ETestCase):
         path = self.dir / "garbage.yaml"
         path.write_bytes(random.Random(3).randbytes(3000))
         self.assert_fails(self.bertcram("config", "--config", path), USAGE, "garbage.yaml")
+
+    def test_a_second_yaml_document(self):
+        self.config("mask:\n  mask_prob: 0.2\n---\nmask:\n  mask_prob: 0.3\n", fragments=["small.yaml:4", "second document"])
 
     def test_a_list_as_the_whole_yaml(self):
         self.config("- 1\n- 2\n", fragments=["small.yaml:1", "key"])

@@ -129,6 +129,23 @@ class RawText(E2ETestCase):
         (self.dir / "pzstd.txt.zst").write_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + whole)
         self.assertEqual(self.taken(self.dir / "pzstd.txt.zst")["documents_read"], 250)
 
+    def test_a_link_to_itself(self):
+        os.symlink("loop.txt", self.dir / "loop.txt")
+        self.refused(self.dir / "loop.txt", INPUT, "loop.txt")
+
+    def test_a_text_of_which_all_is_held_out(self):
+        command = ["pack", "--input", self.dir / "one.txt", "--tokenizer", make_tokenizer(), "--output", self.dir / "out",
+                   "--seq-len", 32, "--valid-frac", 0.5, "--overwrite"]
+        refused = []
+        for number in range(12):  # whether the only document is held out is a property of its text
+            (self.dir / "one.txt").write_text(f"{number} the cat sees the dog . " * 100)
+            result = self.bertcram(*command)
+            if result.code != 0:
+                refused.append(result)
+        self.assertTrue(0 < len(refused) < 12)
+        for result in refused:
+            self.assert_fails(result, INPUT, "held out", "--valid-frac")
+
     def test_hidden_folders_are_not_looked_into(self):
         folder = self.dir / "corpus"
         (folder / ".git").mkdir(parents=True)

@@ -118,9 +118,11 @@ TEST_P(PretrainResume, ARunThatWasCutOffAnywhereEndsInTheSameBytes) {
 }
 
 TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
-  const auto whole = config_for("whole", GetParam());
+  auto whole = config_for("whole", GetParam());
+  whole.batch.micro_rows = 8;  // one pass per step, which a stop does not cut short
   run(whole);
-  const auto stopped = config_for("stopped", GetParam());
+  auto stopped = config_for("stopped", GetParam());
+  stopped.batch.micro_rows = 8;
   run(stopped);
   forget_after(stopped, 1);
   for (int64_t step = 2; step <= 6; ++step) {
@@ -140,9 +142,11 @@ TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
 }
 
 TEST_P(PretrainResume, AnEvaluationThatAStopCutOffIsMadeUpFor) {
-  const auto whole = config_for("whole", GetParam());
+  auto whole = config_for("whole", GetParam());
+  whole.batch.micro_rows = 8;  // one pass per step, which a stop does not cut short
   run(whole);
-  const auto stopped = config_for("stopped", GetParam());
+  auto stopped = config_for("stopped", GetParam());
+  stopped.batch.micro_rows = 8;
   run(stopped);
   forget_after(stopped, 1);
   util::StopFlag stop;
@@ -151,6 +155,43 @@ TEST_P(PretrainResume, AnEvaluationThatAStopCutOffIsMadeUpFor) {
   EXPECT_EQ(metrics_of(stopped).size(), 2U);
   run(stopped);
   EXPECT_EQ(metrics_of(stopped), metrics_of(whole));
+}
+
+TEST_P(PretrainResume, AStopBetweenTwoPassesGivesTheStepUp) {
+  const auto whole = config_for("whole", GetParam());  // two passes per step
+  run(whole);
+  const auto stopped = config_for("stopped", GetParam());
+  run(stopped);
+  forget_after(stopped, 3);
+  const auto saved = checkpoint::list_checkpoints(checkpoints_of(stopped)).front();
+  const std::string before = read_bytes(saved / "weights.safetensors");
+  util::StopFlag stop;
+  stop.request(SIGTERM);
+  EXPECT_THROW(run(stopped, stop), util::StoppedError);
+  EXPECT_EQ(checkpoint::list_checkpoints(checkpoints_of(stopped)).front(), saved);
+  EXPECT_TRUE(read_bytes(saved / "weights.safetensors") == before);
+  run(stopped);
+  EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, AFinishedRunWhoseModelIsDamagedWritesItAgain) {
+  const auto config = config_for("run", GetParam());
+  run(config);
+  const auto model = std::filesystem::path(config.output) / "model";
+  const std::string weights = weights_of(config);
+  for (const char* file : {"model.safetensors", "config.json", "tokenizer.json"}) {
+    SCOPED_TRACE(file);
+    const std::string content = read_bytes(model / file);
+    std::string damaged = content;
+    damaged[damaged.size() / 2] ^= 0x10;
+    test::write_bytes(model / file, damaged);
+    run(config);
+    EXPECT_TRUE(std::string_view(file) == "config.json" || read_bytes(model / file) == content);
+    std::filesystem::remove(model / file);
+    run(config);
+    EXPECT_TRUE(read_bytes(model / file) == content);
+  }
+  EXPECT_TRUE(weights_of(config) == weights);
 }
 
 TEST_P(PretrainResume, AStopFromAnotherThreadLosesNothing) {

@@ -14,6 +14,10 @@ namespace bertcram::checkpoint {
 void write_model_directory(const std::filesystem::path& directory, const model::BertShape& shape,
                            const model::Head& head, nn::Parameters& parameters, const text::Tokenizer& tokenizer);
 
+/// Whether the folder is what write_model_directory makes of these: it opens, with this tokenizer and, bit for bit,
+/// these masters.
+bool is_model_of(const std::filesystem::path& directory, nn::Parameters& parameters, const text::Tokenizer& tokenizer);
+
 /// A model folder opened for reading; weights are loaded on demand.
 struct ModelDirectory {
   std::filesystem::path path;

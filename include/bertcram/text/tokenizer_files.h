@@ -2,6 +2,7 @@
 // Tokenizer directories: reading ours and Hugging Face's, writing ours so that Hugging Face reads them
 // (docs/formats.md). What would change ids and is not built in is refused by name.
 
+#include <array>
 #include <filesystem>
 
 #include "bertcram/text/wordpiece_tokenizer.h"
@@ -11,6 +12,10 @@ namespace bertcram::text {
 /// The file that is written last and says what the folder is, and the "format" in it.
 inline constexpr const char* kTokenizerManifest = "manifest.json";
 inline constexpr const char* kTokenizerFormat = "bertcram-tokenizer";
+
+/// Every file of a folder that write_tokenizer_directory made.
+inline constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                               "vocab.txt", kTokenizerManifest};
 
 /// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and, last, manifest.json.
 /// @param max_tokens  model_max_length in tokenizer_config.json
