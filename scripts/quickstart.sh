@@ -25,7 +25,7 @@ stage "3/5 pack"
 "$bertcram" pack --input "$out/data/glosses.txt" --tokenizer "$out/tokenizer" --output "$out/packed" \
   --seq-len 64 --valid-frac 0.01
 
-stage "4/5 pretrain (two to four minutes on two cores)"
+stage "4/5 pretrain (a few minutes on two cores)"
 "$bertcram" pretrain --config quickstart.yaml --data "$out/packed" --output "$out/runs/first"
 
 stage "5/5 fine-tune on 3,000 definitions: from the pretrained model, and from random weights"
