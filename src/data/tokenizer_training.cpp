@@ -6,6 +6,7 @@
 
 #include "bertcram/config/resolve.h"
 #include "bertcram/data/document_reader.h"
+#include "bertcram/text/tokenizer.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/text/unicode.h"
 #include "bertcram/text/wordpiece_trainer.h"

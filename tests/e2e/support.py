@@ -5,7 +5,6 @@ The binary is named by BERTCRAM_BINARY (default build/bertcram), the real sample
 """
 
 import contextlib
-import ctypes
 import functools
 import json
 import os
@@ -15,7 +14,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
@@ -248,64 +246,6 @@ def zstd_file(source, target):
         raise unittest.SkipTest("the program 'zstd' is not installed")
     subprocess.run(["zstd", "-q", "-f", str(source), "-o", str(target)], check=True)
     return pathlib.Path(target)
-
-
-# ---- small file systems, for full and read-only disks ------------------------------------------------------------------
-
-CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
-MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE = 1, 32, 16384, 1 << 18
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _mount(source, target, kind, flags, data):
-    encode = lambda word: None if word is None else str(word).encode()
-    if _libc.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(data)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(target))
-
-
-@functools.lru_cache(maxsize=None)
-def private_mounts():
-    """Moves this test process into its own mount name space, so that nothing it mounts is seen or outlives it.
-    @return None, or why it is not possible"""
-    uid, gid = os.getuid(), os.getgid()
-    try:
-        if _libc.unshare(CLONE_NEWNS) != 0:
-            if _libc.unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0:
-                return f"unshare: {os.strerror(ctypes.get_errno())}"
-            pathlib.Path("/proc/self/setgroups").write_text("deny")
-            pathlib.Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-            pathlib.Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
-        _mount("none", "/", None, MS_REC | MS_PRIVATE, None)
-        return None
-    except OSError as error:
-        return str(error)
-
-
-class SmallDisk:
-    """A tmpfs of a given size; skips the test (and says why) where mounting is not allowed."""
-
-    def __init__(self, test, folder, size_bytes):
-        problem = private_mounts()
-        if problem is None:
-            folder = pathlib.Path(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                _mount("tmpfs", folder, "tmpfs", 0, f"size={size_bytes}")
-            except OSError as error:
-                problem = str(error)
-        if problem is not None:
-            reason = f"a tiny file system cannot be mounted here: {problem}"
-            print(f"SKIPPED {test.id()}: {reason}", file=sys.stderr)
-            test.skipTest(reason)
-        self.path = folder
-        test.addCleanup(lambda: _libc.umount2(str(folder).encode(), 2))
-
-    def resize(self, size_bytes):
-        _mount("tmpfs", self.path, "tmpfs", MS_REMOUNT, f"size={size_bytes}")
-
-    def make_read_only(self):
-        _mount("tmpfs", self.path, "tmpfs", MS_REMOUNT | MS_RDONLY, None)
 
 
 # ---- the test case ---------------------------------------------------------------------------------------------------

@@ -146,6 +146,18 @@ class ModelFolders(E2ETestCase):
         self.cut(20_000)
         self.refused("model.safetensors", ("truncated", "bytes"))
 
+    def test_weights_that_are_no_numbers(self):
+        path = self.model / "model.safetensors"
+        content = bytearray(path.read_bytes())
+        header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+        start = len(content) - max(tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__")
+        begin, end = header["bert.embeddings.LayerNorm.weight"]["data_offsets"]
+        content[start + begin:start + end] = struct.pack("<f", float("nan")) * ((end - begin) // 4)
+        path.write_bytes(bytes(content))
+        with self.unharmed(self.model):
+            result = self.bertcram("eval", "--model", self.model, "--data", make_packed(), "--threads", 1)
+            self.assert_fails(result, INPUT, self.model, "not a number", "damaged")
+
     def test_weights_truncated_in_the_header(self):
         self.cut(100)
         self.refused("model.safetensors")

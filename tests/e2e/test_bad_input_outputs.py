@@ -1,12 +1,13 @@
 """Unusable output folders, full disks: each mistake has its exit code and one helpful line; nothing is damaged."""
 
-import json
+import contextlib
 import os
 import shutil
 import subprocess
 import unittest
 
-from support import (BINARY, E2ETestCase, INPUT, RESOURCES, SmallDisk, USAGE, environment, finetune_args, make_model,
+from small_disk import SmallDisk
+from support import (BINARY, E2ETestCase, INPUT, RESOURCES, USAGE, environment, finetune_args, make_model,
                      make_packed, make_task, make_text, make_tokenizer, pretrain_args, snapshot, text_fixture)
 
 
@@ -19,6 +20,15 @@ class FullDisk(E2ETestCase):
         if free_bytes is not None:
             with open(disk.path / "filler", "wb") as file:
                 file.write(b"\0" * (size_bytes - free_bytes))
+        return disk
+
+    def disk_filled_by(self, folder, name, free_bytes):
+        """A disk of 1 MiB with a copy of the folder in the free bytes, and then to the last byte with filler."""
+        disk = self.disk(free_bytes=free_bytes)
+        shutil.copytree(folder, disk.path / name)
+        with open(disk.path / "filler2", "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 4096)
         return disk
 
     def test_tokenize(self):
@@ -39,14 +49,7 @@ class FullDisk(E2ETestCase):
         self.assertEqual((disk.path / "tok" / "vocab.txt").read_bytes(), (make_tokenizer() / "vocab.txt").read_bytes())
 
     def test_tokenize_overwrite_keeps_the_old_tokenizer_whole(self):
-        disk = self.disk(free_bytes=40960)
-        shutil.copytree(make_tokenizer(150), disk.path / "tok")
-        with open(disk.path / "filler2", "wb", buffering=0) as file:
-            while True:
-                try:
-                    file.write(b"\0" * 4096)
-                except OSError:
-                    break
+        disk = self.disk_filled_by(make_tokenizer(150), "tok", 40960)
         with self.unharmed(disk.path):
             result = self.bertcram("tokenize", "--input", text_fixture(), "--output", disk.path / "tok", "--vocab-size",
                                    200, "--threads", 1, "--overwrite")
@@ -64,14 +67,7 @@ class FullDisk(E2ETestCase):
                 self.assert_no_output(disk.path / "packed")
 
     def test_pack_overwrite_keeps_the_old_data_whole(self):
-        disk = self.disk(free_bytes=131072)
-        shutil.copytree(make_packed(150), disk.path / "packed")
-        with open(disk.path / "filler2", "wb", buffering=0) as file:
-            while True:
-                try:
-                    file.write(b"\0" * 4096)
-                except OSError:
-                    break
+        disk = self.disk_filled_by(make_packed(150), "packed", 131072)
         with self.unharmed(disk.path):
             result = self.bertcram("pack", "--input", text_fixture(), "--tokenizer", make_tokenizer(), "--output",
                                    disk.path / "packed", "--seq-len", 32, "--threads", 1, "--overwrite")

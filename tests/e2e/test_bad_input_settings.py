@@ -1,6 +1,5 @@
 """Bad task data and settings: each mistake has its exit code and one helpful line; nothing is damaged."""
 
-import json
 import random
 import unittest
 

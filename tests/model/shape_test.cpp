@@ -96,6 +96,15 @@ TEST(HubConfig, AClassifierWithoutLabelsHasTwo) {
   EXPECT_EQ(head.label_words, (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
 }
 
+TEST(HubConfig, AnEpsilonOfTheNormsThatIsNoneIsRefused) {
+  for (const double epsilon : {0.0, -1e-12, 1.0, 5.0}) {
+    json config = to_hub_config(kBase, {});
+    config["layer_norm_eps"] = epsilon;
+    EXPECT_TRUE(contains(message_of<DataError>([&] { shape_from_hub_config(config, "config.json"); }),
+                         "config.json: layer_norm_eps"));
+  }
+}
+
 TEST(HubConfig, UnsupportedFeaturesAreRefusedByName) {
   const std::vector<std::pair<std::string, json>> unsupported = {
       {"hidden_act", "relu"}, {"hidden_act", "gelu_new"}, {"position_embedding_type", "relative_key"},

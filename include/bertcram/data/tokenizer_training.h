@@ -2,11 +2,9 @@
 // Text → tokenizer folder: counts the words of all inputs on several threads and trains a vocabulary from the counts.
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "bertcram/config/tokenize_config.h"
-#include "bertcram/text/tokenizer.h"
 #include "bertcram/util/progress.h"
 #include "bertcram/util/stop.h"
 

@@ -1,0 +1,218 @@
+"""Agreement with Hugging Face transformers: the same loss, logits and predictions, folders that load both ways."""
+
+import json
+import math
+import os
+import pathlib
+import subprocess
+import unittest
+
+from interop import (MASKING, TOLERANCE, InteropTestCase, RandomStream, classifier_accuracy, load, masked_lm_scores,
+                     run_eval, torch, transformers)
+import safetensors.torch
+from support import (BINARY, bertcram, finetune_args, make_packed, make_task, make_tokenizer, must, pretrain_args,
+                     text_fixture)
+
+DUMP_LOGITS = pathlib.Path(os.environ.get("BERTCRAM_DUMP_LOGITS", BINARY.parent / "dump_logits"))
+
+
+class Masking(InteropTestCase):
+
+    def test_the_random_stream_is_the_one_that_runs_rely_on(self):
+        # The numbers of tests/util/random_test.cpp; if this fails, the losses below cannot agree.
+        stream = RandomStream(2024, MASKING, [3, 4])
+        self.assertEqual(stream.next(), 0x28B01CCC7D2D1A1A)
+        self.assertEqual(stream.below(30522), 19036)
+
+
+class OurModels(InteropTestCase):
+    """What bertcram wrote, read by transformers."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.run_folder = make_packed().parent / "interop-run"
+        if not cls.run_folder.exists():
+            must(*pretrain_args(make_packed(), cls.run_folder, 60, model__layers=2, model__init_std=0.1,
+                                optim__learning_rate=0.01))
+        cls.model = cls.run_folder / "model"
+
+    def test_a_pretrained_model_loads_with_nothing_missing_or_left(self):
+        load(transformers.BertForMaskedLM, self.model)
+        load(transformers.AutoModelForMaskedLM, self.model)
+
+    def test_the_weights_file_says_what_it_is(self):
+        with safetensors.safe_open(str(self.model / "model.safetensors"), "pt") as file:
+            self.assertEqual(file.metadata(), {"format": "pt"})
+            self.assertIn("bert.embeddings.word_embeddings.weight", file.keys())
+            self.assertEqual({file.get_tensor(key).dtype for key in file.keys()}, {torch.float32})
+
+    def test_the_held_out_loss_is_the_one_of_transformers(self):
+        model = load(transformers.BertForMaskedLM, self.model)
+        theirs = masked_lm_scores(model, make_packed())
+        self.assert_same_scores(run_eval("--model", self.model, "--data", make_packed()), theirs)
+        self.assertLess(theirs["loss"], math.log(200))
+
+    def logits_of(self, folder, ids, types, lengths):
+        """bertcram's, by the test tool dump_logits, and those of transformers, on what is no padding."""
+        file = self.dir / "in.safetensors"
+        safetensors.torch.save_file({"ids": ids, "token_types": types, "lengths": lengths}, str(file))
+        subprocess.run([DUMP_LOGITS, folder, file, self.dir / "out.safetensors"], check=True)
+        ours = safetensors.torch.load_file(str(self.dir / "out.safetensors"))["logits"]
+        kind = json.loads((folder / "config.json").read_text())["architectures"][0]
+        mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
+        with torch.no_grad():
+            theirs = load(getattr(transformers, kind), folder)(input_ids=ids, token_type_ids=types,
+                                                               attention_mask=mask.long()).logits
+        return (ours[mask], theirs[mask]) if ours.dim() == 3 else (ours, theirs)
+
+    def test_the_logits_of_our_folders_are_those_of_transformers(self):
+        task = make_task(self.dir / "task")
+        must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "--learning-rate", "1e-2"))
+        generator = torch.Generator().manual_seed(5)
+        lengths = torch.tensor([32, 7, 19, 1])
+        ids = torch.randint(5, 200, (4, 32), generator=generator)
+        types = torch.randint(0, 2, (4, 32), generator=generator)
+        for folder in (self.model, self.dir / "out" / "pets-seed0"):
+            with self.subTest(folder=folder.name):
+                ours, theirs = self.logits_of(folder, ids, types, lengths)
+                self.assertGreater(theirs.abs().max().item(), 0.1)
+                self.assertLess(((ours - theirs).abs().max() / theirs.abs().max()).item(), TOLERANCE)
+
+    def test_a_text_that_is_too_long_is_cut_to_what_the_model_takes(self):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(self.model))
+        model = load(transformers.BertForMaskedLM, self.model)
+        encoded = tokenizer("the cat sees the dog . " * 100, truncation=True, return_tensors="pt")
+        self.assertEqual(encoded["input_ids"].shape[1], model.config.max_position_embeddings)
+        model(**encoded)
+
+    def test_the_held_out_loss_of_another_masking_seed(self):
+        model = load(transformers.BertForMaskedLM, self.model)
+        ours = run_eval("--model", self.model, "--data", make_packed(), "--seed", 12345)
+        self.assert_same_scores(ours, masked_lm_scores(model, make_packed(), seed=12345))
+        self.assertNotEqual(ours["loss"], run_eval("--model", self.model, "--data", make_packed())["loss"])
+
+    def test_the_number_of_rows_per_pass_changes_nothing(self):
+        scores = [run_eval("--model", self.model, "--data", make_packed(), "--micro-rows", rows) for rows in (1, 7, 64)]
+        for other in scores[1:]:
+            self.assert_same_scores(scores[0], other)
+
+    def test_the_tokenizer_in_the_model_folder_loads(self):
+        reference = transformers.AutoTokenizer.from_pretrained(str(self.model))
+        self.assertEqual(reference("the cat")["input_ids"],
+                         transformers.AutoTokenizer.from_pretrained(str(make_tokenizer()))("the cat")["input_ids"])
+
+    def test_a_fine_tuned_model_loads_with_its_labels(self):
+        task = make_task(self.dir / "task", train_rows=200)
+        result = must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "--json")).json
+        (folder,) = {path.parent for path in (self.dir / "out").rglob("model.safetensors")}
+        model = load(transformers.BertForSequenceClassification, folder)
+        self.assertEqual(model.config.id2label, {0: "cats", 1: "dogs"})
+        self.assertEqual(model.config.label2id, {"cats": 0, "dogs": 1})
+        accuracy = classifier_accuracy(model, folder, task)
+        self.assertAlmostEqual(accuracy, run_eval("--model", folder, "--task-file", task)["accuracy"], places=9)
+        self.assertAlmostEqual(accuracy, result["tasks"]["pets"]["seeds"][0]["metrics"]["accuracy"], places=9)
+
+
+class TheirModels(InteropTestCase):
+    """What transformers wrote, read by bertcram."""
+
+    def save(self, kind, name="model", seed=0, **config):
+        torch.manual_seed(seed)
+        settings = {"vocab_size": 200, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+                    "intermediate_size": 128, "max_position_embeddings": 48, "initializer_range": 0.3, **config}
+        model = kind(transformers.BertConfig(**settings)).eval()
+        with torch.no_grad():  # biases and norms that are not their neutral values
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(0.2 * torch.randn_like(parameter))
+        folder = self.dir / name
+        model.save_pretrained(str(folder), safe_serialization=True)
+        transformers.AutoTokenizer.from_pretrained(str(make_tokenizer())).save_pretrained(str(folder))
+        return folder, model
+
+    def packed_by(self, folder):
+        """bertcram's own packing with the tokenizer of that folder."""
+        must("pack", "--input", text_fixture(), "--tokenizer", folder, "--output", self.dir / "packed", "--seq-len", 32,
+             "--valid-frac", 0.1, "--threads", 1)
+        return self.dir / "packed"
+
+    def check_masked_lm(self, **config):
+        folder, _ = self.save(transformers.BertForMaskedLM, **config)
+        packed = self.packed_by(folder)
+        theirs = masked_lm_scores(load(transformers.BertForMaskedLM, folder), packed)
+        self.assert_same_scores(run_eval("--model", folder, "--data", packed), theirs)
+
+    def test_a_random_masked_lm_has_the_same_loss(self):
+        self.check_masked_lm()
+
+    def test_another_epsilon_of_the_layer_norms(self):
+        self.check_masked_lm(layer_norm_eps=1e-3)
+
+    def test_more_embeddings_than_pieces(self):
+        self.check_masked_lm(vocab_size=256)
+
+    def test_unlike_settings_are_computed_or_refused_but_never_ignored(self):
+        """A config that this program cannot honour must not give other numbers in silence."""
+        for config in ({"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"tie_word_embeddings": False},
+                       {"position_embedding_type": "relative_key"}, {"is_decoder": True}):
+            with self.subTest(**config):
+                name = "-".join(map(str, *config.items()))
+                folder, _ = self.save(transformers.BertForMaskedLM, name=name, **config)
+                stored = json.loads((folder / "config.json").read_text())
+                stored.update(config)  # newer versions of transformers drop some keys
+                (folder / "config.json").write_text(json.dumps(stored))
+                result = bertcram("eval", "--model", folder, "--text", text_fixture(), "--rows", 4, "--threads", 1,
+                                  "--precision", "fp32", "--json")
+                key = next(iter(config))
+                if result.code != 0:
+                    self.assert_fails(result, 3, key)
+                    continue
+                packed = self.dir / f"packed-{name}"
+                must("pack", "--input", text_fixture(), "--tokenizer", folder, "--output", packed, "--seq-len", 32,
+                     "--valid-frac", 0.1)
+                model = load(transformers.BertForMaskedLM, folder)
+                self.assert_same_scores(run_eval("--model", folder, "--data", packed), masked_lm_scores(model, packed))
+
+    def check_classifier(self, id2label):
+        labels = {"id2label": id2label, "label2id": {word: number for number, word in id2label.items()}}
+        folder, _ = self.save(transformers.BertForSequenceClassification, **labels)
+        task = make_task(self.dir / "task", dev_rows=80)
+        theirs = classifier_accuracy(load(transformers.BertForSequenceClassification, folder), folder, task)
+        self.assertTrue(5 < theirs < 95, f"accuracy {theirs} shows little")
+        self.assertNotEqual(theirs, 50)
+        self.assertAlmostEqual(run_eval("--model", folder, "--task-file", task)["accuracy"], theirs, places=9)
+
+    def test_a_classifier_has_the_same_accuracy(self):
+        self.check_classifier({0: "cats", 1: "dogs"})
+
+    def test_a_classifier_whose_labels_stand_in_another_order(self):
+        self.check_classifier({0: "dogs", 1: "cats"})
+
+    def test_the_names_of_layer_norms_from_tensorflow(self):  # as in the published bert-base-uncased
+        folder, _ = self.save(transformers.BertForMaskedLM)
+        before = run_eval("--model", folder, "--text", text_fixture(), "--rows", 4)
+        weights = safetensors.torch.load_file(str(folder / "model.safetensors"))
+        legacy = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+                  for name, value in weights.items()}
+        self.assertNotEqual(legacy.keys(), weights.keys())
+        safetensors.torch.save_file(legacy, str(folder / "model.safetensors"), metadata={"format": "pt"})
+        self.assertEqual(run_eval("--model", folder, "--text", text_fixture(), "--rows", 4), before)
+
+    def test_a_masked_lm_of_transformers_can_be_fine_tuned(self):
+        folder, _ = self.save(transformers.BertForMaskedLM)
+        task = make_task(self.dir / "task")
+        self.assert_ok(bertcram(*finetune_args(task, folder, self.dir / "out", 1)))
+
+    def test_half_precision_weights_are_read(self):
+        folder, model = self.save(transformers.BertForMaskedLM)
+        for dtype in (torch.bfloat16, torch.float16):
+            with self.subTest(dtype=dtype):
+                model.to(dtype).save_pretrained(str(folder), safe_serialization=True)
+                result = bertcram("eval", "--model", folder, "--text", text_fixture(), "--rows", 4, "--threads", 1,
+                                  "--precision", "fp32", "--json")
+                self.assert_ok(result)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,95 @@
+#pragma once
+// A tiny packed folder and whole pretraining runs on it.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/train/pretrainer.h"
+#include "data/packing_support.h"
+
+namespace bertcram::test {
+
+class PretrainTest : public ::testing::TestWithParam<config::Precision> {
+ protected:
+  PretrainTest() {
+    config::PackConfig options;
+    options.input = {scratch_.write("text", joined(random_documents(3, 120))).string()};
+    options.output = (scratch_ / "packed").string();
+    options.seq_len = 16;
+    options.valid_frac = 0.1;
+    options.threads = 1;
+    pack(options);
+  }
+
+  config::PretrainConfig config_for(const std::string& run,
+                                    config::Precision precision = config::Precision::kFp32) const {
+    config::PretrainConfig config;
+    config.data = (scratch_ / "packed").string();
+    config.output = (scratch_ / run).string();
+    config.seed = 4;
+    config.log_every_steps = 1;
+    config.runtime = {.device = config::DeviceKind::kCpu, .precision = precision, .threads = 1};
+    config.model.hidden = 16;
+    config.model.layers = 2;
+    config.model.heads = 2;
+    config.model.ffn = 32;
+    config.model.max_positions = 16;
+    config.model.dropout = 0.1;  // its draws must resume too
+    config.batch = {.rows = 8, .micro_rows = 4};
+    config.budget.steps = 6;
+    config.checkpoint = {.every_steps = 1, .every_time = "", .keep = 10};
+    config.eval = {.every_steps = 2, .rows = 4};
+    return config;
+  }
+
+  static train::PretrainResult run(const config::PretrainConfig& config, const util::StopFlag& stop = {},
+                                   train::ResumeChoice resume = {}) {
+    return train::run_pretrain(config,
+                               {.stop = stop, .progress = util::ProgressStyle::kQuiet, .resume = std::move(resume)});
+  }
+
+  static std::string weights_of(const config::PretrainConfig& config) {
+    return read_bytes(std::filesystem::path(config.output) / "model/model.safetensors");
+  }
+
+  static std::filesystem::path checkpoints_of(const config::PretrainConfig& config) {
+    return std::filesystem::path(config.output) / "checkpoints";
+  }
+
+  /// Takes a finished run back to where it had done `steps`: what a kill -9 right after that checkpoint leaves.
+  static void forget_after(const config::PretrainConfig& config, int64_t steps) {
+    for (const auto& checkpoint : checkpoint::list_checkpoints(checkpoints_of(config))) {
+      if (checkpoint::read_state(checkpoint).step > steps) {
+        std::filesystem::remove_all(checkpoint);
+      }
+    }
+    std::filesystem::remove_all(std::filesystem::path(config.output) / "model");
+  }
+
+  /// The lines of metrics.jsonl without what a clock decides and without the starts.
+  static std::vector<nlohmann::json> metrics_of(const config::PretrainConfig& config) {
+    std::vector<nlohmann::json> lines;
+    std::istringstream in(read_bytes(std::filesystem::path(config.output) / "metrics.jsonl"));
+    for (std::string line; std::getline(in, line);) {
+      auto parsed = nlohmann::json::parse(line);
+      for (const char* key : {"elapsed_seconds", "tokens_per_second", "memory_bytes"}) {
+        parsed.erase(key);
+      }
+      if (!parsed.contains("event")) {
+        lines.push_back(parsed);
+      }
+    }
+    return lines;
+  }
+
+  ScratchDirectory scratch_;
+};
+
+}  // namespace bertcram::test

@@ -1,0 +1,182 @@
+// A run resumes bit for bit, whatever ended it.
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <thread>
+
+#include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/train/pretrainer.h"
+#include "train/pretrain_support.h"
+
+namespace bertcram::train {
+namespace {
+
+using test::read_bytes;
+
+class PretrainResume : public test::PretrainTest {
+ protected:
+  /// One pass per step, which a stop does not cut short.
+  config::PretrainConfig one_pass_config(const std::string& name) const {
+    auto config = config_for(name, GetParam());
+    config.batch.micro_rows = config.batch.rows;
+    return config;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Fp32AndBf16, PretrainResume,
+                         ::testing::Values(config::Precision::kFp32, config::Precision::kBf16),
+                         [](const auto& chosen) { return chosen.param == config::Precision::kFp32 ? "fp32" : "bf16"; });
+
+TEST_P(PretrainResume, ARunThatWasCutOffAnywhereEndsInTheSameBytes) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  const std::string expected = weights_of(whole);
+  const auto expected_metrics = metrics_of(whole);
+  ASSERT_FALSE(expected.empty());
+  for (const int64_t steps : {5, 3, 1, 0}) {
+    const auto cut = config_for(cat("cut", steps), GetParam());
+    run(cut);
+    forget_after(cut, steps);
+    EXPECT_EQ(run(cut).steps, 6);
+    EXPECT_TRUE(weights_of(cut) == expected) << "cut after " << steps;
+    EXPECT_EQ(metrics_of(cut), expected_metrics) << "cut after " << steps;
+  }
+}
+
+TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
+  const auto whole = one_pass_config("whole");
+  run(whole);
+  const auto stopped = one_pass_config("stopped");
+  run(stopped);
+  forget_after(stopped, 1);
+  for (int64_t step = 2; step <= 6; ++step) {
+    util::StopFlag stop;
+    stop.request(SIGTERM);  // before it starts: each session does one step, writes a checkpoint and ends
+    try {
+      run(stopped, stop);
+      FAIL() << "not stopped";
+    } catch (const util::StoppedError& error) {
+      EXPECT_EQ(static_cast<int>(error.code()), 143);
+    }
+    EXPECT_EQ(checkpoint::read_state(checkpoint::list_checkpoints(checkpoints_of(stopped))[0]).step, step);
+  }
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(stopped.output) / "model"));  // the last evaluation is due
+  run(stopped);
+  EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, AnEvaluationThatAStopCutOffIsMadeUpFor) {
+  const auto whole = one_pass_config("whole");
+  run(whole);
+  const auto stopped = one_pass_config("stopped");
+  run(stopped);
+  forget_after(stopped, 1);
+  util::StopFlag stop;
+  stop.request(SIGTERM);
+  EXPECT_THROW(run(stopped, stop), util::StoppedError);  // after step 2, when an evaluation is due
+  EXPECT_EQ(metrics_of(stopped).size(), 2U);
+  run(stopped);
+  EXPECT_EQ(metrics_of(stopped), metrics_of(whole));
+}
+
+TEST_P(PretrainResume, AStopBetweenTwoPassesGivesTheStepUp) {
+  const auto whole = config_for("whole", GetParam());  // two passes per step
+  run(whole);
+  const auto stopped = config_for("stopped", GetParam());
+  run(stopped);
+  forget_after(stopped, 3);
+  const auto saved = checkpoint::list_checkpoints(checkpoints_of(stopped)).front();
+  const std::string before = read_bytes(saved / "weights.safetensors");
+  util::StopFlag stop;
+  stop.request(SIGTERM);
+  EXPECT_THROW(run(stopped, stop), util::StoppedError);
+  EXPECT_EQ(checkpoint::list_checkpoints(checkpoints_of(stopped)).front(), saved);
+  EXPECT_TRUE(read_bytes(saved / "weights.safetensors") == before);
+  run(stopped);
+  EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, AFinishedRunWhoseModelIsDamagedWritesItAgain) {
+  const auto config = config_for("run", GetParam());
+  run(config);
+  const auto model = std::filesystem::path(config.output) / "model";
+  const std::string weights = weights_of(config);
+  for (const char* file : {"model.safetensors", "config.json", "tokenizer.json"}) {
+    SCOPED_TRACE(file);
+    const std::string content = read_bytes(model / file);
+    std::string damaged = content;
+    damaged[damaged.size() / 2] ^= 0x10;
+    test::write_bytes(model / file, damaged);
+    run(config);
+    EXPECT_TRUE(std::string_view(file) == "config.json" || read_bytes(model / file) == content);
+    std::filesystem::remove(model / file);
+    run(config);
+    EXPECT_TRUE(read_bytes(model / file) == content);
+  }
+  EXPECT_TRUE(weights_of(config) == weights);
+}
+
+TEST_P(PretrainResume, AStopFromAnotherThreadLosesNothing) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  auto stopped = config_for("stopped", GetParam());
+  stopped.checkpoint.every_steps = 0;
+  util::StopFlag stop;
+  std::jthread stopper([&] {
+    while (!std::filesystem::exists(std::filesystem::path(stopped.output) / "status.json")) {
+      std::this_thread::yield();
+    }
+    stop.request(SIGINT);
+  });
+  try {
+    run(stopped, stop);
+  } catch (const util::StoppedError&) {
+    EXPECT_FALSE(checkpoint::list_checkpoints(checkpoints_of(stopped)).empty());
+  }
+  run(stopped);
+  EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, ADamagedCheckpointIsSkippedAndReplaced) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  for (const char* file : {"weights.safetensors", "second_moments.safetensors", "state.json"}) {
+    const auto damaged = config_for(cat("damaged-", file), GetParam());
+    run(damaged);
+    forget_after(damaged, 4);
+    const auto newest = checkpoint::list_checkpoints(checkpoints_of(damaged))[0];
+    test::write_bytes(newest / file, read_bytes(newest / file).substr(1));
+    run(damaged);
+    EXPECT_TRUE(weights_of(damaged) == weights_of(whole)) << file;
+    EXPECT_NO_THROW(checkpoint::read_state(newest)) << file;
+  }
+}
+
+TEST_P(PretrainResume, WithNothingButDamagedCheckpointsARunIsRefusedUntilTheyAreRemoved) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  const auto damaged = config_for("damaged", GetParam());
+  run(damaged);
+  forget_after(damaged, 1);
+  const auto only = checkpoint::list_checkpoints(checkpoints_of(damaged))[0];
+  test::write_bytes(only / "second_moments.safetensors", "nothing");
+  EXPECT_THROW(run(damaged), DataError);
+  std::filesystem::remove_all(checkpoints_of(damaged));
+  run(damaged);
+  EXPECT_TRUE(weights_of(damaged) == weights_of(whole));
+}
+
+TEST_P(PretrainResume, TheSameSeedGivesTheSameBytesAndAnotherOthers) {
+  const auto first = config_for("first", GetParam());
+  const auto second = config_for("second", GetParam());
+  auto other = config_for("other", GetParam());
+  other.seed = 5;
+  run(first);
+  run(second);
+  run(other);
+  EXPECT_TRUE(weights_of(first) == weights_of(second));
+  EXPECT_FALSE(weights_of(first) == weights_of(other));
+}
+
+}  // namespace
+}  // namespace bertcram::train
