@@ -2,27 +2,18 @@
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <vector>
 
 #include "bertcram/util/error.h"
+#include "decompressor.h"
 
 namespace bertcram::data {
 namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 18;
-constexpr int kMaxWindowLog = 31;  // whatever `zstd --long` can make
-constexpr std::string_view kZstdMagic = "\x28\xb5\x2f\xfd";
-// A skippable frame, with which pzstd begins: 0x50 to 0x5F, then this (RFC 8878, 3.1.2).
-constexpr std::string_view kSkippableMagicEnd = "\x2a\x4d\x18";
-
-bool is_zstd(std::string_view head) {
-  return head == kZstdMagic || (head.size() == kZstdMagic.size() && (static_cast<unsigned char>(head[0]) >> 4) == 5 &&
-                                head.substr(1) == kSkippableMagicEnd);
-}
 
 /// The file as it is.
 class PlainSource : public ByteSource {
@@ -69,7 +60,7 @@ class PlainSource : public ByteSource {
 /// Looks at the first bytes without losing them.
 class PeekedSource : public ByteSource {
  public:
-  explicit PeekedSource(std::unique_ptr<PlainSource> inner) : inner_(std::move(inner)), head_(kZstdMagic.size()) {
+  explicit PeekedSource(std::unique_ptr<PlainSource> inner) : inner_(std::move(inner)), head_(kCompressionMagicBytes) {
     while (head_size_ < head_.size()) {
       const size_t count = inner_->read(std::span(head_).subspan(head_size_));
       if (count == 0) {
@@ -101,48 +92,47 @@ class PeekedSource : public ByteSource {
   size_t head_at_ = 0;
 };
 
-/// One or more zstd frames, long windows included.
-class ZstdSource : public ByteSource {
+/// What a compressed file holds.
+class CompressedSource : public ByteSource {
  public:
-  explicit ZstdSource(std::unique_ptr<PeekedSource> inner)
-      : inner_(std::move(inner)), context_(ZSTD_createDCtx(), &ZSTD_freeDCtx), compressed_(kChunkBytes) {
-    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
-  }
+  CompressedSource(std::unique_ptr<PeekedSource> inner, std::unique_ptr<Decompressor> decompressor)
+      : inner_(std::move(inner)), decompressor_(std::move(decompressor)), buffer_(kChunkBytes) {}
 
   size_t read(std::span<char> buffer) override {
-    ZSTD_outBuffer out{buffer.data(), buffer.size(), 0};
-    while (out.pos == 0) {
-      if (input_.pos == input_.size && !refill()) {
-        if (inside_frame_) {
-          fail("the file ends inside a compressed frame; is it truncated? Fetch or copy it again");
+    while (true) {
+      if (input_.empty() && !has_more_) {
+        input_ = std::span(buffer_).first(inner_->read(buffer_));
+        if (input_.empty()) {
+          if (!decompressor_->may_end()) {
+            fail("the file ends inside compressed data, it is truncated");
+          }
+          return 0;
         }
-        return 0;
       }
-      const size_t result = ZSTD_decompressStream(context_.get(), &out, &input_);
-      if (ZSTD_isError(result) != 0) {
-        fail(cat("damaged zstd data (", ZSTD_getErrorName(result), "); fetch or copy it again"));
+      const Decompressor::Step step = decompressor_->decode(input_, buffer);
+      if (!step.error.empty()) {
+        fail(step.error);
       }
-      inside_frame_ = result != 0;
+      input_ = input_.subspan(step.consumed);
+      has_more_ = step.produced == buffer.size() && !decompressor_->may_end();
+      if (step.produced > 0) {
+        return step.produced;
+      }
     }
-    return out.pos;
   }
   int64_t file_bytes() const override { return inner_->file_bytes(); }
   util::Hash128 file_hash() const override { return inner_->file_hash(); }
 
  private:
-  bool refill() {
-    input_ = {compressed_.data(), inner_->read(compressed_), 0};
-    return input_.size > 0;
-  }
   [[noreturn]] void fail(const std::string& what) const {
-    throw DataError(cat(inner_->name(), " near byte ", inner_->file_bytes(), ": ", what));
+    throw DataError(cat(inner_->name(), " near byte ", inner_->file_bytes(), ": ", what, "; fetch or copy it again"));
   }
 
   std::unique_ptr<PeekedSource> inner_;
-  std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context_;
-  std::vector<char> compressed_;
-  ZSTD_inBuffer input_{nullptr, 0, 0};
-  bool inside_frame_ = false;
+  std::unique_ptr<Decompressor> decompressor_;
+  std::vector<char> buffer_;
+  std::span<const char> input_;  ///< of buffer_, not decoded yet
+  bool has_more_ = false;        ///< the decoder may hold output for which there was no room
 };
 
 }  // namespace
@@ -152,8 +142,8 @@ std::unique_ptr<ByteSource> open_byte_source(const std::filesystem::path& path, 
     throw DataError(cat(path.string(), " is a folder, expected a file"));
   }
   auto peeked = std::make_unique<PeekedSource>(std::make_unique<PlainSource>(path, stop));
-  if (is_zstd(peeked->head())) {
-    return std::make_unique<ZstdSource>(std::move(peeked));
+  if (auto decompressor = decompressor_for(peeked->head())) {
+    return std::make_unique<CompressedSource>(std::move(peeked), std::move(decompressor));
   }
   return peeked;
 }

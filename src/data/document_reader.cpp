@@ -56,7 +56,7 @@ void check_is_text(std::string_view beginning, const std::string& path) {
   const auto controls = static_cast<double>(std::ranges::count_if(beginning, is_control));
   if (controls > kMaxControlShare * static_cast<double>(beginning.size())) {
     throw DataError(cat(path, ": not a text file (", static_cast<int64_t>(controls), " control bytes among the first ",
-                        beginning.size(), "); expected UTF-8 text, plain or .zst"));
+                        beginning.size(), "); expected UTF-8 text, plain, .gz, .xz or .zst"));
   }
 }
 

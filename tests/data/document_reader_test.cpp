@@ -3,9 +3,14 @@
 #include "bertcram/data/document_reader.h"
 
 #include <gtest/gtest.h>
+#include <lzma.h>
+#include <zlib.h>
 #include <zstd.h>
 
+#include <array>
+
 #include "bertcram/util/random.h"
+#include "data/decompressor.h"
 #include "util/test_support.h"
 
 namespace bertcram::data {
@@ -39,11 +44,49 @@ Strings documents_of(std::string_view text) {
   return read_all({scratch.write("some.txt", text)}).documents;
 }
 
-std::string compress(std::string_view text) {
+std::string zstd(std::string_view text) {
   std::string frame(ZSTD_compressBound(text.size()), '\0');
   frame.resize(ZSTD_compress(frame.data(), frame.size(), text.data(), text.size(), 3));
   return frame;
 }
+
+std::string gzip(std::string_view text) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string member(deflateBound(&stream, text.size()) + 32, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(member.data());
+  stream.avail_out = static_cast<uInt>(member.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  member.resize(stream.total_out);
+  deflateEnd(&stream);
+  return member;
+}
+
+std::string xz(std::string_view text) {
+  std::string stream(lzma_stream_buffer_bound(text.size()), '\0');
+  size_t size = 0;
+  EXPECT_EQ(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()),
+                                    text.size(), reinterpret_cast<uint8_t*>(stream.data()), &size, stream.size()),
+            LZMA_OK);
+  stream.resize(size);
+  return stream;
+}
+
+struct Codec {
+  const char* name;
+  std::string (*compress)(std::string_view);
+};
+
+constexpr std::array<Codec, 3> kCodecs = {{{"gzip", gzip}, {"xz", xz}, {"zstd", zstd}}};
+const auto kNames = [](const auto& info) { return info.param.name; };
+
+class CompressionProperty : public ::testing::TestWithParam<Codec> {};
+INSTANTIATE_TEST_SUITE_P(Codecs, CompressionProperty, ::testing::ValuesIn(kCodecs), kNames);
+
+class CompressionFormat : public ::testing::TestWithParam<Codec> {};
+INSTANTIATE_TEST_SUITE_P(Codecs, CompressionFormat, ::testing::ValuesIn(kCodecs), kNames);
 
 /// Blocks of lines that hold words, with one to three blank lines in between.
 std::string random_text(util::RandomStream& random, int documents) {
@@ -154,47 +197,76 @@ TEST(DocumentReaderProperty, BatchSizeMakesNoDifference) {
   }
 }
 
-TEST(DocumentReaderProperty, CompressionMakesNoDifference) {
+TEST_P(CompressionProperty, MakesNoDifference) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));
+  const auto compress = GetParam().compress;
   util::RandomStream random(seed);
   const ScratchDirectory scratch;
   const std::string text = random_text(random, 5000);
   const auto plain = read_all({scratch.write("plain", text)});
   const size_t middle = text.size() / 2;
-  const std::string two_frames = compress(text.substr(0, middle)) + compress(text.substr(middle));
-  EXPECT_EQ(read_all({scratch.write("one.zst", compress(text))}).documents, plain.documents);
-  EXPECT_EQ(read_all({scratch.write("two.zst", two_frames)}).documents, plain.documents);
-  EXPECT_EQ(read_all({scratch.write("no-suffix", two_frames)}).documents, plain.documents);
-  const auto result = read_all({scratch / "two.zst"});
+  const std::string two_members = compress(text.substr(0, middle)) + compress(text.substr(middle));
+  const std::string with_an_empty_one = compress("") + two_members + compress("");
+  EXPECT_EQ(read_all({scratch.write("one", compress(text))}).documents, plain.documents);
+  EXPECT_EQ(read_all({scratch.write("three", with_an_empty_one)}).documents, plain.documents);
+  EXPECT_EQ(read_all({scratch.write("padded", two_members + std::string(512, '\0'))}).documents, plain.documents);
+  const auto result = read_all({scratch.write("two", two_members)});
+  EXPECT_EQ(result.documents, plain.documents);
   EXPECT_EQ(result.summaries[0].text_bytes, static_cast<int64_t>(text.size()));
-  EXPECT_EQ(result.summaries[0].file_bytes, static_cast<int64_t>(two_frames.size()));
+  EXPECT_EQ(result.summaries[0].file_bytes, static_cast<int64_t>(two_members.size()));
 }
 
-TEST(DocumentReaderFormat, ATruncatedZstdFileIsRefusedAtEveryLength) {
-  util::RandomStream random(3);
+/// The decoder is asked for less than it has ready, in every phase of a block.
+TEST_P(CompressionProperty, TheSizeOfTheReadsMakesNoDifference) {
+  util::RandomStream random(5);
   const ScratchDirectory scratch;
-  const std::string whole = compress(random_text(random, 40));
-  for (size_t length = 4; length < whole.size(); length += 1 + length / 40) {
-    const auto path = scratch.write("cut.zst", whole.substr(0, length));
-    EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "cut.zst"))
-        << length << " of " << whole.size();
+  const std::string text = random_text(random, 400) + std::string(300'000, 'x');
+  const auto path = scratch.write("text", GetParam().compress(text));
+  for (const size_t size : {size_t{1}, size_t{7}, size_t{4096}, size_t{1} << 20}) {
+    const auto source = open_byte_source(path);
+    std::string got;
+    std::vector<char> buffer(size);
+    while (const size_t count = source->read(buffer)) {
+      got.append(buffer.data(), count);
+    }
+    EXPECT_TRUE(got == text) << size;
   }
 }
 
-TEST(DocumentReaderFormat, AZstdFileWithFlippedBytesIsReadOrRefused) {
+TEST_P(CompressionFormat, ATruncatedFileIsRefusedAtEveryLength) {
+  util::RandomStream random(3);
+  const ScratchDirectory scratch;
+  const std::string whole = GetParam().compress(random_text(random, 40));
+  for (size_t length = kCompressionMagicBytes; length < whole.size(); length += 1 + length / 40) {
+    const auto path = scratch.write("cut", whole.substr(0, length));
+    const std::string message = message_of<DataError>([&] { read_all({path}); });
+    EXPECT_TRUE(contains(message, "cut") && contains(message, "truncated")) << length << ": " << message;
+  }
+}
+
+TEST_P(CompressionFormat, WhatFollowsTheLastMemberIsRefused) {
+  const ScratchDirectory scratch;
+  const auto path = scratch.write("longer", GetParam().compress("some text\n") + "and something else");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "damaged"));
+}
+
+TEST_P(CompressionFormat, AFileWithFlippedBytesIsReadOrRefused) {
   util::RandomStream random(4);
   const ScratchDirectory scratch;
-  const std::string whole = compress(random_text(random, 40));
+  const std::string whole = GetParam().compress(random_text(random, 40));
+  int refused = 0;
   for (int round = 0; round < 300; ++round) {
     std::string damaged = whole;
     damaged[random.below(damaged.size())] ^= static_cast<char>(1 + random.below(255));
-    const auto path = scratch.write("flipped.zst", damaged);
+    const auto path = scratch.write("flipped", damaged);
     try {
       read_all({path});
     } catch (const DataError&) {  // anything else would fail the test
+      ++refused;
     }
   }
+  EXPECT_GT(refused, 150);
 }
 
 TEST(ExpandInputs, FindsFilesFoldersAndPatterns) {

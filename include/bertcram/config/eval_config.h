@@ -20,7 +20,7 @@ struct EvalConfig {
   void visit(FieldVisitor& v) {
     v("model", model, "model folder, of bertcram or Hugging Face");
     v("data", data, "folder made by 'bertcram pack' (its held-out rows), or the GLUE folder together with --task");
-    v("text", text, "text file (plain or .zst): held-out masked-language-model loss on it");
+    v("text", text, "text file (plain, .gz, .xz or .zst): held-out masked-language-model loss on it");
     v("task", task, "GLUE task whose dev set a fine-tuned model is scored on");
     v("task_file", task_file, "YAML description of an own task, instead of --task");
     v("mask_prob", mask_prob, "share of a row's tokens that are predicted", InRange{0.01, 0.9});

@@ -25,7 +25,7 @@ struct PackConfig {
   bool overwrite = false;
 
   void visit(FieldVisitor& v) {
-    v("input", input, "text: files, folders or globs, plain or .zst; - is standard input", Untracked{});
+    v("input", input, "text: files, folders or globs, plain, .gz, .xz or .zst; - is standard input", Untracked{});
     v("tokenizer", tokenizer, "tokenizer folder or vocab.txt", Untracked{});
     v("output", output, "folder for the packed data", Untracked{});
     v("seq_len", seq_len, "tokens per row, [CLS] included", InRange{8, 8192});

@@ -23,7 +23,8 @@ struct TokenizeConfig {
   bool overwrite = false;
 
   void visit(FieldVisitor& v) {
-    v("input", input, "text to learn from: files, folders or globs, plain or .zst; - is standard input", Untracked{});
+    v("input", input, "text to learn from: files, folders or globs, plain, .gz, .xz or .zst; - is standard input",
+      Untracked{});
     v("output", output, "folder for the tokenizer", Untracked{});
     v("type", type, "kind of tokenizer");
     v("vocab_size", vocab_size, "number of pieces, special tokens included", InRange{10, 1'000'000});

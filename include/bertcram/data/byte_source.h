@@ -1,5 +1,5 @@
 #pragma once
-// Bytes of a text input, plain or zstd-compressed (told by content, not by name), as a stream.
+// Bytes of a text input, plain or compressed with gzip, xz or zstd (told by content, not by name), as a stream.
 
 #include <cstdint>
 #include <filesystem>
