@@ -90,8 +90,13 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std
     const auto own = option_names(*chosen.front());
     options.insert(options.end(), own.begin(), own.end());
   }
-  for (const char* argument : words) {
-    const std::string word = std::string(argument).substr(0, std::string_view(argument).find('='));
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string argument = words[i];
+    const std::string word = argument.substr(0, argument.find('='));
+    if (argument == "--log-file") {
+      ++i;  // its value is no command
+      continue;
+    }
     if (word.starts_with("--") && std::ranges::find(options, word) == options.end()) {
       return cat("unknown option '", word, "'", did_you_mean(word, options));
     }
@@ -170,6 +175,9 @@ ExitCode exit_code_of(const std::error_code& error) {
 int main(int argc, char** argv) {
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
+  if (std::signal(SIGHUP, request_stop) == SIG_IGN) {
+    std::signal(SIGHUP, SIG_IGN);  // nohup
+  }
   try {
     run(argc, argv);
     return static_cast<int>(ExitCode::kDone);

@@ -135,7 +135,7 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
     }
     fs::rename(partial, final_path);
     util::sync_directory(directory);
-  } catch (const Error&) {
+  } catch (...) {
     std::error_code ignored;
     fs::remove_all(partial, ignored);
     throw;
@@ -175,8 +175,8 @@ TrainState read_state(const fs::path& checkpoint) { return state_of(read_state_j
 
 TrainState load_checkpoint(const fs::path& checkpoint, const TrainTensors& tensors) {
   const json stored = read_state_json(checkpoint);
-  // All files are checked before the first tensor changes: a caller that goes on without this checkpoint finds its
-  // tensors as they were.
+  // All files are checked before the first tensor changes: a caller that goes on without a damaged checkpoint finds
+  // its tensors as they were.
   for (const auto& [name, list] : files_of(tensors)) {
     const fs::path path = checkpoint / name;
     if (util::hash_file(path).hex() != stored.at("xxh3_128").at(name)) {

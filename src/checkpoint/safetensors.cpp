@@ -100,8 +100,6 @@ void check_no_holes(const std::map<std::string, TensorBytes>& tensors, std::span
 
 }  // namespace
 
-int64_t bytes_per_number(DType dtype) { return info_of(dtype).bytes; }
-
 std::string_view dtype_name(DType dtype) { return info_of(dtype).name; }
 
 std::string write_safetensors(const std::filesystem::path& path, const std::map<std::string, TensorBytes>& tensors) {

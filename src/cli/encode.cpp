@@ -82,7 +82,7 @@ std::string encode_lines(const text::Tokenizer& tokenizer, const EncodeOptions& 
 }
 
 void write_stdout(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
   }
 }
@@ -92,32 +92,30 @@ void run(const EncodeOptions& options, const Session& session) {
   const auto tokenizer =
       text::load_tokenizer(options.tokenizer, options.cased ? std::optional(text::Casing::kCased) : std::nullopt);
   std::string pending;
+  std::vector<char> buffer(kChunkBytes);
   while (true) {
     if (!util::wait_readable(STDIN_FILENO, session.stop)) {
       throw util::StoppedError(session.stop, "encode: stopped");
     }
-    const size_t before = pending.size();
-    pending.resize(before + kChunkBytes);
-    const ssize_t count = ::read(STDIN_FILENO, pending.data() + before, kChunkBytes);
-    pending.resize(before + static_cast<size_t>(std::max<ssize_t>(0, count)));
+    const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (count < 0) {
       if (errno == EINTR) {
         continue;
       }
       throw DataError(cat("cannot read standard input: ", std::strerror(errno)));
     }
-    const size_t newline = count == 0 ? pending.size() - 1 : pending.rfind('\n');
-    if (!pending.empty() && newline != std::string::npos) {
-      write_stdout(encode_lines(*tokenizer, options, std::string_view(pending).substr(0, newline + 1)));
-      pending.erase(0, newline + 1);
-    }
     if (count == 0) {
-      break;
+      write_stdout(encode_lines(*tokenizer, options, pending));
+      return;
     }
-    std::fflush(stdout);
-  }
-  if (std::fflush(stdout) != 0) {
-    throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
+    const std::string_view fresh(buffer.data(), static_cast<size_t>(count));
+    if (const size_t newline = fresh.rfind('\n'); newline != std::string_view::npos) {
+      pending.append(fresh.substr(0, newline + 1));
+      write_stdout(encode_lines(*tokenizer, options, pending));
+      pending.assign(fresh.substr(newline + 1));
+    } else {
+      pending.append(fresh);
+    }
   }
 }
 

@@ -1,7 +1,5 @@
 // bertcram eval: held-out masked-language-model figures, or the dev score of a fine-tuned model.
 
-#include <cstdlib>
-
 #include "bertcram/config/eval_config.h"
 #include "bertcram/glue/task_file.h"
 #include "bertcram/train/evaluator.h"
@@ -10,6 +8,7 @@
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
+#include "glue_folder.h"
 #include "output.h"
 
 namespace bertcram::cli {
@@ -30,9 +29,8 @@ void print_scores(const train::HeldOutScores& scores, bool as_json) {
 void run_task(const config::EvalConfig& config, bool as_json, const Session& session) {
   const glue::TaskSpec task =
       config.task_file.empty() ? glue::find_task(config.task) : glue::load_task_file(config.task_file, config.data);
-  const char* from_environment = std::getenv("BERTCRAM_GLUE_DIR");
-  const std::string default_data = from_environment != nullptr ? from_environment : "data/glue";
-  const auto scores = train::evaluate_task(config.model, task, config.data.empty() ? default_data : config.data,
+  const bool is_default = config.data.empty() && config.task_file.empty();
+  const auto scores = train::evaluate_task(config.model, task, is_default ? default_glue_folder() : config.data,
                                            config.runtime, session.stop);
   nlohmann::json json;
   std::string text;

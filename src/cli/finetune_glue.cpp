@@ -1,22 +1,15 @@
 // bertcram finetune-glue: a pretrained model → scores on GLUE or own tasks.
 
-#include <cstdlib>
-
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/train/finetuner.h"
 #include "bertcram/util/error.h"
 #include "command.h"
 #include "config_flags.h"
+#include "glue_folder.h"
 #include "output.h"
 
 namespace bertcram::cli {
 namespace {
-
-/// $BERTCRAM_GLUE_DIR, or data/glue.
-std::string default_glue_folder() {
-  const char* from_environment = std::getenv("BERTCRAM_GLUE_DIR");
-  return from_environment != nullptr ? from_environment : "data/glue";
-}
 
 void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
   if (!config.task_file.empty() && config.task != config::FinetuneConfig().task) {
@@ -25,6 +18,7 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
   if (config.data.empty() && config.task_file.empty()) {
     config.data = default_glue_folder();
   }
+  outlive_readers();
   const auto outcome = train::run_finetune(config, {.stop = session.stop, .progress = session.progress});
   print_result(as_json, nlohmann::json::parse(glue::results_to_json(outcome.results)),
                glue::format_results_table(outcome.results) + "results in " + outcome.results_file.string() + "\n");

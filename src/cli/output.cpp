@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <csignal>
 #include <cstdio>
 
 #include "bertcram/util/error.h"
@@ -14,6 +15,8 @@ void print_result(bool as_json, const nlohmann::json& json, const std::string& t
     throw ResourceError("cannot write to standard output");
   }
 }
+
+void outlive_readers() { std::signal(SIGPIPE, SIG_IGN); }
 
 void require_flags(const std::vector<std::pair<std::string, bool>>& given) {
   std::vector<std::string> missing;

@@ -26,6 +26,7 @@ void run(const config::PretrainConfig& config, const std::string& resume, bool a
   if (const auto problems = config::contradictions(config); !problems.empty()) {
     throw ConfigError(util::join(problems, "\n"));
   }
+  outlive_readers();
   const auto result =
       train::run_pretrain(config, {.stop = session.stop, .progress = session.progress, .resume = parse_resume(resume)});
   nlohmann::json json = {{"model", result.model.string()},

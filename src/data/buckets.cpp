@@ -93,13 +93,8 @@ void Buckets::add(const PackedDocument& document) {
 }
 
 void Buckets::flush(Bucket& bucket) {
-  std::span<const std::byte> rest = bucket.buffer;
-  while (!rest.empty()) {
-    const ssize_t written = ::write(bucket.descriptor, rest.data(), rest.size());
-    if (written < 0 && errno != EINTR) {
-      util::throw_write_error(bucket.path, errno);
-    }
-    rest = rest.subspan(written > 0 ? static_cast<size_t>(written) : 0);
+  if (const int error_number = util::write_fully(bucket.descriptor, bucket.buffer); error_number != 0) {
+    util::throw_write_error(bucket.path, error_number);
   }
   bucket.buffer.clear();
 }

@@ -74,7 +74,10 @@ std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>&
     } else if (word == "-" || std::filesystem::exists(word, ignored)) {
       found = {word};
     } else {
-      found = files_matching(word);
+      for (const auto& match : files_matching(word)) {
+        const auto below = std::filesystem::is_directory(match, ignored) ? files_below(match) : std::vector{match};
+        found.insert(found.end(), below.begin(), below.end());
+      }
     }
     if (found.empty()) {
       throw DataError(cat("--input ", word, ": no such file, and no folder or pattern with files in it"));

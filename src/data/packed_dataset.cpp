@@ -38,7 +38,6 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
       const ShardEntry entry = {
           .file = shard.at("file"), .rows = shard.at("rows"), .header_hash = shard.value("header_xxh3_64", "")};
       (is_train ? manifest.train_shards : manifest.valid_shards).push_back(entry);
-      (is_train ? manifest.train_rows : manifest.valid_rows) += entry.rows;
     }
     return manifest;
   } catch (const nlohmann::json::exception& error) {

@@ -80,7 +80,7 @@ class FirstPass {
       const std::string_view text = batch[i];
       ++own.documents_read;
       own.text_bytes += static_cast<int64_t>(text.size());
-      if (static_cast<int64_t>(text.size()) < config_.min_chars) {
+      if (config_.min_chars > 1 && text::count_chars(text) < config_.min_chars) {
         ++own.documents_short;
         continue;
       }

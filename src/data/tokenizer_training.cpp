@@ -1,5 +1,6 @@
 #include "bertcram/data/tokenizer_training.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,8 @@ using nlohmann::json;
 
 /// What the tokenizer was made from, beside its own files.
 constexpr const char* kTrainingFile = "training.json";
+// A counter with fewer would drop words that matter.
+constexpr int64_t kFewestCountedWords = 500'000;
 
 text::NormalizerOptions normalizer_options(const config::TokenizeConfig& config) {
   return {.clean_text = true, .handle_chinese_chars = true, .strip_accents = !config.cased, .lowercase = !config.cased};
@@ -49,6 +52,10 @@ CountedText count_words(const config::TokenizeConfig& config, const std::vector<
   const text::Normalizer normalizer(normalizer_options(config));
   DocumentReader reader(files, {.stop = &context.stop});
   util::Progress progress({.label = "tokenize", .total = total_file_bytes(files), .style = context.progress});
+  const int64_t threads = util::thread_count(config.threads);
+  // What all counters hold together is bounded; natural text has far fewer different words.
+  const text::WordCounterOptions share = {
+      .max_words = std::max(kFewestCountedWords, text::WordCounterOptions().max_words / (threads + 1))};
   text::WordCounter all(normalizer);
   std::mutex mutex;
   util::WorkerGroup workers;
@@ -60,8 +67,8 @@ CountedText count_words(const config::TokenizeConfig& config, const std::vector<
     return reader.next();
   };
   std::atomic<int64_t> invalid = 0;
-  workers.run(util::thread_count(config.threads), [&](int64_t) {
-    text::WordCounter own(normalizer);
+  workers.run(threads, [&](int64_t) {
+    text::WordCounter own(normalizer, share);
     while (const auto batch = workers.failed() ? std::nullopt : next_batch()) {
       own.add(batch->text);
       invalid += text::count_invalid_utf8(batch->text);

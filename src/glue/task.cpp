@@ -1,6 +1,7 @@
 #include "bertcram/glue/task.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
@@ -80,6 +81,30 @@ const std::vector<std::string>& reported_order() {
     return order;
   }();
   return kOrder;
+}
+
+std::string scoring_rules(const TaskSpec& task) {
+  std::ostringstream rules;
+  const auto add_column = [&](const char* what, const Column& column) {
+    rules << what << " '" << column.name << "' " << column.index << '\n';
+  };
+  rules << static_cast<int>(task.kind) << ' ' << task.range_low << ' ' << task.range_high << ' '
+        << static_cast<int>(task.bad_rows) << '\n';
+  for (const Metric metric : task.metrics) {
+    rules << metric_name(metric) << '\n';
+  }
+  if (task.train) {  // the dev set has the same columns
+    const SourceSpec& source = task.train->sources.front();
+    rules << static_cast<int>(source.header) << '\n';
+    add_column("text_a", source.text_a);
+    if (source.text_b) {
+      add_column("text_b", *source.text_b);
+    }
+    if (source.label) {
+      add_column("label", *source.label);
+    }
+  }
+  return rules.str();
 }
 
 std::string label_list(const TaskSpec& task) {

@@ -85,6 +85,9 @@ void check_sizes(const BertShape& shape, const std::string& where) {
   check("num_hidden_layers", shape.layers, 10'000);
   check("num_attention_heads", shape.heads, shape.hidden);
   check("type_vocab_size", shape.token_types, 10'000);
+  if (shape.pad_id < 0 || shape.pad_id >= shape.vocab) {
+    throw DataError(cat(where, ": pad_token_id = ", shape.pad_id, ", expected 0 to ", shape.vocab - 1));
+  }
   if (!(shape.layer_norm_eps > 0.0 && shape.layer_norm_eps < 1.0)) {
     throw DataError(cat(where, ": layer_norm_eps = ", shape.layer_norm_eps, ", expected between 0 and 1"));
   }

@@ -54,7 +54,8 @@ class JsonFields {
   template <class T>
   void require(const std::string& key, const T& expected, const T& fallback) const {
     if (get<T>(key, fallback) != expected) {
-      fail(key, cat("is ", shown(*find(key)), "; only ", nlohmann::json(expected).dump(),
+      const nlohmann::json* value = find(key);
+      fail(key, cat(value == nullptr ? "is missing" : "is " + shown(*value), "; only ", nlohmann::json(expected).dump(),
                     " is supported, as it would give other ids"));
     }
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/data/packer.h"
@@ -44,7 +45,11 @@ void pack_text(const config::EvalConfig& config, const checkpoint::ModelDirector
   pack.seq_len = std::min<int64_t>(128, model.shape.max_positions);
   pack.valid_frac = 0.0;
   pack.dedup = config::Dedup::kNone;
-  data::run_pack(pack, *model.tokenizer, {.stop = stop, .progress = util::ProgressStyle::kQuiet});
+  try {
+    data::run_pack(pack, *model.tokenizer, {.stop = stop, .progress = util::ProgressStyle::kQuiet});
+  } catch (const util::StoppedError&) {
+    throw util::StoppedError(stop, "eval: stopped");
+  }
 }
 
 }  // namespace
@@ -55,13 +60,13 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
     throw DataError(
         cat("--model ", config.model, " is a classifier; its dev score: bertcram eval --task T --data DIR"));
   }
-  const ScratchFolder scratch;
+  std::optional<ScratchFolder> scratch;  // until the rows are read
   fs::path folder = config.data;
   if (!config.text.empty()) {
     if (config.text != "-" && !fs::exists(config.text)) {
       throw DataError(cat("--text ", config.text, ": no such file"));
     }
-    folder = scratch.path;
+    folder = scratch.emplace().path;
     pack_text(config, source, folder, stop);
   }
   const auto manifest = data::read_packed_manifest(folder);
@@ -82,7 +87,8 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
   nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
   checkpoint::load_weights(config.model, parameters, checkpoint::Strictness::kComplete);
   const model::Bert bert(source.shape, parameters);
-  const auto masking = masking_options(source.tokenizer->special(), manifest.vocab_size, config.mask_prob);
+  const auto masking =
+      masking_options(source.tokenizer->special(), manifest.vocab_size, {.mask_prob = config.mask_prob});
   const data::MaskedBatches batches(rows, masking, static_cast<uint64_t>(config.seed),
                                     data::MaskedBatches::Order::kSequential);
   const int64_t count = config.rows > 0 ? std::min(config.rows, rows.rows()) : rows.rows();

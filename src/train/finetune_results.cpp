@@ -84,6 +84,9 @@ FinetuneResults::FinetuneResults(fs::path folder, const FinetuneConfig& config, 
 
 void FinetuneResults::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
   std::string content = util::join(task.labels, "\n");
+  if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
+    content += "\n" + glue::scoring_rules(task);
+  }
   for (const fs::path& each : files) {
     content += "\n" + util::hash_file(each).hex();
   }
@@ -93,8 +96,9 @@ void FinetuneResults::check_task_files(const glue::TaskSpec& task, const std::ve
   if (!before.empty() && before != id) {
     std::vector<std::string> names;
     std::ranges::transform(files, std::back_inserter(names), [](const fs::path& file) { return file.string(); });
-    throw ConfigError(cat(folder_.string(), " holds results of ", task.name, " on other data than now in ",
-                          util::join(names, ", "), "; choose another --output"));
+    throw ConfigError(cat(folder_.string(), " holds results of ", task.name,
+                          " by other rules or on other data than now in ", util::join(names, ", "),
+                          "; choose another --output"));
   }
   known[task.name] = id;
   util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");

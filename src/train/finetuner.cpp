@@ -61,9 +61,6 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config) {
   std::vector<glue::TaskSpec> tasks;
   for (const std::string& name : glue::expand_task_list(config.task)) {
     const glue::TaskSpec& task = glue::find_task(name);
-    if (!task.train) {
-      throw ConfigError(cat("--task ", name, " has no training set; it is scored by the ", task.scored_with, " model"));
-    }
     if (is_all && !has_data(task, data)) {
       util::log_warning(room(), cat(task.name, ": no training and dev data in ", data.string(), "; it is left out"));
       continue;
@@ -140,7 +137,7 @@ class Finetuner {
       util::log_warning(room(), cat(task.name, ": the model takes ", source_.shape.max_positions,
                                     " tokens; longer examples are cut to that"));
     }
-    const int64_t max_tokens = std::min(recipe.seq_len, source_.shape.max_positions);
+    const int64_t max_tokens = text_limit(source_.shape, task, recipe.seq_len);
     const auto train_set = glue::read_split(task, *task.train, data_);
     warn_of_skipped_rows(train_set);
     const EncodedSplit train = encode_split(train_set, task.name, *source_.tokenizer, max_tokens);
@@ -188,19 +185,33 @@ class Finetuner {
                                .unit = "examples",
                                .total = train.size() * recipe.epochs,
                                .style = context_.progress});
-      finetune(bert, parameters, task, train, {.recipe = recipe, .micro_examples = config_.micro_rows, .seed = seed},
-               context_.stop, progress);
+      if (!finetune(bert, parameters, task, train,
+                    {.recipe = recipe, .micro_examples = config_.micro_rows, .seed = seed}, context_.stop, progress)) {
+        throw_stopped();
+      }
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     for (const EncodedSplit& split : dev) {
       const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationExamples, context_.stop);
+      if (!outputs) {
+        throw_stopped();
+      }
+      if (!are_finite(*outputs)) {
+        throw DivergedError(cat(split.reported_name, " seed ", seed,
+                                ": the classifier gives numbers that are not finite; lower --learning-rate"));
+      }
       results_->record(glue::primary_metric(protocol_, task), split.reported_name,
-                       {.seed = seed, .metrics = score_outputs(task, split, outputs), .seconds = seconds});
+                       {.seed = seed, .metrics = score_outputs(task, split, *outputs), .seconds = seconds});
     }
     if (config_.save_models) {
       checkpoint::write_model_directory(model_folder(task, seed), source_.shape, head, parameters, *source_.tokenizer);
     }
     results_->save();
+  }
+
+  [[noreturn]] void throw_stopped() const {
+    throw util::StoppedError(context_.stop,
+                             "finetune-glue: stopped; finished runs are kept, the same command does the rest");
   }
 
   const FinetuneConfig& config_;

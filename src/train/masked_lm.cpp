@@ -38,13 +38,14 @@ BatchTensors tensors_of(const data::MaskedBatch& batch, at::Device device) {
 
 }  // namespace
 
-data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size, double mask_prob) {
-  data::MaskingOptions options;
-  options.mask_prob = mask_prob;
-  options.mask_id = special.mask;
-  options.special_ids = {special.pad, special.unk, special.cls, special.sep, special.mask};
-  options.vocab_size = vocab_size;
-  return options;
+data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size,
+                                     const config::MaskConfig& mask) {
+  return {.mask_prob = mask.mask_prob,
+          .mask_share = mask.mask_share,
+          .random_share = mask.random_share,
+          .mask_id = special.mask,
+          .special_ids = {special.pad, special.unk, special.cls, special.sep, special.mask},
+          .vocab_size = vocab_size};
 }
 
 at::Tensor masked_lm_loss(const model::Bert& bert, const data::MaskedBatch& batch, double dropout, at::Device device) {

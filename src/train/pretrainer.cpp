@@ -52,8 +52,9 @@ class Pretrainer {
         data_(opened(config)),
         run_(config.output),
         runtime_(resolve_runtime(config.runtime)),
-        masking_(make_masking()),
-        train_(data_.train, masking_, static_cast<uint64_t>(config.seed), data::MaskedBatches::Order::kShuffled),
+        held_out_masking_(masking({})),
+        train_(data_.train, masking(config.mask), static_cast<uint64_t>(config.seed),
+               data::MaskedBatches::Order::kShuffled),
         budget_(config.budget),
         shape_(model::make_shape(config.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
         state_(config, shape_, runtime_) {}
@@ -73,6 +74,7 @@ class Pretrainer {
     recorder_->header(about_the_run());
     const TrainingClock clock(state_.position.elapsed_seconds);
     evaluate_if_due();
+    recorder_->leave_out(clock.seconds() - state_.position.elapsed_seconds);
     while (!budget_.is_spent(usage())) {
       const bool is_whole = train_step();
       state_.position.elapsed_seconds = clock.seconds();
@@ -105,11 +107,8 @@ class Pretrainer {
     return data;
   }
 
-  data::MaskingOptions make_masking() const {
-    auto masking = masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, config_.mask.mask_prob);
-    masking.mask_share = config_.mask.mask_share;
-    masking.random_share = config_.mask.random_share;
-    return masking;
+  data::MaskingOptions masking(const config::MaskConfig& mask) const {
+    return masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, mask);
   }
 
   Usage usage() const {
@@ -230,7 +229,8 @@ class Pretrainer {
 
   /// @return nullopt when asked to stop on the way
   std::optional<HeldOutScores> evaluate(int64_t rows) const {
-    const data::MaskedBatches batches(data_.valid, masking_, /*seed=*/0, data::MaskedBatches::Order::kSequential);
+    const data::MaskedBatches batches(data_.valid, held_out_masking_, /*seed=*/0,
+                                      data::MaskedBatches::Order::kSequential);
     return evaluate_masked_lm(state_.bert, batches, rows, micro_rows(), runtime_.device, context_.stop);
   }
 
@@ -379,7 +379,7 @@ class Pretrainer {
   RunData data_;
   RunDirectory run_;
   Runtime runtime_;
-  data::MaskingOptions masking_;
+  data::MaskingOptions held_out_masking_;  ///< BERT's 15 %, as `bertcram eval`: runs at other rates can be compared
   data::MaskedBatches train_;
   Budget budget_;
   model::BertShape shape_;

@@ -35,15 +35,21 @@ void check_same_run(const checkpoint::TrainState& stored, const std::string& whe
   }
 }
 
-std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& choice) {
+std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& choice, const PretrainConfig& config) {
+  auto found = checkpoint::list_checkpoints(run.checkpoints());
   if (choice.kind == ResumeChoice::Kind::kPath) {
     if (!fs::exists(choice.path / "state.json")) {
       throw DataError(cat("--resume ", choice.path.string(),
                           ": no checkpoint here; expected a folder such as RUN/checkpoints/step-0000001000"));
     }
+    check_stored_config(run, config);
+    std::error_code ignored;
+    if (!found.empty() && !fs::equivalent(choice.path.parent_path(), run.checkpoints(), ignored)) {
+      throw ConfigError(cat("--resume ", choice.path.string(), ", but ", run.path().string(),
+                            " holds a run of its own; choose another --output"));
+    }
     return {choice.path};
   }
-  auto found = checkpoint::list_checkpoints(run.checkpoints());
   if (choice.kind == ResumeChoice::Kind::kNever && !found.empty()) {
     throw ConfigError(
         cat("--resume never, but ", run.path().string(), " holds checkpoints; choose another --output or remove them"));
@@ -55,7 +61,7 @@ std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& ch
 
 bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity,
                 TrainingState& state) {
-  const std::vector<fs::path> found = candidates(run, choice);
+  const std::vector<fs::path> found = candidates(run, choice, identity.config);
   for (const fs::path& candidate : found) {
     try {
       check_same_run(checkpoint::read_state(candidate), candidate.string(), run, identity);
@@ -64,6 +70,8 @@ bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunId
       util::log_info("pretrain", cat("continuing from ", candidate.filename().string(), " (",
                                      util::format_duration(state.position.elapsed_seconds), " trained)"));
       return true;
+    } catch (const UnreadableError&) {
+      throw;  // it may be fine: to go on from an older one would throw it away
     } catch (const DataError& error) {
       if (choice.kind == ResumeChoice::Kind::kPath) {
         throw;

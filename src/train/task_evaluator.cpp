@@ -67,13 +67,20 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
   const model::Bert bert(source.shape, parameters);
   const int64_t trained_with =
       source.head.max_tokens > 0 ? source.head.max_tokens : glue::recipe_for(glue::sane_protocol(), task).seq_len;
-  const int64_t max_tokens = std::min(trained_with, source.shape.max_positions);
+  const int64_t max_tokens = text_limit(source.shape, task, trained_with);
   std::map<std::string, glue::MetricValues> scores;
   for (const glue::SplitSpec& spec : glue::present_dev_splits(task, data_directory)) {
     const auto split =
         encode_split(glue::read_split(task, spec, data_directory), spec.reported_name, *source.tokenizer, max_tokens);
     const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationExamples, stop);
-    scores[split.reported_name] = score_outputs(task, split, columns.empty() ? outputs : reordered(outputs, columns));
+    if (!outputs) {
+      throw util::StoppedError(stop, "eval: stopped");
+    }
+    if (!are_finite(*outputs)) {
+      throw DataError(
+          cat("--model ", model_directory.string(), ": its weights give outputs that are not numbers; is it damaged?"));
+    }
+    scores[split.reported_name] = score_outputs(task, split, columns.empty() ? *outputs : reordered(*outputs, columns));
   }
   return scores;
 }

@@ -4,6 +4,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mse_loss.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -12,17 +13,12 @@
 #include "bertcram/glue/batching.h"
 #include "bertcram/train/schedule.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
 #include "bertcram/util/random.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::train {
 namespace {
-
-void throw_if_stopped(const util::StopFlag& stop) {
-  if (stop.requested()) {
-    throw util::StoppedError(stop, "finetune-glue: stopped; finished runs are kept, the same command does the rest");
-  }
-}
 
 config::OptimConfig optim_config(const glue::FinetuneRecipe& recipe) {
   return {.learning_rate = recipe.learning_rate,
@@ -62,19 +58,23 @@ at::Tensor task_loss_sum(const at::Tensor& outputs, const at::Tensor& targets) {
                                      : at::cross_entropy_loss(outputs, targets, {}, at::Reduction::Sum);
 }
 
-/// Forward and backward of one batch in passes of micro_examples.
-void accumulate_batch(const model::Bert& bert, nn::Parameters& parameters, const EncodedSplit& train,
-                      std::span<const int64_t> batch, const FinetuneOptions& options) {
+/// Forward and backward of one batch in passes of micro_examples. @return summed loss, [] fp32, without gradient
+at::Tensor accumulate_batch(const model::Bert& bert, nn::Parameters& parameters, const EncodedSplit& train,
+                            std::span<const int64_t> batch, const FinetuneOptions& options) {
   const size_t micro = options.micro_examples > 0 ? static_cast<size_t>(options.micro_examples) : batch.size();
+  at::Tensor sum = at::zeros({}, at::TensorOptions(at::kFloat).device(parameters.device()));
   for (size_t first = 0; first < batch.size(); first += micro) {
     const auto chosen = batch.subspan(first, std::min(micro, batch.size() - first));
     const auto input =
         padded_batch(train.texts, chosen, bert.shape().pad_id, parameters.compute_type(), parameters.device());
     const at::Tensor states = bert.encode(input, options.recipe.dropout_prob);
     const at::Tensor outputs = bert.classify(states, options.recipe.dropout_prob);
-    task_loss_sum(outputs, chosen_targets(train, chosen, parameters.device())).backward();
+    const at::Tensor loss = task_loss_sum(outputs, chosen_targets(train, chosen, parameters.device()));
+    loss.backward();
+    sum += loss.detach();
     parameters.accumulate_gradients();
   }
+  return sum;
 }
 
 }  // namespace
@@ -99,12 +99,32 @@ model::Head task_head(const glue::TaskSpec& task) {
   return {.kind = model::HeadKind::kClassifier, .outputs = task.classes(), .label_words = task.labels};
 }
 
-std::vector<float> classifier_outputs(const model::Bert& bert, const nn::Parameters& parameters,
-                                      const EncodedSplit& split, int64_t batch_examples, const util::StopFlag& stop) {
+int64_t text_limit(const model::BertShape& shape, const glue::TaskSpec& task, int64_t wanted) {
+  constexpr int64_t kFewest = 8;  // what is left of a pair beside [CLS] and two [SEP] should still say something
+  if (wanted < kFewest) {
+    throw ConfigError(
+        cat("texts of ", wanted, " tokens (--max-tokens) are too short to learn from; give at least ", kFewest));
+  }
+  if (shape.max_positions < kFewest) {
+    throw DataError(cat("the model takes only ", shape.max_positions, " tokens; at least ", kFewest, " are needed"));
+  }
+  if (task.train && task.train->sources.front().text_b && shape.token_types < 2) {
+    throw DataError(cat(task.name,
+                        ": its examples are pairs, and the model has one token type (type_vocab_size); use "
+                        "a model with two"));
+  }
+  return std::min(wanted, shape.max_positions);
+}
+
+std::optional<std::vector<float>> classifier_outputs(const model::Bert& bert, const nn::Parameters& parameters,
+                                                     const EncodedSplit& split, int64_t batch_examples,
+                                                     const util::StopFlag& stop) {
   const c10::NoGradGuard no_grad;
   std::vector<float> outputs;
   for (const glue::Batch& batch : glue::evaluation_batches(split.lengths, batch_examples)) {
-    throw_if_stopped(stop);
+    if (stop.requested()) {
+      return std::nullopt;
+    }
     const auto input =
         padded_batch(split.texts, batch, bert.shape().pad_id, parameters.compute_type(), parameters.device());
     const at::Tensor rows = bert.classify(bert.encode(input, 0.0), 0.0).to(at::kCPU).contiguous();
@@ -115,12 +135,11 @@ std::vector<float> classifier_outputs(const model::Bert& bert, const nn::Paramet
       std::copy(row, row + width, outputs.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(batch[i]) * width));
     }
   }
-  if (!std::ranges::all_of(outputs, [](float output) { return std::isfinite(output); })) {
-    throw DivergedError(cat(split.reported_name,
-                            ": the classifier gives numbers that are not finite; lower "
-                            "--learning-rate"));
-  }
   return outputs;
+}
+
+bool are_finite(const std::vector<float>& outputs) {
+  return std::ranges::all_of(outputs, [](float output) { return std::isfinite(output); });
 }
 
 glue::MetricValues score_outputs(const glue::TaskSpec& task, const EncodedSplit& split,
@@ -136,7 +155,7 @@ glue::MetricValues score_outputs(const glue::TaskSpec& task, const EncodedSplit&
   return glue::to_score_points(glue::compute_metrics(task, predictions, split.labels));
 }
 
-void finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::TaskSpec& task,
+bool finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::TaskSpec& task,
               const EncodedSplit& train, const FinetuneOptions& options, const util::StopFlag& stop,
               util::Progress& progress) {
   optim::AdamW optimizer(parameters, optim_config(options.recipe));
@@ -148,23 +167,28 @@ void finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::T
   for (int64_t epoch = 0; epoch < options.recipe.epochs; ++epoch) {
     const auto batches = glue::training_batches(
         train.lengths, {.batch_examples = options.recipe.batch_examples, .seed = seed, .epoch = epoch});
+    at::Tensor loss_sum = at::zeros({}, at::TensorOptions(at::kFloat).device(parameters.device()));
     for (const glue::Batch& batch : batches) {
-      throw_if_stopped(stop);
+      if (stop.requested()) {
+        return false;
+      }
       seed_dropout(
           util::mix_key({seed, static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(step)}));
-      accumulate_batch(bert, parameters, train, batch, options);
+      loss_sum += accumulate_batch(bert, parameters, train, batch, options);
       const double lr =
           learning_rate(schedule, options.recipe.learning_rate, (static_cast<double>(step) + 0.5) / total_steps);
       if (!optimizer.step(lr, static_cast<double>(batch.size())).is_finite) {
         throw DivergedError(cat("finetune-glue: ", task.name, " seed ", options.seed,
-                                ": the gradient became non-finite "
-                                "at step ",
-                                step + 1, "; lower --learning-rate"));
+                                ": the gradient became non-finite at step ", step + 1, "; lower --learning-rate"));
       }
       ++step;
       progress.add(static_cast<int64_t>(batch.size()));
     }
+    util::log_debug("finetune-glue",
+                    cat(task.name, " seed ", options.seed, ", epoch ", epoch + 1, ": mean training loss ",
+                        util::format_fixed(loss_sum.item<double>() / static_cast<double>(train.size()), 4)));
   }
+  return true;
 }
 
 }  // namespace bertcram::train

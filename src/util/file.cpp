@@ -19,7 +19,11 @@ namespace bertcram::util {
 namespace {
 
 [[noreturn]] void throw_read_error(const std::filesystem::path& path, int error_number) {
-  throw DataError(cat("cannot read ", path.string(), ": ", std::strerror(error_number)));
+  const std::string message = cat("cannot read ", path.string(), ": ", std::strerror(error_number));
+  if (error_number == ENOENT || error_number == ENOTDIR || error_number == EISDIR || error_number == EINVAL) {
+    throw DataError(message);
+  }
+  throw UnreadableError(message);
 }
 
 constexpr const char* kTemporaryMark = ".tmp-";
@@ -59,8 +63,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     throw_read_error(path, errno);
   }
   struct stat info {};
-  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
-    const int error_number = S_ISDIR(info.st_mode) ? EISDIR : (errno != 0 ? errno : EINVAL);
+  const bool is_known = ::fstat(descriptor, &info) == 0;
+  if (!is_known || !S_ISREG(info.st_mode)) {
+    const int error_number = !is_known ? errno : (S_ISDIR(info.st_mode) ? EISDIR : EINVAL);
     ::close(descriptor);
     throw_read_error(path, error_number);
   }

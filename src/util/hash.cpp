@@ -24,18 +24,11 @@ Hash128 hash128(std::string_view bytes) {
 }
 
 struct StreamHash::State {
-  XXH3_state_t* wide = XXH3_createState();
-  XXH3_state_t* narrow = XXH3_createState();
-  State() {
-    XXH3_128bits_reset(wide);
-    XXH3_64bits_reset(narrow);
-  }
+  XXH3_state_t* xxh3 = XXH3_createState();
+  State() { XXH3_128bits_reset(xxh3); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
-  ~State() {
-    XXH3_freeState(wide);
-    XXH3_freeState(narrow);
-  }
+  ~State() { XXH3_freeState(xxh3); }
 };
 
 StreamHash::StreamHash() : state_(std::make_unique<State>()) {}
@@ -44,14 +37,11 @@ StreamHash::StreamHash(StreamHash&&) noexcept = default;
 StreamHash& StreamHash::operator=(StreamHash&&) noexcept = default;
 
 void StreamHash::update(std::span<const std::byte> bytes) {
-  XXH3_128bits_update(state_->wide, bytes.data(), bytes.size());
-  XXH3_64bits_update(state_->narrow, bytes.data(), bytes.size());
+  XXH3_128bits_update(state_->xxh3, bytes.data(), bytes.size());
 }
 
-uint64_t StreamHash::digest64() const { return XXH3_64bits_digest(state_->narrow); }
-
 Hash128 StreamHash::digest128() const {
-  const XXH128_hash_t hash = XXH3_128bits_digest(state_->wide);
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh3);
   return {hash.high64, hash.low64};
 }
 

@@ -12,6 +12,7 @@ namespace bertcram::util {
 namespace {
 
 constexpr double kBarIntervalSeconds = 0.2;
+constexpr double kLineIntervalSeconds = 30;  // where stderr is not a terminal
 constexpr int64_t kBarWidth = 24;
 
 double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
@@ -72,7 +73,7 @@ void Progress::show() {
     return;
   }
   const auto now = std::chrono::steady_clock::now();
-  const double interval = terminal_ ? kBarIntervalSeconds : options_.line_interval_seconds;
+  const double interval = terminal_ ? kBarIntervalSeconds : kLineIntervalSeconds;
   if (seconds_between(last_shown_, now) < interval) {
     return;
   }

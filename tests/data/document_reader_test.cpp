@@ -280,6 +280,7 @@ TEST(ExpandInputs, FindsFilesFoldersAndPatterns) {
   EXPECT_EQ(expand_inputs({(root / "b.txt").string(), "-"}), (Paths{root / "b.txt", "-"}));
   EXPECT_EQ(expand_inputs({root.string()}), (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
   EXPECT_EQ(expand_inputs({(root / "*.txt").string()}), (Paths{root / "a.txt", root / "b.txt"}));
+  EXPECT_EQ(expand_inputs({(root / "*").string()}), (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
   EXPECT_TRUE(contains(message_of<DataError>([&] { expand_inputs({(root / "*.gz").string()}); }), "*.gz"));
   EXPECT_THROW(expand_inputs({(root / "none").string()}), DataError);
 }

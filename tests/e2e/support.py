@@ -13,6 +13,7 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -132,6 +133,15 @@ def flip_byte(path, offset=-20):
     """Flips one bit; a negative offset counts from the end."""
     content = bytearray(pathlib.Path(path).read_bytes())
     content[offset] ^= 0x10
+    pathlib.Path(path).write_bytes(bytes(content))
+
+
+def make_nan(path, name):
+    """Fills an fp32 tensor of a safetensors file with what is not a number."""
+    content = bytearray(pathlib.Path(path).read_bytes())
+    data = 8 + int.from_bytes(content[:8], "little")
+    begin, end = json.loads(content[8:data])[name]["data_offsets"]
+    content[data + begin:data + end] = struct.pack("<f", float("nan")) * ((end - begin) // 4)
     pathlib.Path(path).write_bytes(bytes(content))
 
 

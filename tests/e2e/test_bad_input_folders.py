@@ -5,8 +5,8 @@ import shutil
 import struct
 import unittest
 
-from support import (INPUT, E2ETestCase, finetune_args, flip_byte, make_model, make_packed, make_task, make_tokenizer,
-                     pretrain_args)
+from support import (INPUT, E2ETestCase, finetune_args, flip_byte, make_model, make_nan, make_packed, make_task,
+                     make_tokenizer, pretrain_args)
 
 
 class Tokenizers(E2ETestCase):
@@ -147,16 +147,26 @@ class ModelFolders(E2ETestCase):
         self.refused("model.safetensors", ("truncated", "bytes"))
 
     def test_weights_that_are_no_numbers(self):
-        path = self.model / "model.safetensors"
-        content = bytearray(path.read_bytes())
-        header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
-        start = len(content) - max(tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__")
-        begin, end = header["bert.embeddings.LayerNorm.weight"]["data_offsets"]
-        content[start + begin:start + end] = struct.pack("<f", float("nan")) * ((end - begin) // 4)
-        path.write_bytes(bytes(content))
+        make_nan(self.model / "model.safetensors", "bert.embeddings.LayerNorm.weight")
         with self.unharmed(self.model):
             result = self.bertcram("eval", "--model", self.model, "--data", make_packed(), "--threads", 1)
             self.assert_fails(result, INPUT, self.model, "not a number", "damaged")
+
+    def test_a_classifier_whose_weights_are_no_numbers(self):
+        task = make_task(self.dir / "task")
+        self.assert_ok(self.bertcram(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models")))
+        (weights,) = (self.dir / "out").rglob("model.safetensors")
+        make_nan(weights, "bert.embeddings.LayerNorm.weight")
+        result = self.bertcram("eval", "--model", weights.parent, "--task-file", task, "--threads", 1)
+        self.assert_fails(result, INPUT, weights.parent, "not numbers", "damaged")
+
+    def test_pairs_need_a_second_token_type(self):
+        config = json.loads((self.model / "config.json").read_text())
+        (self.model / "config.json").write_text(json.dumps({**config, "type_vocab_size": 1}))
+        task = make_task(self.dir / "task")
+        task.write_text(task.read_text().replace("sentence1: text,", "sentence1: text, sentence2: text,"))
+        self.assert_fails(self.bertcram(*finetune_args(task, self.model, self.dir / "out")), INPUT, "pets", "pairs",
+                          "type_vocab_size")
 
     def test_weights_truncated_in_the_header(self):
         self.cut(100)

@@ -156,6 +156,20 @@ class Outputs(E2ETestCase):
         with self.unharmed(self.dir / "out"):
             self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)), 2, "other data")
 
+    def test_scores_of_a_task_whose_file_was_edited_are_refused(self):
+        task = make_task(self.dir / "task")
+        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)))
+        original = task.read_text()
+        for edited in (original.replace("sentence1: text", "sentence1: class"), original + "metric: f1\n",
+                       original + "bad_rows: skip\n"):
+            with self.subTest(edited=edited), self.unharmed(self.dir / "out"):
+                task.write_text(edited)
+                for seeds in (1, 2):
+                    self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", seeds)), USAGE,
+                                      "pets", "other rules")
+        task.write_text("# with a comment\n" + original)
+        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)))
+
     def test_an_existing_read_only_folder(self):
         disk = SmallDisk(self, self.dir / "disk", 1 << 20)
         (disk.path / "out").mkdir()

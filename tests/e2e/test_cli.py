@@ -77,6 +77,9 @@ class Misspellings(E2ETestCase):
         self.assert_fails(self.bertcram("tokenise", "--input", "x"), USAGE, "tokenise", "'tokenize'")
         self.assert_fails(self.bertcram("finetune", "--task", "rte"), USAGE, "finetune", "'finetune-glue'")
 
+    def test_the_value_of_a_global_option_is_no_command(self):
+        self.assert_fails(self.bertcram("--log-file", "x.log", "pretran"), USAGE, "'pretran'", "'pretrain'")
+
     def test_an_unknown_command_without_a_near_one(self):
         self.assert_fails(self.bertcram("xyzzyplugh"), USAGE, "xyzzyplugh", "--help")
 

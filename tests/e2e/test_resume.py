@@ -14,8 +14,8 @@ import time
 import unittest
 
 from interruption import SEED, signal_at, wait_until_stopped
-from support import (DONE, RESOURCES, E2ETestCase, finish, flip_byte, kill, make_packed, must, pretrain_args,
-                     read_jsonl, snapshot, start, stop_after)
+from support import (DONE, HUNG_SECONDS, RESOURCES, E2ETestCase, finish, flip_byte, kill, make_packed, must,
+                     pretrain_args, read_jsonl, snapshot, start, stop_after)
 
 STEPS, EVALUATE_EVERY = 40, 10
 # Dropout on, so that its random state is part of what has to come back.
@@ -182,6 +182,18 @@ class Signals(ResumeTestCase):
 
     def test_sigint_ends_with_130_after_a_checkpoint(self):
         self.stops(signal.SIGINT, 130)
+
+    def test_a_lost_terminal_ends_with_129_after_a_checkpoint(self):
+        self.stops(signal.SIGHUP, 129)
+
+    def test_a_lost_reader_of_the_log_does_not_end_the_run(self):
+        process = start(*command(self.run_folder))
+        process.stderr.readline()
+        process.stderr.close()
+        process.stdout.close()
+        process.wait(timeout=HUNG_SECONDS)
+        self.assertEqual(json.loads((self.run_folder / "status.json").read_text())["state"], "finished")
+        self.assert_like_the_whole()
 
     def test_signals_of_several_sessions(self):
         for step, number in ((3, signal.SIGINT), (14, signal.SIGTERM), (26, signal.SIGINT)):

@@ -96,6 +96,15 @@ TEST(HubConfig, AClassifierWithoutLabelsHasTwo) {
   EXPECT_EQ(head.label_words, (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
 }
 
+TEST(HubConfig, APaddingIdOutsideTheVocabularyIsRefused) {
+  json config = to_hub_config(kBase, {});
+  for (const int64_t id : {int64_t{-1}, kBase.vocab}) {
+    config["pad_token_id"] = id;
+    EXPECT_TRUE(contains(message_of<DataError>([&] { shape_from_hub_config(config, "config.json"); }),
+                         "config.json: pad_token_id"));
+  }
+}
+
 TEST(HubConfig, AnEpsilonOfTheNormsThatIsNoneIsRefused) {
   for (const double epsilon : {0.0, -1e-12, 1.0, 5.0}) {
     json config = to_hub_config(kBase, {});

@@ -113,6 +113,10 @@ TEST(TokenizerFiles, WhatWouldGiveOtherIdsIsRefusedByName) {
       {"/model/vocab/a", 6},
       {"/model/vocab", json::object()},
       {"/normalizer/lowercase", "yes"},
+      {"/model/type", nullptr},
+      {"/normalizer/type", nullptr},
+      {"/pre_tokenizer/type", nullptr},
+      {"/added_tokens/0/normalized", nullptr},
   };
   for (const auto& [pointer, value] : cases) {
     SavedTokenizer saved;

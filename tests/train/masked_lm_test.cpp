@@ -100,7 +100,7 @@ TEST(MaskedLm, ATinyModelLearnsOneBatchByHeart) {
 }
 
 TEST(MaskingOptions, SpecialTokensAreNeverPredicted) {
-  const auto options = masking_options({.pad = 9, .unk = 8, .cls = 7, .sep = 6, .mask = 5}, 100, 0.2);
+  const auto options = masking_options({.pad = 9, .unk = 8, .cls = 7, .sep = 6, .mask = 5}, 100, {.mask_prob = 0.2});
   EXPECT_EQ(options.special_ids, (std::vector<int32_t>{9, 8, 7, 6, 5}));
   EXPECT_EQ(options.mask_id, 5);
   EXPECT_EQ(options.vocab_size, 100);
@@ -120,7 +120,7 @@ class HeldOutTest : public ::testing::Test {
     test::pack(config);
     const auto manifest = data::read_packed_manifest(config.output);
     rows_.emplace(config.output, manifest.train_shards, manifest);
-    batches_.emplace(*rows_, masking_options(test::tiny_tokenizer().special(), 57, 0.15), 0,
+    batches_.emplace(*rows_, masking_options(test::tiny_tokenizer().special(), 57, {}), 0,
                      data::MaskedBatches::Order::kSequential);
   }
 

@@ -152,6 +152,18 @@ TEST_P(PretrainResume, ADamagedCheckpointIsSkippedAndReplaced) {
   }
 }
 
+/// Only the content may be damaged; what cannot be read now may be fine tomorrow.
+TEST_P(PretrainResume, AnUnreadableCheckpointIsNotTakenForADamagedOne) {
+  const auto config = config_for("run", GetParam());
+  run(config);
+  forget_after(config, 4);
+  const auto newest = checkpoint::list_checkpoints(checkpoints_of(config))[0];
+  std::filesystem::rename(newest / "weights.safetensors", newest / "aside");
+  std::filesystem::create_symlink("weights.safetensors", newest / "weights.safetensors");  // "too many levels"
+  EXPECT_THROW(run(config), UnreadableError);
+  EXPECT_EQ(checkpoint::list_checkpoints(checkpoints_of(config))[0], newest);
+}
+
 TEST_P(PretrainResume, WithNothingButDamagedCheckpointsARunIsRefusedUntilTheyAreRemoved) {
   const auto whole = config_for("whole", GetParam());
   run(whole);

@@ -85,7 +85,7 @@ TEST_F(Pretrain, StepNTrainsOnTheSamplesBehindThoseOfStepNMinusOne) {
   run(config);
   const auto manifest = data::read_packed_manifest(config.data);
   const data::RowStore rows(config.data, manifest.train_shards, manifest);
-  const data::MaskedBatches batches(rows, masking_options(test::tiny_tokenizer().special(), 57, 0.3), 4,
+  const data::MaskedBatches batches(rows, masking_options(test::tiny_tokenizer().special(), 57, {.mask_prob = 0.3}), 4,
                                     data::MaskedBatches::Order::kShuffled);
   const auto shape = model::make_shape(config.model, 57, 0);
   nn::Parameters parameters(model::parameter_specs(shape, {}), at::kFloat, at::kCPU);
@@ -143,6 +143,21 @@ TEST_F(Pretrain, ResumeNeverAndResumeFromAPathDoWhatTheySay) {
   EXPECT_TRUE(weights_of(config) == expected);
   test::write_bytes(third / "state.json", "{}");
   EXPECT_THROW(run(config, {}, {.kind = ResumeChoice::Kind::kPath, .path = third}), DataError);
+}
+
+TEST_F(Pretrain, ACheckpointOfAnotherRunDoesNotReplaceARun) {
+  const auto own = config_for("own");
+  run(own);
+  const auto other = config_for("other");
+  run(other);
+  const auto third = checkpoint::list_checkpoints(checkpoints_of(other))[3];
+  const auto before = checkpoint::list_checkpoints(checkpoints_of(own));
+  const ResumeChoice from_other = {.kind = ResumeChoice::Kind::kPath, .path = third};
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(own, {}, from_other); }), "holds a run of its own"));
+  EXPECT_EQ(checkpoint::list_checkpoints(checkpoints_of(own)), before);
+  const auto fresh = config_for("fresh");
+  run(fresh, {}, from_other);
+  EXPECT_TRUE(weights_of(fresh) == weights_of(other));
 }
 
 TEST_F(Pretrain, UnsuitableInputIsRefused) {

@@ -25,7 +25,6 @@ TEST(StreamHashProperty, EqualsTheOneShotHashHoweverTheBytesArrive) {
       stream.update(std::string_view(text).substr(at, step));
       at += step;
     }
-    EXPECT_EQ(stream.digest64(), hash64(text)) << size;
     EXPECT_EQ(stream.digest128(), hash128(text)) << size;
   }
 }

@@ -16,7 +16,6 @@ namespace bertcram::checkpoint {
 
 enum class DType { kF32, kF16, kBF16, kI64 };
 
-int64_t bytes_per_number(DType dtype);
 std::string_view dtype_name(DType dtype);  ///< "F32", "BF16", …
 
 /// A tensor in memory that somebody else owns: row-major, contiguous.

@@ -50,7 +50,7 @@ struct Field {
   bool is_tracked = true;
 
   std::string text() const;       ///< the present value as it would stand in YAML
-  std::string type_name() const;  ///< "integer", "number", "true/false", "text", "list of texts", "one of a|b"
+  std::string type_name() const;  ///< "integer", "number", "true or false", "text", "list", "one of a|b"
   /// Reads a scalar; returns what is wrong with it, or nullopt after storing it. A list takes comma-separated items.
   std::optional<std::string> assign(const std::string& scalar) const;
   std::optional<std::string> assign_list(std::vector<std::string> items) const;

@@ -42,10 +42,12 @@ struct FinetuneConfig {
     v("init", init, "encoder weights: from the model, or random with the model's shape (the baseline)");
     v("seeds", seeds, "fine-tuning runs per task", InRange{1, 1000}, Untracked{});
     v("first_seed", first_seed, "seed of the first run; the others follow", InRange{0, 1'000'000'000}, Untracked{});
-    v("epochs", epochs, "passes over the training set; 0 = protocol", AtLeast{0});
-    v("batch_rows", batch_rows, "examples per optimizer step; 0 = protocol", AtLeast{0});
-    v("micro_rows", micro_rows, "examples per forward and backward pass; 0 = batch_rows", AtLeast{0}, Untracked{});
-    v("max_tokens", max_tokens, "longer examples are cut to this, longest text first; 0 = protocol", AtLeast{0});
+    v("epochs", epochs, "passes over the training set; 0 = protocol", InRange{0, 10'000});
+    v("batch_rows", batch_rows, "examples per optimizer step; 0 = protocol", InRange{0, 1'000'000});
+    v("micro_rows", micro_rows, "examples per forward and backward pass; 0 = batch_rows", InRange{0, 1'000'000},
+      Untracked{});
+    v("max_tokens", max_tokens, "longer examples are cut to this, longest text first; 0 = protocol",
+      InRange{0, 1'000'000});
     v("learning_rate", learning_rate, "peak learning rate; 0 = protocol", AtLeast{0.0});
     v("dropout", dropout, "dropout while fine-tuning; -1 = protocol", InRange{-1.0, 0.9});
     v("save_models", save_models, "write each fine-tuned model to the output folder", Untracked{});

@@ -31,7 +31,7 @@ struct PackConfig {
     v("seq_len", seq_len, "tokens per row, [CLS] included", InRange{8, 8192});
     v("valid_frac", valid_frac, "share of the documents held out for validation, chosen by content", InRange{0.0, 0.5});
     v("dedup", dedup, "drop documents whose text occurred before");
-    v("min_chars", min_chars, "drop documents shorter than this (bytes)", AtLeast{0});
+    v("min_chars", min_chars, "drop documents of fewer characters, line ends included", AtLeast{0});
     v("seed", seed, "seed of the document order", AtLeast{0});
     v("shard_rows", shard_rows, "rows per shard file", AtLeast{1});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});

@@ -25,7 +25,7 @@ struct BatchConfig {
 
   void visit(FieldVisitor& v) {
     v("rows", rows, "rows per optimizer step (the effective batch)", InRange{1, 1'000'000});
-    v("micro_rows", micro_rows, "rows per forward and backward pass; changes memory and speed, not the mathematics",
+    v("micro_rows", micro_rows, "rows per forward and backward pass; changes memory, speed and dropout's draws only",
       InRange{1, 1'000'000}, Untracked{});
   }
 };
@@ -62,7 +62,8 @@ struct HeldOutConfig {
   void visit(FieldVisitor& v) {
     v("every_steps", every_steps, "steps between held-out evaluations; 0 = twenty in the whole run", AtLeast{0},
       Untracked{});
-    v("rows", rows, "rows of the validation set used during training; 0 = all", AtLeast{0}, Untracked{});
+    v("rows", rows, "rows of the validation set used during training, 15 % of the tokens masked; 0 = all", AtLeast{0},
+      Untracked{});
   }
 };
 

@@ -26,9 +26,7 @@ struct PackedManifest {
   int64_t seq_len = 0;
   int64_t vocab_size = 0;
   std::string tokenizer_fingerprint;
-  int64_t train_rows = 0;
-  int64_t valid_rows = 0;
-  double unigram_entropy = 0.0;  ///< nats per token of the training rows
+  double unigram_entropy = 0.0;  ///< nats per token of the training documents
   std::vector<ShardEntry> train_shards;
   std::vector<ShardEntry> valid_shards;
 };
@@ -55,7 +53,7 @@ class RowStore {
   std::vector<int64_t> first_row_;  ///< of each shard, and the total at the end
 };
 
-/// How often each token occurs in the training rows: [vocab_size]. @throws DataError
+/// How often each token occurs in the training documents: [vocab_size]. @throws DataError
 std::vector<uint64_t> read_token_counts(const std::filesystem::path& directory, const PackedManifest& manifest);
 
 /// Entropy of a distribution given by counts, in nats.

@@ -27,7 +27,7 @@ struct PackCounts {
   int64_t tokens = 0;        ///< of the kept documents, without [CLS] and [SEP]
   int64_t train_rows = 0;
   int64_t valid_rows = 0;
-  double unigram_entropy = 0;  ///< nats per token of the training rows
+  double unigram_entropy = 0;  ///< nats per token of the training documents
 };
 
 struct PackContext {

@@ -95,6 +95,9 @@ const std::vector<std::string>& reported_order();
 /// Lower case without '-' and '_': the form in which task and folder names are compared.
 std::string normalised_name(std::string_view name);
 
+/// Everything about the task that changes its scores but the data itself: for telling whether results belong together.
+std::string scoring_rules(const TaskSpec& task);
+
 /// "entailment, not_entailment": the labels for messages, cut after a dozen.
 std::string label_list(const TaskSpec& task);
 

@@ -36,8 +36,6 @@ class DoubleArray {
   /// The value of the key that ends in `state`, or -1.
   int32_t value(State state) const { return static_cast<int32_t>(nodes_[state].packed >> kLabelBits) - 1; }
 
-  size_t size_nodes() const { return nodes_.size(); }
-
  private:
   static constexpr uint32_t kLabelBits = 9;
   static constexpr uint32_t kLabelMask = (1u << kLabelBits) - 1;

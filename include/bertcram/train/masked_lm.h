@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "bertcram/config/pretrain_config.h"
 #include "bertcram/data/packed_dataset.h"
 #include "bertcram/model/bert.h"
 #include "bertcram/text/tokenizer.h"
@@ -13,7 +14,8 @@
 namespace bertcram::train {
 
 /// Masking of this tokenizer's rows. `special_ids` are never predicted.
-data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size, double mask_prob);
+data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size,
+                                     const config::MaskConfig& mask);
 
 /// Summed loss of one batch in nats, ready for backward. @param dropout in [0, 1)
 /// @return [] fp32 on `device`, which the model's parameters are on

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,18 @@ EncodedSplit encode_split(const glue::Dataset& dataset, const std::string& repor
 /// The head that a task needs.
 model::Head task_head(const glue::TaskSpec& task);
 
+/// Tokens that texts of the task are cut to: `wanted`, or fewer where the model has fewer positions.
+/// @throws ConfigError, DataError if that is too few; DataError if the task has pairs and the model no second token type
+int64_t text_limit(const model::BertShape& shape, const glue::TaskSpec& task, int64_t wanted);
+
 /// Outputs of the classifier for every text, in their order: size() rows of task.classes() numbers (or one), in passes
-/// of batch_examples. @throws DivergedError if one is not finite; util::StoppedError
-std::vector<float> classifier_outputs(const model::Bert& bert, const nn::Parameters& parameters,
-                                      const EncodedSplit& split, int64_t batch_examples, const util::StopFlag& stop);
+/// of batch_examples. @return nullopt when asked to stop on the way
+std::optional<std::vector<float>> classifier_outputs(const model::Bert& bert, const nn::Parameters& parameters,
+                                                     const EncodedSplit& split, int64_t batch_examples,
+                                                     const util::StopFlag& stop);
+
+/// Whether no output is infinite or not a number, as they are of damaged or diverged weights.
+bool are_finite(const std::vector<float>& outputs);
 
 /// All metrics of the task, 0..100.
 glue::MetricValues score_outputs(const glue::TaskSpec& task, const EncodedSplit& split,
@@ -52,8 +61,9 @@ struct FinetuneOptions {
 };
 
 /// Trains the classifier on the split by the recipe; the last step's weights stay in `parameters`.
-/// Deterministic for a seed and thread count on the CPU. @throws DivergedError, util::StoppedError
-void finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::TaskSpec& task,
+/// Deterministic for a seed and thread count on the CPU. @return false when asked to stop on the way
+/// @throws DivergedError
+bool finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::TaskSpec& task,
               const EncodedSplit& train, const FinetuneOptions& options, const util::StopFlag& stop,
               util::Progress& progress);
 

@@ -42,13 +42,19 @@ class DataError : public Error {
   explicit DataError(const std::string& message) : Error(ExitCode::kData, message) {}
 };
 
+/// A file is there, but the system does not give it: no permission, no memory, a bad disk. Its content may be fine.
+class UnreadableError : public DataError {
+ public:
+  explicit UnreadableError(const std::string& message) : DataError(message) {}
+};
+
 /// The machine ran out of something: memory, disk space, permission to write.
 class ResourceError : public Error {
  public:
   explicit ResourceError(const std::string& message) : Error(ExitCode::kResources, message) {}
 };
 
-/// Training produced non-finite numbers and could not recover.
+/// Training produced numbers that are not finite.
 class DivergedError : public Error {
  public:
   explicit DivergedError(const std::string& message) : Error(ExitCode::kDiverged, message) {}

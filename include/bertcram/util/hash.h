@@ -32,7 +32,6 @@ class StreamHash {
 
   void update(std::span<const std::byte> bytes);
   void update(std::string_view bytes) { update(std::as_bytes(std::span(bytes))); }
-  uint64_t digest64() const;
   Hash128 digest128() const;
 
  private:

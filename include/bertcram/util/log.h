@@ -1,7 +1,7 @@
 #pragma once
 // Logging facade: one line per event on stderr, optionally copied to a file. Implemented with spdlog, which never
 // appears in a header: its fmt would collide with the one LibTorch ships (docs/decisions.md).
-// Thread-safe.
+// Logging is thread-safe; opening logs is not.
 
 #include <filesystem>
 #include <string>

@@ -17,7 +17,6 @@ struct ProgressOptions {
   std::string unit = "B";  ///< "B" is shown as KiB, MiB…; anything else as a plain count
   int64_t total = 0;       ///< 0 = unknown
   ProgressStyle style = ProgressStyle::kAuto;
-  double line_interval_seconds = 30;  ///< between plain lines when stderr is not a terminal
 };
 
 class Progress {
