@@ -21,6 +21,7 @@ nlohmann::json to_json(const config::PackConfig& config, const data::PackCounts&
           {"text_bytes", counts.text_bytes},
           {"invalid_utf8", counts.invalid_utf8},
           {"nul_bytes", counts.nul_bytes},
+          {"bad_records", counts.bad_records},
           {"tokens", counts.tokens},
           {"train_rows", counts.train_rows},
           {"valid_rows", counts.valid_rows},
@@ -35,6 +36,9 @@ std::string to_text(const config::PackConfig& config, const data::PackCounts& co
   if (counts.invalid_utf8 > 0 || counts.nul_bytes > 0) {
     text += cat(format_count(counts.invalid_utf8), " invalid UTF-8 sequences replaced, ",
                 format_count(counts.nul_bytes), " NUL bytes dropped\n");
+  }
+  if (counts.bad_records > 0) {
+    text += cat(format_count(counts.bad_records), " JSON lines without a text skipped\n");
   }
   return text + cat(format_count(counts.tokens), " tokens in ", format_count(counts.train_rows), " rows for training, ",
                     format_count(counts.valid_rows), " held out (", config.seq_len, " tokens each); unigram entropy ",

@@ -8,6 +8,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "document_format.h"
 
 namespace bertcram::data {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 constexpr size_t kReadBytes = size_t{1} << 18;
 // A text has no control characters to speak of; anything beyond this share at a file's start is another format.
 constexpr double kMaxControlShare = 0.1;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// Regular files in a folder and below, sorted; names that begin with a dot are left out.
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
@@ -60,8 +62,6 @@ void check_is_text(std::string_view beginning, const std::string& path) {
   }
 }
 
-bool is_blank(std::string_view line) { return util::trim(line).empty(); }
-
 }  // namespace
 
 std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>& words) {
@@ -88,7 +88,9 @@ std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>&
 }
 
 DocumentReader::DocumentReader(std::vector<std::filesystem::path> files, ReaderOptions options)
-    : files_(std::move(files)), options_(options) {}
+    : files_(std::move(files)),
+      options_(std::move(options)),
+      bad_records_{.allowed = options_.input.max_bad_records, .found = 0} {}
 
 DocumentReader::~DocumentReader() = default;
 
@@ -100,16 +102,28 @@ bool DocumentReader::fill() {
   const size_t before = pending_.size();
   pending_.resize(before + kReadBytes);
   const size_t count = source_->read(std::span(pending_).subspan(before));
+  size_t mark_bytes = 0;
   if (summary_.text_bytes == 0 && count > 0) {
-    check_is_text(std::string_view(pending_).substr(before, count), summary_.path);
+    const auto beginning = std::string_view(pending_).substr(before, count);
+    check_is_text(beginning, summary_.path);
+    mark_bytes = beginning.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   }
+  pending_.erase(before, mark_bytes);
   const auto fresh = pending_.begin() + static_cast<std::ptrdiff_t>(before);
-  const auto fresh_end = fresh + static_cast<std::ptrdiff_t>(count);
+  const auto fresh_end = fresh + static_cast<std::ptrdiff_t>(count - mark_bytes);
   const auto kept_end = std::remove(fresh, fresh_end, '\0');
   summary_.nul_bytes += fresh_end - kept_end;
   summary_.text_bytes += static_cast<int64_t>(count);
   pending_.resize(static_cast<size_t>(kept_end - pending_.begin()));
   return count > 0;
+}
+
+/// By what was read of the file so far.
+void DocumentReader::choose_format() {
+  const config::TextFormat asked = options_.input.format;
+  const config::TextFormat format = asked == config::TextFormat::kAuto ? detect_format(pending_) : asked;
+  format_ = make_document_format(format, options_.input.text_field, bad_records_);
+  summary_.format = enum_words(format)[static_cast<size_t>(format)];
 }
 
 /// Moves whole lines from pending_ to the batch until it is full.
@@ -120,44 +134,39 @@ void DocumentReader::take_lines(DocumentBatch& batch) {
       scanned_ = pending_.size();
       return;
     }
-    add_line(batch, std::string_view(pending_).substr(pending_at_, newline - pending_at_));
+    take_line(batch, std::string_view(pending_).substr(pending_at_, newline - pending_at_));
     pending_at_ = newline + 1;
   }
 }
 
-/// Adds a line without its end; whether that was LF, CRLF or the end of the file makes no difference to the document.
-void DocumentReader::add_line(DocumentBatch& batch, std::string_view line) {
-  if (is_blank(line)) {
-    end_document(batch);
-    return;
-  }
-  if (line.ends_with('\r')) {
-    line.remove_suffix(1);
-  }
-  batch.text.append(line);
-  batch.text += '\n';
-}
-
-void DocumentReader::end_document(DocumentBatch& batch) {
-  const size_t begin = batch.ends.empty() ? 0 : batch.ends.back();
-  if (batch.text.size() > begin) {
-    batch.ends.push_back(batch.text.size());
-    ++summary_.documents;
-  }
+/// A line without its end; whether that was LF, CRLF or the end of the file makes no difference.
+void DocumentReader::take_line(DocumentBatch& batch, std::string_view line) {
+  ++summary_.lines;
+  line.remove_suffix(line.ends_with('\r') ? 1 : 0);
+  DocumentSink sink{batch, summary_};
+  format_->add_line(line, sink);
 }
 
 void DocumentReader::finish_source(DocumentBatch& batch) {
-  add_line(batch, std::string_view(pending_).substr(pending_at_));
+  if (pending_at_ < pending_.size()) {
+    take_line(batch, std::string_view(pending_).substr(pending_at_));
+  }
   pending_.clear();
   pending_at_ = scanned_ = 0;
-  end_document(batch);
+  DocumentSink{batch, summary_}.end_document();
   summary_.file_bytes = source_->file_bytes();
   summary_.hash = source_->file_hash().hex();
+  if (summary_.bad_records > 0) {
+    util::log_warning("data", cat(summary_.path, ": ", util::format_count(summary_.bad_records), " of ",
+                                  util::format_count(summary_.lines), " lines held no text in '",
+                                  options_.input.text_field, "' and were skipped"));
+  }
   if (summary_.documents == 0) {
     util::log_warning("data", cat(summary_.path, " holds no text"));
   }
   summaries_.push_back(std::move(summary_));
   source_.reset();
+  format_.reset();
 }
 
 std::optional<DocumentBatch> DocumentReader::next() {
@@ -175,13 +184,18 @@ std::optional<DocumentBatch> DocumentReader::next() {
       summary_.path = path.string();
       last_file_bytes_ = 0;
     }
-    take_lines(batch);
+    if (format_) {
+      take_lines(batch);
+    }
     if (!batch.ends.empty() && batch.ends.back() >= options_.batch_bytes) {
       break;
     }
     const bool more = fill();
     batch.source_bytes += source_->file_bytes() - last_file_bytes_;
     last_file_bytes_ = source_->file_bytes();
+    if (!format_) {
+      choose_format();
+    }
     if (!more) {
       finish_source(batch);
     }

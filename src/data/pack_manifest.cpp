@@ -28,6 +28,7 @@ PackCounts counts_of_manifest(const fs::path& path) {
   counts.valid_rows = stored.at("valid_rows");
   counts.invalid_utf8 = stored.at("invalid_utf8");
   counts.nul_bytes = stored.at("nul_bytes");
+  counts.bad_records = stored.value("bad_records", int64_t{0});
   counts.documents_short = manifest.at("filters").at("min_chars").at("removed");
   counts.documents_duplicate = manifest.at("filters").at("dedup").at("removed");
   counts.unigram_entropy = manifest.at("unigram_entropy_nats");
@@ -68,7 +69,8 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
             {"train_rows", counts.train_rows},
             {"valid_rows", counts.valid_rows},
             {"invalid_utf8", counts.invalid_utf8},
-            {"nul_bytes", counts.nul_bytes}}},
+            {"nul_bytes", counts.nul_bytes},
+            {"bad_records", counts.bad_records}}},
           {"filters",
            {{"min_chars", {{"value", config.min_chars}, {"removed", counts.documents_short}}},
             {"dedup",

@@ -205,7 +205,7 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   util::StagedFolder staged(output);
 
   PackCounts counts;
-  DocumentReader reader(files, {.stop = &context.stop});
+  DocumentReader reader(files, {.input = config.text, .stop = &context.stop});
   SecondPass second(config, tokenizer, staged.staging());
   {
     Buckets buckets(staged.staging(), bytes_per_id(tokenizer.vocab_size()));
@@ -221,6 +221,8 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   second.finish(counts);
   for (const SourceSummary& source : reader.summaries()) {
     counts.nul_bytes += source.nul_bytes;
+    counts.bad_records += source.bad_records;
+    counts.invalid_utf8 += source.invalid_utf8;
   }
   if (counts.train_rows == 0 && counts.documents_train == 0 && counts.documents_valid > 0) {
     throw DataError(cat("pack: the only ", counts.documents_valid == 1 ? "document is" : "documents are",

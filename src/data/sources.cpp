@@ -18,6 +18,8 @@ json to_json(const std::vector<SourceSummary>& sources) {
                     {"text_bytes", source.text_bytes},
                     {"documents", source.documents},
                     {"nul_bytes", source.nul_bytes},
+                    {"format", source.format},
+                    {"bad_records", source.bad_records},
                     {"xxh3_128", source.hash}});
   }
   return list;

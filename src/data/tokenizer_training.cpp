@@ -50,7 +50,7 @@ struct CountedText {
 CountedText count_words(const config::TokenizeConfig& config, const std::vector<fs::path>& files,
                         const TokenizeContext& context) {
   const text::Normalizer normalizer(normalizer_options(config));
-  DocumentReader reader(files, {.stop = &context.stop});
+  DocumentReader reader(files, {.input = config.text, .stop = &context.stop});
   util::Progress progress({.label = "tokenize", .total = total_file_bytes(files), .style = context.progress});
   const int64_t threads = util::thread_count(config.threads);
   // What all counters hold together is bounded; natural text has far fewer different words.
@@ -77,6 +77,9 @@ CountedText count_words(const config::TokenizeConfig& config, const std::vector<
     const std::lock_guard lock(mutex);
     all.merge(own);
   });
+  for (const SourceSummary& source : reader.summaries()) {
+    invalid += source.invalid_utf8;
+  }
   return {.counts = all.counts(), .invalid_utf8 = invalid, .sources = reader.summaries()};
 }
 

@@ -1,9 +1,13 @@
 """encode and pack: what they promise about lines, threads, seeds and repetition."""
 
+import gzip
+import json
+import lzma
 import subprocess
 import unittest
 
-from support import (BINARY, DONE, HUNG_SECONDS, E2ETestCase, environment, make_model, make_tokenizer, text_fixture)
+from support import (BINARY, DONE, HUNG_SECONDS, INPUT, E2ETestCase, environment, make_model, make_tokenizer,
+                     text_fixture)
 
 
 class Encode(E2ETestCase):
@@ -132,6 +136,28 @@ class Pack(E2ETestCase):
         self.pack("file", text_fixture())
         self.assertEqual(result.json["documents_read"], 250)
         self.assertEqual(self.shards("stdin"), self.shards("file"))
+
+    def test_json_lines_compressed_in_any_way_give_the_same_rows(self):
+        documents = text_fixture().read_text().split("\n\n")
+        lines = "".join(json.dumps({"id": number, "text": text}) + "\n" for number, text in enumerate(documents))
+        plain = self.dir / "plain.jsonl"
+        plain.write_text(lines)
+        (self.dir / "gzip").write_bytes(gzip.compress(lines.encode()))
+        (self.dir / "xz").write_bytes(lzma.compress(lines.encode()))
+        self.pack("text", text_fixture())
+        for source in (plain, self.dir / "gzip", self.dir / "xz"):
+            with self.subTest(source=source.name):
+                self.assertEqual(self.pack(f"of-{source.name}", source)["documents_read"], 250)
+                self.assertEqual(self.shards(f"of-{source.name}"), self.shards("text"))
+
+    def test_bad_json_lines_are_counted(self):
+        path = self.dir / "some.jsonl"
+        path.write_text(json.dumps({"text": text_fixture().read_text()}) + "\n{\"text\": 3}\nno json\n")
+        self.assertEqual(self.pack("packed", path)["bad_records"], 2)
+        self.assert_fails(self.bertcram("pack", "--input", path, "--tokenizer", make_tokenizer(), "--output",
+                                        self.dir / "refused", "--max-bad-records", 1), INPUT, f"{path}:3",
+                          "--max-bad-records")
+        self.assert_no_output(self.dir / "refused")
 
     def test_the_model_folder_is_a_tokenizer(self):
         self.pack("packed", text_fixture())

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "bertcram/config/field.h"
+#include "bertcram/config/text_input_config.h"
 
 namespace bertcram::config {
 
@@ -13,6 +14,7 @@ constexpr std::array<std::string_view, 2> enum_words(Dedup) { return {"exact", "
 /// Options of `bertcram pack`.
 struct PackConfig {
   std::vector<std::string> input;
+  TextInputConfig text;
   std::string tokenizer;
   std::string output;
   int64_t seq_len = 128;
@@ -25,7 +27,9 @@ struct PackConfig {
   bool overwrite = false;
 
   void visit(FieldVisitor& v) {
-    v("input", input, "text: files, folders or globs, plain, .gz, .xz or .zst; - is standard input", Untracked{});
+    v("input", input, "text or JSON lines: files, folders or globs, plain, .gz, .xz or .zst; - is standard input",
+      Untracked{});
+    text.visit(v);
     v("tokenizer", tokenizer, "tokenizer folder or vocab.txt", Untracked{});
     v("output", output, "folder for the packed data", Untracked{});
     v("seq_len", seq_len, "tokens per row, [CLS] included", InRange{8, 8192});

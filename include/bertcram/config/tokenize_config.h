@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "bertcram/config/field.h"
+#include "bertcram/config/text_input_config.h"
 
 namespace bertcram::config {
 
@@ -13,6 +14,7 @@ constexpr std::array<std::string_view, 1> enum_words(TokenizerType) { return {"w
 /// Options of `bertcram tokenize`.
 struct TokenizeConfig {
   std::vector<std::string> input;
+  TextInputConfig text;
   std::string output;
   TokenizerType type = TokenizerType::kWordPiece;
   int64_t vocab_size = 32'768;
@@ -23,8 +25,10 @@ struct TokenizeConfig {
   bool overwrite = false;
 
   void visit(FieldVisitor& v) {
-    v("input", input, "text to learn from: files, folders or globs, plain, .gz, .xz or .zst; - is standard input",
+    v("input", input,
+      "text or JSON lines to learn from: files, folders or globs, plain, .gz, .xz or .zst; - is standard input",
       Untracked{});
+    text.visit(v);
     v("output", output, "folder for the tokenizer", Untracked{});
     v("type", type, "kind of tokenizer");
     v("vocab_size", vocab_size, "number of pieces, special tokens included", InRange{10, 1'000'000});

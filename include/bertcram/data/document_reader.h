@@ -1,5 +1,5 @@
 #pragma once
-// Documents from text inputs: one document per block of lines, blocks separated by blank lines.
+// Documents from text inputs, whatever their compression and format.
 
 #include <cstdint>
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bertcram/config/text_input_config.h"
 #include "bertcram/data/byte_source.h"
 
 namespace bertcram::data {
@@ -36,13 +37,26 @@ struct SourceSummary {
   int64_t file_bytes = 0;
   int64_t text_bytes = 0;
   int64_t documents = 0;
-  int64_t nul_bytes = 0;  ///< dropped
-  std::string hash;       ///< XXH3-128 of the file's bytes
+  int64_t nul_bytes = 0;     ///< dropped
+  int64_t lines = 0;         ///< read so far, the last one without an end included
+  int64_t bad_records = 0;   ///< JSON lines without a text, skipped
+  int64_t invalid_utf8 = 0;  ///< byte sequences of JSON lines read as U+FFFD; in plain text the packer counts them
+  std::string format;        ///< blocks, lines or jsonl
+  std::string hash;          ///< XXH3-128 of the file's bytes
 };
 
 struct ReaderOptions {
+  config::TextInputConfig input = {};
   size_t batch_bytes = size_t{1} << 20;  ///< a batch is complete with the document that reaches this
   const util::StopFlag* stop = nullptr;  ///< ends a read that waits for input
+};
+
+class DocumentFormat;
+
+/// Records that could not be read, over all files of a command.
+struct BadRecords {
+  int64_t allowed = 0;
+  int64_t found = 0;
 };
 
 /// Streams documents from files in order. Memory is bounded by the batch size plus the longest document.
@@ -59,15 +73,17 @@ class DocumentReader {
 
  private:
   bool fill();
+  void choose_format();
   void take_lines(DocumentBatch& batch);
-  void add_line(DocumentBatch& batch, std::string_view line);
-  void end_document(DocumentBatch& batch);
+  void take_line(DocumentBatch& batch, std::string_view line);
   void finish_source(DocumentBatch& batch);
 
   std::vector<std::filesystem::path> files_;
   ReaderOptions options_;
   size_t next_file_ = 0;
   std::unique_ptr<ByteSource> source_;
+  std::unique_ptr<DocumentFormat> format_;  ///< of the open file, once its beginning is read
+  BadRecords bad_records_;
   SourceSummary summary_;
   std::vector<SourceSummary> summaries_;
   std::string pending_;        ///< bytes read, not yet split into lines

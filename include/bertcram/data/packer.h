@@ -24,6 +24,7 @@ struct PackCounts {
   int64_t text_bytes = 0;
   int64_t invalid_utf8 = 0;  ///< byte sequences replaced by U+FFFD
   int64_t nul_bytes = 0;     ///< dropped
+  int64_t bad_records = 0;   ///< JSON lines without a text, skipped
   int64_t tokens = 0;        ///< of the kept documents, without [CLS] and [SEP]
   int64_t train_rows = 0;
   int64_t valid_rows = 0;

@@ -1,0 +1,162 @@
+#include "document_format.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+
+#include "bertcram/text/unicode.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::data {
+namespace {
+
+bool is_blank(std::string_view line) { return util::trim(line).empty(); }
+
+/// Blocks of lines, separated by blank ones.
+class BlockFormat : public DocumentFormat {
+ public:
+  void add_line(std::string_view line, DocumentSink& sink) override {
+    if (is_blank(line)) {
+      sink.end_document();
+    } else {
+      sink.add_line(line);
+    }
+  }
+};
+
+/// Each line that is not blank.
+class LineFormat : public DocumentFormat {
+ public:
+  void add_line(std::string_view line, DocumentSink& sink) override {
+    if (!is_blank(line)) {
+      sink.add_line(line);
+      sink.end_document();
+    }
+  }
+};
+
+/// What a JSON line gave: its text, or what is wrong with it.
+struct JsonText {
+  std::string_view text = {};  ///< valid until the parser's next document
+  std::string problem = {};
+};
+
+JsonText text_of(simdjson::dom::parser& parser, std::string_view line, const std::string& field) {
+  simdjson::dom::element root;
+  if (const auto error = parser.parse(line.data(), line.size()).get(root); error != simdjson::SUCCESS) {
+    return {.problem = cat("is no JSON (", simdjson::error_message(error), ")")};
+  }
+  simdjson::dom::object object;
+  if (root.get(object) != simdjson::SUCCESS) {
+    return {.problem = "is no JSON object"};
+  }
+  simdjson::dom::element value;
+  if (object.at_key(field).get(value) != simdjson::SUCCESS) {
+    return {.problem = cat("has no '", field, "'")};
+  }
+  std::string_view text;
+  if (value.get(text) != simdjson::SUCCESS) {
+    return {.problem = cat("has a '", field, "' that is no text")};
+  }
+  return {.text = text};
+}
+
+/// One JSON object per line, of which one field is the document.
+class JsonLinesFormat : public DocumentFormat {
+ public:
+  JsonLinesFormat(std::string field, BadRecords& bad_records) : field_(std::move(field)), bad_records_(bad_records) {}
+
+  void add_line(std::string_view line, DocumentSink& sink) override {
+    if (is_blank(line)) {
+      return;
+    }
+    std::string repaired;
+    if (const int64_t invalid = text::count_invalid_utf8(line); invalid > 0) {
+      sink.summary.invalid_utf8 += invalid;
+      repaired = text::repair_utf8(line);
+      line = repaired;
+    }
+    const JsonText found = text_of(parser_, line, field_);
+    if (!found.problem.empty()) {
+      refuse(found.problem, sink.summary);
+      return;
+    }
+    add_text(found.text, sink);
+    sink.end_document();
+  }
+
+ private:
+  /// A text may hold line ends of its own, blank lines too: it is one document all the same.
+  static void add_text(std::string_view text, DocumentSink& sink) {
+    std::string clean;
+    if (text.find('\0') != std::string_view::npos) {
+      clean = text;
+      sink.summary.nul_bytes += static_cast<int64_t>(std::erase(clean, '\0'));
+      text = clean;
+    }
+    if (!is_blank(text)) {
+      sink.add_line(text.ends_with('\n') ? text.substr(0, text.size() - 1) : text);
+    }
+  }
+
+  void refuse(const std::string& problem, SourceSummary& summary) {
+    ++summary.bad_records;
+    ++bad_records_.found;
+    if (bad_records_.found > bad_records_.allowed) {
+      throw DataError(cat(summary.path, ":", summary.lines, ": the line ", problem,
+                          bad_records_.allowed > 0 ? cat("; it is the ", bad_records_.found, "th bad one") : "",
+                          "; expected an object with its text in '", field_,
+                          "' (--text-field); --max-bad-records allows more bad lines"));
+    }
+  }
+
+  std::string field_;
+  BadRecords& bad_records_;
+  simdjson::dom::parser parser_;
+};
+
+}  // namespace
+
+void DocumentSink::add_line(std::string_view line) {
+  batch.text.append(line);
+  batch.text += '\n';
+}
+
+void DocumentSink::end_document() {
+  const size_t begin = batch.ends.empty() ? 0 : batch.ends.back();
+  if (batch.text.size() > begin) {
+    batch.ends.push_back(batch.text.size());
+    ++summary.documents;
+  }
+}
+
+config::TextFormat detect_format(std::string_view beginning) {
+  const auto begin = std::ranges::find_if_not(beginning, [](char c) { return util::trim({&c, 1}).empty(); });
+  beginning.remove_prefix(static_cast<size_t>(begin - beginning.begin()));
+  if (!beginning.starts_with('{')) {
+    return config::TextFormat::kBlocks;
+  }
+  const size_t newline = beginning.find('\n');
+  if (newline == std::string_view::npos) {
+    return config::TextFormat::kJsonl;
+  }
+  const std::string line = text::repair_utf8(beginning.substr(0, newline));
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  const bool is_object = parser.parse(line).get(object) == simdjson::SUCCESS;
+  return is_object ? config::TextFormat::kJsonl : config::TextFormat::kBlocks;
+}
+
+std::unique_ptr<DocumentFormat> make_document_format(config::TextFormat format, const std::string& text_field,
+                                                     BadRecords& bad_records) {
+  switch (format) {
+    case config::TextFormat::kLines: return std::make_unique<LineFormat>();
+    case config::TextFormat::kJsonl: return std::make_unique<JsonLinesFormat>(text_field, bad_records);
+    case config::TextFormat::kAuto:
+    case config::TextFormat::kBlocks: break;
+  }
+  return std::make_unique<BlockFormat>();
+}
+
+}  // namespace bertcram::data

@@ -1,0 +1,41 @@
+#pragma once
+// How the lines of a text file make documents: blocks between blank lines, one document per line, or JSON objects.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "bertcram/config/text_input_config.h"
+#include "bertcram/data/document_reader.h"
+
+namespace bertcram::data {
+
+/// Where a format puts what it found: the open batch and what is counted about the file.
+struct DocumentSink {
+  DocumentBatch& batch;
+  SourceSummary& summary;
+
+  /// Adds a line to the open document, with one LF behind it.
+  void add_line(std::string_view line);
+  /// Ends the open document, if it holds anything.
+  void end_document();
+};
+
+/// Reads one file line by line. The open document, if any, lies at the end of the batch.
+class DocumentFormat {
+ public:
+  virtual ~DocumentFormat() = default;
+  /// @param line  without its end (LF or CRLF)  @throws DataError naming file and line if the file is unsuitable
+  virtual void add_line(std::string_view line, DocumentSink& sink) = 0;
+};
+
+/// The format that the beginning of a file tells: JSON lines if the first line that is not blank is a JSON object,
+/// otherwise blocks. A first line that is longer than `beginning` is judged by its first character.
+config::TextFormat detect_format(std::string_view beginning);
+
+/// @param format  not kAuto
+std::unique_ptr<DocumentFormat> make_document_format(config::TextFormat format, const std::string& text_field,
+                                                     BadRecords& bad_records);
+
+}  // namespace bertcram::data

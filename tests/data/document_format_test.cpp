@@ -1,0 +1,139 @@
+// How the lines of a file make documents: blocks, lines, JSON objects.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "bertcram/data/document_reader.h"
+#include "bertcram/util/random.h"
+#include "util/test_support.h"
+
+namespace bertcram::data {
+namespace {
+
+using config::TextFormat;
+using nlohmann::json;
+using test::contains;
+using test::message_of;
+using test::ScratchDirectory;
+using Strings = std::vector<std::string>;
+
+struct ReadResult {
+  Strings documents;
+  std::vector<SourceSummary> summaries;
+};
+
+ReadResult read(const std::vector<std::filesystem::path>& files, const config::TextInputConfig& input = {},
+                size_t batch_bytes = size_t{1} << 20) {
+  DocumentReader reader(files, {.input = input, .batch_bytes = batch_bytes});
+  ReadResult result;
+  while (const auto batch = reader.next()) {
+    for (size_t i = 0; i < batch->size(); ++i) {
+      result.documents.emplace_back((*batch)[i]);
+    }
+  }
+  result.summaries = reader.summaries();
+  return result;
+}
+
+ReadResult read_text(std::string_view text, const config::TextInputConfig& input = {}) {
+  const ScratchDirectory scratch;
+  return read({scratch.write("some", text)}, input);
+}
+
+TEST(TextFormat, LinesAreDocuments) {
+  const auto result = read_text("one\n\n  \ntwo\r\nthree", {.format = TextFormat::kLines});
+  EXPECT_EQ(result.documents, (Strings{"one\n", "two\n", "three\n"}));
+  EXPECT_EQ(result.summaries[0].lines, 5);
+}
+
+TEST(TextFormat, JsonLinesAreToldByTheFirstObject) {
+  const std::string text = "\n \n" + json({{"text", "one"}, {"id", 1}}).dump() + "\n" + json({{"text", "two"}}).dump();
+  const auto result = read_text(text);
+  EXPECT_EQ(result.documents, (Strings{"one\n", "two\n"}));
+  EXPECT_EQ(result.summaries[0].format, "jsonl");
+  for (const char* plain : {"{ is a brace\n", "text {\"text\": \"one\"}\n", "{\"text\": \"one\"} and more\n"}) {
+    EXPECT_EQ(read_text(plain).documents, Strings{plain});
+  }
+  const std::string first = json({{"text", "one"}}).dump() + "\n";
+  EXPECT_EQ(read_text(first, {.format = TextFormat::kBlocks}).documents, Strings{first});
+}
+
+TEST(TextFormat, AByteOrderMarkIsNoText) {
+  EXPECT_EQ(read_text("\xEF\xBB\xBF{\"text\": \"one\"}\n").documents, Strings{"one\n"});
+  EXPECT_EQ(read_text("\xEF\xBB\xBFone\n").documents, Strings{"one\n"});
+}
+
+TEST(TextFormat, ATextOfAJsonLineIsOneDocumentWhateverItHolds) {
+  const std::string odd = "a\n\n\nb \"quoted\" \\ \u00e9 \U0001F600\t\r\nc";
+  EXPECT_EQ(read_text(json({{"text", odd}}).dump() + "\n").documents, Strings{odd + "\n"});
+  EXPECT_EQ(read_text(json({{"text", odd + "\n"}}).dump() + "\n").documents, Strings{odd + "\n"});
+  EXPECT_EQ(read_text("{\"text\": \"\\u00e9\\ud83d\\ude00\"}\n").documents, Strings{"\u00e9\U0001F600\n"});
+}
+
+TEST(TextFormat, EmptyTextsAreNoDocuments) {
+  EXPECT_EQ(read_text("{\"text\": \"\"}\n{\"text\": \" \\n \"}\n{\"text\": \"a\"}\n").documents, Strings{"a\n"});
+}
+
+TEST(TextFormat, NulAndInvalidUtf8InJsonAreCounted) {
+  const auto result = read_text(
+      "{\"text\": \"a\\u0000b\"}\n{\"text\": \"c\xff"
+      "d\"}\n");
+  EXPECT_EQ(result.documents, (Strings{"ab\n",
+                                       "c\uFFFD"
+                                       "d\n"}));
+  EXPECT_EQ(result.summaries[0].nul_bytes, 1);
+  EXPECT_EQ(result.summaries[0].invalid_utf8, 1);
+}
+
+TEST(TextFormat, AnotherFieldCanBeNamed) {
+  const std::string text = json({{"text", "no"}, {"content", "yes"}}).dump() + "\n";
+  EXPECT_EQ(read_text(text, {.text_field = "content"}).documents, Strings{"yes\n"});
+}
+
+TEST(TextFormat, BadRecordsAreCountedAndThenRefusedByFileAndLine) {
+  const ScratchDirectory scratch;
+  const std::string good = "{\"text\": \"good\"}\n";
+  const std::vector<std::pair<std::string, std::string>> bad = {
+      {"{\"text\": \"cut", "no JSON"},         {"[1, 2]", "no JSON object"},
+      {"{\"body\": \"x\"}", "has no 'text'"},  {"{\"text\": 3}", "that is no text"},
+      {"{\"text\": null}", "that is no text"}, {"{\"text\": \"\\ud800\"}", "no JSON"}};
+  for (const auto& [line, reason] : bad) {
+    SCOPED_TRACE(line);
+    const auto path = scratch.write("some.jsonl", good + good + line + "\n" + good);
+    const auto result = read({path}, {.max_bad_records = 1});
+    EXPECT_EQ(result.documents.size(), 3U);
+    EXPECT_EQ(result.summaries[0].bad_records, 1);
+    const std::string message = message_of<DataError>([&] { read({path}, {.max_bad_records = 0}); });
+    EXPECT_TRUE(contains(message, "some.jsonl:3") && contains(message, reason)) << message;
+    EXPECT_TRUE(contains(message, "--max-bad-records")) << message;
+    const auto other = scratch.write("other.jsonl", good + line + "\n");
+    EXPECT_TRUE(contains(message_of<DataError>([&] { read({path, other}, {.max_bad_records = 1}); }), "other.jsonl:2"));
+  }
+}
+
+TEST(TextFormatProperty, BatchSizeMakesNoDifference) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  const ScratchDirectory scratch;
+  Strings expected;
+  std::string text;
+  for (int i = 0; i < 500; ++i) {
+    std::string document;
+    for (uint64_t words = random.below(40); words > 0; --words) {
+      document += cat(random.below(3) == 0 ? "\n" : " ", "w", random.below(100));
+    }
+    text += json({{"id", i}, {"text", document}}).dump() + (random.below(5) == 0 ? "\r\n" : "\n");
+    if (!document.empty()) {
+      expected.push_back(document + "\n");
+    }
+  }
+  const auto path = scratch.write("some", text);
+  for (const size_t batch_bytes : {size_t{1}, size_t{100}, size_t{5000}, size_t{1} << 20}) {
+    EXPECT_EQ(read({path}, {}, batch_bytes).documents, expected) << batch_bytes;
+  }
+}
+
+}  // namespace
+}  // namespace bertcram::data
