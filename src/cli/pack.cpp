@@ -6,6 +6,7 @@
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
+#include "inspect_packed.h"
 #include "output.h"
 
 namespace bertcram::cli {
@@ -60,12 +61,19 @@ void run(const config::PackConfig& config, bool as_json, const Session& session)
 Run setup_pack(CLI::App& app) {
   const auto config = std::make_shared<config::PackConfig>();
   const auto as_json = std::make_shared<bool>(false);
+  const auto inspected = std::make_shared<std::string>();
   ConfigFlags flags(app);
   flags.add_top_level(config::fields_of(*config));
   flags.add_config_options();
   app.add_flag("--json", *as_json, "print the result as JSON");
-  return [config, as_json, flags](const Session& session) {
+  app.add_option("--inspect", *inspected,
+                 "print what this packed folder holds and a few of its rows, and pack nothing");
+  return [config, as_json, inspected, flags](const Session& session) {
     flags.apply(config::fields_of(*config), session);
+    if (!inspected->empty()) {
+      inspect_packed(*inspected, *as_json);
+      return;
+    }
     run(*config, *as_json, session);
   };
 }

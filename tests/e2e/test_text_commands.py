@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import struct
 import subprocess
 import unittest
 
@@ -158,6 +159,26 @@ class Pack(E2ETestCase):
                                         self.dir / "refused", "--max-bad-records", 1), INPUT, f"{path}:3",
                           "--max-bad-records")
         self.assert_no_output(self.dir / "refused")
+
+    def test_inspect_shows_what_a_folder_holds(self):
+        self.pack("packed", text_fixture())
+        found = self.assert_ok(self.bertcram("pack", "--inspect", self.dir / "packed", "--json")).json
+        self.assertEqual(found["manifest"], json.loads((self.dir / "packed" / "manifest.json").read_text()))
+        self.assertEqual([(row["split"], row["row"]) for row in found["rows"]],
+                         [(split, number) for split in ("train", "valid") for number in range(3)])
+        (stored,) = (self.dir / "packed").glob("train-*.bin")
+        self.assertEqual(found["rows"][1]["ids"],
+                         list(struct.unpack_from("<32H", stored.read_bytes(), 64 + 64)))  # header, then rows of 2 x 32
+        vocab = (make_tokenizer() / "vocab.txt").read_text().splitlines()
+        pieces = [vocab[id] for id in found["rows"][1]["ids"]]
+        self.assertEqual(found["rows"][1]["text"].replace(" ", ""), "".join(pieces).replace("##", ""))
+        text = self.assert_ok(self.bertcram("pack", "--inspect", self.dir / "packed")).text
+        for fragment in ("250 documents read", str(text_fixture()), "(blocks)", "train row 2: [CLS] ", "dedup"):
+            self.assertIn(fragment, text)
+
+    def test_inspect_refuses_what_is_no_packed_folder(self):
+        self.assert_fails(self.bertcram("pack", "--inspect", self.dir), INPUT, self.dir)
+        self.assert_fails(self.bertcram("pack", "--inspect", make_tokenizer()), INPUT, make_tokenizer())
 
     def test_the_model_folder_is_a_tokenizer(self):
         self.pack("packed", text_fixture())
