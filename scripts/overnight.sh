@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole chain on your own text and GLUE, unattended; run it again after any interruption and it goes on.
 #   scripts/overnight.sh --text 'FILE…' --glue DIR --output DIR [options]
-#     --text FILES       training text, plain or .zst, in quotes when there are several (globs work)
+#     --text FILES       training text, plain, .gz, .xz or .zst, in quotes when there are several (globs work)
 #     --glue DIR         folder with the GLUE tasks (RTE, MRPC, …)
 #     --output DIR       where everything goes
 #     --tokenizer-text F text that the tokenizer learns from (default: the training text)

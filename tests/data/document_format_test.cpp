@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bertcram/data/document_reader.h"
 #include "bertcram/util/random.h"
+#include "data/reading_support.h"
 #include "util/test_support.h"
 
 namespace bertcram::data {
@@ -15,25 +15,13 @@ using config::TextFormat;
 using nlohmann::json;
 using test::contains;
 using test::message_of;
+using test::ReadResult;
 using test::ScratchDirectory;
 using Strings = std::vector<std::string>;
 
-struct ReadResult {
-  Strings documents;
-  std::vector<SourceSummary> summaries;
-};
-
 ReadResult read(const std::vector<std::filesystem::path>& files, const config::TextInputConfig& input = {},
                 size_t batch_bytes = size_t{1} << 20) {
-  DocumentReader reader(files, {.input = input, .batch_bytes = batch_bytes});
-  ReadResult result;
-  while (const auto batch = reader.next()) {
-    for (size_t i = 0; i < batch->size(); ++i) {
-      result.documents.emplace_back((*batch)[i]);
-    }
-  }
-  result.summaries = reader.summaries();
-  return result;
+  return test::read_documents(files, {.input = input, .batch_bytes = batch_bytes});
 }
 
 ReadResult read_text(std::string_view text, const config::TextInputConfig& input = {}) {

@@ -11,6 +11,7 @@
 
 #include "bertcram/util/random.h"
 #include "data/decompressor.h"
+#include "data/reading_support.h"
 #include "util/test_support.h"
 
 namespace bertcram::data {
@@ -18,25 +19,12 @@ namespace {
 
 using test::contains;
 using test::message_of;
+using test::ReadResult;
 using test::ScratchDirectory;
 using Strings = std::vector<std::string>;
 
-struct ReadResult {
-  Strings documents;
-  std::vector<SourceSummary> summaries;
-};
-
 ReadResult read_all(std::vector<std::filesystem::path> files, size_t batch_bytes = size_t{1} << 20) {
-  DocumentReader reader(std::move(files), {.batch_bytes = batch_bytes});
-  ReadResult result;
-  while (const auto batch = reader.next()) {
-    EXPECT_GT(batch->size(), 0U);
-    for (size_t i = 0; i < batch->size(); ++i) {
-      result.documents.emplace_back((*batch)[i]);
-    }
-  }
-  result.summaries = reader.summaries();
-  return result;
+  return test::read_documents(std::move(files), {.batch_bytes = batch_bytes});
 }
 
 Strings documents_of(std::string_view text) {
