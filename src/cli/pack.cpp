@@ -13,27 +13,38 @@ namespace bertcram::cli {
 namespace {
 
 nlohmann::json to_json(const config::PackConfig& config, const data::PackCounts& counts) {
-  return {{"output", config.output},
-          {"documents_read", counts.documents_read},
-          {"documents_train", counts.documents_train},
-          {"documents_valid", counts.documents_valid},
-          {"documents_duplicate", counts.documents_duplicate},
-          {"documents_short", counts.documents_short},
-          {"text_bytes", counts.text_bytes},
-          {"invalid_utf8", counts.invalid_utf8},
-          {"nul_bytes", counts.nul_bytes},
-          {"bad_records", counts.bad_records},
-          {"tokens", counts.tokens},
-          {"train_rows", counts.train_rows},
-          {"valid_rows", counts.valid_rows},
-          {"unigram_entropy_nats", counts.unigram_entropy}};
+  nlohmann::json object = {{"output", config.output}, {"unigram_entropy_nats", counts.unigram_entropy}};
+  for (const auto& [name, field] : data::PackCounts::fields()) {
+    object[std::string(name)] = counts.*field;
+  }
+  return object;
+}
+
+/// "12 duplicates, 3 short ones dropped": the rules that removed something.
+std::string dropped(const data::PackCounts& counts) {
+  std::string text;
+  const auto say = [&](int64_t count, const char* what) {
+    if (count > 0) {
+      text += cat(text.empty() ? "" : ", ", util::format_count(count), what);
+    }
+  };
+  say(counts.documents_duplicate, " duplicates");
+  say(counts.documents_near_duplicate, " near-duplicates");
+  say(counts.documents_short, " short ones");
+  say(counts.documents_symbols, " full of symbols");
+  say(counts.documents_repetitive, " repetitive ones");
+  say(counts.documents_incompressible, " incompressible ones");
+  say(counts.documents_contaminated, " that share text with evaluation data");
+  return text.empty() ? "none dropped" : text + " dropped";
 }
 
 std::string to_text(const config::PackConfig& config, const data::PackCounts& counts) {
   using util::format_count;
   std::string text = cat(format_count(counts.documents_read), " documents (", util::format_bytes(counts.text_bytes),
-                         "): ", format_count(counts.documents_duplicate), " duplicates and ",
-                         format_count(counts.documents_short), " short ones dropped\n");
+                         "): ", dropped(counts), "\n");
+  if (counts.paragraphs_duplicate > 0) {
+    text += cat(format_count(counts.paragraphs_duplicate), " duplicate lines left out of documents\n");
+  }
   if (counts.invalid_utf8 > 0 || counts.nul_bytes > 0) {
     text += cat(format_count(counts.invalid_utf8), " invalid UTF-8 sequences replaced, ",
                 format_count(counts.nul_bytes), " NUL bytes dropped\n");

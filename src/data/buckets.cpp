@@ -1,16 +1,11 @@
 #include "buckets.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <memory>
 #include <string>
+#include <tuple>
 
 #include "bertcram/util/error.h"
-#include "bertcram/util/file.h"
 
 namespace bertcram::data {
 namespace {
@@ -19,11 +14,13 @@ namespace {
 constexpr unsigned kBucketBits = 6;
 constexpr size_t kBufferBytes = size_t{1} << 18;
 
-/// Precedes each document's ids in a bucket file.
+/// Precedes each document's ids, and those its paragraphs, in a bucket file.
 struct Record {
   util::Hash128 content;
   uint64_t place = 0;
   uint64_t id_count = 0;
+  uint32_t paragraph_count = 0;
+  uint32_t number = 0;
 };
 
 template <class Id>
@@ -48,69 +45,43 @@ void read_ids(const std::byte* from, uint64_t count, std::vector<int32_t>& ids) 
 
 }  // namespace
 
-struct Buckets::Bucket {
-  std::filesystem::path path;
-  int descriptor = -1;
-  std::vector<std::byte> buffer;
-  std::unique_ptr<std::mutex> mutex = std::make_unique<std::mutex>();
-};
-
-Buckets::Buckets(std::filesystem::path directory, int64_t bytes_per_id)
-    : directory_(std::move(directory)), bytes_per_id_(bytes_per_id), buckets_(size_t{1} << kBucketBits) {
-  for (size_t i = 0; i < buckets_.size(); ++i) {
-    Bucket& bucket = buckets_[i];
-    bucket.path = directory_ / cat("bucket-", i);
-    bucket.descriptor = ::open(bucket.path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (bucket.descriptor < 0) {
-      util::throw_write_error(bucket.path, errno);
-    }
-  }
-}
-
-Buckets::~Buckets() {
-  for (const Bucket& bucket : buckets_) {
-    if (bucket.descriptor >= 0) {
-      ::close(bucket.descriptor);
-      ::unlink(bucket.path.c_str());
-    }
+Buckets::Buckets(const std::filesystem::path& directory, int64_t bytes_per_id) : bytes_per_id_(bytes_per_id) {
+  for (size_t i = 0; i < size_t{1} << kBucketBits; ++i) {
+    buckets_.push_back(std::make_unique<SpillFile>(directory / cat("bucket-", i), kBufferBytes));
   }
 }
 
 void Buckets::add(const PackedDocument& document) {
-  Bucket& bucket = buckets_[document.place >> (64 - kBucketBits)];
-  const Record record{document.content, document.place, document.ids.size()};
-  const std::lock_guard lock(*bucket.mutex);
-  const auto header = std::as_bytes(std::span(&record, 1));
-  bucket.buffer.insert(bucket.buffer.end(), header.begin(), header.end());
-  if (bytes_per_id_ == 2) {
-    append_ids<uint16_t>(bucket.buffer, document.ids);
-  } else {
-    append_ids<uint32_t>(bucket.buffer, document.ids);
-  }
-  if (bucket.buffer.size() >= kBufferBytes) {
-    flush(bucket);
-  }
+  const Record record = {.content = document.content,
+                         .place = document.place,
+                         .id_count = document.ids.size(),
+                         .paragraph_count = static_cast<uint32_t>(document.paragraphs.size()),
+                         .number = document.number};
+  buckets_[document.place >> (64 - kBucketBits)]->append([&](std::vector<std::byte>& buffer) {
+    append_bytes(buffer, std::span<const Record>(&record, 1));
+    append_bytes(buffer, document.paragraphs);
+    if (bytes_per_id_ == 2) {
+      append_ids<uint16_t>(buffer, document.ids);
+    } else {
+      append_ids<uint32_t>(buffer, document.ids);
+    }
+  });
 }
 
-void Buckets::flush(Bucket& bucket) {
-  if (const int error_number = util::write_fully(bucket.descriptor, bucket.buffer); error_number != 0) {
-    util::throw_write_error(bucket.path, error_number);
-  }
-  bucket.buffer.clear();
-}
-
-void Buckets::visit_bucket(Bucket& bucket, const std::function<void(const PackedDocument&)>& visit) const {
-  const util::MappedFile file(bucket.path);
+void Buckets::visit_bucket(SpillFile& bucket, const std::function<void(const PackedDocument&)>& visit) const {
+  const util::MappedFile file = bucket.read();
   const auto width = static_cast<uint64_t>(bytes_per_id_);
   struct Entry {
     Record record;
+    const std::byte* paragraphs;
     const std::byte* ids;
   };
   std::vector<Entry> entries;
   for (const std::byte* at = file.bytes().data(); at < file.bytes().data() + file.size();) {
     Entry entry{};
     std::memcpy(&entry.record, at, sizeof(Record));
-    entry.ids = at + sizeof(Record);
+    entry.paragraphs = at + sizeof(Record);
+    entry.ids = entry.paragraphs + entry.record.paragraph_count * sizeof(Paragraph);
     at = entry.ids + entry.record.id_count * width;
     entries.push_back(entry);
   }
@@ -118,23 +89,27 @@ void Buckets::visit_bucket(Bucket& bucket, const std::function<void(const Packed
     return std::tie(a.record.place, a.record.content) < std::tie(b.record.place, b.record.content);
   });
   std::vector<int32_t> ids;
+  std::vector<Paragraph> paragraphs;
   for (const Entry& entry : entries) {
     if (width == 2) {
       read_ids<uint16_t>(entry.ids, entry.record.id_count, ids);
     } else {
       read_ids<uint32_t>(entry.ids, entry.record.id_count, ids);
     }
-    visit({.content = entry.record.content, .place = entry.record.place, .ids = ids});
+    paragraphs.resize(entry.record.paragraph_count);
+    std::memcpy(paragraphs.data(), entry.paragraphs, paragraphs.size() * sizeof(Paragraph));
+    visit({.content = entry.record.content,
+           .place = entry.record.place,
+           .number = entry.record.number,
+           .ids = ids,
+           .paragraphs = paragraphs});
   }
 }
 
 void Buckets::for_each_in_order(const std::function<void(const PackedDocument&)>& visit) {
-  for (Bucket& bucket : buckets_) {
-    flush(bucket);
-    visit_bucket(bucket, visit);
-    ::close(bucket.descriptor);
-    bucket.descriptor = -1;
-    ::unlink(bucket.path.c_str());
+  for (const auto& bucket : buckets_) {
+    visit_bucket(*bucket, visit);
+    bucket->remove();
   }
 }
 

@@ -4,19 +4,28 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <mutex>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "bertcram/util/hash.h"
+#include "spill_file.h"
 
 namespace bertcram::data {
+
+/// A line of a document.
+struct Paragraph {
+  uint64_t content = 0;  ///< hash of its text; 0 = too short to be told from others
+  uint64_t end = 0;      ///< one past its last token in the document
+};
 
 /// A tokenised document and the hash of its text.
 struct PackedDocument {
   util::Hash128 content;
-  uint64_t place = 0;  ///< sorts documents into their final order
+  uint64_t place = 0;   ///< sorts documents into their final order
+  uint32_t number = 0;  ///< among those that NearDuplicates knows
   std::span<const int32_t> ids;
+  std::span<const Paragraph> paragraphs;  ///< covers all ids, or is empty where paragraphs do not matter
 };
 
 /// Appends documents to bucket files; `for_each_in_order` then gives them back in order of their place.
@@ -24,23 +33,17 @@ struct PackedDocument {
 class Buckets {
  public:
   /// Bucket files are made in `directory` and removed with the object.
-  Buckets(std::filesystem::path directory, int64_t bytes_per_id);
-  ~Buckets();
-  Buckets(const Buckets&) = delete;
-  Buckets& operator=(const Buckets&) = delete;
+  Buckets(const std::filesystem::path& directory, int64_t bytes_per_id);
 
   void add(const PackedDocument& document);
   /// Visits all documents by increasing (place, content). @throws ResourceError
   void for_each_in_order(const std::function<void(const PackedDocument&)>& visit);
 
  private:
-  struct Bucket;
-  void flush(Bucket& bucket);
-  void visit_bucket(Bucket& bucket, const std::function<void(const PackedDocument&)>& visit) const;
+  void visit_bucket(SpillFile& bucket, const std::function<void(const PackedDocument&)>& visit) const;
 
-  std::filesystem::path directory_;
   int64_t bytes_per_id_;
-  std::vector<Bucket> buckets_;
+  std::vector<std::unique_ptr<SpillFile>> buckets_;
 };
 
 }  // namespace bertcram::data

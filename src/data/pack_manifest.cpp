@@ -17,29 +17,71 @@ using nlohmann::json;
 
 PackCounts counts_of_manifest(const fs::path& path) {
   const auto manifest = json::parse(util::read_file(path));
-  const auto& stored = manifest.at("counts");
   PackCounts counts;
-  counts.documents_read = stored.at("documents_read");
-  counts.documents_train = stored.at("documents_train");
-  counts.documents_valid = stored.at("documents_valid");
-  counts.text_bytes = stored.at("text_bytes");
-  counts.tokens = stored.at("tokens");
-  counts.train_rows = stored.at("train_rows");
-  counts.valid_rows = stored.at("valid_rows");
-  counts.invalid_utf8 = stored.at("invalid_utf8");
-  counts.nul_bytes = stored.at("nul_bytes");
-  counts.bad_records = stored.value("bad_records", int64_t{0});
-  counts.documents_short = manifest.at("filters").at("min_chars").at("removed");
-  counts.documents_duplicate = manifest.at("filters").at("dedup").at("removed");
+  for (const auto& [name, field] : PackCounts::fields()) {
+    counts.*field = manifest.at("counts").value(name, int64_t{0});
+  }
   counts.unigram_entropy = manifest.at("unigram_entropy_nats");
   return counts;
 }
 
+json counts_json(const PackCounts& counts) {
+  json object;
+  for (const auto& [name, field] : PackCounts::fields()) {
+    object[std::string(name)] = counts.*field;
+  }
+  return object;
+}
+
+/// Each rule with its setting and what it removed.
+json filters_json(const config::PackConfig& config, const PackCounts& counts) {
+  const config::FilterConfig& filters = config.filters;
+  const auto rule = [](const json& value, int64_t removed) { return json{{"value", value}, {"removed", removed}}; };
+  return {
+      {"min_chars", rule(filters.min_chars, counts.documents_short)},
+      {"max_symbols", rule(filters.max_symbols, counts.documents_symbols)},
+      {"max_repetition", rule(filters.max_repetition, counts.documents_repetitive)},
+      {"max_tokens_per_char", rule(filters.max_tokens_per_char, counts.documents_incompressible)},
+      {"decontaminate", rule(filters.decontaminate, counts.documents_contaminated)},
+      {"dedup", rule(config::enum_words(config.dedup)[static_cast<size_t>(config.dedup)], counts.documents_duplicate)},
+      {"near_duplicates", rule(filters.near_duplicates, counts.documents_near_duplicate)},
+      {"duplicate_paragraphs", rule(filters.duplicate_paragraphs, counts.paragraphs_duplicate)}};
+}
+
 }  // namespace
+
+std::span<const std::pair<std::string_view, int64_t PackCounts::*>> PackCounts::fields() {
+  static constexpr std::pair<std::string_view, int64_t PackCounts::*> kFields[] = {
+      {"documents_read", &PackCounts::documents_read},
+      {"documents_short", &PackCounts::documents_short},
+      {"documents_symbols", &PackCounts::documents_symbols},
+      {"documents_repetitive", &PackCounts::documents_repetitive},
+      {"documents_contaminated", &PackCounts::documents_contaminated},
+      {"documents_incompressible", &PackCounts::documents_incompressible},
+      {"documents_duplicate", &PackCounts::documents_duplicate},
+      {"documents_near_duplicate", &PackCounts::documents_near_duplicate},
+      {"paragraphs_duplicate", &PackCounts::paragraphs_duplicate},
+      {"documents_train", &PackCounts::documents_train},
+      {"documents_valid", &PackCounts::documents_valid},
+      {"text_bytes", &PackCounts::text_bytes},
+      {"invalid_utf8", &PackCounts::invalid_utf8},
+      {"nul_bytes", &PackCounts::nul_bytes},
+      {"bad_records", &PackCounts::bad_records},
+      {"tokens", &PackCounts::tokens},
+      {"train_rows", &PackCounts::train_rows},
+      {"valid_rows", &PackCounts::valid_rows}};
+  return kFields;
+}
 
 std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer) {
   config::PackConfig copy = config;
-  return util::hash128(config::fingerprint(config::fields_of(copy)) + tokenizer.fingerprint()).hex();
+  std::string request = config::fingerprint(config::fields_of(copy)) + tokenizer.fingerprint();
+  if (!config.filters.decontaminate.empty()) {
+    for (const fs::path& file : expand_inputs(config.filters.decontaminate)) {
+      request += util::hash_file(file).hex();
+    }
+  }
+  return util::hash128(request).hex();
 }
 
 json pack_manifest(const config::PackConfig& config, const text::Tokenizer& tokenizer, const std::string& request,
@@ -60,22 +102,8 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
             {"sep", special.sep},
             {"mask", special.mask}}},
           {"unigram_entropy_nats", counts.unigram_entropy},
-          {"counts",
-           {{"documents_read", counts.documents_read},
-            {"documents_train", counts.documents_train},
-            {"documents_valid", counts.documents_valid},
-            {"text_bytes", counts.text_bytes},
-            {"tokens", counts.tokens},
-            {"train_rows", counts.train_rows},
-            {"valid_rows", counts.valid_rows},
-            {"invalid_utf8", counts.invalid_utf8},
-            {"nul_bytes", counts.nul_bytes},
-            {"bad_records", counts.bad_records}}},
-          {"filters",
-           {{"min_chars", {{"value", config.min_chars}, {"removed", counts.documents_short}}},
-            {"dedup",
-             {{"value", config::enum_words(config.dedup)[static_cast<size_t>(config.dedup)]},
-              {"removed", counts.documents_duplicate}}}}},
+          {"counts", counts_json(counts)},
+          {"filters", filters_json(config, counts)},
           {"shards", shards},
           {"sources", to_json(sources)}};
 }

@@ -14,7 +14,8 @@
 
 namespace bertcram::data {
 
-/// Hash of the options and the tokenizer: together with the inputs' content it decides the result.
+/// Hash of the options, the tokenizer and the evaluation files that documents are compared with: together with the inputs'
+/// content it decides the result. @throws DataError if such a file cannot be read
 std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer);
 
 nlohmann::json pack_manifest(const config::PackConfig& config, const text::Tokenizer& tokenizer,

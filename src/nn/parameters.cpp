@@ -10,9 +10,9 @@
 #include <numbers>
 #include <numeric>
 
+#include "bertcram/nn/random.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
-#include "bertcram/util/random.h"
 
 namespace bertcram::nn {
 namespace {
@@ -25,18 +25,6 @@ int64_t numel(const std::vector<int64_t>& shape) {
 }
 
 int64_t aligned(int64_t count) { return (count + kAlignNumbers - 1) / kAlignNumbers * kAlignNumbers; }
-
-/// Standard normal numbers by Box and Muller (1958).
-void fill_normal(float* out, int64_t count, double standard_deviation, util::RandomStream random) {
-  for (int64_t i = 0; i < count; i += 2) {
-    const double radius = standard_deviation * std::sqrt(-2.0 * std::log1p(-random.uniform()));
-    const double angle = 2.0 * std::numbers::pi * random.uniform();
-    out[i] = static_cast<float>(radius * std::cos(angle));
-    if (i + 1 < count) {
-      out[i + 1] = static_cast<float>(radius * std::sin(angle));
-    }
-  }
-}
 
 /// [rows, width]: sin and cos of p / rows^(2i / width), interleaved. Vaswani et al. use 10000 for sentences of any length.
 void fill_sinusoid(float* out, int64_t rows, int64_t width, double standard_deviation) {
@@ -113,16 +101,17 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
     case Init::kSimilarity:
     case Init::kSinusoid: break;
   }
-  at::Tensor host = at::empty(found.spec.shape, at::kFloat);
   if (found.spec.init == Init::kSinusoid) {
+    at::Tensor host = at::empty(found.spec.shape, at::kFloat);
     fill_sinusoid(host.data_ptr<float>(), host.size(0), host.size(1), init_std);
-  } else {
-    const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
-    fill_normal(host.data_ptr<float>(), host.numel(), init_std * found.spec.init_scale, random);
-    if (found.spec.init == Init::kSimilarity) {
-      const int64_t rows = host.size(0) / 3;
-      host.narrow(0, rows, rows).copy_(host.narrow(0, 0, rows));
-    }
+    target.copy_(host);
+    return;
+  }
+  const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
+  const at::Tensor host = normal_tensor(found.spec.shape, init_std * found.spec.init_scale, random);
+  if (found.spec.init == Init::kSimilarity) {
+    const int64_t rows = host.size(0) / 3;
+    host.narrow(0, rows, rows).copy_(host.narrow(0, 0, rows));
   }
   target.copy_(host);
 }
@@ -160,6 +149,19 @@ void Parameters::sync_compute() {
 int64_t Parameters::count() const {
   return std::accumulate(slots_.begin(), slots_.end(), int64_t{0},
                          [](int64_t sum, const Slot& each) { return sum + numel(each.spec.shape); });
+}
+
+at::Tensor Parameters::stored(const std::string& name) const {
+  const auto views = stored_views(masters_);
+  const auto found = std::ranges::find(views, name, &NamedTensor::name);
+  BC_CHECK(found != views.end(), "no parameter ", name);
+  return found->tensor;
+}
+
+void Parameters::assign(const std::string& stored_name, const at::Tensor& values) {
+  const c10::NoGradGuard no_grad;
+  stored(stored_name).copy_(values);
+  sync_compute();
 }
 
 std::vector<NamedTensor> Parameters::stored_views(const at::Tensor& flat) const {

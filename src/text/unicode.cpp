@@ -153,6 +153,11 @@ bool is_punctuation(char32_t c) {
   return punctuation ? !contains(kNotPunctuation, c) : contains(kExtraPunctuation, c);
 }
 
+bool is_word_character(char32_t c) {
+  const utf8proc_category_t kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_ND;
+}
+
 bool is_nonspacing_mark(char32_t c) {
   return category(c) == UTF8PROC_CATEGORY_MN ? !contains(kNotNonspacingMark, c) : contains(kExtraNonspacingMark, c);
 }

@@ -14,6 +14,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
+#include "data_start.h"
 #include "resume.h"
 #include "run_data.h"
 #include "run_recorder.h"
@@ -322,9 +323,8 @@ class Pretrainer {
     log_info("pretrain", "checking the packed data");
     data_.train.verify(context_.stop);
     data_.valid.verify(context_.stop);
-    if (config_.model.unigram_bias) {
-      state_.set_unigram_bias(data::read_token_counts(config_.data, data_.manifest));
-    }
+    state_.position.elapsed_seconds =
+        start_from_data(config_, data_, runtime_.threads, context_.stop, state_.parameters);
     PretrainConfig copy = config_;
     state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
     state_.position.data_id = data_.id;

@@ -26,8 +26,6 @@ class TrainingState {
   model::Bert bert;
   checkpoint::TrainState position;
 
-  /// Starts the output bias at the log-frequencies of the tokens.
-  void set_unigram_bias(const std::vector<uint64_t>& counts);
   void save(const std::filesystem::path& checkpoints, int64_t keep);
   /// Continues from this checkpoint. @throws DataError if it is damaged
   void load(const std::filesystem::path& checkpoint);

@@ -203,7 +203,7 @@ TEST(Packer, DropsShortDocuments) {
   const ScratchDirectory scratch;
   auto config = config_for({scratch.write("text", test::joined(random_documents(6, 60)) + "ab\n\nabcdefghi\n")},
                            scratch / "packed");
-  config.min_chars = 4;
+  config.filters.min_chars = 4;
   EXPECT_EQ(pack(config).documents_short, 1);
 }
 

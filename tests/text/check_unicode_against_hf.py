@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Compares `bertcram encode` with Hugging Face `tokenizers`, character by character.
 
-    python check_unicode_against_hf.py --bertcram build/bertcram [--vocab vocab.txt] [--strings 100000] [--seed 1]
+    python check_unicode_against_hf.py --bertcram build/bertcram [--vocab vocab.txt]… [--texts goldens.jsonl] [--strings 100000] [--seed 1]
 
 The vocabulary made here holds every code point twice (as itself and behind "##"), so that ids show exactly what the
 normaliser and the pre-tokeniser made of a text. Checked with it, uncased and cased: every code point between two letters,
-and random strings with combining sequences. With --vocab the random strings are checked with that vocabulary too.
+and random strings with combining sequences. With --vocab the random strings are checked with that vocabulary too, with
+--texts also the "text" fields of a file of JSON lines.
 Exit code 0: no difference. Needs the Python package `tokenizers` (the project's tables agree with 0.23.3).
 """
 import argparse
+import json
 import random
 import subprocess
 import sys
@@ -84,6 +86,11 @@ def random_texts(count, seed):
     return texts
 
 
+def texts_of(path):
+    texts = [json.loads(line)["text"] for line in path.read_text("utf-8").split("\n") if line]
+    return [text.replace("\n", " ").replace("\r", " ") for text in texts]
+
+
 def compare(name, bertcram, vocab_path, uncased, texts):
     encodings = peer_tokenizer(vocab_path, uncased).encode_batch(texts, add_special_tokens=False)
     expected = [e.ids for e in encodings]
@@ -98,7 +105,8 @@ def compare(name, bertcram, vocab_path, uncased, texts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bertcram", required=True)
-    parser.add_argument("--vocab", type=Path)
+    parser.add_argument("--vocab", type=Path, action="append", default=[])
+    parser.add_argument("--texts", type=Path)
     parser.add_argument("--strings", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -112,9 +120,11 @@ def main():
         for uncased in (True, False):
             wrong += compare("every code point", arguments.bertcram, alphabet, uncased, single)
             wrong += compare("random strings", arguments.bertcram, alphabet, uncased, texts)
-            if arguments.vocab:
-                name = f"random strings, {arguments.vocab.name}"
-                wrong += compare(name, arguments.bertcram, arguments.vocab, uncased, texts)
+            for vocab in arguments.vocab:
+                wrong += compare(f"random strings, {vocab.name}", arguments.bertcram, vocab, uncased, texts)
+                if arguments.texts:
+                    name = f"{arguments.texts.name}, {vocab.name}"
+                    wrong += compare(name, arguments.bertcram, vocab, uncased, texts_of(arguments.texts))
     sys.exit(1 if wrong else 0)
 
 

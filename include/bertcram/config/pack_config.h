@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "bertcram/config/field.h"
+#include "bertcram/config/filter_config.h"
 #include "bertcram/config/text_input_config.h"
 
 namespace bertcram::config {
@@ -20,7 +21,7 @@ struct PackConfig {
   int64_t seq_len = 128;
   double valid_frac = 0.005;
   Dedup dedup = Dedup::kExact;
-  int64_t min_chars = 1;
+  FilterConfig filters;
   int64_t seed = 0;
   int64_t shard_rows = 262'144;
   int64_t threads = 0;
@@ -34,8 +35,8 @@ struct PackConfig {
     v("output", output, "folder for the packed data", Untracked{});
     v("seq_len", seq_len, "tokens per row, [CLS] included", InRange{8, 8192});
     v("valid_frac", valid_frac, "share of the documents held out for validation, chosen by content", InRange{0.0, 0.5});
-    v("dedup", dedup, "drop documents whose text occurred before");
-    v("min_chars", min_chars, "drop documents of fewer characters, line ends included", AtLeast{0});
+    v("dedup", dedup, "drop documents whose whole text occurred before");
+    filters.visit(v);
     v("seed", seed, "seed of the document order", AtLeast{0});
     v("shard_rows", shard_rows, "rows per shard file", AtLeast{1});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});

@@ -57,7 +57,7 @@ struct CheckpointConfig {
 
 struct HeldOutConfig {
   int64_t every_steps = 0;
-  int64_t rows = 512;
+  int64_t rows = 256;
 
   void visit(FieldVisitor& v) {
     v("every_steps", every_steps, "steps between held-out evaluations; 0 = twenty in the whole run", AtLeast{0},

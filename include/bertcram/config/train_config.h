@@ -26,6 +26,11 @@ constexpr std::array<std::string_view, 2> enum_words(Anneal) { return {"linear",
 enum class WeightInit { kShortRun, kBert };
 constexpr std::array<std::string_view, 2> enum_words(WeightInit) { return {"short-run", "bert"}; }
 
+/// Where the word embeddings start: at random, or where the neighbours of each token in the training data put them
+/// (singular vectors of their mutual information; Levy & Goldberg 2014).
+enum class WordEmbeddingStart { kCooccurrence, kRandom };
+constexpr std::array<std::string_view, 2> enum_words(WordEmbeddingStart) { return {"cooccurrence", "random"}; }
+
 /// Shape of the encoder. Defaults are BERT-base (Devlin et al. 2019) at the sequence length of this project.
 struct ModelConfig {
   Arch arch = Arch::kBert;
@@ -38,6 +43,7 @@ struct ModelConfig {
   double init_std = 0.02;
   double layer_norm_eps = 1e-12;
   WeightInit init = WeightInit::kShortRun;
+  WordEmbeddingStart word_embeddings = WordEmbeddingStart::kCooccurrence;
   bool unigram_bias = true;
 
   void visit(FieldVisitor& v) {
@@ -54,6 +60,8 @@ struct ModelConfig {
     v("layer_norm_eps", layer_norm_eps, "epsilon inside the layer norms", Above{0.0});
     v("init", init,
       "how weights start: short-run helps attention to find its feet (docs/decisions.md), bert is the original");
+    v("word_embeddings", word_embeddings,
+      "where word embeddings start: cooccurrence takes seconds and saves millions of tokens (docs/benchmarks.md)");
     v("unigram_bias", unigram_bias,
       "start the output bias at each token's log-frequency in the training data, so that no steps are spent on it");
   }

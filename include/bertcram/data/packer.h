@@ -5,6 +5,9 @@
 // A document's place is a hash of its content and the seed: the result does not depend on threads or file order.
 
 #include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bertcram/config/pack_config.h"
@@ -17,8 +20,14 @@ namespace bertcram::data {
 
 struct PackCounts {
   int64_t documents_read = 0;
-  int64_t documents_short = 0;      ///< below min_chars
-  int64_t documents_duplicate = 0;  ///< same text as another
+  int64_t documents_short = 0;           ///< below min_chars
+  int64_t documents_symbols = 0;         ///< above max_symbols
+  int64_t documents_repetitive = 0;      ///< above max_repetition
+  int64_t documents_contaminated = 0;    ///< shares text with --decontaminate
+  int64_t documents_incompressible = 0;  ///< at or above max_tokens_per_char
+  int64_t documents_duplicate = 0;       ///< same text as another, or made of paragraphs of others
+  int64_t documents_near_duplicate = 0;  ///< much the same text as another
+  int64_t paragraphs_duplicate = 0;      ///< lines left out of documents
   int64_t documents_train = 0;
   int64_t documents_valid = 0;
   int64_t text_bytes = 0;
@@ -29,6 +38,9 @@ struct PackCounts {
   int64_t train_rows = 0;
   int64_t valid_rows = 0;
   double unigram_entropy = 0;  ///< nats per token of the training documents
+
+  /// Every whole number above, by its name in the manifest and in --json.
+  static std::span<const std::pair<std::string_view, int64_t PackCounts::*>> fields();
 };
 
 struct PackContext {

@@ -49,6 +49,11 @@ class Parameters {
   void initialise(uint64_t seed, double init_std);
   void initialise_leaf(const std::string& name, uint64_t seed, double init_std);
 
+  /// One stored tensor: a view into the masters. @throws InternalError for an unknown name
+  at::Tensor stored(const std::string& name) const;
+  /// Sets one stored tensor from values of any device and type.
+  void assign(const std::string& stored_name, const at::Tensor& values);
+
   /// Adds what backward left in the leaves to the flat fp32 gradient and clears the leaves.
   void accumulate_gradients();
   void zero_gradients();

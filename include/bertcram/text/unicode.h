@@ -45,6 +45,8 @@ bool is_control(char32_t c);
 bool is_cjk(char32_t c);
 /// ASCII punctuation and the categories Pc to Po.
 bool is_punctuation(char32_t c);
+/// Letters, marks and decimal digits (categories L, M and Nd): what words are made of.
+bool is_word_character(char32_t c);
 /// Category Mn: what accent stripping drops.
 bool is_nonspacing_mark(char32_t c);
 /// Canonical combining class, 0 for starters.

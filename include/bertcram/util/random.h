@@ -16,6 +16,7 @@ enum class RandomPurpose : uint64_t {
   kInitialisation = 5,
   kDropout = 6,
   kExampleOrder = 7,
+  kDirections = 8,
 };
 
 /// 64-bit finaliser with full avalanche (Steele et al. 2014, SplitMix64).

@@ -1,0 +1,128 @@
+#include "filters.h"
+
+#include <nlohmann/json.hpp>
+
+#include "bertcram/data/document_reader.h"
+#include "bertcram/text/unicode.h"
+#include "bertcram/util/error.h"
+#include "word_runs.h"
+
+namespace bertcram::data {
+namespace {
+
+constexpr size_t kRepeatedRun = 5;
+constexpr size_t kContaminatedRun = 13;
+
+/// Calls `visit` with each string in a JSON value, however deep.
+template <class Visit>
+void for_each_string(const nlohmann::json& value, const Visit& visit) {
+  if (value.is_string()) {
+    visit(value.get_ref<const std::string&>());
+  } else if (value.is_structured()) {
+    for (const auto& each : value) {
+      for_each_string(each, visit);
+    }
+  }
+}
+
+template <class Visit>
+void for_each_text(std::string_view line, const Visit& visit) {
+  if (line.starts_with('{')) {
+    const auto value = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (value.is_object()) {
+      for_each_string(value, visit);
+      return;
+    }
+  }
+  for (size_t begin = 0; begin <= line.size();) {
+    const size_t end = std::min(line.find('\t', begin), line.size());
+    visit(line.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
+}  // namespace
+
+double symbol_share(std::string_view text) {
+  int64_t symbols = 0;
+  int64_t visible = 0;
+  while (!text.empty()) {
+    const text::DecodedChar decoded = text::decode_utf8(text);
+    text.remove_prefix(decoded.size_bytes);
+    if (!text::is_whitespace(decoded.code_point)) {
+      ++visible;
+      symbols += text::is_word_character(decoded.code_point) ? 0 : 1;
+    }
+  }
+  return visible == 0 ? 0.0 : static_cast<double>(symbols) / static_cast<double>(visible);
+}
+
+double repetition_share(std::span<const uint64_t> words) {
+  if (words.size() <= kRepeatedRun) {
+    return 0.0;
+  }
+  HashSet seen;
+  size_t repeated = 0;
+  for_each_run(words, kRepeatedRun, [&](uint64_t run) { repeated += seen.insert(run) ? 0U : 1U; });
+  return static_cast<double>(repeated) / static_cast<double>(words.size() - kRepeatedRun + 1);
+}
+
+Contamination::Contamination(const std::vector<std::string>& files) {
+  if (files.empty()) {
+    return;
+  }
+  config::TextInputConfig lines;
+  lines.format = config::TextFormat::kLines;
+  DocumentReader reader(expand_inputs(files), {.input = lines});
+  std::vector<uint64_t> words;
+  while (const auto batch = reader.next()) {
+    for (size_t i = 0; i < batch->size(); ++i) {
+      for_each_text((*batch)[i], [&](std::string_view text) {
+        hash_words(text, words);
+        if (words.size() >= kContaminatedRun) {
+          for_each_run(words, kContaminatedRun, [&](uint64_t run) { runs_.insert(run); });
+        }
+      });
+    }
+  }
+}
+
+bool Contamination::is_in(std::span<const uint64_t> words) const {
+  if (words.size() < kContaminatedRun || runs_.size() == 0) {
+    return false;
+  }
+  bool found = false;
+  for_each_run(words, kContaminatedRun, [&](uint64_t run) { found = found || runs_.contains(run); });
+  return found;
+}
+
+DocumentFilters::DocumentFilters(const config::FilterConfig& config)
+    : config_(config),
+      contamination_(config.decontaminate),
+      needs_words_(config.max_repetition < 1.0 || !config.decontaminate.empty() || config.near_duplicates > 0.0) {}
+
+Verdict DocumentFilters::judge(std::string_view text, std::vector<uint64_t>& words) const {
+  if (config_.min_chars > 1 && text::count_chars(text) < config_.min_chars) {
+    return Verdict::kShort;
+  }
+  if (config_.max_symbols < 1.0 && symbol_share(text) > config_.max_symbols) {
+    return Verdict::kSymbols;
+  }
+  if (!needs_words_) {
+    return Verdict::kKeep;
+  }
+  hash_words(text, words);
+  if (config_.max_repetition < 1.0 && repetition_share(words) > config_.max_repetition) {
+    return Verdict::kRepetition;
+  }
+  return contamination_.is_in(words) ? Verdict::kContaminated : Verdict::kKeep;
+}
+
+Verdict DocumentFilters::judge_tokens(std::string_view text, size_t tokens) const {
+  const bool is_incompressible =
+      config_.max_tokens_per_char > 0.0 &&
+      static_cast<double>(tokens) >= config_.max_tokens_per_char * static_cast<double>(text::count_chars(text));
+  return is_incompressible ? Verdict::kIncompressible : Verdict::kKeep;
+}
+
+}  // namespace bertcram::data

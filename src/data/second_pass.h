@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <vector>
+
+#include "bertcram/config/pack_config.h"
+#include "bertcram/data/packer.h"
+#include "bertcram/text/tokenizer.h"
+#include "buckets.h"
+#include "hash_set.h"
+#include "near_duplicates.h"
+#include "row_packer.h"
+
+namespace bertcram::data {
+
+/// The second pass of packing: documents in their final order → rows. Equal texts are neighbours there, so that exact
+/// duplicates cost no memory; paragraphs seen take up to 24 bytes each.
+class SecondPass {
+ public:
+  /// @param near_duplicates  linked, or nullptr where they are kept
+  SecondPass(const config::PackConfig& config, const text::Tokenizer& tokenizer, const std::filesystem::path& directory,
+             const NearDuplicates* near_duplicates);
+
+  void add(const PackedDocument& document, PackCounts& counts);
+  void finish(PackCounts& counts);
+
+  /// The shards for the manifest.
+  nlohmann::json shards() const;
+  void write_token_counts(const std::filesystem::path& path) const;
+
+ private:
+  std::span<const int32_t> without_known_paragraphs(const PackedDocument& document, PackCounts& counts);
+
+  const config::PackConfig& config_;
+  const NearDuplicates* near_duplicates_;
+  text::SpecialTokens special_;
+  ShardShape shape_;
+  RowPacker train_;
+  RowPacker valid_;
+  std::vector<uint64_t> token_counts_;
+  std::optional<util::Hash128> last_;
+  HashSet paragraphs_;
+  std::vector<int32_t> kept_ids_;
+};
+
+}  // namespace bertcram::data

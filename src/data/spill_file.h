@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "bertcram/util/file.h"
+
+namespace bertcram::data {
+
+/// A file that one command writes from its beginning to its end, reads once, and leaves to nobody: what does not fit
+/// into memory between two passes. append() is thread-safe and keeps each record whole.
+class SpillFile {
+ public:
+  /// @throws ResourceError
+  SpillFile(std::filesystem::path path, size_t buffer_bytes);
+  ~SpillFile();
+  SpillFile(const SpillFile&) = delete;
+  SpillFile& operator=(const SpillFile&) = delete;
+
+  /// `write(buffer)` adds the bytes of one record to the end of a buffer. @throws ResourceError
+  template <class Write>
+  void append(const Write& write) {
+    const std::lock_guard lock(mutex_);
+    write(buffer_);
+    if (buffer_.size() >= buffer_bytes_) {
+      flush();
+    }
+  }
+  /// Everything that was appended. @throws ResourceError
+  util::MappedFile read();
+  /// Gives the disk space back.
+  void remove();
+
+ private:
+  void flush();
+
+  std::filesystem::path path_;
+  size_t buffer_bytes_;
+  int descriptor_ = -1;
+  std::mutex mutex_;
+  std::vector<std::byte> buffer_;
+};
+
+/// Adds the bytes of plain values to a buffer.
+template <class Value>
+void append_bytes(std::vector<std::byte>& buffer, std::span<const Value> values) {
+  const auto bytes = std::as_bytes(values);
+  buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+}
+
+}  // namespace bertcram::data

@@ -1,0 +1,116 @@
+// What the filters do to packed data: who is left, and what the manifest says of the others.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/data/packed_dataset.h"
+#include "data/packing_support.h"
+
+namespace bertcram::data {
+namespace {
+
+using test::ScratchDirectory;
+
+class PackFilters : public ::testing::Test {
+ protected:
+  PackFilters() {
+    config_.output = (scratch_ / "packed").string();
+    config_.seq_len = 16;
+    config_.valid_frac = 0;
+    config_.threads = 2;
+  }
+
+  PackCounts pack(const std::string& text) {
+    config_.input = {scratch_.write("text", text).string()};
+    config_.overwrite = true;
+    return test::pack(config_);
+  }
+
+  nlohmann::json rule(const char* name) const {
+    return nlohmann::json::parse(test::read_bytes(std::filesystem::path(config_.output) / "manifest.json"))
+        .at("filters")
+        .at(name);
+  }
+
+  static std::string filler() { return test::joined(test::random_documents(test::test_seed(), 60)); }
+
+  ScratchDirectory scratch_;
+  config::PackConfig config_;
+};
+
+TEST_F(PackFilters, EachRuleIsCountedByName) {
+  config_.filters.min_chars = 4;
+  config_.filters.max_symbols = 0.5;
+  config_.filters.max_repetition = 0.6;
+  config_.filters.max_tokens_per_char = 0.9;
+  config_.filters.decontaminate = {
+      scratch_.write("evaluation.tsv", "label\ttext\n1\ta b c d e f g h i j k l m n\n").string()};
+  const auto counts =
+      pack("ab\n\nab {{{{{{\n\nq q q q q q q q q q\n\nabcdefghijklmnop\n\nz a b c d e f g h i j k l m\n\n" + filler());
+  EXPECT_EQ(counts.documents_short, 1);
+  EXPECT_EQ(counts.documents_symbols, 1);
+  EXPECT_EQ(counts.documents_repetitive, 1);
+  EXPECT_EQ(counts.documents_incompressible, 1);
+  EXPECT_EQ(counts.documents_contaminated, 1);
+  EXPECT_EQ(counts.documents_train, counts.documents_read - 5);
+  for (const char* name : {"min_chars", "max_symbols", "max_repetition", "max_tokens_per_char", "decontaminate"}) {
+    EXPECT_EQ(rule(name).at("removed"), 1) << name;
+  }
+  EXPECT_EQ(rule("max_symbols").at("value"), 0.5);
+  EXPECT_EQ(pack("ab\n\n" + filler()).documents_short, 1);
+}
+
+TEST_F(PackFilters, NearDuplicatesLeaveOneOfEachCluster) {
+  util::RandomStream random(test::test_seed());
+  std::string text;
+  for (int i = 0; i < 10; ++i) {
+    const std::string document = test::random_words(random, 120);
+    text += document + "\n\n" + document + "x\n\n" + "y " + document + "\n\n";
+  }
+  config_.filters.near_duplicates = 0.8;
+  const auto counts = pack(text);
+  EXPECT_EQ(counts.documents_near_duplicate, 20);
+  EXPECT_EQ(counts.documents_train, 10);
+  EXPECT_EQ(rule("near_duplicates"), (nlohmann::json{{"value", 0.8}, {"removed", 20}}));
+  const std::string one = test::read_bytes(std::filesystem::path(config_.output) / "train-00000.bin");
+  config_.threads = 1;
+  pack(text);
+  EXPECT_EQ(test::read_bytes(std::filesystem::path(config_.output) / "train-00000.bin"), one);
+}
+
+TEST_F(PackFilters, ParagraphsOccurOnceAndShortOnesAsOftenAsTheyLike) {
+  util::RandomStream random(test::test_seed());
+  const std::string boilerplate = test::random_words(random, 30);
+  const std::string first = test::random_words(random, 30);
+  const std::string second = test::random_words(random, 30);
+  const std::string text = "head\n" + first + "\n" + boilerplate + "\n\nhead\n  " + boilerplate + "\n" + second +
+                           "\n\n" + boilerplate + "\n\n";
+  config_.dedup = config::Dedup::kExact;
+  const int64_t everything = pack(text).tokens;
+  config_.filters.duplicate_paragraphs = true;
+  const auto counts = pack(text);
+  EXPECT_EQ(counts.paragraphs_duplicate, 2);
+  std::vector<int32_t> ids;
+  test::tiny_tokenizer().encode(boilerplate, ids);
+  EXPECT_EQ(counts.tokens, everything - 2 * static_cast<int64_t>(ids.size()));
+  EXPECT_EQ(counts.documents_train + counts.documents_duplicate, 3);  // a document may consist of known lines only
+  EXPECT_EQ(rule("duplicate_paragraphs"), (nlohmann::json{{"value", true}, {"removed", 2}}));
+}
+
+TEST_F(PackFilters, TheEvaluationFilesBelongToTheRequest) {
+  const auto evaluation = scratch_.write("evaluation.txt", "nothing\n");
+  config_.filters.decontaminate = {evaluation.string()};
+  const std::string text = "a b c d e f g h i j k l m n\n\n" + filler();
+  EXPECT_EQ(pack(text).documents_contaminated, 0);
+  config_.overwrite = false;
+  EXPECT_EQ(test::pack(config_).documents_contaminated, 0);  // its own result
+  scratch_.write("evaluation.txt", "a b c d e f g h i j k l m n\n");
+  EXPECT_THROW(test::pack(config_), ConfigError);
+  config_.overwrite = true;
+  EXPECT_EQ(test::pack(config_).documents_contaminated, 1);
+}
+
+}  // namespace
+}  // namespace bertcram::data
