@@ -31,7 +31,8 @@ void fill_sinusoid(float* out, int64_t rows, int64_t width, double standard_devi
   const double amplitude = standard_deviation * std::numbers::sqrt2;
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = 0; column < width; ++column) {
-      const double exponent = static_cast<double>(column / 2 * 2) / static_cast<double>(width);
+      const int64_t even_column = column - column % 2;
+      const double exponent = static_cast<double>(even_column) / static_cast<double>(width);
       const double angle = static_cast<double>(row) / std::pow(static_cast<double>(rows), exponent);
       *out++ = static_cast<float>(amplitude * (column % 2 == 0 ? std::sin(angle) : std::cos(angle)));
     }

@@ -23,7 +23,6 @@
 namespace bertcram::train {
 namespace {
 
-namespace fs = std::filesystem;
 using config::PretrainConfig;
 using nlohmann::json;
 using util::log_info;
