@@ -80,6 +80,7 @@ TEST_F(Pretrain, StepNTrainsOnTheSamplesBehindThoseOfStepNMinusOne) {
   auto config = config_for("run");
   config.model.dropout = 0.0;
   config.model.unigram_bias = false;
+  config.model.word_embeddings = config::WordEmbeddingStart::kRandom;
   config.optim.learning_rate = 1e-30;
   config.mask.mask_prob = 0.3;
   run(config);
