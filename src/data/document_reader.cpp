@@ -64,7 +64,7 @@ void check_is_text(std::string_view beginning, const std::string& path) {
 
 }  // namespace
 
-std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>& words) {
+std::vector<std::filesystem::path> expand_inputs(const std::string& flag, const std::vector<std::string>& words) {
   std::vector<std::filesystem::path> files;
   for (const std::string& word : words) {
     std::vector<std::filesystem::path> found;
@@ -80,7 +80,7 @@ std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>&
       }
     }
     if (found.empty()) {
-      throw DataError(cat("--input ", word, ": no such file, and no folder or pattern with files in it"));
+      throw DataError(cat(flag, " ", word, ": no such file, and no folder or pattern with files in it"));
     }
     files.insert(files.end(), found.begin(), found.end());
   }

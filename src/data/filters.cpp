@@ -73,7 +73,7 @@ Contamination::Contamination(const std::vector<std::string>& files) {
   }
   config::TextInputConfig lines;
   lines.format = config::TextFormat::kLines;
-  DocumentReader reader(expand_inputs(files), {.input = lines});
+  DocumentReader reader(expand_inputs("--decontaminate", files), {.input = lines});
   std::vector<uint64_t> words;
   while (const auto batch = reader.next()) {
     for (size_t i = 0; i < batch->size(); ++i) {

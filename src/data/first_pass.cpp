@@ -7,6 +7,7 @@
 #include "bertcram/util/hash.h"
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/random.h"
+#include "pack_stop.h"
 
 namespace bertcram::data {
 namespace {
@@ -51,9 +52,7 @@ void FirstPass::run(DocumentReader& reader, util::Progress& progress, PackCounts
   util::WorkerGroup workers;
   const auto next_batch = [&]() -> std::optional<DocumentBatch> {
     const std::lock_guard lock(mutex_);
-    if (context_.stop.requested()) {
-      throw util::StoppedError(context_.stop, "pack: stopped; nothing was written, run the same command again");
-    }
+    stop_packing_if_asked(context_.stop);
     return workers.failed() ? std::nullopt : reader.next();
   };
   workers.run(util::thread_count(config_.threads), [&](int64_t) {

@@ -17,44 +17,28 @@ class HashSet {
     if (3 * (size_ + 1) > 2 * places_.size()) {
       grow();
     }
-    uint64_t& place = place_of(stored(key));
-    if (place != kFree) {
-      return false;
-    }
+    uint64_t& place = places_[place_of(stored(key))];
+    const bool is_new = place == kFree;
     place = stored(key);
-    ++size_;
-    return true;
+    size_ += is_new ? 1 : 0;
+    return is_new;
   }
 
-  bool contains(uint64_t key) const {
-    const uint64_t wanted = stored(key);
-    for (size_t i = wanted & (places_.size() - 1);; i = (i + 1) & (places_.size() - 1)) {
-      if (places_[i] == wanted) {
-        return true;
-      }
-      if (places_[i] == kFree) {
-        return false;
-      }
-    }
-  }
-
+  bool contains(uint64_t key) const { return places_[place_of(stored(key))] != kFree; }
   size_t size() const { return size_; }
-  void clear() {
-    places_.assign(kFirstPlaces, kFree);
-    size_ = 0;
-  }
 
  private:
   static constexpr size_t kFirstPlaces = 64;
   static constexpr uint64_t kFree = 0;
   static uint64_t stored(uint64_t key) { return key == kFree ? 1 : key; }
 
-  uint64_t& place_of(uint64_t key) {
+  /// Where the key is, or would be put.
+  size_t place_of(uint64_t key) const {
     size_t i = key & (places_.size() - 1);
     while (places_[i] != kFree && places_[i] != key) {
       i = (i + 1) & (places_.size() - 1);
     }
-    return places_[i];
+    return i;
   }
 
   void grow() {
@@ -62,7 +46,7 @@ class HashSet {
     old.swap(places_);
     for (const uint64_t key : old) {
       if (key != kFree) {
-        place_of(key) = key;
+        places_[place_of(key)] = key;
       }
     }
   }

@@ -9,6 +9,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/random.h"
+#include "pack_stop.h"
 #include "word_runs.h"
 
 namespace bertcram::data {
@@ -85,8 +86,6 @@ NearDuplicates::NearDuplicates(const std::filesystem::path& directory, double si
   }
 }
 
-NearDuplicates::~NearDuplicates() = default;
-
 uint32_t NearDuplicates::add(std::span<const uint64_t> words, uint64_t place) {
   uint32_t document = 0;
   {
@@ -115,9 +114,7 @@ void NearDuplicates::link(const util::StopFlag& stop) {
   parents_.resize(places_.size());
   std::iota(parents_.begin(), parents_.end(), 0U);
   for (const auto& file : files_) {
-    if (stop.requested()) {
-      throw util::StoppedError(stop, "pack: stopped; nothing was written, run the same command again");
-    }
+    stop_packing_if_asked(stop);
     std::vector<Entry> entries;
     {
       const util::MappedFile bytes = file->read();

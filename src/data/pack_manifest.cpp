@@ -19,7 +19,7 @@ PackCounts counts_of_manifest(const fs::path& path) {
   const auto manifest = json::parse(util::read_file(path));
   PackCounts counts;
   for (const auto& [name, field] : PackCounts::fields()) {
-    counts.*field = manifest.at("counts").value(name, int64_t{0});
+    counts.*field = manifest.at("counts").at(std::string(name));
   }
   counts.unigram_entropy = manifest.at("unigram_entropy_nats");
   return counts;
@@ -77,7 +77,7 @@ std::string pack_request(const config::PackConfig& config, const text::Tokenizer
   config::PackConfig copy = config;
   std::string request = config::fingerprint(config::fields_of(copy)) + tokenizer.fingerprint();
   if (!config.filters.decontaminate.empty()) {
-    for (const fs::path& file : expand_inputs(config.filters.decontaminate)) {
+    for (const fs::path& file : expand_inputs("--decontaminate", config.filters.decontaminate)) {
       request += util::hash_file(file).hex();
     }
   }

@@ -13,6 +13,7 @@
 #include "first_pass.h"
 #include "near_duplicates.h"
 #include "pack_manifest.h"
+#include "pack_stop.h"
 #include "second_pass.h"
 #include "sources.h"
 
@@ -21,12 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-void throw_if_stopped(const util::StopFlag& stop) {
-  if (stop.requested()) {
-    throw util::StoppedError(stop, "pack: stopped; nothing was written, run the same command again");
-  }
-}
 
 /// What the old data in the output folder consists of. Nothing else there is touched.
 std::vector<std::string> old_content(const fs::path& output) {
@@ -41,7 +36,7 @@ std::vector<std::string> old_content(const fs::path& output) {
 
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
   const fs::path output = config.output;
-  const auto files = expand_inputs(config.input);
+  const auto files = expand_inputs("--input", config.input);
   const std::string request = pack_request(config, tokenizer);
   util::finish_publishing(output, "pack");
   util::refuse_foreign_folder(output, kPackedFormat, "packed data");
@@ -73,7 +68,7 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
       near_duplicates->link(context.stop);
     }
     buckets.for_each_in_order([&](const PackedDocument& document) {
-      throw_if_stopped(context.stop);
+      stop_packing_if_asked(context.stop);
       second.add(document, counts);
     });
   }

@@ -118,7 +118,7 @@ text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config) 
 
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
   const fs::path output = config.output;
-  const auto files = expand_inputs(config.input);
+  const auto files = expand_inputs("--input", config.input);
   util::finish_publishing(output, "tokenize");
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
   if (!config.overwrite) {

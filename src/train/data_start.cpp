@@ -79,6 +79,8 @@ void start_word_embeddings(const config::PretrainConfig& config, const RunData& 
   at::Tensor embeddings = parameters.stored(kName).cpu().clone();
   embeddings.index_copy_(0, ids, start);
   parameters.assign(kName, embeddings);
+  util::log_info("pretrain", cat("word embeddings start from which tokens stand near which in ",
+                                 util::format_count(counts.tokens), " tokens of the training data"));
 }
 
 }  // namespace
@@ -87,17 +89,14 @@ double start_from_data(const config::PretrainConfig& config, const RunData& data
                        const util::StopFlag& stop, nn::Parameters& parameters) {
   const c10::NoGradGuard no_grad;
   const auto start = Clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   const std::vector<uint64_t> token_counts = data::read_token_counts(config.data, data.manifest);
   if (config.model.unigram_bias) {
     parameters.assign("cls.predictions.bias", log_frequencies(token_counts));
   }
   if (config.model.word_embeddings == config::WordEmbeddingStart::kCooccurrence) {
     start_word_embeddings(config, data, token_counts, threads, stop, parameters);
-    util::log_info("pretrain", cat("word embeddings start from the neighbours of each token in the training data (",
-                                   util::format_fixed(seconds(), 1), " s)"));
   }
-  return seconds();
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 }  // namespace bertcram::train

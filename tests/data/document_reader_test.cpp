@@ -265,12 +265,13 @@ TEST(ExpandInputs, FindsFilesFoldersAndPatterns) {
   scratch.write("deep/.hidden", "");
   const auto root = scratch.path();
   using Paths = std::vector<std::filesystem::path>;
-  EXPECT_EQ(expand_inputs({(root / "b.txt").string(), "-"}), (Paths{root / "b.txt", "-"}));
-  EXPECT_EQ(expand_inputs({root.string()}), (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
-  EXPECT_EQ(expand_inputs({(root / "*.txt").string()}), (Paths{root / "a.txt", root / "b.txt"}));
-  EXPECT_EQ(expand_inputs({(root / "*").string()}), (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
-  EXPECT_TRUE(contains(message_of<DataError>([&] { expand_inputs({(root / "*.gz").string()}); }), "*.gz"));
-  EXPECT_THROW(expand_inputs({(root / "none").string()}), DataError);
+  EXPECT_EQ(expand_inputs("--input", {(root / "b.txt").string(), "-"}), (Paths{root / "b.txt", "-"}));
+  EXPECT_EQ(expand_inputs("--input", {root.string()}), (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
+  EXPECT_EQ(expand_inputs("--input", {(root / "*.txt").string()}), (Paths{root / "a.txt", root / "b.txt"}));
+  EXPECT_EQ(expand_inputs("--input", {(root / "*").string()}),
+            (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
+  EXPECT_TRUE(contains(message_of<DataError>([&] { expand_inputs("--input", {(root / "*.gz").string()}); }), "*.gz"));
+  EXPECT_THROW(expand_inputs("--input", {(root / "none").string()}), DataError);
 }
 
 }  // namespace

@@ -119,6 +119,26 @@ class Pack(E2ETestCase):
         self.assertEqual(double["tokens"], single["tokens"])
         self.assertEqual(self.shards("single"), self.shards("double"))
 
+    def test_filters_are_counted_and_an_absent_evaluation_file_is_named(self):
+        lines = text_fixture().read_text("utf-8").split("\n\n")
+        words = " ".join(line.split()[0] for line in lines[:40])  # a text that is near no other
+        near_before = self.pack("before", text_fixture(), "--near-duplicates", 0.8)["documents_near_duplicate"]
+        text = self.dir / "text.txt"
+        text.write_text("\n\n".join([*lines, words, words + " z", "z " + words, "{} [] () <> {} [] () <>\n"]), "utf-8")
+        everything = self.pack("everything", text)
+        filtered = self.pack("filtered", text, "--near-duplicates", 0.8, "--max-symbols", 0.5)
+        self.assertEqual(filtered["documents_near_duplicate"], near_before + 2)
+        self.assertEqual(filtered["documents_symbols"], 1)
+        kept = filtered["documents_train"] + filtered["documents_valid"]
+        self.assertEqual(kept, everything["documents_train"] + everything["documents_valid"] - 3 - near_before)
+        evaluation = self.dir / "dev.tsv"
+        evaluation.write_text(f"label\ttext\n1\t{words}\n", "utf-8")
+        clean = self.pack("clean", text, "--decontaminate", evaluation)
+        self.assertEqual(clean["documents_contaminated"], 3)
+        self.assert_fails(self.bertcram("pack", "--input", text, "--tokenizer", make_tokenizer(), "--output",
+                                        self.dir / "none", "--decontaminate", self.dir / "absent.tsv"),
+                          INPUT, "--decontaminate", "absent.tsv")
+
     def test_the_same_command_again_does_nothing(self):
         first = self.pack("packed", text_fixture())
         times = {path: path.stat().st_mtime_ns for path in (self.dir / "packed").rglob("*") if path.is_file()}

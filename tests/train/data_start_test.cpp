@@ -27,9 +27,14 @@ class DataStartTest : public test::PretrainTest {
       text += random.below(2) == 0 ? "a c b\n\n" : "a d b\n\n";
       text += std::string("e f ") + static_cast<char>('g' + random.below(8)) + "\n\n";
     }
+    return packed(text);
+  }
+
+  /// @return the folder
+  std::string packed(const std::string& text) {
     config::PackConfig options;
-    options.input = {scratch_.write("twins", text).string()};
-    options.output = (scratch_ / "packed-twins").string();
+    options.input = {scratch_.write("own-text", text).string()};
+    options.output = (scratch_ / "own-packed").string();
     options.seq_len = 16;
     options.valid_frac = 0;
     options.dedup = config::Dedup::kNone;
@@ -90,14 +95,7 @@ TEST_F(DataStartTest, TextThatTellsNothingStartsAtRandom) {
   for (int i = 0; i < 200; ++i) {
     text += "a\n\n";
   }
-  config::PackConfig options;
-  options.input = {scratch_.write("monotony", text).string()};
-  options.output = (scratch_ / "packed-monotony").string();
-  options.seq_len = 16;
-  options.valid_frac = 0;
-  options.dedup = config::Dedup::kNone;
-  test::pack(options);
-  config.data = options.output;
+  config.data = packed(text);
   const at::Tensor embeddings = started(config).stored(kEmbeddings);
   config.model.word_embeddings = config::WordEmbeddingStart::kRandom;
   EXPECT_TRUE(same_bits(embeddings, started(config).stored(kEmbeddings)));

@@ -20,6 +20,7 @@ struct CooccurrenceOptions {
 
 /// Weighted counts of neighbours within a document. A pair at distance d adds kCooccurrenceUnit / d, up to a distance of
 /// kCooccurrenceWindow: integers, so that the sums do not depend on threads (Pennington et al. 2014 weigh by 1 / d).
+/// A sum wraps around only where one token stands beside another (or itself) some 15 million times.
 struct Cooccurrences {
   int64_t vocab = 0;
   std::vector<int32_t> contexts{};  ///< ids of the neighbours, most frequent first

@@ -15,8 +15,8 @@
 namespace bertcram::data {
 
 /// Files behind the user's words: files as they are, folders (recursively, sorted), globs (sorted), "-" for stdin.
-/// @throws DataError if a word matches nothing
-std::vector<std::filesystem::path> expand_inputs(const std::vector<std::string>& words);
+/// @param flag  where the words come from, for the error. @throws DataError if a word matches nothing
+std::vector<std::filesystem::path> expand_inputs(const std::string& flag, const std::vector<std::string>& words);
 
 /// A run of documents, one behind the other in `text`. NUL bytes of the input were dropped (and counted).
 struct DocumentBatch {
