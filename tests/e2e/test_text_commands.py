@@ -121,7 +121,7 @@ class Pack(E2ETestCase):
 
     def test_filters_are_counted_and_an_absent_evaluation_file_is_named(self):
         lines = text_fixture().read_text("utf-8").split("\n\n")
-        words = " ".join(line.split()[0] for line in lines[:40])  # a text that is near no other
+        words = " ".join(f"word{i}" for i in range(40))  # a text that is near no other
         near_before = self.pack("before", text_fixture(), "--near-duplicates", 0.8)["documents_near_duplicate"]
         text = self.dir / "text.txt"
         text.write_text("\n\n".join([*lines, words, words + " z", "z " + words, "{} [] () <> {} [] () <>\n"]), "utf-8")
