@@ -102,7 +102,7 @@ fetch_task() {
   mkdir -p "$staging/$task"
   for file in "$downloads"/*; do
     case "$file" in
-      *.zip) unpack "$file" "$staging" || die 3 "$file: cannot be unpacked; remove it to fetch it again" ;;
+      *.zip) unpack "$file" "$staging" || die 3 "$file: cannot be unpacked; is the disk full? If not, remove it to fetch it again" ;;
       */AX.tsv) cp "$file" "$staging/AX/diagnostic.tsv" ;;
     esac
   done
@@ -130,4 +130,4 @@ for folder in "${folders[@]}"; do
   fetch_task "$folder"
 done
 rmdir "$out/.downloads" 2>/dev/null || true
-say "next: bertcram finetune-glue --data $out --task ${tasks// /,} --model MODEL"
+say "next: bertcram finetune-glue --data $out --task rte --model RUN/model (or --task all)"
