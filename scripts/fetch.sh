@@ -30,10 +30,12 @@ fetch_begin() {
 }
 
 fetch_stop() {
+  local children
   trap '' HUP INT TERM
-  if [ -n "$fetch_child" ]; then
-    kill "$fetch_child" 2>/dev/null || true
-    wait "$fetch_child" 2>/dev/null || true
+  mapfile -t children < <(jobs -p)  # not a variable of ours: the signal may come before it is set
+  if [ "${#children[@]}" -gt 0 ]; then
+    kill "${children[@]}" 2>/dev/null || true
+    wait "${children[@]}" 2>/dev/null || true
   fi
   say "stopped; what has come so far is kept: give the same command again to go on"
   exit "$1"
@@ -50,7 +52,8 @@ fetch_check_space() {
   local free
   free=$(df --output=avail -B1 "$1" 2>/dev/null | tail -n 1 | tr -d ' ') || return 0
   [[ $free =~ ^[0-9]+$ ]] || return 0
-  [ "$free" -ge "$2" ] || die 4 "$1: $2 bytes are needed and $free are free; make room or name another disk with --output"
+  [ "$free" -ge "$2" ] ||
+    die 4 "$1: $2 bytes are needed and $free are free; make room or name another disk with --output"
 }
 
 # Is FILE there as it was fetched, or else with the checksum of the list? Stops at a file that is neither: it is not ours.
@@ -64,7 +67,8 @@ fetch_is_done() {
     fetch_is_hash "$wanted" || die 3 "$file: is there already, and there is no checksum to tell whether it is whole;" \
       "move it away to fetch it"
     hash=$(fetch_hash "$file")
-    [ "$hash" = "$wanted" ] || die 3 "$file: is there already with SHA-256 $hash, expected $wanted; move it away to fetch it"
+    [ "$hash" = "$wanted" ] ||
+      die 3 "$file: is there already with SHA-256 $hash, expected $wanted; move it away to fetch it"
     echo "$hash $now $kept" >"$state.done"
   fi
   say "$file: already there$([ "$kept" = verified ] || echo " ($kept)")"
@@ -96,7 +100,8 @@ fetch_file() {
     say "$url: $source_problem"
     problems+="${problems:+; }$url: $source_problem"
   done
-  die "$fetch_code" "$file: could not be fetched ($problems); try again later, or name another source with --mirror or --list"
+  die "$fetch_code" "$file: could not be fetched ($problems); try again later, or name another source with" \
+    "--mirror or --list"
 }
 
 # Reads file, bytes, sha256 and state of fetch_file. False, with source_problem, when this source cannot give the file.

@@ -5,15 +5,12 @@ fetch_with=${BERTCRAM_FETCH_WITH:-}
 if [ -z "$fetch_with" ] && have curl; then fetch_with=curl; fi
 if [ -z "$fetch_with" ] && have wget; then fetch_with=wget; fi
 fetch_stall=${BERTCRAM_FETCH_STALL:-60}  # seconds without a byte after which a connection is given up
-fetch_child=""
 
 # Runs a command so that a signal to this script is handled at once and not when the command is over.
 fetch_run() {
   local code=0
   "$@" &
-  fetch_child=$!
-  wait "$fetch_child" || code=$?
-  fetch_child=""
+  wait $! || code=$?
   return "$code"
 }
 
@@ -26,6 +23,7 @@ fetch_probe() {
   else
     headers=$(wget --spider --server-response --tries=1 --timeout=30 "$1" 2>&1) || true
   fi
+  # shellcheck disable=SC2034  # read by the callers
   IFS=$'\t' read -r reply_bytes reply_sha256 reply_version < <(awk '
     { sub(/\r$/, ""); sub(/^ +/, ""); colon = index($0, ":") }
     /^HTTP\// { status = $2; bytes = etag = date = "-"; next }  # after a redirection only the last reply counts

@@ -8,7 +8,7 @@
 #     --max-bytes N    fetch only so many bytes, the parts by turns, whole files (K, M, G: thousands; default: all)
 #     --mirror URL     try URL/PATH first, PATH being that of the source; may be repeated
 #     --list FILE      own list of files (default scripts/corpus_sources.tsv; its columns: scripts/source_list.sh)
-# 12 GB of these files hold about 20 GB of text. Needs curl (or wget).
+# 12 GB of these files hold about 20 GB of text, going by their cards. Needs curl (or wget).
 # Verified by SHA-256: from the list where it was published, else as named by the hub beside the file. Names and sizes come
 # from public listings; nothing of it could be downloaded where this script was written (it is tested on a local server).
 # Licences: Wikipedia CC BY-SA 3.0 and GFDL; PG-19 Apache-2.0, its books in the public domain in the USA.
@@ -40,9 +40,15 @@ done
 
 check_mirrors "${mirrors[@]}"
 if [ -n "$max_bytes" ]; then
-  [[ $max_bytes =~ ^([1-9][0-9]{0,11})([KMGT]?)$ ]] || die 2 "--max-bytes $max_bytes: expected a number such as 12G or 500M"
+  [[ $max_bytes =~ ^([1-9][0-9]{0,11})([KMGT]?)$ ]] ||
+    die 2 "--max-bytes $max_bytes: expected a number such as 12G or 500M"
   max_bytes=${BASH_REMATCH[1]}
-  case "${BASH_REMATCH[2]}" in K) max_bytes+=000 ;; M) max_bytes+=000000 ;; G) max_bytes+=000000000 ;; T) max_bytes+=000000000000 ;; esac
+  case "${BASH_REMATCH[2]}" in
+    K) max_bytes+=000 ;;
+    M) max_bytes+=000000 ;;
+    G) max_bytes+=000000000 ;;
+    T) max_bytes+=000000000000 ;;
+  esac
 fi
 read_source_list "$list"
 known_parts=$(printf '%s\n' "${source_part[@]}" | awk '!seen[$0]++' | paste -s -d ,)
@@ -75,7 +81,8 @@ for index in "${order[@]}"; do
   bytes=${source_bytes[index]}
   [ "$have_bytes" = - ] || bytes=$have_bytes
   if [ -n "$max_bytes" ]; then
-    [ "$bytes" != - ] || die 3 "$file: its size is unknown, so --max-bytes cannot be kept; give it in the list, or leave --max-bytes"
+    [ "$bytes" != - ] ||
+      die 3 "$file: its size is unknown, so --max-bytes cannot be kept; give it in the list, or leave --max-bytes out"
     if [ $((total + bytes)) -gt "$max_bytes" ]; then break; fi
   fi
   taken+=("$index")
@@ -86,12 +93,15 @@ for index in "${order[@]}"; do
     [ "$have_bytes" != - ] || missing=$((missing + bytes - $(fetch_size "$(fetch_part_of "$file")")))
   fi
 done
-[ "${#taken[@]}" -gt 0 ] || die 2 "--max-bytes $max_bytes: not even the first file fits (${source_file[${order[0]}]}: $bytes bytes)"
-say "${#taken[@]} files, $total bytes$([ "$unknown" = 0 ] || echo " and $unknown of unknown size"), $missing bytes to fetch"
+[ "${#taken[@]}" -gt 0 ] ||
+  die 2 "--max-bytes $max_bytes: not even the first file fits (${source_file[${order[0]}]}: $bytes bytes)"
+say "${#taken[@]} files, $total bytes$([ "$unknown" = 0 ] || echo " and $unknown of unknown size")," \
+  "$missing bytes to fetch"
 fetch_check_space "$out" "$missing"
 
 for index in "${taken[@]}"; do
   mapfile -t urls < <(with_mirrors "${source_url[index]}" "${mirrors[@]}")
-  fetch_file "$out/${source_part[index]}/${source_file[index]}" "${source_bytes[index]}" "${source_sha256[index]}" "${urls[@]}"
+  file="$out/${source_part[index]}/${source_file[index]}"
+  fetch_file "$file" "${source_bytes[index]}" "${source_sha256[index]}" "${urls[@]}"
 done
 say "all there; next: bertcram tokenize --input $out --output tokenizer, then bertcram pack (README, Your own data)"

@@ -102,7 +102,8 @@ fetch_task() {
   mkdir -p "$staging/$task"
   for file in "$downloads"/*; do
     case "$file" in
-      *.zip) unpack "$file" "$staging" || die 3 "$file: cannot be unpacked; is the disk full? If not, remove it to fetch it again" ;;
+      *.zip) unpack "$file" "$staging" ||
+        die 3 "$file: cannot be unpacked; is the disk full? If not, remove it to fetch it again" ;;
       */AX.tsv) cp "$file" "$staging/AX/diagnostic.tsv" ;;
     esac
   done

@@ -165,8 +165,10 @@ class Interruptions(ScriptTest):
                 self.pages["/a"] = Page(BYTES, stalls=[9000])
                 command = ["bash", "-euo", "pipefail", "-c", FETCH, "fetch", self.folder, self.folder / name, len(BYTES),
                            sha256(BYTES), self.url("/a")]
+                # A job in the background ignores SIGINT and hands that down; a user at a terminal has it.
                 process = subprocess.Popen([str(word) for word in command], env=environment(BERTCRAM_FETCH_STALL="60"),
-                                           stderr=subprocess.PIPE, text=True)
+                                           stderr=subprocess.PIPE, text=True,
+                                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
                 while not (self.part(name).exists() and self.part(name).stat().st_size >= 4096):  # curl writes blocks
                     self.assertIsNone(process.poll(), "it ended by itself")
                     time.sleep(0.02)

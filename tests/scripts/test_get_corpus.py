@@ -15,7 +15,8 @@ class CorpusTest(ScriptTest):
             self.pages[f"/{path}"] = Page(text)
 
     def write_list(self, *lines):
-        (self.folder / "list.tsv").write_text("# part, file, bytes, sha256, url\n\n" + "".join(f"{line}\n" for line in lines))
+        text = "# part, file, bytes, sha256, url\n\n" + "".join(f"{line}\n" for line in lines)
+        (self.folder / "list.tsv").write_text(text)
 
     def line(self, path, size=None, checksum=None, url=None):
         part, file = path.split("/")
@@ -126,7 +127,8 @@ class Lists(CorpusTest):
         result = self.get()
         self.assert_code(result, USAGE)
         for expected in ("list.tsv:4: 3 columns, expected 5", "list.tsv:5: bytes 'ten'", "list.tsv:6: sha256 'abc'",
-                         "list.tsv:7: url 'ftp://host/b4'", "list.tsv:8: file '.b5", "list.tsv:9: books/b0.txt is in line 3 already",
+                         "list.tsv:7: url 'ftp://host/b4'", "list.tsv:8: file '.b5",
+                         "list.tsv:9: books/b0.txt is in line 3 already",
                          "list.tsv:10: file '../x'", "7 lines to mend"):
             self.assertIn(expected, result.stderr)
         self.assertEqual(self.server.requests, [])
@@ -143,7 +145,8 @@ class Lists(CorpusTest):
         self.assertEqual(self.fetched(), sorted(self.texts))
 
     def test_the_list_that_comes_with_it_is_read_and_complete(self):
-        command = '. "$ROOT/scripts/lib.sh"; . "$ROOT/scripts/source_list.sh"; read_source_list "$1"; printf "%s\\n" "${source_url[@]}"'
+        command = ('. "$ROOT/scripts/lib.sh"; . "$ROOT/scripts/source_list.sh"; read_source_list "$1"; '
+                   'printf "%s\\n" "${source_url[@]}"')
         result = self.run_script("bash", "-euo", "pipefail", "-c", command, "sh", ROOT / "scripts/corpus_sources.tsv")
         self.assert_code(result, DONE)
         numbers = [tuple(map(int, m)) for m in re.findall(r"train-(\d+)-of-(\d+)", result.stdout)]

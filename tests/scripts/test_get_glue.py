@@ -89,7 +89,8 @@ class Glue(ScriptTest):
         self.assertEqual(self.read("out/MRPC/train.tsv").decode(),
                          header + "1\t10\t11\tOne .\tUno .\n1\t11\t10\tThree .\tTres .\n")
         self.assertEqual(self.read("out/MRPC/test.tsv").decode(),
-                         "index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t30\t31\tFour .\tCuatro .\n1\t40\t41\tFive .\tCinco .\n")
+                         "index\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+                         "0\t30\t31\tFour .\tCuatro .\n1\t40\t41\tFive .\tCinco .\n")
         self.assertEqual(self.read("out/MRPC/dev_ids.tsv"), b"20\t21\n")
 
     @unittest.skipUnless((DATA / "glue/MRPC/dev.tsv").is_file(), f"no real MRPC in {DATA} (BERTCRAM_DATA_DIR)")
@@ -151,8 +152,8 @@ class Glue(ScriptTest):
     def test_without_unzip_python_unpacks(self):
         tools = self.folder / "tools"
         tools.mkdir()
-        for name in ("bash", "env", "curl", "sha256sum", "flock", "awk", "sed", "stat", "mkdir", "mv", "cp", "rm", "rmdir", "cut",
-                     "dirname", "basename", "tr", "tail", "df", "sync", "python3", "cat", "sleep"):
+        for name in ("bash env curl sha256sum flock awk sed stat mkdir mv cp rm rmdir cut dirname basename tr tail df sync "
+                     "python3 cat sleep").split():
             found = self.run_script("bash", "-c", f"command -v {name}").stdout.strip()
             if name == "python3":
                 found = self.run_script("python3", "-c", "import sys; print(sys.executable)").stdout.strip()
@@ -161,7 +162,8 @@ class Glue(ScriptTest):
         self.assertTrue((self.folder / "out/RTE/dev.tsv").is_file())
 
     def test_every_official_file_has_size_checksum_and_an_https_address(self):
-        rows = [line.split("\t") for line in (ROOT / "scripts/glue_sources.tsv").read_text().splitlines() if line[0] != "#"]
+        lines = (ROOT / "scripts/glue_sources.tsv").read_text().splitlines()
+        rows = [line.split("\t") for line in lines if line[0] != "#"]
         self.assertEqual(sorted({row[0] for row in rows}), sorted([*ARCHIVES, "MRPC", "AX"]))
         for _, file, size, checksum, url in rows:
             self.assertRegex(checksum, "^[0-9a-f]{64}$", file)
