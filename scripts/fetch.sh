@@ -85,8 +85,8 @@ fetch_done_bytes() {
   if [ "$(cut -d ' ' -f 2 "$state.done" 2>/dev/null)" = "$now" ]; then echo "${now%/*}"; else echo -; fi
 }
 
-# fetch_file FILE BYTES SHA256 URL…: BYTES `-`: unknown. SHA256 `-`: none is published; `hub`: taken from the server's
-# X-Linked-Etag. Sources are tried in this order. Returns when FILE is whole, exits otherwise.
+# fetch_file FILE BYTES SHA256 URL…: BYTES `-`: unknown. SHA256 `-`: none is published; `hub`: what the server says in
+# X-Linked-Etag, and a source that says nothing is not used. Sources are tried in this order. Returns when FILE is whole, exits otherwise.
 fetch_file() {
   local file=$1 bytes=$2 sha256=$3 state url problems=""
   shift 3
@@ -110,6 +110,10 @@ fetch_from() {
   if ! fetch_is_hash "$hash" || [ "$size" = - ] || [ -s "$part" ]; then
     fetch_probe "$url"
     version=$reply_version
+    if [ "$hash" = hub ] && [ "$reply_sha256" = - ]; then
+      source_problem="does not answer with a checksum (X-Linked-Etag), which the list leaves to the server"
+      return 1
+    fi
     [ "$hash" != hub ] || hash=$reply_sha256
     if [ "$size" = - ]; then
       size=$reply_bytes
@@ -208,7 +212,6 @@ fetch_part_is_right() {
 fetch_publish() {
   local kept=verified
   fetch_is_hash "$hash" || kept="not verified: no published checksum"
-  [ "$sha256" != hub ] || [ "$kept" = verified ] || kept="not verified: the server named no checksum"
   { sync "$part" && mv -f "$part" "$file"; } || die 4 "$file: cannot be written"
   echo "$actual_hash $(stat -c '%s/%Y' "$file") $kept" >"$state.done"
   rm -f "$state.version"

@@ -80,7 +80,6 @@ fetch_body() {
   fi
   [ -z "$body_problem" ] || body_problem+="$([ -s "$log" ] && tail -n 1 "$log" | sed 's/^[^:]*:/:/')"
   rm -f "$log" "$log.status"
-  [ "$body_result" != whole ] || [ -e "$2" ] || : >"$2"  # an empty file
   case "$body_result:$status" in
     status:416) body_result=restart ;;
     status:408 | status:429 | status:5??) body_result=again body_problem="the server answers $status" ;;

@@ -65,19 +65,27 @@ mapfile -t order < <(
   done | awk '{ print turn[$2]++, $1 }' | sort -s -n -k 1,1 | cut -d ' ' -f 2
 )
 
+# ask_for_size INDEX: fills in what the list leaves open, from the hub's own words rather than from a mirror without them.
+ask_for_size() {
+  local url
+  while read -r url; do
+    if [ "${source_bytes[$1]}" != - ] && [ "${source_sha256[$1]}" != hub ]; then return; fi
+    fetch_probe "$url"
+    if [ "$reply_sha256" != - ]; then
+      [ "${source_sha256[$1]}" != hub ] || source_sha256[$1]=$reply_sha256
+      [ "${source_bytes[$1]}" != - ] || source_bytes[$1]=$reply_bytes
+    elif [ "${source_sha256[$1]}" != hub ]; then
+      source_bytes[$1]=$reply_bytes
+    fi
+  done < <(with_mirrors "${source_url[$1]}" "${mirrors[@]}")
+}
+
 # Sizes first: what is taken, and whether it fits, is known before the first download.
 taken=() total=0 missing=0 unknown=0
 for index in "${order[@]}"; do
   file="$out/${source_part[index]}/${source_file[index]}"
   have_bytes=$(fetch_done_bytes "$file")
-  if [ "$have_bytes" = - ] && { [ "${source_bytes[index]}" = - ] || [ "${source_sha256[index]}" = hub ]; }; then
-    while read -r url; do
-      fetch_probe "$url"
-      [ "${source_bytes[index]}" != - ] || source_bytes[index]=$reply_bytes
-      [ "${source_sha256[index]}" != hub ] || [ "$reply_sha256" = - ] || source_sha256[index]=$reply_sha256
-      if [ "$reply_bytes" != - ]; then break; fi
-    done < <(with_mirrors "${source_url[index]}" "${mirrors[@]}")
-  fi
+  if [ "$have_bytes" = - ]; then ask_for_size "$index"; fi
   bytes=${source_bytes[index]}
   [ "$have_bytes" = - ] || bytes=$have_bytes
   if [ -n "$max_bytes" ]; then

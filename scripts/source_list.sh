@@ -4,7 +4,7 @@
 #   part    what the file belongs to, and the folder it goes into: a word
 #   file    its name there
 #   bytes   its size, or - (unknown)
-#   sha256  its checksum, hub (the server names it: X-Linked-Etag of the Hugging Face hub) or - (none is published)
+#   sha256  its checksum, hub (the server must name it: X-Linked-Etag of the Hugging Face hub) or - (none is published)
 #   url     where it is; several, separated by spaces, are tried in turn
 # Fills the arrays source_part, source_file, source_bytes, source_sha256, source_url. All mistakes are reported at once.
 read_source_list() {
@@ -52,8 +52,8 @@ source_mistake() {
     echo "bytes '$3': expected a number, or - when unknown"
   elif [[ ! $4 =~ ^([0-9a-f]{64}|hub|-)$ ]]; then
     echo "sha256 '$4': expected 64 digits 0-9 a-f, hub, or - when there is none"
-  elif [[ ! $5 =~ ^https?://[^/\ ]+/ ]]; then
-    echo "url '$5': expected https://HOST/PATH"
+  elif [ -z "${5// /}" ]; then
+    echo "no url: expected https://HOST/PATH"
   else
     for url in $5; do
       [[ $url =~ ^https?://[^/]+/ ]] || echo "url '$url': expected https://HOST/PATH"

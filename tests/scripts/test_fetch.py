@@ -78,6 +78,17 @@ class Downloads(ScriptTest):
         self.assertFalse((self.folder / "b.bin").exists())
 
 
+    def test_where_the_hub_should_name_the_checksum_a_server_that_does_not_is_not_used(self):
+        self.pages["/page"] = Page(b"<html>sign in first</html>")
+        self.pages["/hub"] = Page(BYTES, headers={"X-Linked-Etag": f'"{sha256(BYTES)}"'})
+        result = self.fetch("a.bin", "-", "hub", self.url("/page"))
+        self.assert_code(result, INPUT)
+        self.assertFalse((self.folder / "a.bin").exists())
+        self.assert_code(self.fetch("a.bin", "-", "hub", self.url("/page"), self.url("/hub")), DONE)
+        self.assertEqual(self.read("a.bin"), BYTES)
+        self.assertEqual(self.server.gets("/page"), [])
+
+
 class Interruptions(ScriptTest):
     def test_a_cut_connection_is_continued_and_only_the_rest_is_asked_for(self):
         self.pages["/a"] = Page(BYTES, cuts=[4000, 3000])

@@ -92,6 +92,23 @@ class Corpus(CorpusTest):
         self.assertIn("/books/b0.txt", asked)
         self.assert_code(self.get("--mirror", "example.org"), USAGE)
 
+    def test_a_mirror_that_answers_with_a_page_of_its_own_does_not_set_the_size(self):
+        path = "wikipedia/w0.txt"
+        text = self.texts[path]
+        self.pages[f"/{path}"] = Page(text, headers={"X-Linked-Etag": f'"{sha256(text)}"', "X-Linked-Size": str(len(text))})
+        self.pages[f"/copy/{path}"] = Page(b"<html>this mirror has moved</html>")
+        self.write_list(self.line(path, "-", "hub"))
+        self.assert_code(self.get("--mirror", self.url("/copy")), DONE)
+        self.assertEqual(self.read(f"out/{path}"), text)
+
+    def test_without_size_and_checksum_a_file_still_comes_but_not_within_a_budget(self):
+        self.write_list(self.line("books/b0.txt", "-", "-"))
+        result = self.get()
+        self.assert_code(result, DONE)
+        self.assertIn("not verified: no published checksum", result.stderr)
+        self.write_list(self.line("books/b1.txt", "-", "-"))  # the server has no such page
+        self.assert_code(self.get("--max-bytes", "1K"), INPUT)
+
     def test_a_wrong_file_stops_it_and_the_others_stay(self):
         self.write_list(self.line("wikipedia/w0.txt"), self.line("books/b0.txt", checksum=sha256(b"x")))
         self.assert_code(self.get(), INPUT)
@@ -123,13 +140,13 @@ class Lists(CorpusTest):
         good = self.line("books/b0.txt")
         self.write_list(good, "books\tb1.txt\t10", self.line("books/b2.txt", size="ten"),
                         self.line("books/b3.txt", checksum="abc"), self.line("books/b4.txt", url="ftp://host/b4"),
-                        self.line("books/.b5"), good, self.line("books/b6.txt").replace("b6.txt", "../x", 1))
+                        self.line("books/.b5"), self.line("books/b7.txt", url=" "), good, self.line("books/b6.txt").replace("b6.txt", "../x", 1))
         result = self.get()
         self.assert_code(result, USAGE)
         for expected in ("list.tsv:4: 3 columns, expected 5", "list.tsv:5: bytes 'ten'", "list.tsv:6: sha256 'abc'",
                          "list.tsv:7: url 'ftp://host/b4'", "list.tsv:8: file '.b5",
-                         "list.tsv:9: books/b0.txt is in line 3 already",
-                         "list.tsv:10: file '../x'", "7 lines to mend"):
+                         "list.tsv:9: no url", "list.tsv:10: books/b0.txt is in line 3 already",
+                         "list.tsv:11: file '../x'", "8 lines to mend"):
             self.assertIn(expected, result.stderr)
         self.assertEqual(self.server.requests, [])
         self.assertFalse((self.folder / "out").exists())

@@ -111,7 +111,9 @@ class Glue(ScriptTest):
         self.assertIn(f"AX.tsv\t{len(content)}\t{sha256(content)}", (ROOT / "scripts/glue_sources.tsv").read_text())
 
     def test_wrong_bytes_make_no_folder(self):
-        self.pages["/glue/data/RTE.zip"] = Page(archive("RTE", USUAL, b"something else\n"))
+        other = archive("RTE", USUAL, b"header\nwor\n")
+        self.assertEqual(len(other), len(self.files["RTE.zip"][1]), "only the checksum should tell them apart")
+        self.pages["/glue/data/RTE.zip"] = Page(other)
         self.assert_code(self.get("--tasks", "rte"), INPUT)
         self.assertFalse((self.folder / "out/RTE").exists())
 
