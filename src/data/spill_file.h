@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <mutex>
 #include <span>
@@ -10,12 +11,13 @@
 
 namespace bertcram::data {
 
-/// A file that one command writes from its beginning to its end, reads once, and leaves to nobody: what does not fit
-/// into memory between two passes. append() is thread-safe and keeps each record whole.
+/// A file that one command writes from its beginning to its end and reads once: what does not fit into memory between two
+/// passes. append() is thread-safe and keeps each record whole.
 class SpillFile {
  public:
+  /// @param keep_bytes  length of what an earlier session wrote and this one goes on from; the rest is cut off
   /// @throws ResourceError
-  SpillFile(std::filesystem::path path, size_t buffer_bytes);
+  SpillFile(std::filesystem::path path, size_t buffer_bytes, int64_t keep_bytes = 0);
   ~SpillFile();
   SpillFile(const SpillFile&) = delete;
   SpillFile& operator=(const SpillFile&) = delete;
@@ -31,8 +33,8 @@ class SpillFile {
   }
   /// Everything that was appended. @throws ResourceError
   util::MappedFile read();
-  /// Gives the disk space back.
-  void remove();
+  /// Puts everything that was appended on the disk. @return bytes in the file  @throws ResourceError
+  int64_t sync();
 
  private:
   void flush();
@@ -42,6 +44,8 @@ class SpillFile {
   int descriptor_ = -1;
   std::mutex mutex_;
   std::vector<std::byte> buffer_;
+  int64_t size_bytes_;
+  int64_t synced_bytes_;
 };
 
 /// Adds the bytes of plain values to a buffer.

@@ -24,6 +24,7 @@ struct PackConfig {
   FilterConfig filters;
   int64_t seed = 0;
   int64_t shard_rows = 262'144;
+  int64_t save_every = 1024;
   int64_t threads = 0;
   bool overwrite = false;
 
@@ -39,6 +40,9 @@ struct PackConfig {
     filters.visit(v);
     v("seed", seed, "seed of the document order", AtLeast{0});
     v("shard_rows", shard_rows, "rows per shard file", AtLeast{1});
+    v("save_every", save_every,
+      "MiB of text after which the work so far is kept on the disk; an interrupted pack goes on from there", AtLeast{1},
+      Untracked{});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});
     v("overwrite", overwrite, "replace packed data that is already in the output folder", Untracked{});
   }
