@@ -6,13 +6,11 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/parallel.h"
-#include "bertcram/util/random.h"
+#include "document_order.h"
 #include "pack_stop.h"
 
 namespace bertcram::data {
 namespace {
-
-using util::RandomPurpose;
 
 constexpr int64_t kMebibyte = int64_t{1} << 20;
 constexpr size_t kMinParagraphBytes = 40;  // shorter lines, such as headings, recur by right
@@ -156,9 +154,7 @@ void FirstPass::take(std::string_view text, Workspace& space) const {
     return;
   }
   const util::Hash128 content = util::hash128(text);
-  const uint64_t place =
-      util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(RandomPurpose::kDocumentOrder),
-                     content.high, content.low});
+  const uint64_t place = document_place(config_.order, config_.seed, text, content);
   const uint32_t number = near_duplicates_ == nullptr ? 0 : near_duplicates_->add(space.words, place);
   buckets_.add(
       {.content = content, .place = place, .number = number, .ids = space.ids, .paragraphs = space.paragraphs});

@@ -98,6 +98,7 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
           {"version", kPackedVersion},
           {"request", request},
           {"seq_len", config.seq_len},
+          {"order", config::enum_words(config.order)[static_cast<size_t>(config.order)]},
           {"seed", config.seed},
           {"valid_frac", config.valid_frac},
           {"tokenizer_fingerprint", tokenizer.fingerprint()},

@@ -11,8 +11,7 @@ SpillFile::SpillFile(std::filesystem::path path, size_t buffer_bytes, int64_t ke
     : path_(std::move(path)),
       buffer_bytes_(buffer_bytes),
       descriptor_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)),
-      size_bytes_(keep_bytes),
-      synced_bytes_(keep_bytes) {
+      size_bytes_(keep_bytes) {
   if (descriptor_ < 0) {
     util::throw_write_error(path_, errno);
   }
@@ -25,7 +24,7 @@ SpillFile::SpillFile(std::filesystem::path path, size_t buffer_bytes, int64_t ke
 
 SpillFile::~SpillFile() { ::close(descriptor_); }
 
-void SpillFile::flush() {
+void SpillFile::write_buffer() {
   if (const int error_number = util::write_fully(descriptor_, buffer_); error_number != 0) {
     util::throw_write_error(path_, error_number);
   }
@@ -33,22 +32,15 @@ void SpillFile::flush() {
   buffer_.clear();
 }
 
-util::MappedFile SpillFile::read() {
+int64_t SpillFile::flush() {
   const std::lock_guard lock(mutex_);
-  flush();
-  return util::MappedFile(path_);
+  write_buffer();
+  return size_bytes_;
 }
 
-int64_t SpillFile::sync() {
-  const std::lock_guard lock(mutex_);
+util::MappedFile SpillFile::read() {
   flush();
-  if (size_bytes_ != synced_bytes_) {
-    if (::fdatasync(descriptor_) != 0) {
-      util::throw_write_error(path_, errno);
-    }
-    synced_bytes_ = size_bytes_;
-  }
-  return size_bytes_;
+  return util::MappedFile(path_);
 }
 
 }  // namespace bertcram::data

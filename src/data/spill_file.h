@@ -28,16 +28,16 @@ class SpillFile {
     const std::lock_guard lock(mutex_);
     write(buffer_);
     if (buffer_.size() >= buffer_bytes_) {
-      flush();
+      write_buffer();
     }
   }
   /// Everything that was appended. @throws ResourceError
   util::MappedFile read();
-  /// Puts everything that was appended on the disk. @return bytes in the file  @throws ResourceError
-  int64_t sync();
+  /// Hands everything that was appended to the system. @return bytes in the file  @throws ResourceError
+  int64_t flush();
 
  private:
-  void flush();
+  void write_buffer();
 
   std::filesystem::path path_;
   size_t buffer_bytes_;
@@ -45,7 +45,6 @@ class SpillFile {
   std::mutex mutex_;
   std::vector<std::byte> buffer_;
   int64_t size_bytes_;
-  int64_t synced_bytes_;
 };
 
 /// Adds the bytes of plain values to a buffer.

@@ -126,9 +126,9 @@ void WorkFolder::save(const PackProgress& progress) {
   state["request"] = request_;
   state["begun"] = stamps_of(files_, progress.position);
   for (const auto& [name, file] : spills_) {
-    state["spills"][name] = file->sync();
+    state["spills"][name] = file->flush();
   }
-  util::sync_directory(folder_);
+  util::sync_filesystem(folder_);  // one commit instead of one per file, of which there are some hundred
   util::write_file_atomically(folder_ / kStateFile, util::json_text(state) + "\n");
   saved_ = progress;
   has_saved_ = true;

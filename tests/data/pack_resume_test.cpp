@@ -17,6 +17,7 @@
 namespace bertcram::data {
 namespace {
 
+namespace fs = std::filesystem;
 using config::PackConfig;
 using nlohmann::json;
 using test::contains;
@@ -106,9 +107,10 @@ TEST_F(PackResume, TwoKillsAndAllFilters) {
   config_.filters.duplicate_paragraphs = true;
   config_.filters.min_chars = 20;
   const auto expected = uninterrupted();
-  pack_and_be_killed(kThirdSave);
+  // The files of the bands are the largest ones: 16 bytes for each of the 17,000 documents per MiB that are not short.
+  pack_and_be_killed(650'000);
   const int64_t before = state().at("counts").at("documents_read");
-  pack_and_be_killed(2 * kThirdSave);
+  pack_and_be_killed(900'000);
   EXPECT_GT(state().at("counts").at("documents_read"), before);
   pack(config_);
   EXPECT_TRUE(files_of(config_.output) == expected);
@@ -185,9 +187,8 @@ TEST_F(PackResume, NothingIsKeptBeforeTheFirstSave) {
 TEST_F(PackResume, AStopBeforeAnythingWasReadLeavesNothing) {
   util::StopFlag stop;
   stop.request(SIGTERM);
-  message_of<util::StoppedError>([&] {
-    run_pack(config_, test::tiny_tokenizer(), {.stop = stop, .progress = util::ProgressStyle::kQuiet});
-  });
+  message_of<util::StoppedError>(
+      [&] { run_pack(config_, test::tiny_tokenizer(), {.stop = stop, .progress = util::ProgressStyle::kQuiet}); });
   EXPECT_TRUE(files_of(config_.output).empty());
 }
 

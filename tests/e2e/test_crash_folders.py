@@ -145,8 +145,9 @@ class PackGoesOn(CrashTestCase):
 
     def test_after_sigterm_everything_read_is_saved(self):
         stopped = signal_at(1, f"rename {self.out}/.work/state.json", signal.SIGTERM)
-        self.assert_fails(self.bertcram(*self.command(self.out), env=stopped), 128 + signal.SIGTERM, "stopped",
-                          "documents are done", "goes on from there")
+        result = self.bertcram(*self.command(self.out), env=stopped)
+        self.assert_fails(result, 128 + signal.SIGTERM, "stopped")
+        self.assertRegex(result.err, r"[\d,]+ documents are done and kept in .*; the same command goes on from there")
         self.assert_goes_on()
 
     def test_work_left_by_a_kill_after_publishing_is_removed(self):
