@@ -25,6 +25,7 @@ struct Row {
   const char* split;
   int64_t number;
   std::vector<int32_t> ids;
+  std::vector<int32_t> bounds;  ///< of its documents
   std::string text;
 };
 
@@ -34,14 +35,23 @@ void add_rows(const char* split, const data::RowStore& rows, const text::Tokeniz
     std::vector<int32_t> ids(static_cast<size_t>(rows.seq_len()));
     rows.read_row(number, ids);
     std::string text = tokenizer.decode(ids);
-    out.push_back({.split = split, .number = number, .ids = std::move(ids), .text = std::move(text)});
+    auto bounds = data::document_bounds(ids, tokenizer.special().sep);
+    out.push_back({.split = split,
+                   .number = number,
+                   .ids = std::move(ids),
+                   .bounds = std::move(bounds),
+                   .text = std::move(text)});
   }
 }
 
 json to_json(const json& manifest, const std::vector<Row>& rows) {
   json list = json::array();
   for (const Row& row : rows) {
-    list.push_back({{"split", row.split}, {"row", row.number}, {"ids", row.ids}, {"text", row.text}});
+    list.push_back({{"split", row.split},
+                    {"row", row.number},
+                    {"ids", row.ids},
+                    {"document_bounds", row.bounds},
+                    {"text", row.text}});
   }
   return {{"manifest", manifest}, {"rows", list}};
 }
@@ -62,14 +72,15 @@ std::string describe_source(const json& source) {
 std::string to_text(const fs::path& folder, const json& manifest, const std::vector<Row>& rows) {
   const json& counts = manifest.at("counts");
   const auto count = [&](const char* name) { return format_count(counts.at(name).get<int64_t>()); };
-  std::string text = cat(folder.string(), ": ", count("train_rows"), " rows for training and ", count("valid_rows"),
-                         " held out, ", manifest.at("seq_len").get<int64_t>(), " tokens each\nvocabulary ",
-                         format_count(manifest.at("vocab_size").get<int64_t>()), ", ", count("tokens"), " tokens of ",
-                         util::format_bytes(counts.at("text_bytes").get<int64_t>()), " of text; unigram entropy ",
-                         util::format_fixed(manifest.at("unigram_entropy_nats").get<double>(), 3),
-                         " nats per token; seed ", manifest.at("seed").get<int64_t>(), "\n", count("documents_read"),
-                         " documents read: ", count("documents_train"), " for training, ", count("documents_valid"),
-                         " held out\nfilters:\n");
+  std::string text =
+      cat(folder.string(), ": ", count("train_rows"), " rows for training and ", count("valid_rows"), " held out, ",
+          manifest.at("seq_len").get<int64_t>(), " tokens each\nvocabulary ",
+          format_count(manifest.at("vocab_size").get<int64_t>()), ", ", count("tokens"), " tokens of ",
+          util::format_bytes(counts.at("text_bytes").get<int64_t>()), " of text; unigram entropy ",
+          util::format_fixed(manifest.at("unigram_entropy_nats").get<double>(), 3), " nats per token; order ",
+          manifest.value("order", "shuffled"), ", seed ", manifest.at("seed").get<int64_t>(), "\n",
+          count("documents_read"), " documents read: ", count("documents_train"), " for training, ",
+          count("documents_valid"), " held out\nfilters:\n");
   for (const auto& [name, filter] : manifest.at("filters").items()) {
     text += cat("  ", name, " ", filter.at("value").dump(), ": ", format_count(filter.at("removed").get<int64_t>()),
                 " documents removed\n");
@@ -79,7 +90,9 @@ std::string to_text(const fs::path& folder, const json& manifest, const std::vec
     text += describe_source(source);
   }
   for (const Row& row : rows) {
-    text += cat("\n", row.split, " row ", row.number, ": ", row.text, "\n");
+    const auto parts = static_cast<int64_t>(row.bounds.size()) - 1;
+    text += cat("\n", row.split, " row ", row.number, " (parts of ", parts, parts == 1 ? " document" : " documents",
+                "): ", row.text, "\n");
   }
   return text;
 }

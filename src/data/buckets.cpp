@@ -45,9 +45,9 @@ void read_ids(const std::byte* from, uint64_t count, std::vector<int32_t>& ids) 
 
 }  // namespace
 
-Buckets::Buckets(const std::filesystem::path& directory, int64_t bytes_per_id) : bytes_per_id_(bytes_per_id) {
+Buckets::Buckets(WorkFolder& work, int64_t bytes_per_id) : bytes_per_id_(bytes_per_id) {
   for (size_t i = 0; i < size_t{1} << kBucketBits; ++i) {
-    buckets_.push_back(std::make_unique<SpillFile>(directory / cat("bucket-", i), kBufferBytes));
+    buckets_.push_back(&work.spill(cat("bucket-", i), kBufferBytes));
   }
 }
 
@@ -107,9 +107,8 @@ void Buckets::visit_bucket(SpillFile& bucket, const std::function<void(const Pac
 }
 
 void Buckets::for_each_in_order(const std::function<void(const PackedDocument&)>& visit) {
-  for (const auto& bucket : buckets_) {
+  for (SpillFile* const bucket : buckets_) {
     visit_bucket(*bucket, visit);
-    bucket->remove();
   }
 }
 

@@ -2,14 +2,12 @@
 // Tokenised documents on disk between the two passes of packing, in files by their place in the final order.
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "bertcram/util/hash.h"
-#include "spill_file.h"
+#include "work_folder.h"
 
 namespace bertcram::data {
 
@@ -32,8 +30,7 @@ struct PackedDocument {
 /// add() is thread-safe.
 class Buckets {
  public:
-  /// Bucket files are made in `directory` and removed with the object.
-  Buckets(const std::filesystem::path& directory, int64_t bytes_per_id);
+  Buckets(WorkFolder& work, int64_t bytes_per_id);
 
   void add(const PackedDocument& document);
   /// Visits all documents by increasing (place, content). @throws ResourceError
@@ -43,7 +40,7 @@ class Buckets {
   void visit_bucket(SpillFile& bucket, const std::function<void(const PackedDocument&)>& visit) const;
 
   int64_t bytes_per_id_;
-  std::vector<std::unique_ptr<SpillFile>> buckets_;
+  std::vector<SpillFile*> buckets_;  ///< of the work folder
 };
 
 }  // namespace bertcram::data

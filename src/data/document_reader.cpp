@@ -90,7 +90,15 @@ std::vector<std::filesystem::path> expand_inputs(const std::string& flag, const 
 DocumentReader::DocumentReader(std::vector<std::filesystem::path> files, ReaderOptions options)
     : files_(std::move(files)),
       options_(std::move(options)),
-      bad_records_{.allowed = options_.input.max_bad_records, .found = 0} {}
+      next_file_(options_.start.finished.size()),
+      bad_records_{.allowed = options_.input.max_bad_records, .found = 0},
+      summaries_(options_.start.finished),
+      known_documents_(options_.start.documents) {
+  BC_CHECK(next_file_ <= files_.size(), next_file_, " finished files of ", files_.size());
+  for (const SourceSummary& source : summaries_) {
+    bad_records_.found += source.bad_records;
+  }
+}
 
 DocumentReader::~DocumentReader() = default;
 
@@ -169,7 +177,39 @@ void DocumentReader::finish_source(DocumentBatch& batch) {
   format_.reset();
 }
 
+/// Takes the documents from the front of a batch that an earlier reader gave out. They are the first of the file.
+void DocumentReader::skip_known(DocumentBatch& batch) {
+  const auto known = std::min(static_cast<size_t>(known_documents_), batch.size());
+  if (known == 0) {
+    return;
+  }
+  const size_t bytes = batch.ends[known - 1];
+  batch.text.erase(0, bytes);
+  batch.ends.erase(batch.ends.begin(), batch.ends.begin() + static_cast<std::ptrdiff_t>(known));
+  for (size_t& end : batch.ends) {
+    end -= bytes;
+  }
+  known_documents_ -= static_cast<int64_t>(known);
+}
+
 std::optional<DocumentBatch> DocumentReader::next() {
+  int64_t skipped_bytes = 0;
+  while (true) {
+    DocumentBatch batch = read_batch();
+    if (batch.ends.empty()) {
+      return std::nullopt;
+    }
+    skip_known(batch);
+    batch.source_bytes += skipped_bytes;
+    if (!batch.ends.empty()) {
+      return batch;
+    }
+    skipped_bytes = batch.source_bytes;
+  }
+}
+
+/// The next documents; none at the end.
+DocumentBatch DocumentReader::read_batch() {
   DocumentBatch batch;
   batch.text = std::move(open_document_);
   open_document_.clear();
@@ -200,11 +240,10 @@ std::optional<DocumentBatch> DocumentReader::next() {
       finish_source(batch);
     }
   }
-  if (batch.ends.empty()) {
-    return std::nullopt;
+  if (!batch.ends.empty()) {
+    open_document_ = batch.text.substr(batch.ends.back());  // goes on in the next batch
+    batch.text.resize(batch.ends.back());
   }
-  open_document_ = batch.text.substr(batch.ends.back());  // goes on in the next batch
-  batch.text.resize(batch.ends.back());
   return batch;
 }
 

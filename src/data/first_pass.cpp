@@ -6,14 +6,13 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/parallel.h"
-#include "bertcram/util/random.h"
+#include "document_order.h"
 #include "pack_stop.h"
 
 namespace bertcram::data {
 namespace {
 
-using util::RandomPurpose;
-
+constexpr int64_t kMebibyte = int64_t{1} << 20;
 constexpr size_t kMinParagraphBytes = 40;  // shorter lines, such as headings, recur by right
 
 std::string_view trimmed(std::string_view line) {
@@ -40,34 +39,106 @@ int64_t PackCounts::*field_of(Verdict verdict) {
 }  // namespace
 
 FirstPass::FirstPass(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context,
-                     Buckets& buckets, NearDuplicates* near_duplicates)
+                     WorkFolder& work, Buckets& buckets, NearDuplicates* near_duplicates)
     : config_(config),
       tokenizer_(tokenizer),
       context_(context),
+      work_(work),
       buckets_(buckets),
       near_duplicates_(near_duplicates),
-      filters_(config.filters) {}
+      filters_(config.filters),
+      counts_(work.saved().counts),
+      files_finished_(work.saved().position.finished.size()),
+      documents_of_open_file_(work.saved().position.documents) {}
 
-void FirstPass::run(DocumentReader& reader, util::Progress& progress, PackCounts& counts) {
+PackCounts FirstPass::run(DocumentReader& reader, util::Progress& progress) {
   util::WorkerGroup workers;
-  const auto next_batch = [&]() -> std::optional<DocumentBatch> {
-    const std::lock_guard lock(mutex_);
-    stop_packing_if_asked(context_.stop);
-    return workers.failed() ? std::nullopt : reader.next();
-  };
-  workers.run(util::thread_count(config_.threads), [&](int64_t) {
-    Workspace space;
-    while (const auto batch = next_batch()) {
-      for (size_t i = 0; i < batch->size(); ++i) {
-        take((*batch)[i], space);
+  try {
+    workers.run(util::thread_count(config_.threads), [&](int64_t) {
+      Workspace space;
+      while (const auto batch = workers.failed() ? std::nullopt : next_batch(reader)) {
+        work_on(*batch, space);
+        progress.add(batch->source_bytes);
       }
-      progress.add(batch->source_bytes);
+    });
+  } catch (const util::StoppedError&) {
+    save(reader);
+    throw;
+  }
+  return counts_;
+}
+
+std::optional<DocumentBatch> FirstPass::next_batch(DocumentReader& reader) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !is_saving_; });
+  stop_packing_if_asked(context_.stop);
+  if (unsaved_bytes_ >= config_.save_every * kMebibyte) {
+    save_alone(lock, reader);
+  }
+  if (has_failed_) {
+    return std::nullopt;
+  }
+  auto batch = reader.next();
+  files_finished_ = reader.summaries().size();
+  documents_of_open_file_ = reader.documents_of_open_file();
+  if (batch) {
+    ++batches_in_work_;
+    unsaved_bytes_ += static_cast<int64_t>(batch->text.size());
+  }
+  return batch;
+}
+
+/// The other threads finish their batches and wait.
+void FirstPass::save_alone(std::unique_lock<std::mutex>& lock, const DocumentReader& reader) {
+  is_saving_ = true;
+  changed_.wait(lock, [&] { return batches_in_work_ == 0; });
+  try {
+    save(reader);
+  } catch (...) {
+    has_failed_ = true;
+    is_saving_ = false;
+    changed_.notify_all();
+    throw;
+  }
+  is_saving_ = false;
+  changed_.notify_all();
+}
+
+void FirstPass::work_on(const DocumentBatch& batch, Workspace& space) {
+  space.counts = {};
+  try {
+    for (size_t i = 0; i < batch.size(); ++i) {
+      take(batch[i], space);
     }
-    const std::lock_guard lock(mutex_);
-    for (const auto& [name, field] : PackCounts::fields()) {
-      counts.*field += space.counts.*field;
-    }
-  });
+  } catch (...) {
+    leave_batch(Outcome::kFailed, space);
+    throw;
+  }
+  leave_batch(Outcome::kDone, space);
+}
+
+void FirstPass::leave_batch(Outcome outcome, const Workspace& space) {
+  const std::lock_guard lock(mutex_);
+  --batches_in_work_;
+  if (outcome == Outcome::kDone) {
+    counts_ += space.counts;
+  } else {
+    has_failed_ = true;
+  }
+  changed_.notify_all();
+}
+
+/// REQUIRES: no batch is in work. Nothing is saved once a batch has failed: what is spilled belongs to no position then.
+void FirstPass::save(const DocumentReader& reader) {
+  if (has_failed_ || counts_.documents_read == 0) {
+    return;
+  }
+  const auto& summaries = reader.summaries();
+  PackProgress progress = {.counts = counts_, .position = {.finished = {}, .documents = documents_of_open_file_}};
+  progress.position.finished.assign(summaries.begin(),
+                                    summaries.begin() + static_cast<std::ptrdiff_t>(files_finished_));
+  work_.save(progress);
+  unsaved_bytes_ = 0;
 }
 
 void FirstPass::take(std::string_view text, Workspace& space) const {
@@ -83,9 +154,7 @@ void FirstPass::take(std::string_view text, Workspace& space) const {
     return;
   }
   const util::Hash128 content = util::hash128(text);
-  const uint64_t place =
-      util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(RandomPurpose::kDocumentOrder),
-                     content.high, content.low});
+  const uint64_t place = document_place(config_.order, config_.seed, text, content);
   const uint32_t number = near_duplicates_ == nullptr ? 0 : near_duplicates_->add(space.words, place);
   buckets_.add(
       {.content = content, .place = place, .number = number, .ids = space.ids, .paragraphs = space.paragraphs});

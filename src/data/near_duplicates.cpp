@@ -79,10 +79,15 @@ Bands bands_for(double similarity) {
   return best;
 }
 
-NearDuplicates::NearDuplicates(const std::filesystem::path& directory, double similarity)
-    : bands_(bands_for(similarity)) {
+NearDuplicates::NearDuplicates(WorkFolder& work, double similarity)
+    : bands_(bands_for(similarity)), places_file_(work.spill("places", kBufferBytes)) {
   for (int64_t band = 0; band < bands_.count; ++band) {
-    files_.push_back(std::make_unique<SpillFile>(directory / cat("band-", band), kBufferBytes));
+    files_.push_back(&work.spill(cat("band-", band), kBufferBytes));
+  }
+  const util::MappedFile known = places_file_.read();
+  places_.resize(known.size() / sizeof(uint64_t));
+  for (size_t i = 0; i < places_.size(); ++i) {
+    std::memcpy(&places_[i], known.bytes().data() + i * sizeof(uint64_t), sizeof(uint64_t));
   }
 }
 
@@ -95,6 +100,8 @@ uint32_t NearDuplicates::add(std::span<const uint64_t> words, uint64_t place) {
     }
     document = static_cast<uint32_t>(places_.size());
     places_.push_back(place);
+    places_file_.append(
+        [&](std::vector<std::byte>& buffer) { append_bytes(buffer, std::span<const uint64_t>(&place, 1)); });
   }
   if (const auto signature = min_hash(words)) {
     for (size_t band = 0; band < files_.size(); ++band) {
@@ -113,7 +120,7 @@ uint32_t NearDuplicates::add(std::span<const uint64_t> words, uint64_t place) {
 void NearDuplicates::link(const util::StopFlag& stop) {
   parents_.resize(places_.size());
   std::iota(parents_.begin(), parents_.end(), 0U);
-  for (const auto& file : files_) {
+  for (SpillFile* const file : files_) {
     stop_packing_if_asked(stop);
     std::vector<Entry> entries;
     {
@@ -121,7 +128,6 @@ void NearDuplicates::link(const util::StopFlag& stop) {
       entries.resize(bytes.size() / sizeof(Entry));
       std::memcpy(entries.data(), bytes.bytes().data(), bytes.size());
     }
-    file->remove();
     std::ranges::sort(entries, {}, &Entry::key);
     for (size_t i = 1; i < entries.size(); ++i) {
       if (entries[i].key == entries[i - 1].key) {

@@ -4,15 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <deque>
-#include <filesystem>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "bertcram/util/stop.h"
-#include "spill_file.h"
+#include "work_folder.h"
 
 namespace bertcram::data {
 
@@ -35,8 +33,8 @@ Bands bands_for(double similarity);
 /// (mapped and copied); everything else is on disk.
 class NearDuplicates {
  public:
-  /// Band files are made in `directory`.
-  NearDuplicates(const std::filesystem::path& directory, double similarity);
+  /// Goes on from the documents that the work folder knows.
+  NearDuplicates(WorkFolder& work, double similarity);
 
   /// Thread-safe. @return the document's number, for is_kept()
   uint32_t add(std::span<const uint64_t> words, uint64_t place);
@@ -53,7 +51,8 @@ class NearDuplicates {
   void unite(uint32_t a, uint32_t b);
 
   Bands bands_;
-  std::vector<std::unique_ptr<SpillFile>> files_;  ///< one per band: (hash of the band, document)
+  std::vector<SpillFile*> files_;  ///< one per band: (hash of the band, document)
+  SpillFile& places_file_;         ///< what places_ holds
   std::mutex mutex_;
   std::deque<uint64_t> places_;
   mutable std::vector<uint32_t> parents_;

@@ -73,6 +73,13 @@ std::span<const std::pair<std::string_view, int64_t PackCounts::*>> PackCounts::
   return kFields;
 }
 
+PackCounts& PackCounts::operator+=(const PackCounts& other) {
+  for (const auto& [name, field] : fields()) {
+    this->*field += other.*field;
+  }
+  return *this;
+}
+
 std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer) {
   config::PackConfig copy = config;
   std::string request = config::fingerprint(config::fields_of(copy)) + tokenizer.fingerprint();
@@ -91,6 +98,7 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
           {"version", kPackedVersion},
           {"request", request},
           {"seq_len", config.seq_len},
+          {"order", config::enum_words(config.order)[static_cast<size_t>(config.order)]},
           {"seed", config.seed},
           {"valid_frac", config.valid_frac},
           {"tokenizer_fingerprint", tokenizer.fingerprint()},

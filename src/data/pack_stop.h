@@ -7,7 +7,7 @@ namespace bertcram::data {
 /// @throws util::StoppedError if asked to stop
 inline void stop_packing_if_asked(const util::StopFlag& stop) {
   if (stop.requested()) {
-    throw util::StoppedError(stop, "pack: stopped; nothing was written, run the same command again");
+    throw util::StoppedError(stop, "pack: stopped; run the same command again");
   }
 }
 

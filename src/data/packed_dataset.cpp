@@ -33,6 +33,7 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
     manifest.vocab_size = json.at("vocab_size");
     manifest.tokenizer_fingerprint = json.at("tokenizer_fingerprint");
     manifest.unigram_entropy = json.at("unigram_entropy_nats");
+    manifest.train_order = json.value("order", "shuffled") == "shuffled" ? RowOrder::kShuffled : RowOrder::kStored;
     for (const auto& shard : json.at("shards")) {
       const bool is_train = shard.at("split") == "train";
       const ShardEntry entry = {
@@ -81,6 +82,17 @@ void RowStore::verify(const util::StopFlag& stop) const {
   }
 }
 
+std::vector<int32_t> document_bounds(std::span<const int32_t> row, int32_t sep) {
+  std::vector<int32_t> bounds = {0};
+  for (size_t i = 0; i + 1 < row.size(); ++i) {
+    if (row[i] == sep) {
+      bounds.push_back(static_cast<int32_t>(i + 1));
+    }
+  }
+  bounds.push_back(static_cast<int32_t>(row.size()));
+  return bounds;
+}
+
 std::vector<uint64_t> read_token_counts(const std::filesystem::path& directory, const PackedManifest& manifest) {
   const util::MappedFile file(directory / kTokenCountsFile);
   std::vector<uint64_t> counts(static_cast<size_t>(manifest.vocab_size));
@@ -113,7 +125,7 @@ double entropy_nats(std::span<const uint64_t> counts) {
   return entropy;
 }
 
-MaskedBatches::MaskedBatches(const RowStore& rows, MaskingOptions masking, uint64_t seed, Order order)
+MaskedBatches::MaskedBatches(const RowStore& rows, MaskingOptions masking, uint64_t seed, RowOrder order)
     : rows_(rows), masking_(std::move(masking)), seed_(seed), order_(order) {
   BC_CHECK(rows.rows() > 0);
 }
@@ -129,7 +141,7 @@ MaskedBatch MaskedBatches::assemble(int64_t first_sample, int64_t count) const {
     const auto sample = static_cast<uint64_t>(first_sample + i);
     const uint64_t epoch = sample / total;
     uint64_t row = sample % total;
-    if (order_ == Order::kShuffled) {
+    if (order_ == RowOrder::kShuffled) {
       row =
           util::Permutation(total, util::mix_key({seed_, static_cast<uint64_t>(RandomPurpose::kRowOrder), epoch}))(row);
     }

@@ -9,6 +9,7 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/staged_folder.h"
+#include "bertcram/util/text.h"
 #include "buckets.h"
 #include "first_pass.h"
 #include "near_duplicates.h"
@@ -16,6 +17,7 @@
 #include "pack_stop.h"
 #include "second_pass.h"
 #include "sources.h"
+#include "work_folder.h"
 
 namespace bertcram::data {
 namespace {
@@ -32,52 +34,17 @@ std::vector<std::string> old_content(const fs::path& output) {
   return names;
 }
 
-}  // namespace
-
-PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
-  const fs::path output = config.output;
-  const auto files = expand_inputs("--input", config.input);
-  const std::string request = pack_request(config, tokenizer);
-  util::finish_publishing(output, "pack");
-  util::refuse_foreign_folder(output, kPackedFormat, "packed data");
-  if (!config.overwrite) {
-    if (const auto earlier = earlier_pack(output, request, files)) {
-      util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
-      return *earlier;
-    }
-  }
-  util::make_writable_directory(output);
-  const util::DirectoryLock lock(output, "pack");
-  util::StagedFolder staged(output);
-
-  PackCounts counts;
-  DocumentReader reader(files, {.input = config.text, .stop = &context.stop});
-  std::optional<NearDuplicates> near_duplicates;
-  if (config.filters.near_duplicates > 0.0) {
-    near_duplicates.emplace(staged.staging(), config.filters.near_duplicates);
-  }
-  NearDuplicates* const linked = near_duplicates ? &*near_duplicates : nullptr;
-  SecondPass second(config, tokenizer, staged.staging(), linked);
-  {
-    Buckets buckets(staged.staging(), bytes_per_id(tokenizer.vocab_size()));
-    {
-      util::Progress progress({.label = "pack", .total = total_file_bytes(files), .style = context.progress});
-      FirstPass(config, tokenizer, context, buckets, linked).run(reader, progress, counts);
-    }
-    if (near_duplicates) {
-      near_duplicates->link(context.stop);
-    }
-    buckets.for_each_in_order([&](const PackedDocument& document) {
-      stop_packing_if_asked(context.stop);
-      second.add(document, counts);
-    });
-  }
-  second.finish(counts);
+/// Adds what only the reader knows.
+void add_reader_counts(const DocumentReader& reader, PackCounts& counts) {
   for (const SourceSummary& source : reader.summaries()) {
     counts.nul_bytes += source.nul_bytes;
     counts.bad_records += source.bad_records;
     counts.invalid_utf8 += source.invalid_utf8;
   }
+}
+
+/// @throws DataError if the result is of no use
+void check_rows(const config::PackConfig& config, const PackCounts& counts) {
   if (counts.train_rows == 0 && counts.documents_train == 0 && counts.documents_valid > 0) {
     throw DataError(cat("pack: the only ", counts.documents_valid == 1 ? "document is" : "documents are",
                         " held out; give more text or a smaller --valid-frac"));
@@ -91,12 +58,74 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
                         " documents, ", counts.tokens,
                         " tokens); give more text, or rows of fewer tokens (--seq-len of 'bertcram pack')"));
   }
+}
+
+/// Both passes, into the staged folder.
+PackCounts pack_into(util::StagedFolder& staged, const config::PackConfig& config, const text::Tokenizer& tokenizer,
+                     const PackContext& context, const std::vector<fs::path>& files, WorkFolder& work,
+                     const std::string& request) {
+  DocumentReader reader(files, {.input = config.text, .stop = &context.stop, .start = work.saved().position});
+  std::optional<NearDuplicates> near_duplicates;
+  if (config.filters.near_duplicates > 0.0) {
+    near_duplicates.emplace(work, config.filters.near_duplicates);
+  }
+  NearDuplicates* const linked = near_duplicates ? &*near_duplicates : nullptr;
+  Buckets buckets(work, bytes_per_id(tokenizer.vocab_size()));
+  PackCounts counts;
+  {
+    util::Progress progress({.label = "pack", .total = total_file_bytes(files), .style = context.progress});
+    counts = FirstPass(config, tokenizer, context, work, buckets, linked).run(reader, progress);
+  }
+  if (near_duplicates) {
+    near_duplicates->link(context.stop);
+  }
+  SecondPass second(config, tokenizer, staged.staging(), linked);
+  buckets.for_each_in_order([&](const PackedDocument& document) {
+    stop_packing_if_asked(context.stop);
+    second.add(document, counts);
+  });
+  second.finish(counts);
+  add_reader_counts(reader, counts);
+  check_rows(config, counts);
   second.write_token_counts(staged.staging() / kTokenCountsFile);
   tokenizer.save(staged.staging() / kTokenizerFolder);
   const json manifest = pack_manifest(config, tokenizer, request, counts, second.shards(), reader.summaries());
   util::write_file_atomically(staged.staging() / kManifestFile, util::json_text(manifest, 1) + "\n");
-  staged.publish(kManifestFile, old_content(output));
   return counts;
+}
+
+}  // namespace
+
+PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
+  const fs::path output = config.output;
+  const auto files = expand_inputs("--input", config.input);
+  const std::string request = pack_request(config, tokenizer);
+  util::finish_publishing(output, "pack");
+  util::refuse_foreign_folder(output, kPackedFormat, "packed data");
+  if (!config.overwrite) {
+    if (const auto earlier = earlier_pack(output, request, files)) {
+      util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
+      WorkFolder::remove_leftover(output);
+      return *earlier;
+    }
+  }
+  util::make_writable_directory(output);
+  const util::DirectoryLock lock(output, "pack");
+  util::StagedFolder staged(output);
+  WorkFolder work(output, request, files);
+  try {
+    const PackCounts counts = pack_into(staged, config, tokenizer, context, files, work, request);
+    staged.publish(kManifestFile, old_content(output));
+    work.remove();
+    return counts;
+  } catch (...) {
+    if (work.has_saved()) {
+      util::log_info("pack",
+                     cat(util::format_count(work.saved().counts.documents_read), " documents are done and kept in ",
+                         output.string(), "; the same command goes on from there"));
+    }
+    throw;
+  }
 }
 
 }  // namespace bertcram::data

@@ -10,19 +10,49 @@ namespace bertcram::data {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+namespace {
+
+constexpr std::pair<const char*, int64_t SourceSummary::*> kCounts[] = {{"file_bytes", &SourceSummary::file_bytes},
+                                                                        {"text_bytes", &SourceSummary::text_bytes},
+                                                                        {"documents", &SourceSummary::documents},
+                                                                        {"nul_bytes", &SourceSummary::nul_bytes},
+                                                                        {"lines", &SourceSummary::lines},
+                                                                        {"bad_records", &SourceSummary::bad_records},
+                                                                        {"invalid_utf8", &SourceSummary::invalid_utf8}};
+
+constexpr std::pair<const char*, std::string SourceSummary::*> kTexts[] = {
+    {"path", &SourceSummary::path}, {"format", &SourceSummary::format}, {"xxh3_128", &SourceSummary::hash}};
+
+}  // namespace
+
 json to_json(const std::vector<SourceSummary>& sources) {
   json list = json::array();
   for (const SourceSummary& source : sources) {
-    list.push_back({{"path", source.path},
-                    {"file_bytes", source.file_bytes},
-                    {"text_bytes", source.text_bytes},
-                    {"documents", source.documents},
-                    {"nul_bytes", source.nul_bytes},
-                    {"format", source.format},
-                    {"bad_records", source.bad_records},
-                    {"xxh3_128", source.hash}});
+    json object;
+    for (const auto& [name, field] : kTexts) {
+      object[name] = source.*field;
+    }
+    for (const auto& [name, field] : kCounts) {
+      object[name] = source.*field;
+    }
+    list.push_back(std::move(object));
   }
   return list;
+}
+
+std::vector<SourceSummary> sources_of_json(const json& list) {
+  std::vector<SourceSummary> sources;
+  for (const json& object : list) {
+    SourceSummary source;
+    for (const auto& [name, field] : kTexts) {
+      source.*field = object.at(name);
+    }
+    for (const auto& [name, field] : kCounts) {
+      source.*field = object.at(name);
+    }
+    sources.push_back(std::move(source));
+  }
+  return sources;
 }
 
 bool are_same_sources(const json& stored, const std::vector<fs::path>& files) {

@@ -11,6 +11,8 @@ namespace bertcram::data {
 
 /// A list of objects: path, sizes, documents and hash of each input.
 nlohmann::json to_json(const std::vector<SourceSummary>& sources);
+/// The reverse. @throws nlohmann::json::exception if it is no such list
+std::vector<SourceSummary> sources_of_json(const nlohmann::json& list);
 
 /// Whether a list made by to_json describes these files with these bytes; never for standard input and pipes.
 /// @throws nlohmann::json::exception if it is no such list

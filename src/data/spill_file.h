@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <mutex>
 #include <span>
@@ -10,12 +11,13 @@
 
 namespace bertcram::data {
 
-/// A file that one command writes from its beginning to its end, reads once, and leaves to nobody: what does not fit
-/// into memory between two passes. append() is thread-safe and keeps each record whole.
+/// A file that one command writes from its beginning to its end and reads once: what does not fit into memory between two
+/// passes. append() is thread-safe and keeps each record whole.
 class SpillFile {
  public:
+  /// @param keep_bytes  length of what an earlier session wrote and this one goes on from; the rest is cut off
   /// @throws ResourceError
-  SpillFile(std::filesystem::path path, size_t buffer_bytes);
+  SpillFile(std::filesystem::path path, size_t buffer_bytes, int64_t keep_bytes = 0);
   ~SpillFile();
   SpillFile(const SpillFile&) = delete;
   SpillFile& operator=(const SpillFile&) = delete;
@@ -26,22 +28,23 @@ class SpillFile {
     const std::lock_guard lock(mutex_);
     write(buffer_);
     if (buffer_.size() >= buffer_bytes_) {
-      flush();
+      write_buffer();
     }
   }
   /// Everything that was appended. @throws ResourceError
   util::MappedFile read();
-  /// Gives the disk space back.
-  void remove();
+  /// Hands everything that was appended to the system. @return bytes in the file  @throws ResourceError
+  int64_t flush();
 
  private:
-  void flush();
+  void write_buffer();
 
   std::filesystem::path path_;
   size_t buffer_bytes_;
   int descriptor_ = -1;
   std::mutex mutex_;
   std::vector<std::byte> buffer_;
+  int64_t size_bytes_;
 };
 
 /// Adds the bytes of plain values to a buffer.

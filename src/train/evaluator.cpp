@@ -89,8 +89,7 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
   const model::Bert bert(source.shape, parameters);
   const auto masking =
       masking_options(source.tokenizer->special(), manifest.vocab_size, {.mask_prob = config.mask_prob});
-  const data::MaskedBatches batches(rows, masking, static_cast<uint64_t>(config.seed),
-                                    data::MaskedBatches::Order::kSequential);
+  const data::MaskedBatches batches(rows, masking, static_cast<uint64_t>(config.seed), data::RowOrder::kStored);
   const int64_t count = config.rows > 0 ? std::min(config.rows, rows.rows()) : rows.rows();
   const auto scores = evaluate_masked_lm(bert, batches, count, config.micro_rows, runtime.device, stop);
   if (!scores) {

@@ -53,8 +53,7 @@ class Pretrainer {
         run_(config.output),
         runtime_(resolve_runtime(config.runtime)),
         held_out_masking_(masking({})),
-        train_(data_.train, masking(config.mask), static_cast<uint64_t>(config.seed),
-               data::MaskedBatches::Order::kShuffled),
+        train_(data_.train, masking(config.mask), static_cast<uint64_t>(config.seed), data_.manifest.train_order),
         budget_(config.budget),
         shape_(model::make_shape(config.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
         state_(config, shape_, runtime_) {}
@@ -229,8 +228,7 @@ class Pretrainer {
 
   /// @return nullopt when asked to stop on the way
   std::optional<HeldOutScores> evaluate(int64_t rows) const {
-    const data::MaskedBatches batches(data_.valid, held_out_masking_, /*seed=*/0,
-                                      data::MaskedBatches::Order::kSequential);
+    const data::MaskedBatches batches(data_.valid, held_out_masking_, /*seed=*/0, data::RowOrder::kStored);
     return evaluate_masked_lm(state_.bert, batches, rows, micro_rows(), runtime_.device, context_.stop);
   }
 

@@ -179,6 +179,17 @@ void sync_directory(const std::filesystem::path& directory) {
   }
 }
 
+void sync_filesystem(const std::filesystem::path& directory) {
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int error_number = descriptor < 0 || ::syncfs(descriptor) != 0 ? errno : 0;
+  if (descriptor >= 0) {
+    ::close(descriptor);
+  }
+  if (error_number != 0) {
+    throw_write_error(directory, error_number);
+  }
+}
+
 void make_writable_directory(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);

@@ -274,5 +274,67 @@ TEST(ExpandInputs, FindsFilesFoldersAndPatterns) {
   EXPECT_THROW(expand_inputs("--input", {(root / "none").string()}), DataError);
 }
 
+/// Reads up to `batches` batches, then the rest with a second reader that starts where the first one is.
+ReadResult read_in_two(const std::vector<std::filesystem::path>& files, ReaderOptions options, int batches) {
+  ReadResult result;
+  const auto take = [&](const DocumentBatch& batch) {
+    for (size_t i = 0; i < batch.size(); ++i) {
+      result.documents.emplace_back(batch[i]);
+    }
+  };
+  {
+    DocumentReader first(files, options);
+    for (int i = 0; i < batches; ++i) {
+      if (const auto batch = first.next()) {
+        take(*batch);
+      }
+    }
+    options.start = {.finished = first.summaries(), .documents = first.documents_of_open_file()};
+  }
+  options.batch_bytes = options.batch_bytes / 2 + 1;
+  DocumentReader second(files, options);
+  while (const auto batch = second.next()) {
+    take(*batch);
+  }
+  result.summaries = second.summaries();
+  return result;
+}
+
+TEST(ReaderResume, ASecondReaderGoesOnWhereverTheFirstStopped) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  const ScratchDirectory scratch;
+  std::vector<std::filesystem::path> files;
+  for (int i = 0; i < 4; ++i) {
+    const std::string text = random_text(random, i == 1 ? 0 : 25);
+    files.push_back(scratch.write(cat("text", i), i == 2 ? zstd(text) : text));
+  }
+  files.push_back(scratch.write("lines", "{\"text\": \"one\"}\n{}\n{\"text\": \"two\"}\n{\"text\": \"three\"}\n"));
+  const ReaderOptions options = {.batch_bytes = 300};
+  const ReadResult whole = test::read_documents(files, options);
+  ASSERT_GT(whole.documents.size(), 70U);
+  for (int batches = 0; batches < 40; ++batches) {
+    const ReadResult parts = read_in_two(files, options, batches);
+    EXPECT_EQ(parts.documents, whole.documents) << batches;
+    ASSERT_EQ(parts.summaries.size(), whole.summaries.size());
+    for (size_t i = 0; i < parts.summaries.size(); ++i) {
+      EXPECT_EQ(parts.summaries[i].hash, whole.summaries[i].hash) << batches;
+      EXPECT_EQ(parts.summaries[i].documents, whole.summaries[i].documents) << batches;
+      EXPECT_EQ(parts.summaries[i].bad_records, whole.summaries[i].bad_records) << batches;
+    }
+  }
+}
+
+TEST(ReaderResume, BadRecordsOfAllSessionsCount) {
+  const ScratchDirectory scratch;
+  const std::vector<std::filesystem::path> files = {scratch.write("a", "{\"text\": \"one\"}\n{}\n"),
+                                                    scratch.write("b", "{\"text\": \"two\"}\n{}\n")};
+  ReaderOptions options = {.batch_bytes = 1};
+  options.input.max_bad_records = 1;
+  const auto message = message_of<DataError>([&] { read_in_two(files, options, 2); });
+  EXPECT_TRUE(contains(message, "b:2: the line has no 'text'; it is the 2th bad one"));
+}
+
 }  // namespace
 }  // namespace bertcram::data

@@ -37,9 +37,7 @@ class MaskedBatchesProperty : public ::testing::Test {
     masking_.vocab_size = manifest_.vocab_size;
   }
 
-  MaskedBatches batches(MaskedBatches::Order order, uint64_t seed = kSeed) const {
-    return {*store_, masking_, seed, order};
-  }
+  MaskedBatches batches(RowOrder order, uint64_t seed = kSeed) const { return {*store_, masking_, seed, order}; }
 
   /// The rows of a batch with their predictions put back.
   static std::vector<std::vector<int32_t>> restored(MaskedBatch batch) {
@@ -68,7 +66,7 @@ class MaskedBatchesProperty : public ::testing::Test {
 };
 
 TEST_F(MaskedBatchesProperty, AnySplitIntoMicroBatchesGivesTheSameSamples) {
-  const auto source = batches(MaskedBatches::Order::kShuffled);
+  const auto source = batches(RowOrder::kShuffled);
   const int64_t first = store_->rows() - 5;  // across the border of an epoch
   const MaskedBatch whole = source.assemble(first, 12);
   for (const int64_t micro : {1, 2, 3, 4, 6}) {
@@ -89,7 +87,7 @@ TEST_F(MaskedBatchesProperty, AnySplitIntoMicroBatchesGivesTheSameSamples) {
 
 TEST_F(MaskedBatchesProperty, EachEpochVisitsEveryRowOnceInAnotherOrder) {
   auto expected = stored_rows();
-  const auto source = batches(MaskedBatches::Order::kShuffled);
+  const auto source = batches(RowOrder::kShuffled);
   const auto first = restored(source.assemble(0, store_->rows()));
   const auto second = restored(source.assemble(store_->rows(), store_->rows()));
   EXPECT_NE(first, expected);
@@ -102,7 +100,7 @@ TEST_F(MaskedBatchesProperty, EachEpochVisitsEveryRowOnceInAnotherOrder) {
 }
 
 TEST_F(MaskedBatchesProperty, ARowIsMaskedAnewInEachEpoch) {
-  const auto source = batches(MaskedBatches::Order::kSequential);
+  const auto source = batches(RowOrder::kStored);
   const MaskedBatch first = source.assemble(0, 20);
   const MaskedBatch second = source.assemble(store_->rows(), 20);
   EXPECT_EQ(restored(first), restored(second));
@@ -110,14 +108,14 @@ TEST_F(MaskedBatchesProperty, ARowIsMaskedAnewInEachEpoch) {
 }
 
 TEST_F(MaskedBatchesProperty, SequentialOrderIsTheStoredOne) {
-  EXPECT_EQ(restored(batches(MaskedBatches::Order::kSequential).assemble(0, store_->rows())), stored_rows());
+  EXPECT_EQ(restored(batches(RowOrder::kStored).assemble(0, store_->rows())), stored_rows());
 }
 
 TEST_F(MaskedBatchesProperty, TheSeedDecidesOrderAndMasks) {
-  const auto one = batches(MaskedBatches::Order::kShuffled, 1);
-  const auto two = batches(MaskedBatches::Order::kShuffled, 2);
+  const auto one = batches(RowOrder::kShuffled, 1);
+  const auto two = batches(RowOrder::kShuffled, 2);
   EXPECT_NE(restored(one.assemble(0, 20)), restored(two.assemble(0, 20)));
-  EXPECT_EQ(one.assemble(7, 5).ids, batches(MaskedBatches::Order::kShuffled, 1).assemble(7, 5).ids);
+  EXPECT_EQ(one.assemble(7, 5).ids, batches(RowOrder::kShuffled, 1).assemble(7, 5).ids);
 }
 
 TEST(EntropyNats, ByHand) {
@@ -181,6 +179,16 @@ TEST_F(PackedFolderFormat, DamagedTokenCountsAreADataError) {
     test::write_bytes(path, whole.substr(0, at));
     EXPECT_THROW(read_token_counts(scratch_ / "packed", manifest_), DataError) << at;
   }
+}
+
+TEST(DocumentBounds, AreWhereADocumentBeginsAndTheRowEnds) {
+  constexpr int32_t kSep = 3;
+  using Bounds = std::vector<int32_t>;
+  const auto bounds = [](const std::vector<int32_t>& row) { return document_bounds(row, kSep); };
+  EXPECT_EQ(bounds({2, 7, 8, 9}), (Bounds{0, 4}));
+  EXPECT_EQ(bounds({2, 7, 3, 9}), (Bounds{0, 3, 4}));
+  EXPECT_EQ(bounds({2, 7, 9, 3}), (Bounds{0, 4}));
+  EXPECT_EQ(bounds({2, 3, 3, 9}), (Bounds{0, 2, 3, 4}));
 }
 
 }  // namespace

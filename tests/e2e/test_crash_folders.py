@@ -99,8 +99,8 @@ class Pack(PackTestCase):
         self.assert_ok(self.bertcram(*[word for word in self.command(self.out) if word != "--overwrite"]))
         self.assertEqual(content(self.out), self.new)
 
-    def test_sigterm_leaves_nothing(self):
-        stopped = signal_at(1, f"open {self.out}/.partial/bucket-7", signal.SIGTERM)
+    def test_sigterm_before_a_document_is_read_leaves_nothing(self):
+        stopped = signal_at(1, f"open {self.out}/.work/bucket-7", signal.SIGTERM)
         self.assert_fails(self.bertcram(*self.command(self.out), env=stopped), 128 + signal.SIGTERM, "stopped")
         self.assert_no_output(self.out)
         self.assert_no_temporaries()
@@ -111,6 +111,50 @@ class Pack(PackTestCase):
         stopped = signal_at(1, f"rename {self.out}/train-00000.bin", signal.SIGTERM)
         self.assert_ok(self.bertcram(*self.command(self.out), env=stopped))
         self.assertEqual(content(self.out), self.new)
+
+
+class PackGoesOn(CrashTestCase):
+    """What an interrupted session has saved is not done again."""
+
+    def setUp(self):
+        super().setUp()
+        words = [f"word{number % 1000} of line {number}" for number in range(60000)]
+        self.texts = [self.dir / f"text{part}.txt" for part in range(3)]
+        for part, text in enumerate(self.texts):
+            text.write_text("\n\n".join(words[part::3] * 2) + "\n")
+        must(*self.command(self.dir / "whole"))
+        self.whole = content(self.dir / "whole")
+
+    def command(self, output):
+        return ["pack", "--input", *self.texts, "--tokenizer", make_tokenizer(), "--output", output, "--seq-len", 64,
+                "--save-every", 1, "--threads", 2]
+
+    def assert_goes_on(self):
+        result = self.assert_ok(self.bertcram(*self.command(self.out)))
+        self.assertRegex(result.err, r"going on after [\d,]+ documents")
+        self.assertEqual(content(self.out), self.whole)
+        self.assertFalse((self.out / ".work").exists(), "work is left behind")
+
+    def test_after_kill_9_while_the_state_is_saved(self):
+        self.kill(self.command(self.out), 2, f"rename {self.out}/.work/state.json")
+        self.assert_goes_on()
+
+    def test_after_kill_9_in_the_second_pass(self):
+        self.kill(self.command(self.out), 1, f"open {self.out}/.partial/train-00000.bin*")
+        self.assert_goes_on()
+
+    def test_after_sigterm_everything_read_is_saved(self):
+        stopped = signal_at(1, f"rename {self.out}/.work/state.json", signal.SIGTERM)
+        result = self.bertcram(*self.command(self.out), env=stopped)
+        self.assert_fails(result, 128 + signal.SIGTERM, "stopped")
+        self.assertRegex(result.err, r"[\d,]+ documents are done and kept in .*; the same command goes on from there")
+        self.assert_goes_on()
+
+    def test_work_left_by_a_kill_after_publishing_is_removed(self):
+        self.kill(self.command(self.out), 1, f"remove {self.out}/.work/state.json")
+        self.assertEqual(content(self.out), self.whole)
+        self.assert_ok(self.bertcram(*self.command(self.out)))
+        self.assertFalse((self.out / ".work").exists(), "work is left behind")
 
 
 class PackOverwrite(PackTestCase):

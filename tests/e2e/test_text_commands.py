@@ -110,6 +110,18 @@ class Pack(E2ETestCase):
         self.pack("b", text_fixture(), "--seed", 2)
         self.assertNotEqual(self.shards("a"), self.shards("b"))
 
+    def test_a_curriculum_begins_with_short_sentences_and_is_read_in_that_order(self):
+        texts = [" ".join(f"the cat sat on mat{'.' * (number % length == 0)}" for number in range(12))
+                 for length in range(1, 9)]
+        source = self.dir / "sentences.txt"
+        source.write_text("\n\n".join(texts) + "\n")
+        self.pack("packed", source, "--order", "curriculum", "--valid-frac", 0, "--seq-len", 8)
+        self.assertEqual(json.loads((self.dir / "packed" / "manifest.json").read_text())["order"], "curriculum")
+        tokenizer = make_tokenizer()
+        shown = self.assert_ok(self.bertcram("pack", "--inspect", self.dir / "packed", "--json")).json["rows"]
+        first = self.bertcram("encode", "--tokenizer", tokenizer, stdin=texts[0].encode()).text.split()
+        self.assertEqual([str(id) for row in shown for id in row["ids"][1:]][:20], first[:20])
+
     def test_duplicates_are_dropped_and_counted(self):
         doubled = self.dir / "doubled.txt"
         doubled.write_bytes(text_fixture().read_bytes() + b"\n" + text_fixture().read_bytes())
@@ -192,8 +204,10 @@ class Pack(E2ETestCase):
         vocab = (make_tokenizer() / "vocab.txt").read_text().splitlines()
         pieces = [vocab[id] for id in found["rows"][1]["ids"]]
         self.assertEqual(found["rows"][1]["text"].replace(" ", ""), "".join(pieces).replace("##", ""))
+        bounds = [0, *[at + 1 for at, piece in enumerate(pieces[:-1]) if piece == "[SEP]"], len(pieces)]
+        self.assertEqual(found["rows"][1]["document_bounds"], bounds)
         text = self.assert_ok(self.bertcram("pack", "--inspect", self.dir / "packed")).text
-        for fragment in ("250 documents read", str(text_fixture()), "(blocks)", "train row 2: [CLS] ", "dedup"):
+        for fragment in ("250 documents read", str(text_fixture()), "(blocks)", "train row 2 (parts of ", ": [CLS] ", "dedup", "order shuffled"):
             self.assertIn(fragment, text)
 
     def test_inspect_refuses_what_is_no_packed_folder(self):

@@ -120,8 +120,7 @@ class HeldOutTest : public ::testing::Test {
     test::pack(config);
     const auto manifest = data::read_packed_manifest(config.output);
     rows_.emplace(config.output, manifest.train_shards, manifest);
-    batches_.emplace(*rows_, masking_options(test::tiny_tokenizer().special(), 57, {}), 0,
-                     data::MaskedBatches::Order::kSequential);
+    batches_.emplace(*rows_, masking_options(test::tiny_tokenizer().special(), 57, {}), 0, data::RowOrder::kStored);
   }
 
   test::ScratchDirectory scratch_;

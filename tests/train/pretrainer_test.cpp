@@ -87,7 +87,7 @@ TEST_F(Pretrain, StepNTrainsOnTheSamplesBehindThoseOfStepNMinusOne) {
   const auto manifest = data::read_packed_manifest(config.data);
   const data::RowStore rows(config.data, manifest.train_shards, manifest);
   const data::MaskedBatches batches(rows, masking_options(test::tiny_tokenizer().special(), 57, {.mask_prob = 0.3}), 4,
-                                    data::MaskedBatches::Order::kShuffled);
+                                    data::RowOrder::kShuffled);
   const auto shape = model::make_shape(config.model, 57, 0);
   nn::Parameters parameters(model::parameter_specs(shape, {}), at::kFloat, at::kCPU);
   parameters.initialise(4, shape.init_std);

@@ -12,6 +12,9 @@ namespace bertcram::config {
 enum class Dedup { kExact, kNone };
 constexpr std::array<std::string_view, 2> enum_words(Dedup) { return {"exact", "none"}; }
 
+enum class DocumentOrder { kShuffled, kCurriculum };
+constexpr std::array<std::string_view, 2> enum_words(DocumentOrder) { return {"shuffled", "curriculum"}; }
+
 /// Options of `bertcram pack`.
 struct PackConfig {
   std::vector<std::string> input;
@@ -22,8 +25,10 @@ struct PackConfig {
   double valid_frac = 0.005;
   Dedup dedup = Dedup::kExact;
   FilterConfig filters;
+  DocumentOrder order = DocumentOrder::kShuffled;
   int64_t seed = 0;
   int64_t shard_rows = 262'144;
+  int64_t save_every = 1024;
   int64_t threads = 0;
   bool overwrite = false;
 
@@ -37,8 +42,15 @@ struct PackConfig {
     v("valid_frac", valid_frac, "share of the documents held out for validation, chosen by content", InRange{0.0, 0.5});
     v("dedup", dedup, "drop documents whose whole text occurred before");
     filters.visit(v);
+    v("order", order,
+      "order of the documents: shuffled, or curriculum, those of short sentences first; pretrain then reads the rows "
+      "as "
+      "they stand");
     v("seed", seed, "seed of the document order", AtLeast{0});
     v("shard_rows", shard_rows, "rows per shard file", AtLeast{1});
+    v("save_every", save_every,
+      "MiB of text after which the work so far is kept on the disk; an interrupted pack goes on from there", AtLeast{1},
+      Untracked{});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});
     v("overwrite", overwrite, "replace packed data that is already in the output folder", Untracked{});
   }

@@ -45,10 +45,17 @@ struct SourceSummary {
   std::string hash;          ///< XXH3-128 of the file's bytes
 };
 
+/// A place between two documents of a list of files.
+struct ReaderPosition {
+  std::vector<SourceSummary> finished = {};  ///< the files that were read to their end, the first ones of the list
+  int64_t documents = 0;                     ///< given out of the file after these
+};
+
 struct ReaderOptions {
   config::TextInputConfig input = {};
   size_t batch_bytes = size_t{1} << 20;  ///< a batch is complete with the document that reaches this
   const util::StopFlag* stop = nullptr;  ///< ends a read that waits for input
+  ReaderPosition start = {};             ///< of an earlier reader of the same files: finished ones are not opened
 };
 
 class DocumentFormat;
@@ -70,6 +77,8 @@ class DocumentReader {
   std::optional<DocumentBatch> next();
   /// One entry per file that was read to its end.
   const std::vector<SourceSummary>& summaries() const { return summaries_; }
+  /// Documents given out so far of the file after these.
+  int64_t documents_of_open_file() const { return source_ ? summary_.documents : 0; }
 
  private:
   bool fill();
@@ -77,6 +86,8 @@ class DocumentReader {
   void take_lines(DocumentBatch& batch);
   void take_line(DocumentBatch& batch, std::string_view line);
   void finish_source(DocumentBatch& batch);
+  DocumentBatch read_batch();
+  void skip_known(DocumentBatch& batch);
 
   std::vector<std::filesystem::path> files_;
   ReaderOptions options_;
@@ -91,6 +102,7 @@ class DocumentReader {
   size_t scanned_ = 0;         ///< bytes of pending_ known to hold no newline
   std::string open_document_;  ///< lines of a document whose end was not seen yet
   int64_t last_file_bytes_ = 0;
+  int64_t known_documents_;  ///< of the open file, still to be skipped
 };
 
 }  // namespace bertcram::data

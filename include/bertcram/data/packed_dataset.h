@@ -21,12 +21,19 @@ struct ShardEntry {
   std::string header_hash;  ///< XXH3-64 of its header as hex, which covers all its bytes; empty in older manifests
 };
 
+/// In which order an epoch goes through the rows.
+enum class RowOrder {
+  kShuffled,  ///< another order in every epoch
+  kStored,    ///< as they stand in the shards
+};
+
 /// manifest.json of a packed folder (docs/formats.md).
 struct PackedManifest {
   int64_t seq_len = 0;
   int64_t vocab_size = 0;
   std::string tokenizer_fingerprint;
   double unigram_entropy = 0.0;  ///< nats per token of the training documents
+  RowOrder train_order = RowOrder::kShuffled;
   std::vector<ShardEntry> train_shards;
   std::vector<ShardEntry> valid_shards;
 };
@@ -53,6 +60,10 @@ class RowStore {
   std::vector<int64_t> first_row_;  ///< of each shard, and the total at the end
 };
 
+/// Where the documents of a row begin, and its end: {0, …, row.size()}. [SEP] stands behind every document and nowhere
+/// else, so that attention can be kept within documents (`cu_seqlens` of a row) without anything stored for it.
+std::vector<int32_t> document_bounds(std::span<const int32_t> row, int32_t sep);
+
 /// How often each token occurs in the training documents: [vocab_size]. @throws DataError
 std::vector<uint64_t> read_token_counts(const std::filesystem::path& directory, const PackedManifest& manifest);
 
@@ -71,9 +82,7 @@ struct MaskedBatch {
 /// Batches of a split as pure functions of (seed, sample number): any batch can be made at once, in any order.
 class MaskedBatches {
  public:
-  enum class Order { kShuffled, kSequential };
-
-  MaskedBatches(const RowStore& rows, MaskingOptions masking, uint64_t seed, Order order);
+  MaskedBatches(const RowStore& rows, MaskingOptions masking, uint64_t seed, RowOrder order);
 
   /// Samples [first, first + count): sample n is row permutation_e(n mod rows) of epoch e = n / rows.
   MaskedBatch assemble(int64_t first_sample, int64_t count) const;
@@ -82,7 +91,7 @@ class MaskedBatches {
   const RowStore& rows_;
   MaskingOptions masking_;
   uint64_t seed_;
-  Order order_;
+  RowOrder order_;
 };
 
 }  // namespace bertcram::data

@@ -3,6 +3,7 @@
 //   1. documents are tokenised in parallel and thrown into bucket files by their place in the final order;
 //   2. bucket by bucket they are sorted, deduplicated, split into train and valid, and cut into rows.
 // A document's place is a hash of its content and the seed: the result does not depend on threads or file order.
+// What the first pass has done is saved now and then; a session that was interrupted, however, is gone on with.
 
 #include <cstdint>
 #include <span>
@@ -39,6 +40,7 @@ struct PackCounts {
   int64_t valid_rows = 0;
   double unigram_entropy = 0;  ///< nats per token of the training documents
 
+  PackCounts& operator+=(const PackCounts& other);  ///< the whole numbers
   /// Every whole number above, by its name in the manifest and in --json.
   static std::span<const std::pair<std::string_view, int64_t PackCounts::*>> fields();
 };
@@ -49,7 +51,8 @@ struct PackContext {
 };
 
 /// Packs `config.input` into `config.output`. A folder that already holds the result of the same options and inputs
-/// is left as it is; one that holds anything else is refused unless config.overwrite.
+/// is left as it is; one that holds anything else is refused unless config.overwrite. One that holds the saved work of an
+/// interrupted session with the same options and inputs is gone on with, byte for byte as if nothing had happened.
 /// @throws DataError, ConfigError, ResourceError; util::StoppedError when asked to stop. Nothing is left half-written.
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context);
 

@@ -75,6 +75,9 @@ void remove_stale_temporaries(const std::filesystem::path& directory);
 /// Flushes a folder's entries (names made or removed in it) to disk.
 void sync_directory(const std::filesystem::path& directory);
 
+/// Puts on the disk what was written to the file system that holds the folder, by anybody. @throws ResourceError
+void sync_filesystem(const std::filesystem::path& directory);
+
 /// Makes the folder and its parents. @throws ResourceError if that is impossible or it cannot be written to.
 void make_writable_directory(const std::filesystem::path& directory);
 
