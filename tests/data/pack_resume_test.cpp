@@ -41,7 +41,7 @@ class PackResume : public ::testing::Test {
   PackResume() {
     SCOPED_TRACE(test::seed_note(seed_));
     for (const char* const name : {"a.txt", "b.txt"}) {
-      const auto documents = test::random_documents(seed_++, 35'000);
+      const auto documents = test::random_documents(seed_++, 50'000);
       config_.input.push_back(scratch_.write(name, test::joined(documents) + test::joined({documents[0]})).string());
     }
     config_.output = (scratch_ / "packed").string();
@@ -90,6 +90,7 @@ class PackResume : public ::testing::Test {
 // Each of the 64 spill files gets about 1 / 64 of the tokens, two bytes each: some 40 KB per MiB of text.
 constexpr rlim_t kSecondSave = 50'000;
 constexpr rlim_t kThirdSave = 90'000;
+constexpr rlim_t kFourthSave = 130'000;
 
 TEST_F(PackResume, AfterAKillTheSameCommandEndsWithTheSameBytes) {
   const auto expected = uninterrupted();
@@ -110,7 +111,7 @@ TEST_F(PackResume, TwoKillsAndAllFilters) {
   // The files of the bands are the largest ones: 16 bytes for each of the 17,000 documents per MiB that are not short.
   pack_and_be_killed(650'000);
   const int64_t before = state().at("counts").at("documents_read");
-  pack_and_be_killed(900'000);
+  pack_and_be_killed(1'100'000);
   EXPECT_GT(state().at("counts").at("documents_read"), before);
   pack(config_);
   EXPECT_TRUE(files_of(config_.output) == expected);
@@ -118,7 +119,7 @@ TEST_F(PackResume, TwoKillsAndAllFilters) {
 
 TEST_F(PackResume, FinishedInputIsNotReadAgain) {
   const auto expected = uninterrupted();
-  pack_and_be_killed(kThirdSave);
+  pack_and_be_killed(kFourthSave);
   ASSERT_EQ(state().at("finished").size(), 1U);
   // The same size and time as before, but no text any more: read again, it would be refused.
   const fs::path first = config_.input[0];
