@@ -59,7 +59,7 @@ void FirstPass::run(DocumentReader& reader, util::Progress& progress, PackCounts
     Workspace space;
     while (const auto batch = next_batch()) {
       for (size_t i = 0; i < batch->size(); ++i) {
-        take((*batch)[i], space);
+        take((*batch)[i], batch->copies[i], space);
       }
       progress.add(batch->source_bytes);
     }
@@ -70,7 +70,8 @@ void FirstPass::run(DocumentReader& reader, util::Progress& progress, PackCounts
   });
 }
 
-void FirstPass::take(std::string_view text, Workspace& space) const {
+/// A copy lies at a place of its own, and equal copies of equal texts lie side by side.
+void FirstPass::take(std::string_view text, int64_t copies, Workspace& space) const {
   ++space.counts.documents_read;
   space.counts.text_bytes += static_cast<int64_t>(text.size());
   Verdict verdict = filters_.judge(text, space.words);
@@ -83,12 +84,18 @@ void FirstPass::take(std::string_view text, Workspace& space) const {
     return;
   }
   const util::Hash128 content = util::hash128(text);
-  const uint64_t place =
+  const uint64_t first_place =
       util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(RandomPurpose::kDocumentOrder),
                      content.high, content.low});
-  const uint32_t number = near_duplicates_ == nullptr ? 0 : near_duplicates_->add(space.words, place);
-  buckets_.add(
-      {.content = content, .place = place, .number = number, .ids = space.ids, .paragraphs = space.paragraphs});
+  const uint32_t number = near_duplicates_ == nullptr ? 0 : near_duplicates_->add(space.words, first_place);
+  for (int64_t copy = 0; copy < copies; ++copy) {
+    buckets_.add({.content = content,
+                  .place = copy == 0 ? first_place : util::mix64(first_place ^ static_cast<uint64_t>(copy)),
+                  .number = number,
+                  .copy = static_cast<uint32_t>(copy),
+                  .ids = space.ids,
+                  .paragraphs = space.paragraphs});
+  }
 }
 
 Verdict FirstPass::encode(std::string_view text, Workspace& space) const {

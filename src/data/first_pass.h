@@ -32,7 +32,7 @@ class FirstPass {
     std::vector<Paragraph> paragraphs;
   };
 
-  void take(std::string_view text, Workspace& space) const;
+  void take(std::string_view text, int64_t copies, Workspace& space) const;
   Verdict encode(std::string_view text, Workspace& space) const;
 
   const config::PackConfig& config_;

@@ -36,8 +36,9 @@ std::vector<std::string> old_content(const fs::path& output) {
 
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
   const fs::path output = config.output;
-  const auto files = expand_inputs("--input", config.input);
-  const std::string request = pack_request(config, tokenizer);
+  const InputList inputs = resolve_inputs(config.input, config.text);
+  const auto files = inputs.paths();
+  const std::string request = pack_request(config, tokenizer, inputs);
   util::finish_publishing(output, "pack");
   util::refuse_foreign_folder(output, kPackedFormat, "packed data");
   if (!config.overwrite) {
@@ -51,7 +52,8 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   util::StagedFolder staged(output);
 
   PackCounts counts;
-  DocumentReader reader(files, {.input = config.text, .stop = &context.stop});
+  DocumentReader reader(inputs,
+                        {.input = config.text, .stop = &context.stop, .seed = static_cast<uint64_t>(config.seed)});
   std::optional<NearDuplicates> near_duplicates;
   if (config.filters.near_duplicates > 0.0) {
     near_duplicates.emplace(staged.staging(), config.filters.near_duplicates);
@@ -74,6 +76,8 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   }
   second.finish(counts);
   for (const SourceSummary& source : reader.summaries()) {
+    counts.documents_read += source.documents_left_out;
+    counts.documents_left_out += source.documents_left_out;
     counts.nul_bytes += source.nul_bytes;
     counts.bad_records += source.bad_records;
     counts.invalid_utf8 += source.invalid_utf8;

@@ -9,7 +9,7 @@
 
 namespace bertcram::data {
 
-/// A list of objects: path, sizes, documents and hash of each input.
+/// A list of objects: path, sizes, documents and hash of each input; what a source list says of it, where it does.
 nlohmann::json to_json(const std::vector<SourceSummary>& sources);
 
 /// Whether a list made by to_json describes these files with these bytes; never for standard input and pipes.

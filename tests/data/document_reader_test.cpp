@@ -9,6 +9,8 @@
 
 #include <array>
 
+#include "bertcram/data/byte_source.h"
+#include "bertcram/util/hash.h"
 #include "bertcram/util/random.h"
 #include "data/decompressor.h"
 #include "data/reading_support.h"
