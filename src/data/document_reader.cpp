@@ -10,14 +10,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void warn_about(const SourceSummary& summary) {
+void warn_about_bad_records(const SourceSummary& summary) {
   if (summary.bad_records > 0) {
     util::log_warning("data", cat(summary.path, ": ", util::format_count(summary.bad_records), " of ",
                                   util::format_count(summary.lines), summary.format == "parquet" ? " rows" : " lines",
                                   " held no text in '", summary.rules.text_field, "' and were skipped"));
-  }
-  if (summary.is_complete && summary.documents == 0 && summary.documents_left_out == 0) {
-    util::log_warning("data", cat(summary.path, " holds no text"));
   }
 }
 
@@ -64,10 +61,12 @@ void DocumentReader::finish_source(DocumentSink& sink, Reached reached) {
   std::error_code error;
   summary_.is_complete =
       reached == Reached::kEnd || fs::file_size(summary_.path, error) == static_cast<uintmax_t>(summary_.file_bytes);
+  warn_about_bad_records(summary_);
   if (reached == Reached::kLimit) {
     util::log_info("data", cat(summary_.path, ": the limit of its source is reached, nothing more of it is read"));
+  } else if (summary_.documents == 0 && summary_.documents_left_out == 0) {
+    util::log_warning("data", cat(summary_.path, " holds no text"));
   }
-  warn_about(summary_);
   summaries_.push_back(std::move(summary_));
   source_.reset();
   ++file_;

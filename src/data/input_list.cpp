@@ -21,18 +21,23 @@ constexpr const char* kFlag = "--input";
 std::vector<fs::path> files_below(const std::string& flag, const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
+  fs::path at = folder;
   fs::recursive_directory_iterator entries(folder, error);
   for (; !error && entries != fs::recursive_directory_iterator(); entries.increment(error)) {
+    at = entries->path();
     const bool is_hidden = entries->path().filename().string().starts_with(".");
     if (is_hidden) {
       entries.disable_recursion_pending();
     } else if (entries->is_regular_file(error)) {
       files.push_back(entries->path());
     }
+    if (error) {
+      break;  // before increment() clears it: a link to nothing, for one
+    }
   }
   if (error) {
-    throw DataError(cat(flag, " ", folder.string(), ": cannot look through this folder (", error.message(),
-                        "); make it readable, or name the files"));
+    throw DataError(cat(flag, " ", folder.string(), ": cannot look through this folder, at ", at.string(), " (",
+                        error.message(), "); make it readable, or name the files"));
   }
   std::ranges::sort(files);
   return files;

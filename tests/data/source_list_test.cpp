@@ -188,6 +188,12 @@ TEST_F(SourceList, AFileInAFolderThatCannotBeReadIsNamed) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { read({(scratch_ / "wiki").string()}); }), a));
 }
 
+TEST_F(SourceList, ALinkToNothingInAFolderIsNamed) {
+  text("wiki/a.txt", {"one\n"});
+  std::filesystem::create_symlink("gone.txt", scratch_ / "wiki/b.txt");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { read({(scratch_ / "wiki").string()}); }), "wiki/b.txt"));
+}
+
 /// Packing with lists: rows come out of it as out of the same texts given plainly.
 class PackedSourceList : public SourceList {
  protected:
@@ -320,7 +326,7 @@ TEST_F(PackedSourceList, WhatALimitLeavesUnreadMayChange) {
 TEST_F(SourceList, ATokenizerCountsADocumentAsOftenAsItIsWanted) {
   text("a.txt", {"one two two\n"});
   config::TokenizeConfig config;
-  config.vocab_size = 30;
+  config.vocab_size = 14;
   config.min_frequency = 1;
   config.output = (scratch_ / "tokenizer").string();
   config.input = {list("sources:\n  - {path: a.txt, weight: 5}\n")};
