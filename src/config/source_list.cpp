@@ -41,7 +41,13 @@ class SourceList {
 
   std::vector<SourceConfig> read() {
     try {
-      read_root(YAML::Load(util::read_file(file_)));
+      const std::vector<YAML::Node> documents = YAML::LoadAll(util::read_file(file_));
+      YamlReader reader({}, file_.string(), problems_);
+      if (documents.size() == 1) {
+        read_root(documents[0], reader);
+      } else if (!documents.empty()) {
+        reader.problem(documents[1], "a second document (after ---), expected one");
+      }
     } catch (const YAML::Exception& error) {
       problems_.push_back(cat(file_.string(), ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
     }
@@ -52,8 +58,7 @@ class SourceList {
   }
 
  private:
-  void read_root(const YAML::Node& root) {
-    YamlReader reader({}, file_.string(), problems_);
+  void read_root(const YAML::Node& root, YamlReader& reader) {
     if (!root.IsMap()) {
       reader.problem(root, "expected 'sources:' and a list");
       return;
