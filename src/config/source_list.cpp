@@ -42,7 +42,8 @@ class SourceList {
   std::vector<SourceConfig> read() {
     try {
       const std::vector<YAML::Node> documents = YAML::LoadAll(util::read_file(file_));
-      YamlReader reader({}, file_.string(), problems_);
+      const std::vector<Field> no_fields;
+      YamlReader reader(no_fields, file_.string(), problems_);
       if (documents.size() == 1) {
         read_root(documents[0], reader);
       } else if (!documents.empty()) {
