@@ -1,5 +1,7 @@
 #include "bertcram/data/document_reader.h"
 
+#include <utility>
+
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
@@ -72,10 +74,8 @@ void DocumentReader::finish_source(DocumentSink& sink, Reached reached) {
   ++file_;
 }
 
-std::optional<DocumentBatch> DocumentReader::next() {
-  DocumentBatch batch;
-  batch.text = std::move(open_document_);
-  open_document_.clear();
+/// Adds documents until the batch is complete or the input ends.
+void DocumentReader::read_batch(DocumentBatch& batch) {
   while (batch.ends.empty() || batch.ends.back() < options_.batch_bytes) {
     if (!source_ && !open_next()) {
       break;
@@ -88,6 +88,16 @@ std::optional<DocumentBatch> DocumentReader::next() {
       finish_source(sink, more ? Reached::kLimit : Reached::kEnd);
     }
   }
+}
+
+std::optional<DocumentBatch> DocumentReader::next() {
+  if (std::exchange(has_failed_, true)) {
+    return std::nullopt;
+  }
+  DocumentBatch batch;
+  batch.text = std::exchange(open_document_, {});
+  read_batch(batch);
+  has_failed_ = false;
   if (batch.ends.empty()) {
     return std::nullopt;
   }

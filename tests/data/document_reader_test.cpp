@@ -169,6 +169,16 @@ TEST(DocumentReader, MissingFilesAndFoldersAreRefused) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({scratch.path()}); }), "folder"));
 }
 
+// Found end to end: a second thread read the same bad line again, and now and then its error was the one that was told.
+TEST(DocumentReader, AfterAnErrorThereIsNothingMore) {
+  const ScratchDirectory scratch;
+  DocumentReader reader({scratch.write("a.jsonl", "{\"text\": \"one\"}\nno json\n"), scratch.write("b", "two")},
+                        {.input = {.max_bad_records = 0}});
+  EXPECT_THROW(reader.next(), DataError);
+  EXPECT_FALSE(reader.next().has_value());
+  EXPECT_FALSE(reader.next().has_value());
+}
+
 TEST(DocumentReaderProperty, BatchSizeMakesNoDifference) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));

@@ -79,7 +79,8 @@ class DocumentReader {
   DocumentReader(InputList inputs, ReaderOptions options);
   ~DocumentReader();
 
-  /// The next documents, or nullopt at the end. @throws DataError on damaged or binary input, util::StoppedError
+  /// The next documents, or nullopt at the end, and after an error: of several threads only one gets it.
+  /// @throws DataError on damaged or binary input, util::StoppedError
   std::optional<DocumentBatch> next();
   /// One entry per file that was read to its end, or as far as it is wanted.
   const std::vector<SourceSummary>& summaries() const { return summaries_; }
@@ -87,6 +88,7 @@ class DocumentReader {
  private:
   enum class Reached { kEnd, kLimit };
 
+  void read_batch(DocumentBatch& batch);
   bool open_next();
   void finish_source(DocumentSink& sink, Reached reached);
   const config::SourceConfig& rules() const { return inputs_.sources[inputs_.files[file_].source]; }
@@ -102,6 +104,7 @@ class DocumentReader {
   std::vector<SourceSummary> summaries_;
   std::string open_document_;  ///< text of a document whose end was not seen yet
   int64_t last_file_bytes_ = 0;
+  bool has_failed_ = false;
 };
 
 }  // namespace bertcram::data
