@@ -24,7 +24,7 @@ void warn_about_bad_records(const SourceSummary& summary) {
 
 std::string BadRecords::ordinal() const { return allowed > 0 ? cat("; it is bad record number ", found) : ""; }
 
-DocumentReader::DocumentReader(const std::vector<fs::path>& files, ReaderOptions options)
+DocumentReader::DocumentReader(const std::vector<fs::path>& files, const ReaderOptions& options)
     : DocumentReader(plain_inputs(files, options.input), options) {}
 
 DocumentReader::DocumentReader(InputList inputs, ReaderOptions options)

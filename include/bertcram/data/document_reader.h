@@ -74,7 +74,7 @@ struct BadRecords {
 class DocumentReader {
  public:
   /// All files as they are, read as options.input says.
-  explicit DocumentReader(const std::vector<std::filesystem::path>& files, ReaderOptions options = {});
+  explicit DocumentReader(const std::vector<std::filesystem::path>& files, const ReaderOptions& options = {});
   /// Each file as its source says; of options.input only max_bad_records matters.
   DocumentReader(InputList inputs, ReaderOptions options);
   ~DocumentReader();
