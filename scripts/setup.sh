@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what bertcram builds with: Debian packages, and LibTorch from PyPI into .deps/venv.
+# Installs what bertcram builds with: Debian packages, and LibTorch and Arrow C++ from PyPI into .deps/venv.
 #   scripts/setup.sh          to build and use bertcram
 #   scripts/setup.sh --test   also what the checks need: clang-tidy and the like, and the Python reference implementations
 #                             that the tests compare with (.deps/test-venv)
@@ -154,22 +154,34 @@ pip_install() {
     --only-binary=:all: "$@" >&2
 }
 
+arrow="$manifests/requirements-parquet.txt"
+light="$manifests/requirements.txt"
+wheel_options="--no-deps --require-hashes --no-compile"
+
 install_libtorch() {
   if [ -n "${BERTCRAM_TORCH_DIR:-}" ]; then
     [ -e "$BERTCRAM_TORCH_DIR/lib/libtorch_cpu.so" ] ||
       die 3 "BERTCRAM_TORCH_DIR=$BERTCRAM_TORCH_DIR holds no lib/libtorch_cpu.so; it should name site-packages/torch" \
         "or an unpacked LibTorch. Correct it, or unset it to have LibTorch installed"
+    install_arrow_alone
     return
   fi
   [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] ||
     die 4 "the pinned LibTorch wheels are for Linux on x86_64, this is $(uname -s) on $(uname -m)." \
       "Name a LibTorch 2.11 of your own with BERTCRAM_TORCH_DIR"
-  local light="$manifests/requirements.txt" options="--no-deps --require-hashes --no-compile"
   if has_nvidia_driver; then
-    environment venv "LibTorch with CUDA (about 2.5 GB)" "$options" "$light" "$manifests/requirements-cuda.txt"
+    environment venv "LibTorch with CUDA, Arrow (about 2.5 GB)" "$wheel_options" "$arrow" "$light" \
+      "$manifests/requirements-cuda.txt"
   else
-    environment venv "LibTorch (about 500 MB)" "$options" "$light"
+    environment venv "LibTorch, Arrow (about 500 MB)" "$wheel_options" "$arrow" "$light"
   fi
+}
+
+# Beside a LibTorch of the user's own. Parquet is optional: what is in the way of it is said, and stops nothing.
+install_arrow_alone() {
+  [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || return 0
+  (find_python >/dev/null && environment venv "Arrow (about 50 MB)" "$wheel_options" "$arrow") ||
+    say "going on without Arrow: bertcram will read everything but Parquet"
 }
 
 mkdir -p "$deps"

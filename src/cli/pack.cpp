@@ -42,6 +42,10 @@ std::string to_text(const config::PackConfig& config, const data::PackCounts& co
   using util::format_count;
   std::string text = cat(format_count(counts.documents_read), " documents (", util::format_bytes(counts.text_bytes),
                          "): ", dropped(counts), "\n");
+  if (counts.documents_left_out > 0 || counts.documents_repeated > 0) {
+    text += cat(format_count(counts.documents_left_out), " documents left out by the weights of their sources, ",
+                format_count(counts.documents_repeated), " repeated\n");
+  }
   if (counts.paragraphs_duplicate > 0) {
     text += cat(format_count(counts.paragraphs_duplicate), " duplicate lines left out of documents\n");
   }
@@ -50,7 +54,7 @@ std::string to_text(const config::PackConfig& config, const data::PackCounts& co
                 format_count(counts.nul_bytes), " NUL bytes dropped\n");
   }
   if (counts.bad_records > 0) {
-    text += cat(format_count(counts.bad_records), " JSON lines without a text skipped\n");
+    text += cat(format_count(counts.bad_records), " lines or rows without a text skipped\n");
   }
   return text + cat(format_count(counts.tokens), " tokens in ", format_count(counts.train_rows), " rows for training, ",
                     format_count(counts.valid_rows), " held out (", config.seq_len, " tokens each); unigram entropy ",

@@ -21,6 +21,8 @@ struct Record {
   uint64_t id_count = 0;
   uint32_t paragraph_count = 0;
   uint32_t number = 0;
+  uint32_t copy = 0;
+  uint32_t unused = 0;
 };
 
 template <class Id>
@@ -56,7 +58,8 @@ void Buckets::add(const PackedDocument& document) {
                          .place = document.place,
                          .id_count = document.ids.size(),
                          .paragraph_count = static_cast<uint32_t>(document.paragraphs.size()),
-                         .number = document.number};
+                         .number = document.number,
+                         .copy = document.copy};
   buckets_[document.place >> (64 - kBucketBits)]->append([&](std::vector<std::byte>& buffer) {
     append_bytes(buffer, std::span<const Record>(&record, 1));
     append_bytes(buffer, document.paragraphs);
@@ -101,6 +104,7 @@ void Buckets::visit_bucket(SpillFile& bucket, const std::function<void(const Pac
     visit({.content = entry.record.content,
            .place = entry.record.place,
            .number = entry.record.number,
+           .copy = entry.record.copy,
            .ids = ids,
            .paragraphs = paragraphs});
   }

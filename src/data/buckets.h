@@ -22,6 +22,7 @@ struct PackedDocument {
   util::Hash128 content;
   uint64_t place = 0;   ///< sorts documents into their final order
   uint32_t number = 0;  ///< among those that NearDuplicates knows
+  uint32_t copy = 0;    ///< 0 is the document, 1, 2, … are repetitions that the weight of its source asks for
   std::span<const int32_t> ids;
   std::span<const Paragraph> paragraphs;  ///< covers all ids, or is empty where paragraphs do not matter
 };

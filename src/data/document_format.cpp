@@ -82,30 +82,14 @@ class JsonLinesFormat : public DocumentFormat {
       refuse(found.problem, sink.summary);
       return;
     }
-    add_text(found.text, sink);
-    sink.end_document();
+    sink.add_document(found.text);
   }
 
  private:
-  /// A text may hold line ends of its own, blank lines too: it is one document all the same.
-  static void add_text(std::string_view text, DocumentSink& sink) {
-    std::string clean;
-    if (text.find('\0') != std::string_view::npos) {
-      clean = text;
-      sink.summary.nul_bytes += static_cast<int64_t>(std::erase(clean, '\0'));
-      text = clean;
-    }
-    if (!is_blank(text)) {
-      sink.add_line(text.ends_with('\n') ? text.substr(0, text.size() - 1) : text);
-    }
-  }
-
   void refuse(const std::string& problem, SourceSummary& summary) {
     ++summary.bad_records;
-    ++bad_records_.found;
-    if (bad_records_.found > bad_records_.allowed) {
-      throw DataError(cat(summary.path, ":", summary.lines, ": the line ", problem,
-                          bad_records_.allowed > 0 ? cat("; it is the ", bad_records_.found, "th bad one") : "",
+    if (bad_records_.add()) {
+      throw DataError(cat(summary.path, ":", summary.lines, ": the line ", problem, bad_records_.ordinal(),
                           "; expected an object with its text in '", field_,
                           "' (--text-field); --max-bad-records allows more bad lines"));
     }
@@ -117,19 +101,6 @@ class JsonLinesFormat : public DocumentFormat {
 };
 
 }  // namespace
-
-void DocumentSink::add_line(std::string_view line) {
-  batch.text.append(line);
-  batch.text += '\n';
-}
-
-void DocumentSink::end_document() {
-  const size_t begin = batch.ends.empty() ? 0 : batch.ends.back();
-  if (batch.text.size() > begin) {
-    batch.ends.push_back(batch.text.size());
-    ++summary.documents;
-  }
-}
 
 config::TextFormat detect_format(std::string_view beginning) {
   const auto begin = std::ranges::find_if_not(beginning, [](char c) { return util::trim({&c, 1}).empty(); });

@@ -8,19 +8,9 @@
 
 #include "bertcram/config/text_input_config.h"
 #include "bertcram/data/document_reader.h"
+#include "document_sink.h"
 
 namespace bertcram::data {
-
-/// Where a format puts what it found: the open batch and what is counted about the file.
-struct DocumentSink {
-  DocumentBatch& batch;
-  SourceSummary& summary;
-
-  /// Adds a line to the open document, with one LF behind it.
-  void add_line(std::string_view line);
-  /// Ends the open document, if it holds anything.
-  void end_document();
-};
 
 /// Reads one file line by line. The open document, if any, lies at the end of the batch.
 class DocumentFormat {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kFractionBits = 10;  ///< of mean_sentence_words
 constexpr int kLevelBits = 16;
+constexpr int kShuffledBits = 64 - kLevelBits;  ///< of a place in a curriculum
 
 bool ends_sentence_alone(char32_t c) { return c == U'\n' || c == U'。' || c == U'！' || c == U'？'; }
 
@@ -69,8 +70,18 @@ uint64_t document_place(config::DocumentOrder order, int64_t seed, std::string_v
   if (order == config::DocumentOrder::kShuffled) {
     return shuffled;
   }
-  constexpr int kShuffledBits = 64 - kLevelBits;
   return uint64_t{sentence_level(mean_sentence_words(text))} << kShuffledBits | shuffled >> kLevelBits;
+}
+
+uint64_t place_of_copy(config::DocumentOrder order, uint64_t first_place, uint64_t copy) {
+  if (copy == 0) {
+    return first_place;
+  }
+  const uint64_t shuffled = util::mix64(first_place ^ copy);
+  if (order == config::DocumentOrder::kShuffled) {
+    return shuffled;
+  }
+  return first_place >> kShuffledBits << kShuffledBits | shuffled >> kLevelBits;
 }
 
 }  // namespace bertcram::data

@@ -21,4 +21,7 @@ uint16_t sentence_level(uint64_t mean_words);
 /// @param content  hash of `text`
 uint64_t document_place(config::DocumentOrder order, int64_t seed, std::string_view text, const util::Hash128& content);
 
+/// Where copy number `copy` of a document stands whose first one, number 0, is at `first_place`.
+uint64_t place_of_copy(config::DocumentOrder order, uint64_t first_place, uint64_t copy);
+
 }  // namespace bertcram::data

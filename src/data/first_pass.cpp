@@ -79,9 +79,9 @@ std::optional<DocumentBatch> FirstPass::next_batch(DocumentReader& reader) {
     return std::nullopt;
   }
   auto batch = reader.next();
-  files_finished_ = reader.summaries().size();
-  documents_of_open_file_ = reader.documents_of_open_file();
   if (batch) {
+    files_finished_ = reader.summaries().size();
+    documents_of_open_file_ = reader.documents_of_open_file();
     ++batches_in_work_;
     unsaved_bytes_ += static_cast<int64_t>(batch->text.size());
   }
@@ -108,7 +108,7 @@ void FirstPass::work_on(const DocumentBatch& batch, Workspace& space) {
   space.counts = {};
   try {
     for (size_t i = 0; i < batch.size(); ++i) {
-      take(batch[i], space);
+      take(batch[i], batch.copies[i], space);
     }
   } catch (...) {
     leave_batch(Outcome::kFailed, space);
@@ -141,7 +141,8 @@ void FirstPass::save(const DocumentReader& reader) {
   unsaved_bytes_ = 0;
 }
 
-void FirstPass::take(std::string_view text, Workspace& space) const {
+/// A copy lies at a place of its own, and equal copies of equal texts lie side by side.
+void FirstPass::take(std::string_view text, int64_t copies, Workspace& space) const {
   ++space.counts.documents_read;
   space.counts.text_bytes += static_cast<int64_t>(text.size());
   Verdict verdict = filters_.judge(text, space.words);
@@ -154,10 +155,16 @@ void FirstPass::take(std::string_view text, Workspace& space) const {
     return;
   }
   const util::Hash128 content = util::hash128(text);
-  const uint64_t place = document_place(config_.order, config_.seed, text, content);
-  const uint32_t number = near_duplicates_ == nullptr ? 0 : near_duplicates_->add(space.words, place);
-  buckets_.add(
-      {.content = content, .place = place, .number = number, .ids = space.ids, .paragraphs = space.paragraphs});
+  const uint64_t first_place = document_place(config_.order, config_.seed, text, content);
+  const uint32_t number = near_duplicates_ == nullptr ? 0 : near_duplicates_->add(space.words, first_place);
+  for (int64_t copy = 0; copy < copies; ++copy) {
+    buckets_.add({.content = content,
+                  .place = place_of_copy(config_.order, first_place, static_cast<uint64_t>(copy)),
+                  .number = number,
+                  .copy = static_cast<uint32_t>(copy),
+                  .ids = space.ids,
+                  .paragraphs = space.paragraphs});
+  }
 }
 
 Verdict FirstPass::encode(std::string_view text, Workspace& space) const {

@@ -43,7 +43,7 @@ class FirstPass {
   void leave_batch(Outcome outcome, const Workspace& space);
   void save_alone(std::unique_lock<std::mutex>& lock, const DocumentReader& reader);
   void save(const DocumentReader& reader);
-  void take(std::string_view text, Workspace& space) const;
+  void take(std::string_view text, int64_t copies, Workspace& space) const;
   Verdict encode(std::string_view text, Workspace& space) const;
 
   const config::PackConfig& config_;

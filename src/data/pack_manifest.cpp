@@ -19,7 +19,7 @@ PackCounts counts_of_manifest(const fs::path& path) {
   const auto manifest = json::parse(util::read_file(path));
   PackCounts counts;
   for (const auto& [name, field] : PackCounts::fields()) {
-    counts.*field = manifest.at("counts").at(std::string(name));
+    counts.*field = manifest.at("counts").value(std::string(name), int64_t{0});  // some are younger than the file
   }
   counts.unigram_entropy = manifest.at("unigram_entropy_nats");
   return counts;
@@ -53,6 +53,7 @@ json filters_json(const config::PackConfig& config, const PackCounts& counts) {
 std::span<const std::pair<std::string_view, int64_t PackCounts::*>> PackCounts::fields() {
   static constexpr std::pair<std::string_view, int64_t PackCounts::*> kFields[] = {
       {"documents_read", &PackCounts::documents_read},
+      {"documents_left_out", &PackCounts::documents_left_out},
       {"documents_short", &PackCounts::documents_short},
       {"documents_symbols", &PackCounts::documents_symbols},
       {"documents_repetitive", &PackCounts::documents_repetitive},
@@ -61,6 +62,7 @@ std::span<const std::pair<std::string_view, int64_t PackCounts::*>> PackCounts::
       {"documents_duplicate", &PackCounts::documents_duplicate},
       {"documents_near_duplicate", &PackCounts::documents_near_duplicate},
       {"paragraphs_duplicate", &PackCounts::paragraphs_duplicate},
+      {"documents_repeated", &PackCounts::documents_repeated},
       {"documents_train", &PackCounts::documents_train},
       {"documents_valid", &PackCounts::documents_valid},
       {"text_bytes", &PackCounts::text_bytes},
@@ -80,9 +82,10 @@ PackCounts& PackCounts::operator+=(const PackCounts& other) {
   return *this;
 }
 
-std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer) {
+std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer, const InputList& inputs) {
   config::PackConfig copy = config;
-  std::string request = config::fingerprint(config::fields_of(copy)) + tokenizer.fingerprint();
+  std::string request =
+      config::fingerprint(config::fields_of(copy)) + tokenizer.fingerprint() + fingerprint(inputs, config.text);
   if (!config.filters.decontaminate.empty()) {
     for (const fs::path& file : expand_inputs("--decontaminate", config.filters.decontaminate)) {
       request += util::hash_file(file).hex();

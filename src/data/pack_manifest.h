@@ -14,9 +14,9 @@
 
 namespace bertcram::data {
 
-/// Hash of the options, the tokenizer and the evaluation files that documents are compared with: together with the inputs'
-/// content it decides the result. @throws DataError if such a file cannot be read
-std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer);
+/// Hash of the options, the tokenizer, what source lists say and the evaluation files that documents are compared with:
+/// together with the inputs' content it decides the result. @throws DataError if such a file cannot be read
+std::string pack_request(const config::PackConfig& config, const text::Tokenizer& tokenizer, const InputList& inputs);
 
 nlohmann::json pack_manifest(const config::PackConfig& config, const text::Tokenizer& tokenizer,
                              const std::string& request, const PackCounts& counts, const nlohmann::json& shards,

@@ -37,6 +37,8 @@ std::vector<std::string> old_content(const fs::path& output) {
 /// Adds what only the reader knows.
 void add_reader_counts(const DocumentReader& reader, PackCounts& counts) {
   for (const SourceSummary& source : reader.summaries()) {
+    counts.documents_read += source.documents_left_out;
+    counts.documents_left_out += source.documents_left_out;
     counts.nul_bytes += source.nul_bytes;
     counts.bad_records += source.bad_records;
     counts.invalid_utf8 += source.invalid_utf8;
@@ -60,37 +62,50 @@ void check_rows(const config::PackConfig& config, const PackCounts& counts) {
   }
 }
 
+/// What is to be done.
+struct Job {
+  const config::PackConfig& config;
+  const text::Tokenizer& tokenizer;
+  const PackContext& context;
+  InputList inputs;
+  std::string request;  ///< identifies all of it but the inputs' content
+};
+
 /// Both passes, into the staged folder.
-PackCounts pack_into(util::StagedFolder& staged, const config::PackConfig& config, const text::Tokenizer& tokenizer,
-                     const PackContext& context, const std::vector<fs::path>& files, WorkFolder& work,
-                     const std::string& request) {
-  DocumentReader reader(files, {.input = config.text, .stop = &context.stop, .start = work.saved().position});
+PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) {
+  const config::PackConfig& config = job.config;
+  const util::StopFlag& stop = job.context.stop;
+  DocumentReader reader(job.inputs, {.input = config.text,
+                                     .stop = &stop,
+                                     .seed = static_cast<uint64_t>(config.seed),
+                                     .start = work.saved().position});
   std::optional<NearDuplicates> near_duplicates;
   if (config.filters.near_duplicates > 0.0) {
     near_duplicates.emplace(work, config.filters.near_duplicates);
   }
   NearDuplicates* const linked = near_duplicates ? &*near_duplicates : nullptr;
-  Buckets buckets(work, bytes_per_id(tokenizer.vocab_size()));
+  Buckets buckets(work, bytes_per_id(job.tokenizer.vocab_size()));
   PackCounts counts;
   {
-    util::Progress progress({.label = "pack", .total = total_file_bytes(files), .style = context.progress});
-    counts = FirstPass(config, tokenizer, context, work, buckets, linked).run(reader, progress);
+    util::Progress progress(
+        {.label = "pack", .total = total_file_bytes(job.inputs.paths()), .style = job.context.progress});
+    counts = FirstPass(config, job.tokenizer, job.context, work, buckets, linked).run(reader, progress);
   }
   if (near_duplicates) {
-    near_duplicates->link(context.stop);
+    near_duplicates->link(stop);
   }
-  SecondPass second(config, tokenizer, staged.staging(), linked);
+  SecondPass second(config, job.tokenizer, staging, linked);
   buckets.for_each_in_order([&](const PackedDocument& document) {
-    stop_packing_if_asked(context.stop);
+    stop_packing_if_asked(stop);
     second.add(document, counts);
   });
   second.finish(counts);
   add_reader_counts(reader, counts);
   check_rows(config, counts);
-  second.write_token_counts(staged.staging() / kTokenCountsFile);
-  tokenizer.save(staged.staging() / kTokenizerFolder);
-  const json manifest = pack_manifest(config, tokenizer, request, counts, second.shards(), reader.summaries());
-  util::write_file_atomically(staged.staging() / kManifestFile, util::json_text(manifest, 1) + "\n");
+  second.write_token_counts(staging / kTokenCountsFile);
+  job.tokenizer.save(staging / kTokenizerFolder);
+  const json manifest = pack_manifest(config, job.tokenizer, job.request, counts, second.shards(), reader.summaries());
+  util::write_file_atomically(staging / kManifestFile, util::json_text(manifest, 1) + "\n");
   return counts;
 }
 
@@ -98,12 +113,17 @@ PackCounts pack_into(util::StagedFolder& staged, const config::PackConfig& confi
 
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
   const fs::path output = config.output;
-  const auto files = expand_inputs("--input", config.input);
-  const std::string request = pack_request(config, tokenizer);
+  Job job = {.config = config,
+             .tokenizer = tokenizer,
+             .context = context,
+             .inputs = resolve_inputs(config.input, config.text),
+             .request = {}};
+  job.request = pack_request(config, tokenizer, job.inputs);
+  const auto files = job.inputs.paths();
   util::finish_publishing(output, "pack");
   util::refuse_foreign_folder(output, kPackedFormat, "packed data");
   if (!config.overwrite) {
-    if (const auto earlier = earlier_pack(output, request, files)) {
+    if (const auto earlier = earlier_pack(output, job.request, files)) {
       util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
       WorkFolder::remove_leftover(output);
       return *earlier;
@@ -112,9 +132,9 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   util::make_writable_directory(output);
   const util::DirectoryLock lock(output, "pack");
   util::StagedFolder staged(output);
-  WorkFolder work(output, request, files);
+  WorkFolder work(output, job.request, files);
   try {
-    const PackCounts counts = pack_into(staged, config, tokenizer, context, files, work, request);
+    const PackCounts counts = pack_into(staged.staging(), job, work);
     staged.publish(kManifestFile, old_content(output));
     work.remove();
     return counts;

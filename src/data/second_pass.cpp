@@ -32,27 +32,34 @@ SecondPass::SecondPass(const config::PackConfig& config, const text::Tokenizer& 
       token_counts_(static_cast<size_t>(tokenizer.vocab_size())) {}
 
 void SecondPass::add(const PackedDocument& document, PackCounts& counts) {
-  if (config_.dedup == config::Dedup::kExact && last_ == document.content) {
-    ++counts.documents_duplicate;
+  const bool is_valid = is_valid_document(document.content, config_.valid_frac);
+  if (is_valid && document.copy > 0) {
     return;
   }
-  last_ = document.content;
+  const int64_t one_document = document.copy == 0 ? 1 : 0;  // a document that is dropped counts once, not per copy
+  const auto identity = std::pair(document.content, document.copy);
+  if (config_.dedup == config::Dedup::kExact && last_ == identity) {
+    counts.documents_duplicate += one_document;
+    return;
+  }
+  last_ = identity;
   if (near_duplicates_ != nullptr && !near_duplicates_->is_kept(document.number)) {
-    ++counts.documents_near_duplicate;
+    counts.documents_near_duplicate += one_document;
     return;
   }
   const std::span<const int32_t> ids = without_known_paragraphs(document, counts);
   if (ids.empty() && !document.ids.empty()) {
-    ++counts.documents_duplicate;
+    counts.documents_duplicate += one_document;
     return;
   }
   counts.tokens += static_cast<int64_t>(ids.size());
-  if (is_valid_document(document.content, config_.valid_frac)) {
+  if (is_valid) {
     ++counts.documents_valid;
     valid_.add_document(ids);
     return;
   }
   ++counts.documents_train;
+  counts.documents_repeated += 1 - one_document;
   train_.add_document(ids);
   for (const int32_t id : ids) {
     ++token_counts_[static_cast<size_t>(id)];
@@ -66,7 +73,7 @@ std::span<const int32_t> SecondPass::without_known_paragraphs(const PackedDocume
   kept_ids_.clear();
   uint64_t begin = 0;
   for (const Paragraph& paragraph : document.paragraphs) {
-    if (paragraph.content == 0 || paragraphs_.insert(paragraph.content)) {
+    if (paragraph.content == 0 || paragraphs_.insert(util::mix_key({paragraph.content, document.copy}))) {
       const auto ids = document.ids.subspan(begin, paragraph.end - begin);
       kept_ids_.insert(kept_ids_.end(), ids.begin(), ids.end());
     } else {

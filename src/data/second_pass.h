@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "bertcram/config/pack_config.h"
@@ -16,7 +17,8 @@
 namespace bertcram::data {
 
 /// The second pass of packing: documents in their final order → rows. Equal texts are neighbours there, so that exact
-/// duplicates cost no memory; paragraphs seen take up to 24 bytes each.
+/// duplicates cost no memory; paragraphs seen take up to 24 bytes each. Copies are compared among those of their number.
+/// What is held out is held out once.
 class SecondPass {
  public:
   /// @param near_duplicates  linked, or nullptr where they are kept
@@ -40,7 +42,7 @@ class SecondPass {
   RowPacker train_;
   RowPacker valid_;
   std::vector<uint64_t> token_counts_;
-  std::optional<util::Hash128> last_;
+  std::optional<std::pair<util::Hash128, uint32_t>> last_;  ///< text and number of the copy
   HashSet paragraphs_;
   std::vector<int32_t> kept_ids_;
 };

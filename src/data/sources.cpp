@@ -2,26 +2,65 @@
 
 #include <nlohmann/json.hpp>
 
+#include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/json.h"
 
 namespace bertcram::data {
 
+namespace {
+
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-namespace {
-
-constexpr std::pair<const char*, int64_t SourceSummary::*> kCounts[] = {{"file_bytes", &SourceSummary::file_bytes},
-                                                                        {"text_bytes", &SourceSummary::text_bytes},
-                                                                        {"documents", &SourceSummary::documents},
-                                                                        {"nul_bytes", &SourceSummary::nul_bytes},
-                                                                        {"lines", &SourceSummary::lines},
-                                                                        {"bad_records", &SourceSummary::bad_records},
-                                                                        {"invalid_utf8", &SourceSummary::invalid_utf8}};
+constexpr std::pair<const char*, int64_t SourceSummary::*> kCounts[] = {
+    {"file_bytes", &SourceSummary::file_bytes},
+    {"text_bytes", &SourceSummary::text_bytes},
+    {"document_bytes", &SourceSummary::document_bytes},
+    {"documents", &SourceSummary::documents},
+    {"documents_left_out", &SourceSummary::documents_left_out},
+    {"nul_bytes", &SourceSummary::nul_bytes},
+    {"lines", &SourceSummary::lines},
+    {"bad_records", &SourceSummary::bad_records},
+    {"invalid_utf8", &SourceSummary::invalid_utf8}};
 
 constexpr std::pair<const char*, std::string SourceSummary::*> kTexts[] = {
     {"path", &SourceSummary::path}, {"format", &SourceSummary::format}, {"xxh3_128", &SourceSummary::hash}};
+
+/// Only what is not the default: most inputs are read whole.
+void add_rules(const SourceSummary& source, json& entry) {
+  if (source.rules.weight != 1.0) {
+    entry["weight"] = source.rules.weight;
+  }
+  if (source.rules.max_documents > 0) {
+    entry["max_documents"] = source.rules.max_documents;
+  }
+  if (source.rules.max_bytes > 0) {
+    entry["max_bytes"] = source.rules.max_bytes;
+  }
+  if (source.limit_reached) {
+    entry["limit_reached"] = true;
+  }
+  if (!source.is_complete) {
+    entry["complete"] = false;
+  }
+}
+
+/// Whether the file begins with the bytes that the entry remembers, and, unless a limit ended it before, is these bytes.
+bool holds_same_bytes(const json& entry, const fs::path& file) {
+  std::error_code error;
+  const auto bytes = entry.at("file_bytes").get<uintmax_t>();
+  if (!fs::is_regular_file(file, error)) {
+    return false;
+  }
+  const uintmax_t size = fs::file_size(file, error);
+  const bool may_go_on = !entry.value("complete", true);
+  if (error || size < bytes || (size > bytes && !may_go_on)) {
+    return false;
+  }
+  const util::MappedFile content(file);
+  return content.size() >= bytes && entry.at("xxh3_128") == util::hash128(content.text().substr(0, bytes)).hex();
+}
 
 }  // namespace
 
@@ -35,6 +74,7 @@ json to_json(const std::vector<SourceSummary>& sources) {
     for (const auto& [name, field] : kCounts) {
       object[name] = source.*field;
     }
+    add_rules(source, object);
     list.push_back(std::move(object));
   }
   return list;
@@ -50,6 +90,8 @@ std::vector<SourceSummary> sources_of_json(const json& list) {
     for (const auto& [name, field] : kCounts) {
       source.*field = object.at(name);
     }
+    source.limit_reached = object.value("limit_reached", false);
+    source.is_complete = object.value("complete", true);
     sources.push_back(std::move(source));
   }
   return sources;
@@ -62,11 +104,7 @@ bool are_same_sources(const json& stored, const std::vector<fs::path>& files) {
   for (size_t i = 0; i < files.size(); ++i) {
     // As it was written: a name that is no UTF-8 was repaired on the way.
     const auto path = json::parse(util::json_text(json(files[i].string())));
-    std::error_code error;
-    const bool same = stored[i].at("path") == path && fs::is_regular_file(files[i], error) &&
-                      stored[i].at("file_bytes") == fs::file_size(files[i]) &&
-                      stored[i].at("xxh3_128") == util::hash_file(files[i]).hex();
-    if (!same) {
+    if (stored[i].at("path") != path || !holds_same_bytes(stored[i], files[i])) {
       return false;
     }
   }

@@ -9,9 +9,9 @@
 
 namespace bertcram::data {
 
-/// A list of objects: path, sizes, documents and hash of each input.
+/// A list of objects: path, sizes, documents and hash of each input; what a source list says of it, where it does.
 nlohmann::json to_json(const std::vector<SourceSummary>& sources);
-/// The reverse. @throws nlohmann::json::exception if it is no such list
+/// The reverse, but for what the source lists said. @throws nlohmann::json::exception if it is no such list
 std::vector<SourceSummary> sources_of_json(const nlohmann::json& list);
 
 /// Whether a list made by to_json describes these files with these bytes; never for standard input and pipes.

@@ -13,6 +13,7 @@
 #include "bertcram/text/wordpiece_trainer.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/hash.h"
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
@@ -35,9 +36,11 @@ text::NormalizerOptions normalizer_options(const config::TokenizeConfig& config)
   return {.clean_text = true, .handle_chinese_chars = true, .strip_accents = !config.cased, .lowercase = !config.cased};
 }
 
-std::string request_of(const config::TokenizeConfig& config) {
+std::string request_of(const config::TokenizeConfig& config, const InputList& inputs) {
   config::TokenizeConfig copy = config;
-  return config::fingerprint(config::fields_of(copy));
+  const std::string options = config::fingerprint(config::fields_of(copy));
+  const std::string lists = fingerprint(inputs, config.text);
+  return lists.empty() ? options : util::hash128(options + lists).hex();
 }
 
 struct CountedText {
@@ -46,12 +49,21 @@ struct CountedText {
   std::vector<SourceSummary> sources;
 };
 
+/// A document that is wanted more than once counts as often.
+void add_words(const DocumentBatch& batch, text::WordCounter& counter) {
+  counter.add(batch.text);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    for (int64_t copy = 1; copy < batch.copies[i]; ++copy) {
+      counter.add(batch[i]);
+    }
+  }
+}
+
 /// Words of all inputs, counted by several threads.
-CountedText count_words(const config::TokenizeConfig& config, const std::vector<fs::path>& files,
-                        const TokenizeContext& context) {
+CountedText count_words(const config::TokenizeConfig& config, const InputList& inputs, const TokenizeContext& context) {
   const text::Normalizer normalizer(normalizer_options(config));
-  DocumentReader reader(files, {.input = config.text, .stop = &context.stop});
-  util::Progress progress({.label = "tokenize", .total = total_file_bytes(files), .style = context.progress});
+  DocumentReader reader(inputs, {.input = config.text, .stop = &context.stop});
+  util::Progress progress({.label = "tokenize", .total = total_file_bytes(inputs.paths()), .style = context.progress});
   const int64_t threads = util::thread_count(config.threads);
   // What all counters hold together is bounded; natural text has far fewer different words.
   const text::WordCounterOptions share = {
@@ -70,7 +82,7 @@ CountedText count_words(const config::TokenizeConfig& config, const std::vector<
   workers.run(threads, [&](int64_t) {
     text::WordCounter own(normalizer, share);
     while (const auto batch = workers.failed() ? std::nullopt : next_batch()) {
-      own.add(batch->text);
+      add_words(*batch, own);
       invalid += text::count_invalid_utf8(batch->text);
       progress.add(batch->source_bytes);
     }
@@ -84,14 +96,14 @@ CountedText count_words(const config::TokenizeConfig& config, const std::vector<
 }
 
 /// The result of an earlier run with the same options on the same bytes; nullopt if the folder holds no tokenizer.
-std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const std::vector<fs::path>& files) {
+std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs) {
   const fs::path output = config.output;
   if (!fs::exists(output / text::kTokenizerManifest)) {
     return std::nullopt;
   }
   try {
     const json stored = json::parse(util::read_file(output / kTrainingFile));
-    if (stored.at("request") == request_of(config) && are_same_sources(stored.at("sources"), files)) {
+    if (stored.at("request") == request_of(config, inputs) && are_same_sources(stored.at("sources"), inputs.paths())) {
       return TokenizeResult{.vocab_size = stored.at("vocab_size"),
                             .words = stored.at("words"),
                             .invalid_utf8 = stored.at("invalid_utf8"),
@@ -118,11 +130,11 @@ text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config) 
 
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
   const fs::path output = config.output;
-  const auto files = expand_inputs("--input", config.input);
+  const InputList inputs = resolve_inputs(config.input, config.text);
   util::finish_publishing(output, "tokenize");
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
   if (!config.overwrite) {
-    if (const auto earlier = earlier_result(config, files)) {
+    if (const auto earlier = earlier_result(config, inputs)) {
       util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
       return *earlier;
     }
@@ -131,7 +143,7 @@ TokenizeResult run_tokenize(const config::TokenizeConfig& config, const Tokenize
   const util::DirectoryLock lock(output, "tokenize");
   util::StagedFolder staged(output);
 
-  const CountedText counted = count_words(config, files, context);
+  const CountedText counted = count_words(config, inputs, context);
   const text::WordCounts& counts = counted.counts;
   if (counts.words.empty()) {
     throw DataError("tokenize: the input holds no text");
@@ -150,9 +162,9 @@ TokenizeResult run_tokenize(const config::TokenizeConfig& config, const Tokenize
                            .invalid_utf8 = counted.invalid_utf8,
                            .fingerprint = tokenizer->fingerprint()};
   tokenizer->save(staged.staging());
-  const json training = {{"request", request_of(config)},       {"sources", to_json(counted.sources)},
-                         {"vocab_size", result.vocab_size},     {"words", result.words},
-                         {"invalid_utf8", result.invalid_utf8}, {"fingerprint", result.fingerprint}};
+  const json training = {{"request", request_of(config, inputs)}, {"sources", to_json(counted.sources)},
+                         {"vocab_size", result.vocab_size},       {"words", result.words},
+                         {"invalid_utf8", result.invalid_utf8},   {"fingerprint", result.fingerprint}};
   util::write_file_atomically(staged.staging() / kTrainingFile, util::json_text(training, 1) + "\n");
   staged.publish(text::kTokenizerManifest, {kTrainingFile});
   return result;

@@ -76,5 +76,16 @@ TEST(DocumentPlace, ShuffledPlacesDependOnTheSeedAlone) {
   EXPECT_LT(place(kCurriculum, 1, "Short."), place(kCurriculum, 1, "A longer sentence than that."));
 }
 
+TEST(PlaceOfCopy, IsElsewhereButOnTheSameLevel) {
+  using enum config::DocumentOrder;
+  const uint64_t first = 0x1234'5678'9abc'def0;
+  EXPECT_EQ(place_of_copy(kShuffled, first, 0), first);
+  EXPECT_NE(place_of_copy(kShuffled, first, 1) >> 48, first >> 48);
+  EXPECT_NE(place_of_copy(kShuffled, first, 1), place_of_copy(kShuffled, first, 2));
+  EXPECT_EQ(place_of_copy(kCurriculum, first, 0), first);
+  EXPECT_EQ(place_of_copy(kCurriculum, first, 1) >> 48, first >> 48);
+  EXPECT_NE(place_of_copy(kCurriculum, first, 1), first);
+}
+
 }  // namespace
 }  // namespace bertcram::data

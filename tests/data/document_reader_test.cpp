@@ -8,7 +8,10 @@
 #include <zstd.h>
 
 #include <array>
+#include <memory>
 
+#include "bertcram/data/byte_source.h"
+#include "bertcram/util/hash.h"
 #include "bertcram/util/random.h"
 #include "data/decompressor.h"
 #include "data/reading_support.h"
@@ -166,6 +169,16 @@ TEST(DocumentReader, MissingFilesAndFoldersAreRefused) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({scratch.path()}); }), "folder"));
 }
 
+// Found end to end: a second thread read the same bad line again, and now and then its error was the one that was told.
+TEST(DocumentReader, AfterAnErrorThereIsNothingMore) {
+  const ScratchDirectory scratch;
+  DocumentReader reader({scratch.write("a.jsonl", "{\"text\": \"one\"}\nno json\n"), scratch.write("b", "two")},
+                        {.input = {.max_bad_records = 0}});
+  EXPECT_THROW(reader.next(), DataError);
+  EXPECT_FALSE(reader.next().has_value());
+  EXPECT_FALSE(reader.next().has_value());
+}
+
 TEST(DocumentReaderProperty, BatchSizeMakesNoDifference) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));
@@ -220,6 +233,31 @@ TEST_P(CompressionProperty, TheSizeOfTheReadsMakesNoDifference) {
     }
     EXPECT_TRUE(got == text) << size;
   }
+}
+
+/// The program zstd refuses windows above 128 MB unless asked for them; here none has to be.
+TEST(ZstdFormat, LongWindowsAreRead) {
+  constexpr int kWindowLog = 28;
+  util::RandomStream random(6);
+  const ScratchDirectory scratch;
+  const std::string text = random_text(random, 300);
+  const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(), ZSTD_freeCCtx);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_enableLongDistanceMatching, 1);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, kWindowLog);
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  ZSTD_outBuffer out = {frame.data(), frame.size(), 0};
+  ZSTD_inBuffer first = {text.data(), text.size() / 2, 0};  // in pieces: a frame of unknown size keeps its whole window
+  ZSTD_inBuffer second = {text.data() + text.size() / 2, text.size() - text.size() / 2, 0};
+  ASSERT_EQ(ZSTD_isError(ZSTD_compressStream2(context.get(), &out, &first, ZSTD_e_continue)), 0U);
+  ASSERT_EQ(ZSTD_compressStream2(context.get(), &out, &second, ZSTD_e_end), 0U);
+  frame.resize(out.pos);
+  const auto result = read_all({scratch.write("long.zst", frame)});
+  EXPECT_EQ(result.documents, documents_of(text));
+  const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> usual(ZSTD_createDCtx(), ZSTD_freeDCtx);
+  std::string room(text.size(), '\0');
+  ZSTD_outBuffer to = {room.data(), room.size(), 0};
+  ZSTD_inBuffer from = {frame.data(), frame.size(), 0};
+  EXPECT_NE(ZSTD_isError(ZSTD_decompressStream(usual.get(), &to, &from)), 0U) << "the window is not long";
 }
 
 TEST_P(CompressionFormat, ATruncatedFileIsRefusedAtEveryLength) {

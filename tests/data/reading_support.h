@@ -16,8 +16,7 @@ struct ReadResult {
   std::vector<data::SourceSummary> summaries;
 };
 
-inline ReadResult read_documents(std::vector<std::filesystem::path> files, const data::ReaderOptions& options = {}) {
-  data::DocumentReader reader(std::move(files), options);
+inline ReadResult read_documents(data::DocumentReader& reader) {
   ReadResult result;
   while (const auto batch = reader.next()) {
     EXPECT_GT(batch->size(), 0U);
@@ -27,6 +26,12 @@ inline ReadResult read_documents(std::vector<std::filesystem::path> files, const
   }
   result.summaries = reader.summaries();
   return result;
+}
+
+inline ReadResult read_documents(const std::vector<std::filesystem::path>& files,
+                                 const data::ReaderOptions& options = {}) {
+  data::DocumentReader reader(files, options);
+  return read_documents(reader);
 }
 
 }  // namespace bertcram::test

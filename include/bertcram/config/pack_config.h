@@ -33,7 +33,9 @@ struct PackConfig {
   bool overwrite = false;
 
   void visit(FieldVisitor& v) {
-    v("input", input, "text or JSON lines: files, folders or globs, plain, .gz, .xz or .zst; - is standard input",
+    v("input", input,
+      "text, JSON lines or Parquet: files, folders or globs, plain, .gz, .xz or .zst; a YAML list of sources with "
+      "weights and limits; - is standard input",
       Untracked{});
     text.visit(v);
     v("tokenizer", tokenizer, "tokenizer folder or vocab.txt", Untracked{});

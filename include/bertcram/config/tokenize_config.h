@@ -26,7 +26,8 @@ struct TokenizeConfig {
 
   void visit(FieldVisitor& v) {
     v("input", input,
-      "text or JSON lines to learn from: files, folders or globs, plain, .gz, .xz or .zst; - is standard input",
+      "text, JSON lines or Parquet to learn from: files, folders or globs, plain, .gz, .xz or .zst; a YAML list of "
+      "sources with weights and limits; - is standard input",
       Untracked{});
     text.visit(v);
     v("output", output, "folder for the tokenizer", Untracked{});

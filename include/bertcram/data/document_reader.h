@@ -9,20 +9,19 @@
 #include <string_view>
 #include <vector>
 
+#include "bertcram/config/source_config.h"
 #include "bertcram/config/text_input_config.h"
-#include "bertcram/data/byte_source.h"
+#include "bertcram/data/input_list.h"
+#include "bertcram/util/stop.h"
 
 namespace bertcram::data {
-
-/// Files behind the user's words: files as they are, folders (recursively, sorted), globs (sorted), "-" for stdin.
-/// @param flag  where the words come from, for the error. @throws DataError if a word matches nothing
-std::vector<std::filesystem::path> expand_inputs(const std::string& flag, const std::vector<std::string>& words);
 
 /// A run of documents, one behind the other in `text`. NUL bytes of the input were dropped (and counted).
 struct DocumentBatch {
   std::string text;
-  std::vector<size_t> ends;  ///< end offset of each document in text
-  int64_t source_bytes = 0;  ///< file bytes read for it, for progress
+  std::vector<size_t> ends;     ///< end offset of each document in text
+  std::vector<int64_t> copies;  ///< how often each document is wanted, >= 1: the weight of its source
+  int64_t source_bytes = 0;     ///< file bytes read for it, for progress
 
   size_t size() const { return ends.size(); }
   std::string_view operator[](size_t index) const {
@@ -34,15 +33,20 @@ struct DocumentBatch {
 /// What one input file turned out to hold.
 struct SourceSummary {
   std::string path;
-  int64_t file_bytes = 0;
+  int64_t file_bytes = 0;  ///< read
   int64_t text_bytes = 0;
-  int64_t documents = 0;
-  int64_t nul_bytes = 0;     ///< dropped
-  int64_t lines = 0;         ///< read so far, the last one without an end included
-  int64_t bad_records = 0;   ///< JSON lines without a text, skipped
-  int64_t invalid_utf8 = 0;  ///< byte sequences of JSON lines read as U+FFFD; in plain text the packer counts them
-  std::string format;        ///< blocks, lines or jsonl
-  std::string hash;          ///< XXH3-128 of the file's bytes
+  int64_t document_bytes = 0;      ///< of the documents, those left out too
+  int64_t documents = 0;           ///< given
+  int64_t documents_left_out = 0;  ///< by the weight of its source
+  int64_t nul_bytes = 0;           ///< dropped
+  int64_t lines = 0;               ///< or rows, read so far, the last one without an end included
+  int64_t bad_records = 0;         ///< JSON lines or rows without a text, skipped
+  int64_t invalid_utf8 = 0;    ///< byte sequences of JSON lines read as U+FFFD; in other text the packer counts them
+  std::string format;          ///< blocks, lines, jsonl or parquet; empty if it was not read
+  std::string hash;            ///< XXH3-128 of the first file_bytes bytes of the file
+  bool is_complete = true;     ///< these are all of its bytes; false where a limit ended the source before
+  bool limit_reached = false;  ///< of its source
+  config::SourceConfig rules;  ///< of its source
 };
 
 /// A place between two documents of a list of files.
@@ -55,54 +59,66 @@ struct ReaderOptions {
   config::TextInputConfig input = {};
   size_t batch_bytes = size_t{1} << 20;  ///< a batch is complete with the document that reaches this
   const util::StopFlag* stop = nullptr;  ///< ends a read that waits for input
-  ReaderPosition start = {};             ///< of an earlier reader of the same files: finished ones are not opened
+  uint64_t seed = 0;                     ///< of the choice that the weights of sources make
+  ReaderPosition start = {};             ///< of an earlier reader of the same inputs: finished files are not opened
 };
 
-class DocumentFormat;
+class DocumentSource;
+struct DocumentSink;
+struct Intake;
 
 /// Records that could not be read, over all files of a command.
 struct BadRecords {
   int64_t allowed = 0;
   int64_t found = 0;
+
+  /// Counts one. @return whether it is more than allowed
+  bool add() { return ++found > allowed; }
+  /// "; it is the 3rd bad one", where that is not plain.
+  std::string ordinal() const;
 };
 
 /// Streams documents from files in order. Memory is bounded by the batch size plus the longest document.
 /// Not thread-safe: callers that share it lock around next().
 class DocumentReader {
  public:
-  explicit DocumentReader(std::vector<std::filesystem::path> files, ReaderOptions options = {});
+  /// All files as they are, read as options.input says.
+  explicit DocumentReader(const std::vector<std::filesystem::path>& files, const ReaderOptions& options = {});
+  /// Each file as its source says; of options.input only max_bad_records matters.
+  DocumentReader(InputList inputs, ReaderOptions options);
   ~DocumentReader();
 
-  /// The next documents, or nullopt at the end. @throws DataError on damaged or binary input, util::StoppedError
+  /// The next documents, or nullopt at the end, and after an error: of several threads only one gets it.
+  /// @throws DataError on damaged or binary input, util::StoppedError
   std::optional<DocumentBatch> next();
-  /// One entry per file that was read to its end.
+  /// One entry per file that was read to its end, or as far as it is wanted.
   const std::vector<SourceSummary>& summaries() const { return summaries_; }
   /// Documents given out so far of the file after these.
   int64_t documents_of_open_file() const { return source_ ? summary_.documents : 0; }
 
  private:
-  bool fill();
-  void choose_format();
-  void take_lines(DocumentBatch& batch);
-  void take_line(DocumentBatch& batch, std::string_view line);
-  void finish_source(DocumentBatch& batch);
-  DocumentBatch read_batch();
-  void skip_known(DocumentBatch& batch);
+  enum class Reached { kEnd, kLimit };
 
-  std::vector<std::filesystem::path> files_;
+  void restore(const ReaderPosition& position);
+  DocumentBatch read_batch();
+  bool skip_known(DocumentBatch& batch);
+  bool open_next();
+  void finish_source(DocumentSink& sink, Reached reached);
+  const config::SourceConfig& rules() const { return inputs_.sources[inputs_.files[file_].source]; }
+  Intake& intake();
+
+  InputList inputs_;
   ReaderOptions options_;
-  size_t next_file_ = 0;
-  std::unique_ptr<ByteSource> source_;
-  std::unique_ptr<DocumentFormat> format_;  ///< of the open file, once its beginning is read
+  std::vector<Intake> intakes_;  ///< one per source
   BadRecords bad_records_;
-  SourceSummary summary_;
+  size_t file_ = 0;                         ///< the open one, or else the next
+  std::unique_ptr<DocumentSource> source_;  ///< the open file
+  SourceSummary summary_;                   ///< of the open file
   std::vector<SourceSummary> summaries_;
-  std::string pending_;        ///< bytes read, not yet split into lines
-  size_t pending_at_ = 0;      ///< first unused byte of pending_
-  size_t scanned_ = 0;         ///< bytes of pending_ known to hold no newline
-  std::string open_document_;  ///< lines of a document whose end was not seen yet
+  std::string open_document_;  ///< text of a document whose end was not seen yet
   int64_t last_file_bytes_ = 0;
-  int64_t known_documents_;  ///< of the open file, still to be skipped
+  int64_t known_documents_ = 0;  ///< of the open file, still to be skipped
+  bool has_failed_ = false;
 };
 
 }  // namespace bertcram::data

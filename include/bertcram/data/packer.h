@@ -21,6 +21,7 @@ namespace bertcram::data {
 
 struct PackCounts {
   int64_t documents_read = 0;
+  int64_t documents_left_out = 0;        ///< by the weight of their source
   int64_t documents_short = 0;           ///< below min_chars
   int64_t documents_symbols = 0;         ///< above max_symbols
   int64_t documents_repetitive = 0;      ///< above max_repetition
@@ -29,12 +30,13 @@ struct PackCounts {
   int64_t documents_duplicate = 0;       ///< same text as another, or made of paragraphs of others
   int64_t documents_near_duplicate = 0;  ///< much the same text as another
   int64_t paragraphs_duplicate = 0;      ///< lines left out of documents
+  int64_t documents_repeated = 0;        ///< copies among documents_train, for sources with a weight above 1
   int64_t documents_train = 0;
   int64_t documents_valid = 0;
   int64_t text_bytes = 0;
   int64_t invalid_utf8 = 0;  ///< byte sequences replaced by U+FFFD
   int64_t nul_bytes = 0;     ///< dropped
-  int64_t bad_records = 0;   ///< JSON lines without a text, skipped
+  int64_t bad_records = 0;   ///< JSON lines or rows without a text, skipped
   int64_t tokens = 0;        ///< of the kept documents, without [CLS] and [SEP]
   int64_t train_rows = 0;
   int64_t valid_rows = 0;

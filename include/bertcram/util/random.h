@@ -17,6 +17,7 @@ enum class RandomPurpose : uint64_t {
   kDropout = 6,
   kExampleOrder = 7,
   kDirections = 8,
+  kSourceSampling = 9,
 };
 
 /// 64-bit finaliser with full avalanche (Steele et al. 2014, SplitMix64).

@@ -1,0 +1,72 @@
+#include "yaml_reader.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::config {
+
+void YamlReader::read(const YAML::Node& node, const std::string& prefix) {
+  if (node.IsNull()) {
+    return;
+  }
+  if (!node.IsMap()) {
+    problem(node, cat("expected 'key: value' lines", prefix.empty() ? "" : " below '" + prefix + "'"));
+    return;
+  }
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const auto key = entry.first.as<std::string>();
+    const std::string path = prefix.empty() ? key : cat(prefix, ".", key);
+    if (!seen.insert(key).second) {
+      problem(entry.first, cat("duplicate key '", path, "'"));
+    } else {
+      read_entry(entry.first, path, entry.second);
+    }
+  }
+}
+
+void YamlReader::read_entry(const YAML::Node& key, const std::string& path, const YAML::Node& value) {
+  const auto field = std::ranges::find(fields_, path, &Field::path);
+  if (field != fields_.end()) {
+    assign(*field, key, value);
+  } else if (is_section(path)) {
+    read(value, path);
+  } else {
+    unknown(key, path);
+  }
+}
+
+void YamlReader::assign(const Field& field, const YAML::Node& key, const YAML::Node& value) {
+  std::optional<std::string> wrong;
+  if (value.IsSequence()) {
+    wrong = field.assign_list(value.as<std::vector<std::string>>());
+  } else if (value.IsScalar() || value.IsNull()) {
+    wrong = field.assign(value.IsNull() ? "" : value.as<std::string>());
+  } else {
+    wrong = cat("a section is not ", field.type_name());
+  }
+  if (wrong) {
+    problem(value.IsNull() ? key : value, cat(field.path, ": ", *wrong));  // nothing stands on no line
+  }
+}
+
+bool YamlReader::is_section(const std::string& path) const {
+  return std::ranges::any_of(fields_, [&](const Field& field) { return field.path.starts_with(path + "."); });
+}
+
+void YamlReader::unknown(const YAML::Node& key, const std::string& path) {
+  std::vector<std::string> names;
+  std::ranges::transform(fields_, std::back_inserter(names), &Field::path);
+  const auto nearest = util::nearest_name(path, names);
+  problem(key, cat("unknown key '", path, "'", nearest ? "; did you mean '" + *nearest + "'?" : ""));
+}
+
+void YamlReader::problem(const YAML::Node& node, const std::string& text) {
+  problems_.push_back(cat(file_, ":", node.Mark().line + 1, ": ", text));
+}
+
+}  // namespace bertcram::config

@@ -1,0 +1,110 @@
+#include "text_file_source.h"
+
+#include <algorithm>
+
+#include "bertcram/util/error.h"
+#include "parquet_source.h"
+
+namespace bertcram::data {
+namespace {
+
+constexpr size_t kReadBytes = size_t{1} << 18;
+// A text has no control characters to speak of; anything beyond this share at a file's start is another format.
+constexpr double kMaxControlShare = 0.1;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Refuses a file whose beginning is not text.
+void check_is_text(std::string_view beginning, const std::string& path) {
+  if (is_parquet(beginning)) {
+    throw DataError(cat(path, path == "-" ? " (standard input)" : "",
+                        ": Parquet, which has to be a file of its own, neither piped nor compressed as a whole: it is "
+                        "read from its end; store it and name the file"));
+  }
+  const auto is_control = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte == 0x7F || (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r' && byte != '\f');
+  };
+  const auto controls = static_cast<double>(std::ranges::count_if(beginning, is_control));
+  if (controls > kMaxControlShare * static_cast<double>(beginning.size())) {
+    throw DataError(cat(path, ": not a text file (", static_cast<int64_t>(controls), " control bytes among the first ",
+                        beginning.size(), "); expected UTF-8 text, plain, .gz, .xz or .zst, or Parquet"));
+  }
+}
+
+}  // namespace
+
+TextFileSource::TextFileSource(const std::filesystem::path& path, const config::SourceConfig& source,
+                               const ReaderOptions& options, BadRecords& bad_records)
+    : bytes_(open_byte_source(path, options.stop)), source_(source), bad_records_(bad_records) {}
+
+/// Reads more of the file into pending_; false at its end.
+bool TextFileSource::fill(SourceSummary& summary) {
+  pending_.erase(0, pending_at_);
+  scanned_ = scanned_ > pending_at_ ? scanned_ - pending_at_ : 0;
+  pending_at_ = 0;
+  const size_t before = pending_.size();
+  pending_.resize(before + kReadBytes);
+  const size_t count = bytes_->read(std::span(pending_).subspan(before));
+  size_t mark_bytes = 0;
+  if (summary.text_bytes == 0 && count > 0) {
+    const auto beginning = std::string_view(pending_).substr(before, count);
+    check_is_text(beginning, summary.path);
+    mark_bytes = beginning.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  }
+  pending_.erase(before, mark_bytes);
+  const auto fresh = pending_.begin() + static_cast<std::ptrdiff_t>(before);
+  const auto fresh_end = fresh + static_cast<std::ptrdiff_t>(count - mark_bytes);
+  const auto kept_end = std::remove(fresh, fresh_end, '\0');
+  summary.nul_bytes += fresh_end - kept_end;
+  summary.text_bytes += static_cast<int64_t>(count);
+  pending_.resize(static_cast<size_t>(kept_end - pending_.begin()));
+  return count > 0;
+}
+
+/// By what was read of the file so far.
+void TextFileSource::choose_format(SourceSummary& summary) {
+  const config::TextFormat format =
+      source_.format == config::TextFormat::kAuto ? detect_format(pending_) : source_.format;
+  format_ = make_document_format(format, source_.text_field, bad_records_);
+  summary.format = enum_words(format)[static_cast<size_t>(format)];
+}
+
+/// Gives whole lines from pending_ to the format until the sink wants no more.
+void TextFileSource::take_lines(DocumentSink& sink) {
+  while (sink.wants_more()) {
+    const size_t newline = pending_.find('\n', std::max(pending_at_, scanned_));
+    if (newline == std::string::npos) {
+      scanned_ = pending_.size();
+      return;
+    }
+    take_line(sink, std::string_view(pending_).substr(pending_at_, newline - pending_at_));
+    pending_at_ = newline + 1;
+  }
+}
+
+/// A line without its end; whether that was LF, CRLF or the end of the file makes no difference.
+void TextFileSource::take_line(DocumentSink& sink, std::string_view line) {
+  ++sink.summary.lines;
+  line.remove_suffix(line.ends_with('\r') ? 1 : 0);
+  format_->add_line(line, sink);
+}
+
+bool TextFileSource::read(DocumentSink& sink) {
+  if (format_) {
+    take_lines(sink);
+    if (!sink.wants_more()) {
+      return true;
+    }
+  }
+  const bool more = fill(sink.summary);
+  if (!format_) {
+    choose_format(sink.summary);
+  }
+  if (!more && pending_at_ < pending_.size()) {
+    take_line(sink, std::string_view(pending_).substr(pending_at_));
+    pending_at_ = pending_.size();
+  }
+  return more;
+}
+
+}  // namespace bertcram::data

@@ -1,0 +1,32 @@
+# Arrow C++ and its Parquet library from the PyPI wheel pyarrow, which brings headers and libraries but no CMake package.
+# Optional: sets BERTCRAM_WITH_PARQUET to whether they are there. Only libbertcram_parquet.so links them.
+option(BERTCRAM_WITH_PARQUET "Read Parquet where Arrow C++ is found" ON)
+set(BERTCRAM_ARROW_DIR "$ENV{BERTCRAM_ARROW_DIR}" CACHE PATH "site-packages/pyarrow")
+if(NOT BERTCRAM_ARROW_DIR)
+  file(GLOB _candidates "${CMAKE_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/pyarrow")
+  if(_candidates)
+    list(GET _candidates 0 _first)
+    set_property(CACHE BERTCRAM_ARROW_DIR PROPERTY VALUE "${_first}")
+  endif()
+endif()
+# Their names end in the version of their binary interface: libparquet.so.2500.
+file(GLOB _parquet "${BERTCRAM_ARROW_DIR}/libparquet.so.*")
+file(GLOB _arrow "${BERTCRAM_ARROW_DIR}/libarrow.so.*")
+if(NOT BERTCRAM_WITH_PARQUET)
+  return()
+endif()
+if(NOT EXISTS "${BERTCRAM_ARROW_DIR}/include/parquet/file_reader.h" OR NOT _parquet OR NOT _arrow)
+  message(STATUS "Parquet: off, no Arrow C++ in '${BERTCRAM_ARROW_DIR}' (./scripts/setup.sh installs it, "
+                 "BERTCRAM_ARROW_DIR names another site-packages/pyarrow)")
+  set(BERTCRAM_WITH_PARQUET OFF)
+  return()
+endif()
+message(STATUS "Parquet: ${_parquet}")
+
+foreach(_lib arrow parquet)
+  add_library(arrowwheel::${_lib} SHARED IMPORTED GLOBAL)
+  list(GET _${_lib} 0 _first)
+  set_target_properties(arrowwheel::${_lib} PROPERTIES IMPORTED_LOCATION "${_first}")
+  target_include_directories(arrowwheel::${_lib} SYSTEM INTERFACE "${BERTCRAM_ARROW_DIR}/include")
+endforeach()
+target_link_libraries(arrowwheel::parquet INTERFACE arrowwheel::arrow)
