@@ -126,7 +126,8 @@ void run(const EncodeOptions& options, const Session& session) {
 
 Run setup_encode(CLI::App& app) {
   const auto options = std::make_shared<EncodeOptions>();
-  app.add_option("--tokenizer", options->tokenizer, "tokenizer folder, Hugging Face folder, tokenizer.json,\nSentencePiece .model, or vocab.txt");
+  app.add_option("--tokenizer", options->tokenizer,
+                 "tokenizer folder, Hugging Face folder, tokenizer.json,\nSentencePiece .model, or vocab.txt");
   app.add_flag("--cased", options->cased, "only for a bare vocab.txt: keep case and accents");
   app.add_flag("--tokens", options->tokens, "print pieces instead of ids");
   app.add_flag("--special", options->special, "put [CLS] before and [SEP] behind every line");

@@ -2,6 +2,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include <nlohmann/json.hpp>
+
 #include "bertcram/text/special_roles.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/text/unicode.h"
@@ -46,7 +48,8 @@ class SentencePieceTokenizer::Library {
       is_ok = false;
     }
     if (!is_ok) {
-      throw DataError(cat(origin, ": the SentencePiece library does not take this model; the file is damaged, fetch or "
+      throw DataError(cat(origin,
+                          ": the SentencePiece library does not take this model; the file is damaged, fetch or "
                           "train it again"));
     }
   }
@@ -68,13 +71,14 @@ SentencePieceTokenizer::SentencePieceTokenizer(const SpmModel& model, std::strin
       library_(std::make_unique<Library>(bytes_, model, origin_)),
       literals_(literals_of(model)),
       roles_(roles_of(model)),
-      special_(complete(roles_)),
+      special_(unsayable_in_json(model) ? std::nullopt : complete(roles_)),
       fingerprint_(util::hash128("sentencepiece 1\n" + bytes_).hex()) {}
 
 SentencePieceTokenizer::~SentencePieceTokenizer() = default;
 
 const SpecialTokens& SentencePieceTokenizer::special() const {
   if (!special_) {
+    subword_json(parse_spm_model(bytes_, origin_), roles_, origin_);  // what needs them, saves the tokenizer later
     throw_missing_roles(origin_, roles_, "");
   }
   return *special_;

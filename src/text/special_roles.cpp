@@ -18,8 +18,7 @@ std::optional<SpecialTokens> complete(const SpecialRoles& roles) {
   if (!roles.pad || !roles.unk || !roles.cls || !roles.sep || !roles.mask) {
     return std::nullopt;
   }
-  return SpecialTokens{
-      .pad = *roles.pad, .unk = *roles.unk, .cls = *roles.cls, .sep = *roles.sep, .mask = *roles.mask};
+  return SpecialTokens{.pad = *roles.pad, .unk = *roles.unk, .cls = *roles.cls, .sep = *roles.sep, .mask = *roles.mask};
 }
 
 void throw_missing_roles(const std::string& origin, const SpecialRoles& roles, const std::string& reason) {

@@ -203,16 +203,15 @@ void check_frame(const JsonFields& root, SubwordDefinition& definition) {
   const auto frame = processor->is_object() ? frame_of(*processor) : std::nullopt;
   const auto id_of = [&](const std::string& name) -> std::optional<int32_t> {
     const auto token = std::ranges::find(definition.tokens, name);
-    return token == definition.tokens.end()
-               ? std::nullopt
-               : std::optional(static_cast<int32_t>(token - definition.tokens.begin()));
+    return token == definition.tokens.end() ? std::nullopt
+                                            : std::optional(static_cast<int32_t>(token - definition.tokens.begin()));
   };
   definition.roles.cls = frame ? id_of(frame->first) : std::nullopt;
   definition.roles.sep = frame ? id_of(frame->second) : std::nullopt;
   if (!definition.roles.cls || !definition.roles.sep) {
-    definition.no_frame_reason = cat("the post_processor in tokenizer.json, ",
-                                     util::excerpt(util::text_member(*processor, "type")),
-                                     ", does not put one token before and one behind a text");
+    definition.no_frame_reason =
+        cat("the post_processor in tokenizer.json, ", util::excerpt(util::text_member(*processor, "type")),
+            ", does not put one token before and one behind a text");
   }
 }
 

@@ -74,7 +74,7 @@ SubwordTokenizer::SubwordTokenizer(SubwordDefinition definition, std::string ori
   }
   definition_.merges.clear();
   for (const AddedToken& token : definition_.added) {
-    if (static_cast<size_t>(token.id) < special_ids_.size()) {
+    if (token.special && static_cast<size_t>(token.id) < special_ids_.size()) {
       special_ids_[static_cast<size_t>(token.id)] = 1;
     }
   }
@@ -83,7 +83,8 @@ SubwordTokenizer::SubwordTokenizer(SubwordDefinition definition, std::string ori
 SubwordTokenizer::~SubwordTokenizer() = default;
 
 SubwordTokenizer::Cutter SubwordTokenizer::make_cutter(bool normalized) const {
-  std::vector<LiteralTokens::Token> literals;
+  std::vector<LiteralTokens::Token> all;
+  std::vector<LiteralTokens::Token> ordinary;
   Cutter cutter;
   for (const AddedToken& token : definition_.added) {
     if (token.normalized != normalized) {
@@ -91,11 +92,15 @@ SubwordTokenizer::Cutter SubwordTokenizer::make_cutter(bool normalized) const {
     }
     const std::string content = normalized ? normalizer_->normalize(token.content) : token.content;
     if (!content.empty()) {
-      literals.push_back({content, token.id});
+      all.push_back({content, token.id});
+      if (!token.special) {
+        ordinary.push_back(all.back());
+      }
       cutter.tokens.push_back(token);
     }
   }
-  cutter.literals = LiteralTokens(std::move(literals));
+  cutter.all = LiteralTokens(std::move(all));
+  cutter.ordinary = LiteralTokens(std::move(ordinary));
   std::ranges::sort(cutter.tokens, {}, &AddedToken::id);
   return cutter;
 }
@@ -119,10 +124,12 @@ const SpecialTokens& SubwordTokenizer::special() const {
 
 /// Appends the ids of the literal tokens and hands the text between them to `take(part, its offset)`.
 template <class TakeText>
-void SubwordTokenizer::cut(const Cutter& cutter, std::string_view text, std::vector<int32_t>& ids, TakeText take) {
+void SubwordTokenizer::cut(const Cutter& cutter, SpecialInText mode, std::string_view text, std::vector<int32_t>& ids,
+                           TakeText take) {
+  const LiteralTokens& literals = mode == SpecialInText::kRecognise ? cutter.all : cutter.ordinary;
   size_t taken = 0;
   size_t from = 0;
-  while (const auto match = cutter.literals.find(text, from)) {
+  while (const auto match = literals.find(text, from)) {
     const auto token = std::ranges::lower_bound(cutter.tokens, match->id, {}, &AddedToken::id);
     size_t begin = match->begin_bytes;
     size_t end = begin + match->size_bytes;
@@ -158,13 +165,9 @@ void SubwordTokenizer::encode_normalized(std::string_view text, bool at_start, c
 void SubwordTokenizer::encode_part(std::string_view text, bool at_start, SpecialInText mode,
                                    std::vector<int32_t>& ids) const {
   const std::string normalized = normalizer_->normalize(std::string(text));
-  if (mode == SpecialInText::kPlainText) {
-    encode_normalized(normalized, at_start, special_ids_, ids);
-    return;
-  }
-  cut(after_, normalized, ids, [&](std::string_view part, size_t offset) {
-    encode_normalized(part, at_start && offset == 0, kNothingBarred, ids);
-  });
+  const std::vector<char>& barred = mode == SpecialInText::kPlainText ? special_ids_ : kNothingBarred;
+  cut(after_, mode, normalized, ids,
+      [&](std::string_view part, size_t offset) { encode_normalized(part, at_start && offset == 0, barred, ids); });
 }
 
 void SubwordTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, const EncodeOptions& options) const {
@@ -173,13 +176,8 @@ void SubwordTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, 
     repaired = repair_utf8(text);
     text = repaired;
   }
-  if (options.special_in_text == SpecialInText::kPlainText) {
-    encode_part(text, true, options.special_in_text, ids);
-    return;
-  }
-  cut(before_, text, ids, [&](std::string_view part, size_t offset) {
-    encode_part(part, offset == 0, options.special_in_text, ids);
-  });
+  cut(before_, options.special_in_text, text, ids,
+      [&](std::string_view part, size_t offset) { encode_part(part, offset == 0, options.special_in_text, ids); });
 }
 
 std::string join_metaspace_pieces(const Tokenizer& tokenizer, std::span<const int32_t> ids) {

@@ -122,28 +122,6 @@ json bpe_json(const SpmModel& model) {
           {"merges", merges_json(model)}};
 }
 
-void refuse_what_json_cannot_say(const SpmModel& model, const std::string& origin) {
-  const auto refuse = [&](const std::string& feature) {
-    throw DataError(cat(origin, ": ", feature, ", which a Hugging Face tokenizer.json cannot say without giving other ids; "
-                        "such a model can only be used with 'bertcram encode'"));
-  };
-  if (model.type != SpmModelType::kUnigram && model.type != SpmModelType::kBpe) {
-    refuse("a SentencePiece model of type word or char");
-  }
-  if (model.whitespace_suffix) {
-    refuse("treat_whitespace_as_suffix is on");
-  }
-  if (!model.escape_whitespaces) {
-    refuse("escape_whitespaces is off");
-  }
-  for (const SpmPiece& piece : model.pieces) {
-    if (piece.type == SpmPieceType::kUserDefined || piece.type == SpmPieceType::kUnused) {
-      refuse(cat("'", util::excerpt(piece.text), "' is a",
-                 piece.type == SpmPieceType::kUnused ? "n unused piece" : " user-defined symbol"));
-    }
-  }
-}
-
 json added_tokens_json(const SpmModel& model) {
   json list = json::array();
   for (size_t id = 0; id < model.pieces.size(); ++id) {
@@ -199,6 +177,27 @@ void write_directory(const Tokenizer& tokenizer, const DirectoryContent& content
 
 }  // namespace
 
+std::optional<std::string> unsayable_in_json(const SpmModel& model) {
+  if (model.type != SpmModelType::kUnigram && model.type != SpmModelType::kBpe) {
+    return "it is a SentencePiece model of type word or char";
+  }
+  if (model.whitespace_suffix) {
+    return "treat_whitespace_as_suffix is on";
+  }
+  if (!model.escape_whitespaces) {
+    return "escape_whitespaces is off";
+  }
+  for (const SpmPiece& piece : model.pieces) {
+    if (piece.type == SpmPieceType::kUserDefined) {
+      return cat("'", util::excerpt(piece.text), "' is a user-defined symbol");
+    }
+    if (piece.type == SpmPieceType::kUnused) {
+      return cat("'", util::excerpt(piece.text), "' is an unused piece");
+    }
+  }
+  return std::nullopt;
+}
+
 SpecialRoles roles_of(const SpmModel& model) {
   SpecialRoles roles;
   roles.unk = model.unk_id;
@@ -212,22 +211,27 @@ SpecialRoles roles_of(const SpmModel& model) {
 }
 
 json subword_json(const SpmModel& model, const SpecialRoles& roles, const std::string& origin) {
-  refuse_what_json_cannot_say(model, origin);
+  if (const auto reason = unsayable_in_json(model)) {
+    throw DataError(cat(origin, ": ", *reason,
+                        ", which a Hugging Face tokenizer.json cannot say without giving other ids; such a model can "
+                        "only be used with 'bertcram encode'"));
+  }
   const auto text = [&](int32_t id) { return model.pieces[static_cast<size_t>(id)].text; };
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", added_tokens_json(model)},
-          {"normalizer", normalizer_json(model)},
-          {"pre_tokenizer",
-           {{"type", "Metaspace"},
-            {"replacement", kMetaspace},
-            {"prepend_scheme", "never"},
-            {"split", words_are_apart(model)}}},
-          {"post_processor", roles.cls && roles.sep ? frame_json(text(*roles.cls), *roles.cls, text(*roles.sep), *roles.sep)
-                                                    : json(nullptr)},
-          {"decoder", decoder_json(model)},
-          {"model", model.type == SpmModelType::kUnigram ? unigram_json(model) : bpe_json(model)}};
+  return {
+      {"version", "1.0"},
+      {"truncation", nullptr},
+      {"padding", nullptr},
+      {"added_tokens", added_tokens_json(model)},
+      {"normalizer", normalizer_json(model)},
+      {"pre_tokenizer",
+       {{"type", "Metaspace"},
+        {"replacement", kMetaspace},
+        {"prepend_scheme", "never"},
+        {"split", words_are_apart(model)}}},
+      {"post_processor",
+       roles.cls && roles.sep ? frame_json(text(*roles.cls), *roles.cls, text(*roles.sep), *roles.sep) : json(nullptr)},
+      {"decoder", decoder_json(model)},
+      {"model", model.type == SpmModelType::kUnigram ? unigram_json(model) : bpe_json(model)}};
 }
 
 void write_subword_directory(const Tokenizer& tokenizer, const SubwordDefinition& definition, const fs::path& directory,

@@ -34,12 +34,9 @@ class WireReader {
     field.number = key >> 3;
     field.kind = static_cast<WireField::Kind>(key & 7);
     switch (field.kind) {
-      case WireField::Kind::kVarint:
-        return take_varint(field.value) ? std::optional(field) : std::nullopt;
-      case WireField::Kind::kFixed64:
-        return take_fixed(8, field.value) ? std::optional(field) : std::nullopt;
-      case WireField::Kind::kFixed32:
-        return take_fixed(4, field.value) ? std::optional(field) : std::nullopt;
+      case WireField::Kind::kVarint: return take_varint(field.value) ? std::optional(field) : std::nullopt;
+      case WireField::Kind::kFixed64: return take_fixed(8, field.value) ? std::optional(field) : std::nullopt;
+      case WireField::Kind::kFixed32: return take_fixed(4, field.value) ? std::optional(field) : std::nullopt;
       case WireField::Kind::kBytes:
         return take_varint(field.value) && take_bytes(field.value, field.bytes) ? std::optional(field) : std::nullopt;
     }

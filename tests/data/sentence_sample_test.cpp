@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
+#include <algorithm>
 
 #include "bertcram/text/tokenizer.h"
 #include "bertcram/text/tokenizer_files.h"

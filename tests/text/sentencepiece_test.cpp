@@ -61,11 +61,16 @@ TEST(SentencePiece, ReadsInvalidUtf8AsReplacementCharacters) {
 
 TEST(SentencePiece, DecodesPiecesAndBytesIntoText) {
   SpmModel model = small_spm();
-  for (const char* byte : {"<0xC3>", "<0xA9>"}) {
-    model.pieces.push_back({byte, 0, SpmPieceType::kByte});
+  model.byte_fallback = true;
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  for (size_t byte = 0; byte < 256; ++byte) {
+    model.pieces.push_back({{'<', '0', 'x', kHex[byte / 16], kHex[byte % 16], '>'}, 0, SpmPieceType::kByte});
   }
-  EXPECT_EQ(tokenizer_of(model).decode(Ids{2, 9, 5, 12, 13, 3}), "[CLS] ab é[SEP]");
-  EXPECT_EQ(tokenizer_of(model).decode(Ids{9, 12}), "ab\uFFFD") << "half a character";
+  const auto tokenizer = tokenizer_of(model);
+  EXPECT_EQ(ids_of(tokenizer, "aé"), (Ids{5, 6, 12 + 0xC3, 12 + 0xA9}));
+  EXPECT_EQ(tokenizer.decode(Ids{2, 9, 5, 12 + 0xC3, 12 + 0xA9, 3}), "[CLS] ab é[SEP]");
+  EXPECT_EQ(tokenizer.decode(Ids{9, 12 + 0xC3}), "ab\uFFFD") << "half a character";
+  EXPECT_EQ(ids_of(*make_subword_tokenizer(spm_bytes(model), "x"), "aé"), ids_of(tokenizer, "aé"));
 }
 
 TEST(SentencePiece, NamesTheSpecialTokensThatAModelLacks) {
@@ -105,7 +110,9 @@ TEST(SentencePiece, RefusesToWriteWhatATokenizerJsonCannotSay) {
     change(model);
     const auto tokenizer = tokenizer_of(model);
     const ScratchDirectory scratch;
-    return message_of<DataError>([&] { tokenizer.save(scratch / "tok"); });
+    const auto message = message_of<DataError>([&] { tokenizer.save(scratch / "tok"); });
+    EXPECT_EQ(message_of<DataError>([&] { tokenizer.special(); }), message) << "early, before a corpus is read";
+    return message;
   };
   EXPECT_TRUE(mentions(refusal([](SpmModel& m) { m.pieces[8].type = SpmPieceType::kUserDefined; }),
                        "'ab' is a user-defined symbol"));

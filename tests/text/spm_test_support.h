@@ -19,9 +19,7 @@ inline std::string wire_varint(uint64_t value) {
   return out += static_cast<char>(value);
 }
 
-inline std::string wire_number(uint64_t field, uint64_t value) {
-  return wire_varint(field << 3) + wire_varint(value);
-}
+inline std::string wire_number(uint64_t field, uint64_t value) { return wire_varint(field << 3) + wire_varint(value); }
 
 inline std::string wire_bytes(uint64_t field, std::string_view bytes) {
   return (wire_varint(field << 3 | 2) + wire_varint(bytes.size())).append(bytes);
@@ -39,12 +37,11 @@ inline std::string wire_float(uint64_t field, float value) {
 inline std::string spm_bytes(const SpmModel& model) {
   std::string out;
   for (const SpmPiece& piece : model.pieces) {
-    out += wire_bytes(1, wire_bytes(1, piece.text) + wire_float(2, piece.score) +
-                             wire_number(3, static_cast<uint64_t>(piece.type)));
+    out += wire_bytes(
+        1, wire_bytes(1, piece.text) + wire_float(2, piece.score) + wire_number(3, static_cast<uint64_t>(piece.type)));
   }
   out += wire_bytes(2, wire_number(3, static_cast<uint64_t>(model.type)) + wire_number(24, model.whitespace_suffix) +
-                           wire_number(35, model.byte_fallback) +
-                           wire_number(40, static_cast<uint64_t>(model.unk_id)));
+                           wire_number(35, model.byte_fallback) + wire_number(40, static_cast<uint64_t>(model.unk_id)));
   out += wire_bytes(3, wire_bytes(2, model.charsmap) + wire_number(3, model.add_dummy_prefix) +
                            wire_number(4, model.remove_extra_whitespaces) + wire_number(5, model.escape_whitespaces));
   return out;

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bertcram/text/subword_tokenizer.h"
 #include "bertcram/text/sentencepiece_trainer.h"
+#include "bertcram/text/subword_tokenizer.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -64,10 +64,11 @@ TEST(SubwordFiles, NormalisersAndPreTokenisersThatAreNotBuiltInAreRefusedByName)
   cases.push_back({"/pre_tokenizer/replacement", "_", "replacement"});
   cases.push_back({"/pre_tokenizer/prepend_scheme", "last", "prepend_scheme"});
   cases.push_back({"/pre_tokenizer", {{"type", "Metaspace"}, {"add_prefix_space", false}}, "add_prefix_space"});
-  cases.push_back({"/pre_tokenizer",
-                   {{"type", "Sequence"},
-                    {"pretokenizers", {{{"type", "WhitespaceSplit"}}, {{"type", "Metaspace"}, {"prepend_scheme", "first"}}}}},
-                   "first"});
+  cases.push_back(
+      {"/pre_tokenizer",
+       {{"type", "Sequence"},
+        {"pretokenizers", {{{"type", "WhitespaceSplit"}}, {{"type", "Metaspace"}, {"prepend_scheme", "first"}}}}},
+       "first"});
   expect_refusals(unigram_document(), cases);
   expect_refusals(bpe_document(), cases);
 }

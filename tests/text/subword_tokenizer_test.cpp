@@ -147,7 +147,10 @@ TEST(BpeProperty, JoinsTheBestRankFirst) {
     }
     const Vocabulary vocabulary(tokens, "test");
     const Bpe bpe(vocabulary, merges,
-                  {.unk_id = std::nullopt, .bytes = std::nullopt, .model_tokens = tokens.size(), .fuse_unk = false,
+                  {.unk_id = std::nullopt,
+                   .bytes = std::nullopt,
+                   .model_tokens = tokens.size(),
+                   .fuse_unk = false,
                    .ignore_merges = false});
     for (int i = 0; i < 30; ++i) {
       const std::string word = random_word(rng, 14, 3);
@@ -187,7 +190,10 @@ std::string normalized(std::vector<NormalizerStep> steps, std::string text) {
 TEST(HubNormalizer, AppliesEachStepAsHuggingFaceDoes) {
   using Kind = NormalizerStep::Kind;
   const auto one = [](Kind kind, std::string pattern, std::string content, std::string text) {
-    return normalized({{.kind = kind, .pattern = std::move(pattern), .content = std::move(content), .strip_left = true,
+    return normalized({{.kind = kind,
+                        .pattern = std::move(pattern),
+                        .content = std::move(content),
+                        .strip_left = true,
                         .strip_right = true}},
                       std::move(text));
   };
@@ -219,7 +225,8 @@ TEST(HubNormalizer, CutsTextIntoWordsAsMetaspaceDoes) {
   EXPECT_EQ(words_of("▁a", {.metaspace = true}), (Words{"▁a"}));
   EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kFirst}, false), (Words{"a", "▁b"}));
   EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kFirst}), (Words{"▁a", "▁b"}));
-  EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kNever, .before_metaspace = false}), (Words{"a▁b"}));
+  EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kNever, .before_metaspace = false}),
+            (Words{"a▁b"}));
   EXPECT_EQ(words_of(" a\u2003b ", {.at_white_space = true, .metaspace = true}), (Words{"▁a", "▁b"}));
   EXPECT_EQ(words_of("a b", {}), (Words{"a b"}));
   EXPECT_EQ(words_of("", {.metaspace = true}), (Words{}));
@@ -227,17 +234,18 @@ TEST(HubNormalizer, CutsTextIntoWordsAsMetaspaceDoes) {
 
 /// A tokenizer.json with one BPE token per character.
 json character_json(const std::string& characters) {
-  json vocab = {{"<unk>", 0}};
+  json vocab = {{"<unk>", 0U}};
   for (const char32_t c : to_code_points(characters)) {
     const auto id = vocab.size();
     vocab[to_utf8({&c, 1})] = id;
   }
-  return {{"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}, {"unk_token", "<unk>"}}}};
+  return {{"model",
+           {{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}, {"unk_token", "<unk>"}, {"fuse_unk", true}}}};
 }
 
 json added(const std::string& content, int id, const char* flag) {
-  json token = {{"content", content}, {"id", id},           {"single_word", false}, {"lstrip", false},
-                {"rstrip", false},    {"normalized", false}, {"special", true}};
+  json token = {{"content", content},  {"id", id},       {"single_word", false}, {"lstrip", false}, {"rstrip", false},
+                {"normalized", false}, {"special", true}};
   if (*flag != '\0') {
     token[flag] = true;
   }
@@ -271,6 +279,14 @@ TEST(SubwordTokenizer, PlainTextNeverSpellsASpecialToken) {
   const auto tokenizer = make_subword_tokenizer(spm_bytes(model), "x.model");
   EXPECT_EQ(ids_of(*tokenizer, "a[MASK]ab"), (Ids{5, 6, 4, 9}));
   EXPECT_EQ(ids_of(*tokenizer, "a[MASK]ab", kPlain), (Ids{5, 6, 10, 11, 1, 8}));
+}
+
+TEST(SubwordTokenizer, OrdinaryAddedTokensAreFoundInPlainTextToo) {
+  json document = character_json("a ");
+  document["added_tokens"] = {added("<m>", 3, ""), added("<w>", 4, "")};
+  document["added_tokens"][1]["special"] = false;
+  EXPECT_EQ(ids_of(tokenizer_of(document), "a<m><w>", kPlain), (Ids{1, 0, 4}));
+  EXPECT_EQ(ids_of(tokenizer_of(document), "a<m><w>"), (Ids{1, 3, 4}));
 }
 
 TEST(SubwordTokenizer, ReadsInvalidUtf8AsReplacementCharacters) {

@@ -29,6 +29,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::optional<int32_t> find(std::string_view token) const override { return vocabulary_.find(token); }
   int64_t vocab_size() const override { return vocabulary_.size(); }
   SpecialRoles roles() const override { return roles_; }
+  /// @throws DataError also if the model has something that a tokenizer.json cannot say: whoever needs these saves it
   const SpecialTokens& special() const override;
   std::string fingerprint() const override { return fingerprint_; }
   std::string decode(std::span<const int32_t> ids) const override;

@@ -15,14 +15,14 @@ namespace bertcram::text {
 /// One step of the normaliser; the names are those of tokenizer.json.
 struct NormalizerStep {
   enum class Kind {
-    kCharMap,         ///< Precompiled: `pattern` is the character map
-    kStrip,           ///< Strip: white space at the ends
-    kReplace,         ///< Replace a text
-    kReplaceSpaces,   ///< Replace the regular expression " {2,}"
-    kReplaceLeading,  ///< Replace the regular expression "\A +"
+    kCharMap,          ///< Precompiled: `pattern` is the character map
+    kStrip,            ///< Strip: white space at the ends
+    kReplace,          ///< Replace a text
+    kReplaceSpaces,    ///< Replace the regular expression " {2,}"
+    kReplaceLeading,   ///< Replace the regular expression "\A +"
     kReplaceTrailing,  ///< Replace the regular expression "▁+\z"
-    kPrepend,         ///< Prepend, unless the text is empty
-    kLowercase,       ///< Lowercase, character by character
+    kPrepend,          ///< Prepend, unless the text is empty
+    kLowercase,        ///< Lowercase, character by character
   };
   Kind kind;
   std::string pattern;
@@ -53,9 +53,9 @@ enum class SubwordModel { kUnigram, kBpe };
 
 struct SubwordDefinition {
   SubwordModel model = SubwordModel::kUnigram;
-  std::vector<std::string> tokens;  ///< in id order, added ones too
-  size_t model_tokens = 0;          ///< the first so many are the model's own
-  std::vector<double> scores;       ///< unigram
+  std::vector<std::string> tokens;                  ///< in id order, added ones too
+  size_t model_tokens = 0;                          ///< the first so many are the model's own
+  std::vector<double> scores;                       ///< unigram
   std::vector<std::pair<int32_t, int32_t>> merges;  ///< BPE, the best first
   std::optional<int32_t> unk_id;                    ///< unigram: always there
   bool byte_fallback = false;

@@ -42,13 +42,15 @@ class SubwordTokenizer final : public Tokenizer {
  private:
   /// Tokens looked for before normalisation, or after it.
   struct Cutter {
-    LiteralTokens literals;
+    LiteralTokens all;
+    LiteralTokens ordinary;          ///< without the special ones: for plain text
     std::vector<AddedToken> tokens;  ///< by id, for their flags
   };
 
   Cutter make_cutter(bool normalized) const;
   template <class TakeText>
-  static void cut(const Cutter& cutter, std::string_view text, std::vector<int32_t>& ids, TakeText take);
+  static void cut(const Cutter& cutter, SpecialInText mode, std::string_view text, std::vector<int32_t>& ids,
+                  TakeText take);
   void encode_part(std::string_view text, bool at_start, SpecialInText mode, std::vector<int32_t>& ids) const;
   void encode_normalized(std::string_view text, bool at_start, const std::vector<char>& barred,
                          std::vector<int32_t>& ids) const;
@@ -62,7 +64,7 @@ class SubwordTokenizer final : public Tokenizer {
   std::unique_ptr<const Bpe> bpe_;
   Cutter before_;
   Cutter after_;
-  std::vector<char> special_ids_;  ///< flag by id of the model's tokens: never from plain text
+  std::vector<char> special_ids_;  ///< flags by id of the model's tokens: never from plain text
   std::optional<SpecialTokens> special_;
   std::string fingerprint_;
 };

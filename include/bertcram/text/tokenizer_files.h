@@ -5,6 +5,7 @@
 #include <array>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "bertcram/text/spm_model.h"
 #include "bertcram/text/subword_tokenizer.h"
@@ -59,6 +60,9 @@ bool is_subword_json(const nlohmann::json& document, const std::string& where);
 /// @throws DataError if it is damaged or asks for what is not built in
 SubwordDefinition read_subword_json(const nlohmann::json& document, const std::string& where,
                                     const std::filesystem::path& directory);
+
+/// What of a SentencePiece model no tokenizer.json says without giving other ids, as the beginning of a sentence.
+std::optional<std::string> unsayable_in_json(const SpmModel& model);
 
 /// The tokenizer.json that gives the ids of a SentencePiece model.
 /// @throws DataError naming what tokenizer.json cannot say
