@@ -41,7 +41,7 @@ struct TokenizeConfig {
       "unigram, bpe: share of the text's characters whose kinds become pieces; the rarest are left unknown",
       InRange{0.9, 1.0});
     v("sample_bytes", sample_bytes,
-      "unigram, bpe: learn from a random sample of the lines of at most so many bytes; memory is some forty times that",
+      "unigram, bpe: learn from a random sample of the lines of at most so many bytes; memory: about 25 times that",
       AtLeast{10'000});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});
     v("overwrite", overwrite, "replace a tokenizer that is already in the output folder", Untracked{});
