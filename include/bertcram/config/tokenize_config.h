@@ -42,7 +42,7 @@ struct TokenizeConfig {
       InRange{0.9, 1.0});
     v("sample_bytes", sample_bytes,
       "unigram, bpe: learn from a random sample of the lines of at most so many bytes; memory: about 25 times that",
-      AtLeast{10'000});
+      AtLeast{1000});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});
     v("overwrite", overwrite, "replace a tokenizer that is already in the output folder", Untracked{});
   }
