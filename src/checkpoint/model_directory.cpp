@@ -73,8 +73,7 @@ void write_model_directory(const fs::path& directory, const model::BertShape& sh
 }
 
 bool is_model_of(const fs::path& directory, nn::Parameters& parameters, const text::Tokenizer& tokenizer) {
-  const auto exists = [&](const char* name) { return fs::exists(directory / name); };
-  if (!std::ranges::all_of(text::kTokenizerFiles, exists)) {
+  if (!text::has_tokenizer_files(directory)) {
     return false;
   }
   try {

@@ -32,11 +32,11 @@ void append_line(const text::Tokenizer& tokenizer, const EncodeOptions& options,
                  std::vector<int32_t>& ids, std::string& out) {
   ids.clear();
   if (options.special) {
-    ids.push_back(tokenizer.special().cls);
+    ids.push_back(*tokenizer.roles().cls);
   }
   tokenizer.encode(line, ids);
   if (options.special) {
-    ids.push_back(tokenizer.special().sep);
+    ids.push_back(*tokenizer.roles().sep);
   }
   for (size_t i = 0; i < ids.size(); ++i) {
     out += i == 0 ? "" : " ";
@@ -91,6 +91,9 @@ void run(const EncodeOptions& options, const Session& session) {
   require_flags({{"--tokenizer", !options.tokenizer.empty()}});
   const auto tokenizer =
       text::load_tokenizer(options.tokenizer, options.cased ? std::optional(text::Casing::kCased) : std::nullopt);
+  if (const auto roles = tokenizer->roles(); options.special && (!roles.cls || !roles.sep)) {
+    tokenizer->special();  // says which are missing
+  }
   std::string pending;
   std::vector<char> buffer(kChunkBytes);
   while (true) {
@@ -123,7 +126,8 @@ void run(const EncodeOptions& options, const Session& session) {
 
 Run setup_encode(CLI::App& app) {
   const auto options = std::make_shared<EncodeOptions>();
-  app.add_option("--tokenizer", options->tokenizer, "tokenizer folder, Hugging Face folder or vocab.txt");
+  app.add_option("--tokenizer", options->tokenizer,
+                 "tokenizer folder, Hugging Face folder, tokenizer.json,\nSentencePiece .model, or vocab.txt");
   app.add_flag("--cased", options->cased, "only for a bare vocab.txt: keep case and accents");
   app.add_flag("--tokens", options->tokens, "print pieces instead of ids");
   app.add_flag("--special", options->special, "put [CLS] before and [SEP] behind every line");

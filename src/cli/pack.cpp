@@ -67,6 +67,7 @@ void run(const config::PackConfig& config, bool as_json, const Session& session)
                  {"--tokenizer", !config.tokenizer.empty()},
                  {"--output", !config.output.empty()}});
   const auto tokenizer = text::load_tokenizer(config.tokenizer, std::nullopt);
+  tokenizer->special();  // a tokenizer without [CLS] or [MASK] is refused before the text is read
   const auto counts = data::run_pack(config, *tokenizer, {.stop = session.stop, .progress = session.progress});
   print_result(as_json, to_json(config, counts), to_text(config, counts));
 }

@@ -7,6 +7,7 @@
 
 #include "bertcram/config/resolve.h"
 #include "bertcram/data/document_reader.h"
+#include "bertcram/text/sentencepiece_trainer.h"
 #include "bertcram/text/tokenizer.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/text/unicode.h"
@@ -19,6 +20,7 @@
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/staged_folder.h"
 #include "bertcram/util/text.h"
+#include "sentence_sample.h"
 #include "sources.h"
 
 namespace bertcram::data {
@@ -59,6 +61,14 @@ void add_words(const DocumentBatch& batch, text::WordCounter& counter) {
   }
 }
 
+/// What training gives, whatever the kind.
+struct Trained {
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  int64_t words = 0;
+  int64_t invalid_utf8 = 0;
+  std::vector<SourceSummary> sources;
+};
+
 /// Words of all inputs, counted by several threads.
 CountedText count_words(const config::TokenizeConfig& config, const InputList& inputs, const TokenizeContext& context) {
   const text::Normalizer normalizer(normalizer_options(config));
@@ -73,9 +83,7 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
   util::WorkerGroup workers;
   const auto next_batch = [&]() -> std::optional<DocumentBatch> {
     const std::lock_guard lock(mutex);
-    if (context.stop.requested()) {
-      throw util::StoppedError(context.stop, "tokenize: stopped; nothing was written");
-    }
+    stop_if_asked(context);
     return reader.next();
   };
   std::atomic<int64_t> invalid = 0;
@@ -126,7 +134,56 @@ text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config) 
   return options;
 }
 
+Trained train_wordpiece(const config::TokenizeConfig& config, const InputList& inputs, const TokenizeContext& context) {
+  CountedText counted = count_words(config, inputs, context);
+  const text::WordCounts& counts = counted.counts;
+  if (counts.words.empty()) {
+    throw DataError("tokenize: the input holds no text");
+  }
+  util::log_info("tokenize", cat(util::format_count(static_cast<int64_t>(counts.total_words)), " words, ",
+                                 util::format_count(static_cast<int64_t>(counts.words.size())), " different"));
+  if (counts.pruned_frequency > 0) {
+    util::log_warning("tokenize",
+                      cat("the text has more different words than fit in memory: words seen up to ",
+                          counts.pruned_frequency, " times were left out, which may depend on the number of threads"));
+  }
+  return {.tokenizer = text::make_wordpiece_tokenizer(text::train_wordpiece(counts, train_options(config)),
+                                                      normalizer_options(config)),
+          .words = static_cast<int64_t>(counts.total_words),
+          .invalid_utf8 = counted.invalid_utf8,
+          .sources = std::move(counted.sources)};
+}
+
+Trained train_sentencepiece(const config::TokenizeConfig& config, const InputList& inputs,
+                            const TokenizeContext& context) {
+  SampledText sampled = sample_sentences(config, inputs, context);
+  if (sampled.sentences.empty()) {
+    throw DataError("tokenize: the input holds no text");
+  }
+  util::log_info("tokenize", cat(util::format_count(sampled.words), " words; the SentencePiece library trains on ",
+                                 util::format_bytes(sampled.sample_bytes), " of ",
+                                 util::format_bytes(sampled.text_bytes), " of text, and cannot be stopped meanwhile"));
+  size_t next = 0;
+  const std::string model = text::train_sentencepiece(
+      [&]() { return next < sampled.sentences.size() ? &sampled.sentences[next++] : nullptr; },
+      {.model = config.type == config::TokenizerType::kBpe ? text::SubwordModel::kBpe : text::SubwordModel::kUnigram,
+       .vocab_size = config.vocab_size,
+       .casing = config.cased ? text::Casing::kCased : text::Casing::kUncased,
+       .character_coverage = config.character_coverage});
+  stop_if_asked(context);
+  return {.tokenizer = text::make_subword_tokenizer(model, "the trained model"),
+          .words = sampled.words,
+          .invalid_utf8 = sampled.invalid_utf8,
+          .sources = std::move(sampled.sources)};
+}
+
 }  // namespace
+
+void stop_if_asked(const TokenizeContext& context) {
+  if (context.stop.requested()) {
+    throw util::StoppedError(context.stop, "tokenize: stopped; nothing was written");
+  }
+}
 
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
   const fs::path output = config.output;
@@ -143,30 +200,21 @@ TokenizeResult run_tokenize(const config::TokenizeConfig& config, const Tokenize
   const util::DirectoryLock lock(output, "tokenize");
   util::StagedFolder staged(output);
 
-  const CountedText counted = count_words(config, inputs, context);
-  const text::WordCounts& counts = counted.counts;
-  if (counts.words.empty()) {
-    throw DataError("tokenize: the input holds no text");
-  }
-  util::log_info("tokenize", cat(util::format_count(static_cast<int64_t>(counts.total_words)), " words, ",
-                                 util::format_count(static_cast<int64_t>(counts.words.size())), " different"));
-  if (counts.pruned_frequency > 0) {
-    util::log_warning("tokenize",
-                      cat("the text has more different words than fit in memory: words seen up to ",
-                          counts.pruned_frequency, " times were left out, which may depend on the number of threads"));
-  }
-  const auto tokenizer =
-      text::make_wordpiece_tokenizer(text::train_wordpiece(counts, train_options(config)), normalizer_options(config));
-  TokenizeResult result = {.vocab_size = tokenizer->vocab_size(),
-                           .words = static_cast<int64_t>(counts.total_words),
-                           .invalid_utf8 = counted.invalid_utf8,
-                           .fingerprint = tokenizer->fingerprint()};
-  tokenizer->save(staged.staging());
-  const json training = {{"request", request_of(config, inputs)}, {"sources", to_json(counted.sources)},
+  const Trained trained = config.type == config::TokenizerType::kWordPiece
+                              ? train_wordpiece(config, inputs, context)
+                              : train_sentencepiece(config, inputs, context);
+  TokenizeResult result = {.vocab_size = trained.tokenizer->vocab_size(),
+                           .words = trained.words,
+                           .invalid_utf8 = trained.invalid_utf8,
+                           .fingerprint = trained.tokenizer->fingerprint()};
+  trained.tokenizer->save(staged.staging());
+  const json training = {{"request", request_of(config, inputs)}, {"sources", to_json(trained.sources)},
                          {"vocab_size", result.vocab_size},       {"words", result.words},
                          {"invalid_utf8", result.invalid_utf8},   {"fingerprint", result.fingerprint}};
   util::write_file_atomically(staged.staging() / kTrainingFile, util::json_text(training, 1) + "\n");
-  staged.publish(text::kTokenizerManifest, {kTrainingFile});
+  std::vector<std::string> obsolete(text::kTokenizerFiles.begin(), text::kTokenizerFiles.end());
+  obsolete.push_back(kTrainingFile);
+  staged.publish(text::kTokenizerManifest, obsolete);
   return result;
 }
 

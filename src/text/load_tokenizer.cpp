@@ -1,7 +1,11 @@
+#include <algorithm>
+#include <array>
 #include <utility>
 
+#include "bertcram/text/sentencepiece_tokenizer.h"
 #include "bertcram/text/tokenizer.h"
 #include "bertcram/text/tokenizer_files.h"
+#include "bertcram/util/hash.h"
 #include "bertcram/util/staged_folder.h"
 #include "json_fields.h"
 
@@ -10,12 +14,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::array<std::string_view, 4> kTypes = {"wordpiece", "unigram", "bpe", kSentencePieceType};
+
 /// A manifest of ours names the type and the fingerprint; both are held against what was read.
 void check_manifest_before(const JsonFields& manifest) {
   if (const auto version = manifest.get<int64_t>("version", 0); version != 1) {
     throw DataError(cat(manifest.where(), ": version ", version, ", this bertcram reads version 1"));
   }
-  manifest.require<std::string>("type", "wordpiece", "");
+  if (const auto type = manifest.get<std::string>("type", ""); std::ranges::find(kTypes, type) == kTypes.end()) {
+    manifest.fail("type", cat("is '", util::excerpt(type), "'; this bertcram knows wordpiece, unigram, bpe and ",
+                              kSentencePieceType));
+  }
+}
+
+/// spm.model beside a tokenizer.json decides nothing, but goes into copies of the folder.
+void check_spm_file(const JsonFields& manifest, const fs::path& directory) {
+  const auto expected = manifest.get<std::string>("spm_model_xxh3_128", "");
+  if (!expected.empty() && util::hash_file(directory / kSpmFile).hex() != expected) {
+    throw DataError(cat((directory / kSpmFile).string(), ": other bytes than ", manifest.where(),
+                        " says; the file was changed or damaged, train or copy the tokenizer again"));
+  }
 }
 
 void check_manifest_after(const JsonFields& manifest, const Tokenizer& tokenizer) {
@@ -42,6 +60,27 @@ void refuse_casing(const fs::path& path, std::optional<Casing> casing) {
   }
 }
 
+/// @param directory whose other files are read too; empty: only the file itself
+std::unique_ptr<Tokenizer> load_json(const fs::path& path, const fs::path& directory) {
+  {
+    const nlohmann::json document = parse_json_file(path);
+    if (is_subword_json(document, path.string())) {
+      SubwordDefinition definition = read_subword_json(document, path.string(), directory);
+      if (!directory.empty() && fs::exists(directory / kSpmFile)) {
+        definition.spm_model = util::read_file(directory / kSpmFile);
+      }
+      return std::make_unique<SubwordTokenizer>(std::move(definition), path.string());
+    }
+  }
+  return directory.empty()
+             ? std::make_unique<WordPieceTokenizer>(read_tokenizer_json(path), path.string())
+             : std::make_unique<WordPieceTokenizer>(read_tokenizer_directory(directory), directory.string());
+}
+
+std::unique_ptr<Tokenizer> load_spm(const fs::path& path) {
+  return std::make_unique<SentencePieceTokenizer>(util::read_file(path), path.string());
+}
+
 std::unique_ptr<Tokenizer> load_directory(const fs::path& directory, std::optional<Casing> casing) {
   const bool has_config = fs::exists(directory / "tokenizer.json") || fs::exists(directory / "tokenizer_config.json");
   if (!has_config && !fs::exists(directory / "vocab.txt")) {
@@ -54,6 +93,14 @@ std::unique_ptr<Tokenizer> load_directory(const fs::path& directory, std::option
                                                 (directory / "vocab.txt").string());
   }
   refuse_casing(directory, casing);
+  if (fs::exists(directory / "tokenizer.json")) {
+    return load_json(directory / "tokenizer.json", directory);
+  }
+  if (!fs::exists(directory / kVocabFile)) {
+    throw DataError(cat(directory.string(),
+                        ": neither tokenizer.json nor vocab.txt here; give a SentencePiece model by its own name, or "
+                        "save the folder with AutoTokenizer.from_pretrained(…).save_pretrained(…)"));
+  }
   return std::make_unique<WordPieceTokenizer>(read_tokenizer_directory(directory), directory.string());
 }
 
@@ -69,12 +116,31 @@ std::unique_ptr<Tokenizer> load_checked_directory(const fs::path& directory, std
     return load_directory(directory, casing);
   }
   check_manifest_before(manifest);
+  check_spm_file(manifest, directory);
+  if (manifest.get<std::string>("type", "") == kSentencePieceType) {
+    refuse_casing(directory, casing);
+    std::unique_ptr<Tokenizer> tokenizer = load_spm(directory / kSpmFile);
+    check_manifest_after(manifest, *tokenizer);
+    return tokenizer;
+  }
   std::unique_ptr<Tokenizer> tokenizer = load_directory(directory, casing);
   check_manifest_after(manifest, *tokenizer);
   return tokenizer;
 }
 
 }  // namespace
+
+bool has_tokenizer_files(const fs::path& directory) {
+  const auto exists = [&](const char* name) { return fs::exists(directory / name); };
+  if (!exists(kTokenizerManifest) || !exists("tokenizer.json") || !exists("tokenizer_config.json") ||
+      !exists("special_tokens_map.json")) {
+    return false;
+  }
+  const auto manifest = nlohmann::json::parse(util::read_file(directory / kTokenizerManifest), nullptr, false);
+  const bool is_wordpiece = util::text_member(manifest, "type") == "wordpiece";
+  return exists(is_wordpiece ? kVocabFile : "tokenizer.json") &&
+         (util::text_member(manifest, "spm_model_xxh3_128").empty() || exists(kSpmFile));
+}
 
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path, std::optional<Casing> casing_of_bare_vocab) {
   if (!fs::exists(path)) {
@@ -86,12 +152,11 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path, std::optional<Ca
   }
   if (path.extension() == ".json") {
     refuse_casing(path, casing_of_bare_vocab);
-    return std::make_unique<WordPieceTokenizer>(read_tokenizer_json(path), path.string());
+    return load_json(path, {});
   }
   if (path.extension() == ".model") {
-    throw DataError(cat(path.string(),
-                        ": SentencePiece models are not supported yet; give a WordPiece tokenizer "
-                        "directory or a vocab.txt"));
+    refuse_casing(path, casing_of_bare_vocab);
+    return load_spm(path);
   }
   return std::make_unique<WordPieceTokenizer>(bare_vocab(path, casing_of_bare_vocab), path.string());
 }

@@ -3,6 +3,7 @@
 
 #include "bertcram/text/tokenizer_files.h"
 #include "json_fields.h"
+#include "vocab_map.h"
 
 namespace bertcram::text {
 namespace {
@@ -17,24 +18,6 @@ NormalizerOptions read_normalizer(const JsonFields& fields) {
   options.lowercase = fields.get("lowercase", true);
   options.strip_accents = fields.get("strip_accents", options.lowercase);
   return options;
-}
-
-/// The tokens of a {"token": id} map in id order; ids must be 0..n-1.
-std::vector<std::string> read_vocab_map(const JsonFields& model) {
-  const json* map = model.find("vocab");
-  if (map == nullptr || !map->is_object() || map->empty()) {
-    model.fail("vocab", "is missing or empty; expected an object of token to id");
-  }
-  std::vector<std::string> tokens(map->size());
-  for (const auto& [token, id] : map->items()) {
-    const bool in_range = id.is_number_unsigned() && id.get<uint64_t>() < tokens.size();
-    if (!in_range || !tokens[id.get<size_t>()].empty()) {
-      model.fail("vocab", cat("gives '", util::excerpt(token), "' the id ", JsonFields::shown(id), "; the ids of ",
-                              tokens.size(), " tokens must be 0..", tokens.size() - 1, ", each once"));
-    }
-    tokens[id.get<size_t>()] = token;
-  }
-  return tokens;
 }
 
 void read_model(const JsonFields& model, WordPieceDefinition& definition) {

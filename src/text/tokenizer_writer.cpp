@@ -4,16 +4,12 @@
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
+#include "hub_json.h"
 
 namespace bertcram::text {
 namespace {
 
 using nlohmann::json;
-
-json added_token(const LiteralTokens::Token& token) {
-  return {{"content", token.content}, {"lstrip", false},      {"normalized", false},
-          {"rstrip", false},          {"single_word", false}, {"special", true}};
-}
 
 /// Literal tokens by id, as Hugging Face lists them.
 json added_tokens(const WordPieceTokenizer& tokenizer) {
@@ -21,7 +17,7 @@ json added_tokens(const WordPieceTokenizer& tokenizer) {
   std::ranges::sort(tokens, {}, &LiteralTokens::Token::id);
   json list = json::array();
   for (const LiteralTokens::Token& token : tokens) {
-    list.push_back(added_token(token));
+    list.push_back(added_token_json(token.content));
     list.back()["id"] = token.id;
   }
   return list;
@@ -35,25 +31,9 @@ json normalizer_json(const NormalizerOptions& options) {
           {"lowercase", options.lowercase}};
 }
 
-json template_item(const char* kind, const std::string& id, int type_id) {
-  return {{kind, {{"id", id}, {"type_id", type_id}}}};
-}
-
 json post_processor_json(const WordPieceTokenizer& tokenizer) {
-  const std::string& cls = tokenizer.special_names().cls;
-  const std::string& sep = tokenizer.special_names().sep;
-  const auto special = [](const std::string& token, int32_t id) {
-    return json{{"id", token}, {"ids", {id}}, {"tokens", {token}}};
-  };
-  return {
-      {"type", "TemplateProcessing"},
-      {"single",
-       {template_item("SpecialToken", cls, 0), template_item("Sequence", "A", 0),
-        template_item("SpecialToken", sep, 0)}},
-      {"pair",
-       {template_item("SpecialToken", cls, 0), template_item("Sequence", "A", 0), template_item("SpecialToken", sep, 0),
-        template_item("Sequence", "B", 1), template_item("SpecialToken", sep, 1)}},
-      {"special_tokens", {{cls, special(cls, tokenizer.special().cls)}, {sep, special(sep, tokenizer.special().sep)}}}};
+  const SpecialNames& names = tokenizer.special_names();
+  return frame_json(names.cls, tokenizer.special().cls, names.sep, tokenizer.special().sep);
 }
 
 json model_json(const WordPieceTokenizer& tokenizer) {
@@ -99,7 +79,7 @@ json tokenizer_config(const WordPieceTokenizer& tokenizer, int64_t max_tokens) {
   config["model_max_length"] = max_tokens;
   config["clean_up_tokenization_spaces"] = true;
   for (const LiteralTokens::Token& token : tokenizer.literals().tokens()) {
-    config["added_tokens_decoder"][std::to_string(token.id)] = added_token(token);
+    config["added_tokens_decoder"][std::to_string(token.id)] = added_token_json(token.content);
   }
   return config;
 }
@@ -120,10 +100,6 @@ std::string vocab_txt(const Vocabulary& vocabulary) {
     content += '\n';
   }
   return content;
-}
-
-void write_json(const std::filesystem::path& path, const json& document) {
-  util::write_file_atomically(path, util::json_text(document, 2) + "\n");
 }
 
 }  // namespace

@@ -117,6 +117,32 @@ class Tokenizers(InteropTestCase):
         self.assertEqual(encoded["input_ids"], first + second)
         self.assertEqual(encoded["token_type_ids"], [0] * len(first) + [1] * len(second))
 
+    def test_ids_of_unigram_and_bpe_tokenizers_are_equal(self):
+        for kind in ("unigram", "bpe"):
+            for options in ([], ["--cased"]):
+                with self.subTest(kind=kind, options=options):
+                    folder = self.trained_on_samples("--type", kind, "--overwrite", *options)
+                    self.assert_equal_ids(folder, self.lines + ODD_TEXTS)
+
+    def test_a_unigram_tokenizer_saved_by_transformers_loads_here(self):
+        folder = self.trained_on_samples("--type", "unigram")
+        transformers.AutoTokenizer.from_pretrained(str(folder)).save_pretrained(str(self.dir / "saved"))
+        self.assertEqual(self.ids_by_bertcram(self.dir / "saved", ODD_TEXTS), self.ids_by_bertcram(folder, ODD_TEXTS))
+
+    def test_a_sentencepiece_model_gives_the_reference_ids(self):
+        model = DATA / "vocab" / "sentencepiece_test_model.model"
+        goldens = DATA / "vocab" / "goldens_sentencepiece_test_model.jsonl"
+        if not goldens.exists():
+            reason = f"{goldens} is absent"
+            print(f"SKIPPED {self.id()}: {reason}")
+            self.skipTest(reason)
+        records = [json.loads(line) for line in goldens.read_text(encoding="utf-8").split("\n") if line]
+        records = [record for record in records if "\n" not in record["text"]]
+        text = "".join(record["text"] + "\n" for record in records)
+        out = must("encode", "--tokenizer", model, stdin=text).text
+        self.assertEqual([[int(word) for word in line.split()] for line in out.split("\n")[:-1]],
+                         [record["ids"] for record in records])
+
     def test_a_tokenizer_saved_by_transformers_loads_here(self):
         reference = transformers.AutoTokenizer.from_pretrained(str(make_tokenizer()))
         reference.save_pretrained(str(self.dir / "saved"))

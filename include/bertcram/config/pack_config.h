@@ -38,7 +38,7 @@ struct PackConfig {
       "weights and limits; - is standard input",
       Untracked{});
     text.visit(v);
-    v("tokenizer", tokenizer, "tokenizer folder or vocab.txt", Untracked{});
+    v("tokenizer", tokenizer, "tokenizer folder, vocab.txt or SentencePiece .model", Untracked{});
     v("output", output, "folder for the packed data", Untracked{});
     v("seq_len", seq_len, "tokens per row, [CLS] included", InRange{8, 8192});
     v("valid_frac", valid_frac, "share of the documents held out for validation, chosen by content", InRange{0.0, 0.5});

@@ -8,8 +8,8 @@
 
 namespace bertcram::config {
 
-enum class TokenizerType { kWordPiece };
-constexpr std::array<std::string_view, 1> enum_words(TokenizerType) { return {"wordpiece"}; }
+enum class TokenizerType { kWordPiece, kUnigram, kBpe };
+constexpr std::array<std::string_view, 3> enum_words(TokenizerType) { return {"wordpiece", "unigram", "bpe"}; }
 
 /// Options of `bertcram tokenize`.
 struct TokenizeConfig {
@@ -21,6 +21,8 @@ struct TokenizeConfig {
   bool cased = false;
   int64_t min_frequency = 2;
   int64_t limit_alphabet = 1000;
+  double character_coverage = 0.9995;
+  int64_t sample_bytes = 64'000'000;
   int64_t threads = 0;
   bool overwrite = false;
 
@@ -34,8 +36,14 @@ struct TokenizeConfig {
     v("type", type, "kind of tokenizer");
     v("vocab_size", vocab_size, "number of pieces, special tokens included", InRange{10, 1'000'000});
     v("cased", cased, "keep upper case and accents");
-    v("min_frequency", min_frequency, "a pair of pieces is merged only if it occurs this often", AtLeast{1});
-    v("limit_alphabet", limit_alphabet, "keep at most this many different characters", AtLeast{1});
+    v("min_frequency", min_frequency, "wordpiece: a pair of pieces is merged only if it occurs this often", AtLeast{1});
+    v("limit_alphabet", limit_alphabet, "wordpiece: keep at most this many different characters", AtLeast{1});
+    v("character_coverage", character_coverage,
+      "unigram, bpe: share of the text's characters whose kinds become pieces; the rarest are left unknown",
+      InRange{0.9, 1.0});
+    v("sample_bytes", sample_bytes,
+      "unigram, bpe: learn from a random sample of the lines of at most so many bytes; memory: about 25 times that",
+      AtLeast{1000});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});
     v("overwrite", overwrite, "replace a tokenizer that is already in the output folder", Untracked{});
   }

@@ -12,7 +12,7 @@ namespace bertcram::data {
 
 struct TokenizeResult {
   int64_t vocab_size = 0;
-  int64_t words = 0;         ///< occurrences in the text
+  int64_t words = 0;         ///< occurrences in the text; unigram and bpe: parts between white space
   int64_t invalid_utf8 = 0;  ///< byte sequences read as U+FFFD
   std::string fingerprint;
 };

@@ -25,6 +25,15 @@ struct SpecialTokens {
   bool operator==(const SpecialTokens&) const = default;
 };
 
+/// The same for tokenizers made elsewhere, which may lack some.
+struct SpecialRoles {
+  std::optional<int32_t> pad;
+  std::optional<int32_t> unk;
+  std::optional<int32_t> cls;
+  std::optional<int32_t> sep;
+  std::optional<int32_t> mask;
+};
+
 enum class SpecialInText {
   kRecognise,  ///< "[MASK]" standing literally in the text becomes its id, as in Hugging Face
   kPlainText,  ///< "[MASK]" is text like any other: for corpora
@@ -48,6 +57,8 @@ class Tokenizer {
   virtual std::string_view token(int32_t id) const = 0;
   virtual std::optional<int32_t> find(std::string_view token) const = 0;
   virtual int64_t vocab_size() const = 0;
+  virtual SpecialRoles roles() const = 0;
+  /// All five. @throws DataError naming those that are missing: SentencePiece models made elsewhere often lack some
   virtual const SpecialTokens& special() const = 0;
 
   /// Hexadecimal hash of everything that changes ids (vocabulary and options); the same on every machine.
@@ -65,8 +76,9 @@ class Tokenizer {
 
 enum class Casing { kUncased, kCased };
 
-/// Loads a tokenizer directory of ours, a plain Hugging Face directory (tokenizer.json of type WordPiece, or vocab.txt
-/// with or without tokenizer_config.json), a tokenizer.json, or a bare vocab.txt.
+/// Loads a tokenizer directory of ours, a plain Hugging Face directory (tokenizer.json of type WordPiece, Unigram or BPE,
+/// or vocab.txt with or without tokenizer_config.json), a tokenizer.json, a SentencePiece model (told by its name
+/// `*.model`), or a bare vocab.txt.
 ///
 /// @param casing_of_bare_vocab for a vocabulary without configuration; nullopt means uncased there
 /// @throws DataError if something is missing, damaged, or asks for a feature that would change ids and is not built in

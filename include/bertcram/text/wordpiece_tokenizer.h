@@ -40,6 +40,9 @@ class WordPieceTokenizer final : public Tokenizer {
   std::string_view token(int32_t id) const override { return vocabulary_.token(id); }
   std::optional<int32_t> find(std::string_view token) const override { return vocabulary_.find(token); }
   int64_t vocab_size() const override { return vocabulary_.size(); }
+  SpecialRoles roles() const override {
+    return {special_.pad, special_.unk, special_.cls, special_.sep, special_.mask};
+  }
   const SpecialTokens& special() const override { return special_; }
   std::string fingerprint() const override { return fingerprint_; }
   std::string decode(std::span<const int32_t> ids) const override;

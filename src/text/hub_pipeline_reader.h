@@ -1,0 +1,23 @@
+#pragma once
+// The normaliser and pre-tokeniser of a tokenizer.json; what is not built in is refused by name.
+
+#include <string>
+#include <vector>
+
+#include "bertcram/text/subword_definition.h"
+#include "json_fields.h"
+
+namespace bertcram::text {
+
+/// Refuses the "type" of an object. @param supported "are A, B and C"
+[[noreturn]] void refuse_type(const JsonFields& fields, const std::string& type, const char* supported);
+
+/// The list at `key`. @throws DataError if there is none
+const nlohmann::json& require_list(const JsonFields& fields, const std::string& key);
+
+/// Appends the steps of a normaliser.
+void read_normalizer(const JsonFields& fields, std::vector<NormalizerStep>& steps);
+
+void read_pre_tokenizer(const JsonFields& fields, WordSplit& split);
+
+}  // namespace bertcram::text
