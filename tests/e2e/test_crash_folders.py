@@ -151,7 +151,7 @@ class PackGoesOn(CrashTestCase):
         self.assert_goes_on()
 
     def test_work_left_by_a_kill_after_publishing_is_removed(self):
-        self.kill(self.command(self.out), 1, f"remove {self.out}/.work/state.json")
+        self.kill(self.command(self.out), 2, f"remove {self.out}/.work/state.json")  # the first one clears the way
         self.assertEqual(content(self.out), self.whole)
         self.assert_ok(self.bertcram(*self.command(self.out)))
         self.assertFalse((self.out / ".work").exists(), "work is left behind")
