@@ -95,7 +95,7 @@ std::string HubNormalizer::normalize(std::string text) const {
       case NormalizerStep::Kind::kReplaceSpaces: text = replace_space_runs(text, step.content); break;
       case NormalizerStep::Kind::kReplaceLeading: text = replace_leading_spaces(text, step.content); break;
       case NormalizerStep::Kind::kReplaceTrailing: text = replace_trailing_metaspaces(text, step.content); break;
-      case NormalizerStep::Kind::kPrepend: text = text.empty() ? text : step.content + text; break;
+      case NormalizerStep::Kind::kPrepend: text.insert(0, text.empty() ? "" : step.content); break;
       case NormalizerStep::Kind::kLowercase: text = lowered(text); break;
     }
   }
