@@ -103,20 +103,25 @@ class JsonLinesFormat : public DocumentFormat {
 }  // namespace
 
 config::TextFormat detect_format(std::string_view beginning) {
+  constexpr int kJudgedLines = 16;
   const auto begin = std::ranges::find_if_not(beginning, [](char c) { return util::trim({&c, 1}).empty(); });
   beginning.remove_prefix(static_cast<size_t>(begin - beginning.begin()));
-  if (!beginning.starts_with('{')) {
-    return config::TextFormat::kBlocks;
-  }
-  const size_t newline = beginning.find('\n');
-  if (newline == std::string_view::npos) {
-    return config::TextFormat::kJsonl;
-  }
-  const std::string line = text::repair_utf8(beginning.substr(0, newline));
+  const bool begins_like_object = beginning.starts_with('{');
   simdjson::dom::parser parser;
-  simdjson::dom::object object;
-  const bool is_object = parser.parse(line).get(object) == simdjson::SUCCESS;
-  return is_object ? config::TextFormat::kJsonl : config::TextFormat::kBlocks;
+  int lines = 0;
+  int objects = 0;
+  for (size_t newline = beginning.find('\n'); newline != std::string_view::npos && lines < kJudgedLines;
+       newline = beginning.find('\n')) {
+    if (const std::string_view line = beginning.substr(0, newline); !is_blank(line)) {
+      simdjson::dom::object object;
+      ++lines;
+      objects += parser.parse(text::repair_utf8(line)).get(object) == simdjson::SUCCESS ? 1 : 0;
+    }
+    beginning.remove_prefix(newline + 1);
+  }
+  const bool only_first_is_cut = objects >= 2 && objects == lines - 1;
+  const bool is_jsonl = begins_like_object ? objects > 0 || lines == 0 : only_first_is_cut;
+  return is_jsonl ? config::TextFormat::kJsonl : config::TextFormat::kBlocks;
 }
 
 std::unique_ptr<DocumentFormat> make_document_format(config::TextFormat format, const std::string& text_field,

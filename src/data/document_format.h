@@ -20,8 +20,9 @@ class DocumentFormat {
   virtual void add_line(std::string_view line, DocumentSink& sink) = 0;
 };
 
-/// The format that the beginning of a file tells: JSON lines if the first line that is not blank is a JSON object,
-/// otherwise blocks. A first line that is longer than `beginning` is judged by its first character.
+/// The format that the beginning of a file tells: JSON lines if it begins with `{` and one of the first lines is a JSON
+/// object, or if of these only the very first is none (a part of a file that was split somewhere); otherwise blocks. A first
+/// line that is longer than `beginning` is judged by its first character.
 config::TextFormat detect_format(std::string_view beginning);
 
 /// @param format  not kAuto

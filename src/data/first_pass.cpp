@@ -13,6 +13,7 @@ namespace bertcram::data {
 namespace {
 
 constexpr int64_t kMebibyte = int64_t{1} << 20;
+constexpr int64_t kWorthSaving = 64 * kMebibyte;
 constexpr size_t kMinParagraphBytes = 40;  // shorter lines, such as headings, recur by right
 
 std::string_view trimmed(std::string_view line) {
@@ -64,7 +65,11 @@ PackCounts FirstPass::run(DocumentReader& reader, util::Progress& progress) {
   } catch (const util::StoppedError&) {
     save(reader);
     throw;
+  } catch (const DataError&) {
+    save_if_worth_it(reader);
+    throw;
   }
+  save_if_worth_it(reader);
   return counts_;
 }
 
@@ -126,6 +131,13 @@ void FirstPass::leave_batch(Outcome outcome, const Workspace& space) {
     has_failed_ = true;
   }
   changed_.notify_all();
+}
+
+/// What takes a second to do again is not worth a second of writing it down.
+void FirstPass::save_if_worth_it(const DocumentReader& reader) {
+  if (unsaved_bytes_ >= kWorthSaving) {
+    save(reader);
+  }
 }
 
 /// REQUIRES: no batch is in work. Nothing is saved once a batch has failed: what is spilled belongs to no position then.

@@ -25,7 +25,7 @@ class FirstPass {
             WorkFolder& work, Buckets& buckets, NearDuplicates* near_duplicates);
 
   /// Reads to the end. @return the counts of all sessions
-  /// @throws util::StoppedError with everything saved; DataError, ResourceError with what was saved last
+  /// @throws util::StoppedError and DataError with what is done saved; ResourceError with what was saved before
   PackCounts run(DocumentReader& reader, util::Progress& progress);
 
  private:
@@ -42,6 +42,7 @@ class FirstPass {
   enum class Outcome { kDone, kFailed };
   void leave_batch(Outcome outcome, const Workspace& space);
   void save_alone(std::unique_lock<std::mutex>& lock, const DocumentReader& reader);
+  void save_if_worth_it(const DocumentReader& reader);
   void save(const DocumentReader& reader);
   void take(std::string_view text, int64_t copies, Workspace& space) const;
   Verdict encode(std::string_view text, Workspace& space) const;

@@ -2,6 +2,8 @@
 
 #include <glob.h>
 
+#include <cerrno>
+
 #include <algorithm>
 #include <set>
 
@@ -43,13 +45,21 @@ std::vector<fs::path> files_below(const std::string& flag, const fs::path& folde
   return files;
 }
 
-std::vector<fs::path> files_matching(const std::string& pattern) {
+/// @throws DataError if a folder in which matches may lie cannot be read
+std::vector<fs::path> files_matching(const std::string& flag, const std::string& pattern) {
   glob_t matches{};
+  const auto abort_if_unreadable = [](const char*, int error_number) { return error_number == EACCES ? 1 : 0; };
+  const int status = ::glob(pattern.c_str(), 0, abort_if_unreadable, &matches);
   std::vector<fs::path> files;
-  if (::glob(pattern.c_str(), 0, nullptr, &matches) == 0) {
+  if (status == 0) {
     files.assign(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
   }
   ::globfree(&matches);
+  if (status == GLOB_ABORTED) {
+    throw DataError(cat(flag, " ", pattern,
+                        ": a folder in which matches may lie cannot be read (permission denied); make "
+                        "it readable, or name the files"));
+  }
   return files;
 }
 
@@ -116,7 +126,7 @@ std::vector<fs::path> expand_inputs(const std::string& flag, const std::vector<s
     } else if (word == "-" || fs::exists(word, ignored)) {
       found = {word};
     } else {
-      for (const auto& match : files_matching(word)) {
+      for (const auto& match : files_matching(flag, word)) {
         const auto below = fs::is_directory(match, ignored) ? files_below(flag, match) : std::vector{match};
         found.insert(found.end(), below.begin(), below.end());
       }

@@ -89,6 +89,9 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
   {
     util::Progress progress(
         {.label = "pack", .total = total_file_bytes(job.inputs.paths()), .style = job.context.progress});
+    for (const SourceSummary& finished : work.saved().position.finished) {
+      progress.add(finished.file_bytes);
+    }
     counts = FirstPass(config, job.tokenizer, job.context, work, buckets, linked).run(reader, progress);
   }
   if (near_duplicates) {
@@ -109,6 +112,20 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
   return counts;
 }
 
+/// The counts of an earlier run if the output folder holds its result. @throws ConfigError if it holds anything else
+std::optional<PackCounts> earlier_result(const Job& job) {
+  const fs::path output = job.config.output;
+  util::refuse_foreign_folder(output, kPackedFormat, "packed data");
+  if (job.config.overwrite) {
+    return std::nullopt;
+  }
+  auto earlier = earlier_pack(output, job.request, job.inputs.paths());
+  if (earlier) {
+    util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
+  }
+  return earlier;
+}
+
 }  // namespace
 
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
@@ -119,20 +136,18 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
              .inputs = resolve_inputs(config.input, config.text),
              .request = {}};
   job.request = pack_request(config, tokenizer, job.inputs);
-  const auto files = job.inputs.paths();
   util::finish_publishing(output, "pack");
-  util::refuse_foreign_folder(output, kPackedFormat, "packed data");
-  if (!config.overwrite) {
-    if (const auto earlier = earlier_pack(output, job.request, files)) {
-      util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
-      WorkFolder::remove_leftover(output);
-      return *earlier;
-    }
+  if (const auto earlier = earlier_result(job)) {
+    WorkFolder::remove_leftover(output);
+    return *earlier;
   }
   util::make_writable_directory(output);
   const util::DirectoryLock lock(output, "pack");
+  if (const auto earlier = earlier_result(job)) {  // another process may have been quicker
+    return *earlier;
+  }
   util::StagedFolder staged(output);
-  WorkFolder work(output, job.request, files);
+  WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse);
   try {
     const PackCounts counts = pack_into(staged.staging(), job, work);
     staged.publish(kManifestFile, old_content(output));
@@ -142,7 +157,7 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
     if (work.has_saved()) {
       util::log_info("pack",
                      cat(util::format_count(work.saved().counts.documents_read), " documents are done and kept in ",
-                         output.string(), "; the same command goes on from there"));
+                         output.string(), "; the same command on the same files goes on from there"));
     }
     throw;
   }

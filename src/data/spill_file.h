@@ -5,19 +5,26 @@
 #include <filesystem>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "bertcram/util/file.h"
+#include "bertcram/util/hash.h"
 
 namespace bertcram::data {
+
+/// The part of a file that an earlier session wrote and this one goes on from; the rest is cut off.
+struct KeptSpill {
+  int64_t bytes = 0;
+  util::StreamHash hash;  ///< of these bytes
+};
 
 /// A file that one command writes from its beginning to its end and reads once: what does not fit into memory between two
 /// passes. append() is thread-safe and keeps each record whole.
 class SpillFile {
  public:
-  /// @param keep_bytes  length of what an earlier session wrote and this one goes on from; the rest is cut off
   /// @throws ResourceError
-  SpillFile(std::filesystem::path path, size_t buffer_bytes, int64_t keep_bytes = 0);
+  SpillFile(std::filesystem::path path, size_t buffer_bytes, KeptSpill kept = {});
   ~SpillFile();
   SpillFile(const SpillFile&) = delete;
   SpillFile& operator=(const SpillFile&) = delete;
@@ -33,8 +40,11 @@ class SpillFile {
   }
   /// Everything that was appended. @throws ResourceError
   util::MappedFile read();
-  /// Hands everything that was appended to the system. @return bytes in the file  @throws ResourceError
-  int64_t flush();
+  /// Hands everything that was appended to the system. @throws ResourceError
+  void flush();
+  /// Of the file, once flushed.
+  int64_t size_bytes() const { return size_bytes_; }
+  std::string hash() const { return hash_.digest128().hex(); }
 
  private:
   void write_buffer();
@@ -45,6 +55,7 @@ class SpillFile {
   std::mutex mutex_;
   std::vector<std::byte> buffer_;
   int64_t size_bytes_;
+  util::StreamHash hash_;
 };
 
 /// Adds the bytes of plain values to a buffer.

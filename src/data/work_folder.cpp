@@ -1,6 +1,7 @@
 #include "work_folder.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/util/error.h"
@@ -26,16 +27,6 @@ json stamp_of(const fs::path& file) {
           {"modified", fs::last_write_time(file).time_since_epoch().count()}};
 }
 
-/// The files that are read so far, the open one included.
-json stamps_of(const std::vector<fs::path>& files, const ReaderPosition& position) {
-  const size_t begun = std::min(files.size(), position.finished.size() + (position.documents > 0 ? 1U : 0U));
-  json stamps = json::array();
-  for (size_t i = 0; i < begun; ++i) {
-    stamps.push_back(stamp_of(files[i]));
-  }
-  return stamps;
-}
-
 PackProgress progress_of(const json& state) {
   PackProgress progress;
   for (const auto& [name, field] : PackCounts::fields()) {
@@ -58,7 +49,7 @@ json to_json(const PackProgress& progress) {
 
 }  // namespace
 
-WorkFolder::WorkFolder(const fs::path& output, std::string request, std::vector<fs::path> files)
+WorkFolder::WorkFolder(const fs::path& output, std::string request, std::vector<fs::path> files, Foreign foreign)
     : folder_(output / kWorkFolder),
       request_(std::move(request)),
       files_(std::move(files)),
@@ -66,11 +57,11 @@ WorkFolder::WorkFolder(const fs::path& output, std::string request, std::vector<
         std::error_code ignored;
         return fs::is_regular_file(file, ignored);
       })) {
+  if (is_repeatable_) {
+    std::ranges::transform(files_, std::back_inserter(stamps_), stamp_of);
+  }
   if (fs::exists(folder_ / kStateFile)) {
-    has_saved_ = load();
-    util::log_info("pack", has_saved_ ? cat("going on after ", util::format_count(saved_.counts.documents_read),
-                                            " documents that an earlier session took")
-                                      : "other options or inputs than those of the interrupted session: starting anew");
+    load(foreign);
   }
   if (!has_saved_) {
     remove();
@@ -84,36 +75,65 @@ WorkFolder::~WorkFolder() {
   }
 }
 
-/// @return whether the folder holds the work of this request on these files, undamaged
-bool WorkFolder::load() {
+/// The stamps of the files that are read so far, the open one included.
+json WorkFolder::begun(const ReaderPosition& position) const {
+  const size_t count = std::min(stamps_.size(), position.finished.size() + (position.documents > 0 ? 1U : 0U));
+  return std::vector<json>(stamps_.begin(), stamps_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+/// Takes over what an earlier session saved, if it is the work of this request on these files.
+void WorkFolder::load(Foreign foreign) {
+  std::string other;
   try {
     const json state = json::parse(util::read_file(folder_ / kStateFile));
-    if (state.at("version") != kStateVersion || state.at("request") != request_) {
-      return false;
-    }
     PackProgress progress = progress_of(state);
-    std::map<std::string, int64_t> bytes = state.at("spills");
-    const bool is_whole = std::ranges::all_of(bytes, [&](const auto& spill) {
-      return fs::file_size(folder_ / spill.first) >= static_cast<uintmax_t>(spill.second);
-    });
-    if (!is_whole || state.at("begun") != stamps_of(files_, progress.position)) {
+    if (state.at("version") != kStateVersion || state.at("request") != request_) {
+      other = "with other options";
+    } else if (state.at("begun") != begun(progress.position)) {
+      other = "on other files, or of files that have changed since";
+    } else if (take_spills(state.at("spills"))) {
+      saved_ = std::move(progress);
+      has_saved_ = true;
+      util::log_info("pack", cat("going on after ", util::format_count(saved_.counts.documents_read),
+                                 " documents that an earlier session took"));
+      return;
+    }
+  } catch (const json::exception&) {
+    // damaged, like what take_spills refuses
+  }
+  const std::string where = folder_.parent_path().string();
+  if (!other.empty() && foreign == Foreign::kRefuse) {
+    throw ConfigError(cat("--output ", where, " holds the unfinished work of a pack ", other,
+                          "; give that command to go on with it, or --overwrite to drop it"));
+  }
+  util::log_warning("pack", cat(where, ": the unfinished work there is ",
+                                other.empty() ? std::string("damaged") : "that of a pack " + other, "; starting anew"));
+}
+
+/// @return whether all spill files begin with the bytes that were saved
+bool WorkFolder::take_spills(const json& stored) {
+  std::map<std::string, KeptSpill> kept;
+  for (const auto& [name, spill] : stored.items()) {
+    KeptSpill file{.bytes = spill.at("bytes"), .hash = {}};
+    std::error_code error;
+    if (file.bytes < 0 || fs::file_size(folder_ / name, error) < static_cast<uintmax_t>(file.bytes) || error) {
       return false;
     }
-    saved_ = std::move(progress);
-    saved_bytes_ = std::move(bytes);
-    return true;
-  } catch (const json::exception&) {
-    return false;
-  } catch (const fs::filesystem_error&) {
-    return false;
+    file.hash.update(util::MappedFile(folder_ / name).bytes().first(static_cast<size_t>(file.bytes)));
+    if (file.hash.digest128().hex() != spill.at("xxh3_128")) {
+      return false;
+    }
+    kept.emplace(name, std::move(file));
   }
+  kept_ = std::move(kept);
+  return true;
 }
 
 SpillFile& WorkFolder::spill(const std::string& name, size_t buffer_bytes) {
   auto& file = spills_[name];
   BC_CHECK(file == nullptr, name);
-  const auto saved = saved_bytes_.find(name);
-  file = std::make_unique<SpillFile>(folder_ / name, buffer_bytes, saved == saved_bytes_.end() ? 0 : saved->second);
+  const auto kept = kept_.extract(name);
+  file = std::make_unique<SpillFile>(folder_ / name, buffer_bytes, kept ? std::move(kept.mapped()) : KeptSpill());
   return *file;
 }
 
@@ -124,9 +144,10 @@ void WorkFolder::save(const PackProgress& progress) {
   json state = to_json(progress);
   state["version"] = kStateVersion;
   state["request"] = request_;
-  state["begun"] = stamps_of(files_, progress.position);
+  state["begun"] = begun(progress.position);
   for (const auto& [name, file] : spills_) {
-    state["spills"][name] = file->flush();
+    file->flush();
+    state["spills"][name] = {{"bytes", file->size_bytes()}, {"xxh3_128", file->hash()}};
   }
   util::sync_filesystem(folder_);  // one commit instead of one per file, of which there are some hundred
   util::write_file_atomically(folder_ / kStateFile, util::json_text(state) + "\n");

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ struct PackProgress {
   ReaderPosition position;
 };
 
+/// What becomes of the saved work of another request, or on other files.
+enum class Foreign {
+  kRefuse,  ///< ConfigError: it may be hours
+  kDrop,
+};
+
 /// The folder `.work` in an output folder. save() makes the spill files of that moment and the progress belong together;
 /// a later session of the same request on the same files finds them, whatever ended this one. Without a save() nothing
 /// of it remains.
@@ -26,8 +33,9 @@ struct PackProgress {
 class WorkFolder {
  public:
   /// @param request  what besides the files decides the content, see pack_request
-  /// @throws ResourceError
-  WorkFolder(const std::filesystem::path& output, std::string request, std::vector<std::filesystem::path> files);
+  /// Damaged work is dropped, with a warning. @throws ResourceError, ConfigError
+  WorkFolder(const std::filesystem::path& output, std::string request, std::vector<std::filesystem::path> files,
+             Foreign foreign = Foreign::kRefuse);
   ~WorkFolder();
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
@@ -47,15 +55,18 @@ class WorkFolder {
   static void remove_leftover(const std::filesystem::path& output);
 
  private:
-  bool load();
+  void load(Foreign foreign);
+  bool take_spills(const nlohmann::json& stored);
+  nlohmann::json begun(const ReaderPosition& position) const;
 
   std::filesystem::path folder_;
   std::string request_;
   std::vector<std::filesystem::path> files_;
-  bool is_repeatable_;  ///< all inputs are files
+  bool is_repeatable_;                  ///< all inputs are files
+  std::vector<nlohmann::json> stamps_;  ///< of the files, before anything was read
   bool has_saved_ = false;
   PackProgress saved_;
-  std::map<std::string, int64_t> saved_bytes_;  ///< of each spill file
+  std::map<std::string, KeptSpill> kept_;  ///< of each spill file that was saved
   std::map<std::string, std::unique_ptr<SpillFile>> spills_;
 };
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/util/random.h"
+#include "data/document_format.h"
 #include "data/reading_support.h"
 #include "util/test_support.h"
 
@@ -121,6 +122,17 @@ TEST(TextFormatProperty, BatchSizeMakesNoDifference) {
   for (const size_t batch_bytes : {size_t{1}, size_t{100}, size_t{5000}, size_t{1} << 20}) {
     EXPECT_EQ(read({path}, {}, batch_bytes).documents, expected) << batch_bytes;
   }
+}
+
+TEST(DetectFormat, OneDamagedLineDoesNotMakeJsonLinesText) {
+  using enum config::TextFormat;
+  const std::string object = "{\"text\": \"a\"}\n";
+  EXPECT_EQ(detect_format("{\"text\": \"broken\n" + object), kJsonl);
+  EXPECT_EQ(detect_format("{\"text\": \"broken\n{}x\n" + object), kJsonl);
+  EXPECT_EQ(detect_format("the end of a line\"}\n" + object + object), kJsonl);
+  EXPECT_EQ(detect_format("{{Infobox\n| a = b\n}}\nText.\n"), kBlocks);
+  EXPECT_EQ(detect_format("An object looks so:\n" + object), kBlocks);
+  EXPECT_EQ(detect_format("Objects look so:\n" + object + object + "That was all.\n"), kBlocks);
 }
 
 }  // namespace

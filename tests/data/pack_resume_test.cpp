@@ -130,16 +130,23 @@ TEST_F(PackResume, FinishedInputIsNotReadAgain) {
   EXPECT_TRUE(files_of(config_.output) == expected);
 }
 
-TEST_F(PackResume, ChangedInputIsReadFromTheBeginning) {
+TEST_F(PackResume, WorkOnChangedInputIsKeptUnlessToldOtherwise) {
   pack_and_be_killed(kThirdSave);
   test::write_bytes(config_.input[0], test::joined(test::random_documents(seed_, 1000)));
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { pack(config_); }), "files that have changed since; give that"));
+  EXPECT_FALSE(state().is_null());
+  config_.overwrite = true;
   pack(config_);
   EXPECT_TRUE(files_of(config_.output) == uninterrupted());
 }
 
-TEST_F(PackResume, OtherOptionsStartAnew) {
+TEST_F(PackResume, WorkWithOtherOptionsIsKeptUnlessToldOtherwise) {
   pack_and_be_killed(kThirdSave);
   config_.filters.min_chars = 20;
+  EXPECT_TRUE(
+      contains(message_of<ConfigError>([&] { pack(config_); }), "unfinished work of a pack with other options"));
+  EXPECT_FALSE(state().is_null());
+  config_.overwrite = true;
   pack(config_);
   EXPECT_TRUE(files_of(config_.output) == uninterrupted());
 }
@@ -150,6 +157,11 @@ TEST_F(PackResume, DamagedWorkStartsAnew) {
   const std::vector<std::function<void()>> damages = {
       [&] { fs::resize_file(work / "bucket-5", 10); },
       [&] { fs::remove(work / "bucket-6"); },
+      [&] {
+        std::string bytes = test::read_bytes(work / "bucket-7");
+        bytes[24] = static_cast<char>(bytes[24] ^ 1);
+        test::write_bytes(work / "bucket-7", bytes);
+      },
       [&] { test::write_bytes(work / "state.json", "{"); },
       [&] { test::write_bytes(work / "state.json", "{}"); },
   };

@@ -51,8 +51,8 @@ struct PackConfig {
     v("seed", seed, "seed of the document order", AtLeast{0});
     v("shard_rows", shard_rows, "rows per shard file", AtLeast{1});
     v("save_every", save_every,
-      "MiB of text after which the work so far is kept on the disk; an interrupted pack goes on from there", AtLeast{1},
-      Untracked{});
+      "MiB of text after which the work so far is kept on the disk; an interrupted pack goes on from there",
+      InRange{1, 1 << 20}, Untracked{});
     v("threads", threads, "worker threads; 0 = one per core", InRange{0, 1024}, Untracked{});
     v("overwrite", overwrite, "replace packed data that is already in the output folder", Untracked{});
   }
