@@ -30,24 +30,24 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges, Options
   }
 }
 
-std::optional<int32_t> Bpe::find(std::string_view token) const {
+std::optional<int32_t> Bpe::find(std::string_view token, const std::vector<char>& barred) const {
   const auto id = vocabulary_.find(token);
-  return id && static_cast<size_t>(*id) < options_.model_tokens ? id : std::nullopt;
+  return id && static_cast<size_t>(*id) < options_.model_tokens && !is_barred(barred, *id) ? id : std::nullopt;
 }
 
-const Bpe::Rule* Bpe::rule(int32_t left, int32_t right) const {
+const Bpe::Rule* Bpe::rule(int32_t left, int32_t right, const std::vector<char>& barred) const {
   const auto entry = rules_.find(pair_key(left, right));
-  return entry == rules_.end() ? nullptr : &entry->second;
+  return entry == rules_.end() || is_barred(barred, entry->second.joined) ? nullptr : &entry->second;
 }
 
-std::vector<int32_t> Bpe::characters(std::string_view word) const {
+std::vector<int32_t> Bpe::characters(std::string_view word, const std::vector<char>& barred) const {
   std::vector<int32_t> ids;
   ids.reserve(word.size());
   bool after_unknown = false;
   while (!word.empty()) {
     const std::string_view character = word.substr(0, decode_utf8(word).size_bytes);
     word.remove_prefix(character.size());
-    const auto id = find(character);
+    const auto id = find(character, barred);
     if (id) {
       ids.push_back(*id);
     } else if (options_.bytes) {
@@ -62,13 +62,14 @@ std::vector<int32_t> Bpe::characters(std::string_view word) const {
   return ids;
 }
 
-void Bpe::join(std::vector<Symbol>& symbols) const {
+void Bpe::join(std::vector<Symbol>& symbols, const std::vector<char>& barred) const {
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> open;
   const auto offer = [&](int32_t left, int32_t right) {
     if (left < 0 || right < 0) {
       return;
     }
-    if (const Rule* found = rule(symbols[static_cast<size_t>(left)].id, symbols[static_cast<size_t>(right)].id)) {
+    if (const Rule* found =
+            rule(symbols[static_cast<size_t>(left)].id, symbols[static_cast<size_t>(right)].id, barred)) {
       open.push({found->rank, left, found->joined});
     }
   };
@@ -83,7 +84,7 @@ void Bpe::join(std::vector<Symbol>& symbols) const {
       continue;
     }
     Symbol& right = symbols[static_cast<size_t>(left.next)];
-    const Rule* found = rule(left.id, right.id);
+    const Rule* found = rule(left.id, right.id, barred);
     if (found == nullptr || found->joined != best.joined) {
       continue;  // one of the two has changed since
     }
@@ -98,15 +99,15 @@ void Bpe::join(std::vector<Symbol>& symbols) const {
   }
 }
 
-void Bpe::encode_word(std::string_view word, std::vector<int32_t>& ids) const {
+void Bpe::encode_word(std::string_view word, const std::vector<char>& barred, std::vector<int32_t>& ids) const {
   if (options_.ignore_merges) {
-    if (const auto whole = find(word)) {
+    if (const auto whole = find(word, barred)) {
       ids.push_back(*whole);
       return;
     }
   }
   std::vector<Symbol> symbols;
-  for (const int32_t id : characters(word)) {
+  for (const int32_t id : characters(word, barred)) {
     const auto at = static_cast<int32_t>(symbols.size());
     symbols.push_back({.id = id, .previous = at - 1, .next = at + 1});
   }
@@ -114,7 +115,7 @@ void Bpe::encode_word(std::string_view word, std::vector<int32_t>& ids) const {
     return;
   }
   symbols.back().next = -1;
-  join(symbols);
+  join(symbols, barred);
   for (const Symbol& symbol : symbols) {
     if (!symbol.gone) {
       ids.push_back(symbol.id);

@@ -35,7 +35,8 @@ class Bpe {
   Bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges, Options options);
 
   /// Appends the ids of a word, which is not empty and valid UTF-8.
-  void encode_word(std::string_view word, std::vector<int32_t>& ids) const;
+  /// @param barred ids that are not used (their text is plain text), as flags by id; may be empty
+  void encode_word(std::string_view word, const std::vector<char>& barred, std::vector<int32_t>& ids) const;
 
  private:
   struct Rule {
@@ -49,10 +50,10 @@ class Bpe {
     bool gone = false;
   };
 
-  std::optional<int32_t> find(std::string_view token) const;
-  const Rule* rule(int32_t left, int32_t right) const;
-  std::vector<int32_t> characters(std::string_view word) const;
-  void join(std::vector<Symbol>& symbols) const;
+  std::optional<int32_t> find(std::string_view token, const std::vector<char>& barred) const;
+  const Rule* rule(int32_t left, int32_t right, const std::vector<char>& barred) const;
+  std::vector<int32_t> characters(std::string_view word, const std::vector<char>& barred) const;
+  void join(std::vector<Symbol>& symbols, const std::vector<char>& barred) const;
 
   const Vocabulary& vocabulary_;
   Options options_;

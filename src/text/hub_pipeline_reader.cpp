@@ -1,5 +1,7 @@
 #include "hub_pipeline_reader.h"
 
+#include <algorithm>
+
 #include "base64.h"
 #include "hub_normalizer.h"
 
@@ -87,13 +89,29 @@ void read_normalizer(const JsonFields& fields, std::vector<NormalizerStep>& step
   } else if (type == "Replace") {
     steps.push_back(read_replace(fields));
   } else if (type == "Prepend") {
-    steps.push_back({.kind = NormalizerStep::Kind::kPrepend,
-                     .pattern = "",
-                     .content = fields.get<std::string>("prepend", std::string(kMetaspace))});
+    const auto content = fields.get<std::string>("prepend", std::string(kMetaspace));
+    if (content.empty()) {
+      fields.fail("prepend", "is empty, with which Hugging Face repeats characters; not supported");
+    }
+    steps.push_back({.kind = NormalizerStep::Kind::kPrepend, .pattern = "", .content = content});
   } else if (type == "Lowercase") {
     steps.push_back({.kind = NormalizerStep::Kind::kLowercase, .pattern = "", .content = ""});
   } else {
     refuse_type(fields, type, "are Sequence, Precompiled, Strip, Replace, Prepend and Lowercase");
+  }
+}
+
+void check_first_word(const JsonFields& root, const std::vector<NormalizerStep>& steps, const WordSplit& split) {
+  using Kind = NormalizerStep::Kind;
+  const auto may_remove = [](const NormalizerStep& step) {
+    return (step.kind == Kind::kStrip && step.strip_left) || step.kind == Kind::kReplaceLeading ||
+           step.kind == Kind::kCharMap ||
+           ((step.kind == Kind::kReplace || step.kind == Kind::kReplaceSpaces) && step.content.empty());
+  };
+  if (split.metaspace && split.prepend == WordSplit::Prepend::kFirst && std::ranges::any_of(steps, may_remove)) {
+    root.fail("pre_tokenizer",
+              "has the prepend_scheme 'first' behind a normaliser that may remove what stands first, "
+              "which is not supported, as it would give other ids");
   }
 }
 

@@ -18,6 +18,10 @@ const nlohmann::json& require_list(const JsonFields& fields, const std::string& 
 /// Appends the steps of a normaliser.
 void read_normalizer(const JsonFields& fields, std::vector<NormalizerStep>& steps);
 
+/// "first" asks whether a word stood first in the text as it was given: refused where a normaliser may remove what stands
+/// before it. @throws DataError
+void check_first_word(const JsonFields& root, const std::vector<NormalizerStep>& steps, const WordSplit& split);
+
 void read_pre_tokenizer(const JsonFields& fields, WordSplit& split);
 
 }  // namespace bertcram::text

@@ -8,6 +8,7 @@
 #include "bertcram/text/special_roles.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/hash.h"
+#include "frame_reader.h"
 #include "hub_pipeline_reader.h"
 #include "json_fields.h"
 #include "unigram.h"
@@ -90,7 +91,11 @@ void read_bpe(const JsonFields& model, SubwordDefinition& definition) {
 void read_model(const JsonFields& model, SubwordDefinition& definition) {
   const bool is_unigram = model.get<std::string>("type", "") == "Unigram";
   definition.model = is_unigram ? SubwordModel::kUnigram : SubwordModel::kBpe;
-  is_unigram ? read_unigram(model, definition) : read_bpe(model, definition);
+  if (is_unigram) {
+    read_unigram(model, definition);
+  } else {
+    read_bpe(model, definition);
+  }
   definition.model_tokens = definition.tokens.size();
   definition.byte_fallback = model.get("byte_fallback", false);
   if (definition.byte_fallback) {
@@ -117,6 +122,9 @@ void read_added(const JsonFields& root, SubwordDefinition& definition) {
     } else if (id < 0 || id > size || content.empty() || definition.tokens[static_cast<size_t>(id)] != content) {
       throw DataError(cat(fields.where(), ": the added token '", util::excerpt(content), "' has the id ", id,
                           ", which is neither its own in the vocabulary nor the next one, ", size));
+    }
+    if (std::ranges::find(definition.added, id, &AddedToken::id) != definition.added.end()) {
+      throw DataError(cat(fields.where(), ": the added token '", util::excerpt(content), "' is listed twice"));
     }
     definition.added.push_back({.content = content,
                                 .id = static_cast<int32_t>(id),
@@ -168,46 +176,24 @@ void set_roles(const fs::path& directory, SubwordDefinition& definition) {
   });
 }
 
-/// The id of the token at `index` of a template; nullopt if something else stands there.
-std::optional<std::string> template_token(const json& list, size_t index) {
-  const json& item = list[index];
-  const json* special = item.is_object() && item.contains("SpecialToken") ? &item["SpecialToken"] : nullptr;
-  return special != nullptr && special->is_object() ? std::optional(util::text_member(*special, "id")) : std::nullopt;
-}
-
-/// What a post-processor puts before and behind a text; nullopt unless it is one token each.
-std::optional<std::pair<std::string, std::string>> frame_of(const json& processor) {
-  const auto type = util::text_member(processor, "type");
-  if (type == "BertProcessing" || type == "RobertaProcessing") {
-    const auto name = [&](const char* key) {
-      const json pair = processor.value(key, json::array());
-      return pair.is_array() && !pair.empty() && pair[0].is_string() ? pair[0].get<std::string>() : std::string();
-    };
-    return std::pair(name("cls"), name("sep"));
-  }
-  const json single = type == "TemplateProcessing" ? processor.value("single", json::array()) : json::array();
-  if (!single.is_array() || single.size() != 3 || !single[1].is_object() || !single[1].contains("Sequence")) {
-    return std::nullopt;
-  }
-  const auto cls = template_token(single, 0);
-  const auto sep = template_token(single, 2);
-  return cls && sep ? std::optional(std::pair(*cls, *sep)) : std::nullopt;
-}
-
 /// [CLS] and [SEP] are those of the post-processor; with another one there are none.
 void check_frame(const JsonFields& root, SubwordDefinition& definition) {
   const json* processor = root.find("post_processor");
   if (processor == nullptr) {
     return;
   }
-  const auto frame = processor->is_object() ? frame_of(*processor) : std::nullopt;
+  const auto frame = processor->is_object() ? read_frame(*processor) : std::nullopt;
+  if (frame && !agrees_with(*frame, definition.tokens)) {
+    root.fail("post_processor", cat("puts other ids around a text than those of '", util::excerpt(frame->cls),
+                                    "' and '", util::excerpt(frame->sep), "', which is not supported"));
+  }
   const auto id_of = [&](const std::string& name) -> std::optional<int32_t> {
     const auto token = std::ranges::find(definition.tokens, name);
     return token == definition.tokens.end() ? std::nullopt
                                             : std::optional(static_cast<int32_t>(token - definition.tokens.begin()));
   };
-  definition.roles.cls = frame ? id_of(frame->first) : std::nullopt;
-  definition.roles.sep = frame ? id_of(frame->second) : std::nullopt;
+  definition.roles.cls = frame ? id_of(frame->cls) : std::nullopt;
+  definition.roles.sep = frame ? id_of(frame->sep) : std::nullopt;
   if (!definition.roles.cls || !definition.roles.sep) {
     definition.no_frame_reason =
         cat("the post_processor in tokenizer.json, ", util::excerpt(util::text_member(*processor, "type")),
@@ -236,6 +222,7 @@ SubwordDefinition read_subword_json(const json& document, const std::string& whe
   if (root.find("pre_tokenizer") != nullptr) {
     read_pre_tokenizer(root.object("pre_tokenizer"), definition.split);
   }
+  check_first_word(root, definition.normalizer, definition.split);
   read_added(root, definition);
   set_roles(directory, definition);
   check_frame(root, definition);

@@ -91,13 +91,17 @@ SubwordTokenizer::Cutter SubwordTokenizer::make_cutter(bool normalized) const {
       continue;
     }
     const std::string content = normalized ? normalizer_->normalize(token.content) : token.content;
-    if (!content.empty()) {
-      all.push_back({content, token.id});
-      if (!token.special) {
-        ordinary.push_back(all.back());
-      }
-      cutter.tokens.push_back(token);
+    const bool occurs_twice = std::ranges::find(all, content, &LiteralTokens::Token::content) != all.end();
+    if (content.empty() || occurs_twice) {
+      throw DataError(cat(origin_, ": the added token '", util::excerpt(token.content), "' is ",
+                          content.empty() ? "nothing" : "the same as another one",
+                          " after normalisation, which is not supported, as it would give other ids"));
     }
+    all.push_back({content, token.id});
+    if (!token.special) {
+      ordinary.push_back(all.back());
+    }
+    cutter.tokens.push_back(token);
   }
   cutter.all = LiteralTokens(std::move(all));
   cutter.ordinary = LiteralTokens(std::move(ordinary));
@@ -157,7 +161,7 @@ void SubwordTokenizer::encode_normalized(std::string_view text, bool at_start, c
     if (unigram_) {
       unigram_->encode_word(word, barred, ids);
     } else {
-      bpe_->encode_word(word, ids);
+      bpe_->encode_word(word, barred, ids);
     }
   });
 }

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "bertcram/text/tokenizer_files.h"
+#include "frame_reader.h"
 #include "json_fields.h"
 #include "vocab_map.h"
 
@@ -53,7 +54,7 @@ void read_added_tokens(const JsonFields& root, WordPieceDefinition& definition) 
 }
 
 /// Encoding adds [CLS] and [SEP] in one way only; another template would silently be ignored.
-void check_post_processor(const JsonFields& root) {
+void check_post_processor(const JsonFields& root, WordPieceDefinition& definition) {
   if (root.find("post_processor") == nullptr) {
     return;
   }
@@ -62,11 +63,25 @@ void check_post_processor(const JsonFields& root) {
   if (type != "BertProcessing" && type != "TemplateProcessing") {
     processor.fail("type", cat("is '", util::excerpt(type), "'; supported are BertProcessing and TemplateProcessing"));
   }
-  const json* single = processor.find("single");
-  if (type == "TemplateProcessing" &&
-      (single == nullptr || !single->is_array() || single->size() != 3 || !(*single)[0].contains("SpecialToken") ||
-       !(*single)[1].contains("Sequence") || !(*single)[2].contains("SpecialToken"))) {
+  const auto frame = read_frame(*root.find("post_processor"));
+  if (!frame) {
     processor.fail("single", "is not the template '[CLS] $A [SEP]', the only one that is supported");
+  }
+  if (!agrees_with(*frame, definition.vocab)) {
+    root.fail("post_processor", cat("puts other ids around a text than those of '", util::excerpt(frame->cls),
+                                    "' and '", util::excerpt(frame->sep), "', which is not supported"));
+  }
+  definition.special.cls = frame->cls;
+  definition.special.sep = frame->sep;
+}
+
+/// The names beside tokenizer.json must be those that its post-processor puts around a text.
+void check_frame_names(const WordPieceDefinition& definition, const SpecialNames& framed,
+                       const std::filesystem::path& directory) {
+  if (definition.special.cls != framed.cls || definition.special.sep != framed.sep) {
+    throw DataError(cat(directory.string(), ": cls_token and sep_token are '", util::excerpt(definition.special.cls),
+                        "' and '", util::excerpt(definition.special.sep), "', but tokenizer.json puts '",
+                        util::excerpt(framed.cls), "' and '", util::excerpt(framed.sep), "' around a text"));
   }
 }
 
@@ -134,7 +149,7 @@ WordPieceDefinition read_tokenizer_json(const std::filesystem::path& path) {
   read_model(root.object("model"), definition);
   definition.normalizer = read_normalizer(root.object("normalizer"));
   root.object("pre_tokenizer").require<std::string>("type", "BertPreTokenizer", "");
-  check_post_processor(root);
+  check_post_processor(root, definition);
   read_added_tokens(root, definition);
   return definition;
 }
@@ -149,6 +164,7 @@ WordPieceDefinition read_tokenizer_directory(const std::filesystem::path& direct
   } else {
     definition.vocab = read_vocab_txt(directory / "vocab.txt");
   }
+  const SpecialNames framed = definition.special;
   if (const auto map_path = directory / "special_tokens_map.json"; std::filesystem::exists(map_path)) {
     const json map = parse_json_file(map_path);
     read_special_names({map, map_path.string()}, definition.special);
@@ -163,6 +179,9 @@ WordPieceDefinition read_tokenizer_directory(const std::filesystem::path& direct
       check_vocab_txt_config(config);
       definition.normalizer = read_config_options(config, NormalizerOptions{});
     }
+  }
+  if (has_json) {
+    check_frame_names(definition, framed, directory);
   }
   return definition;
 }

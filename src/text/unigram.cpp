@@ -59,7 +59,7 @@ std::vector<Unigram::Node> Unigram::best_paths(std::string_view word, const std:
         break;
       }
       const int32_t id = trie_.value(state);
-      if (id >= 0 && (barred.empty() || barred[static_cast<size_t>(id)] == 0)) {
+      if (id >= 0 && !is_barred(barred, id)) {
         offer(begin, at + 1, scores_[static_cast<size_t>(id)], id);
         is_known = is_known || at + 1 == char_end;
       }
@@ -72,10 +72,10 @@ std::vector<Unigram::Node> Unigram::best_paths(std::string_view word, const std:
   return nodes;
 }
 
-void Unigram::add_unknown(std::string_view run, std::vector<int32_t>& ids) const {
+void Unigram::add_unknown(std::string_view run, const std::vector<char>& barred, std::vector<int32_t>& ids) const {
   // Joined, unknown characters may spell a piece after all.
   const auto known = vocabulary_.find(run);
-  if (known && static_cast<size_t>(*known) < scores_.size()) {
+  if (known && static_cast<size_t>(*known) < scores_.size() && !is_barred(barred, *known)) {
     ids.push_back(*known);
   } else if (options_.bytes) {
     for (const char byte : run) {
@@ -101,7 +101,7 @@ void Unigram::encode_word(std::string_view word, const std::vector<char>& barred
     while (i > 1 && nodes[ends[i - 2]].id == options_.unk_id) {
       --i;
     }
-    add_unknown(word.substr(node.begin, ends[i - 1] - node.begin), ids);
+    add_unknown(word.substr(node.begin, ends[i - 1] - node.begin), barred, ids);
   }
 }
 

@@ -17,6 +17,11 @@ using BytePieces = std::array<int32_t, 256>;
 /// nullopt unless all 256 are there.
 std::optional<BytePieces> find_byte_pieces(const Vocabulary& vocabulary, size_t model_tokens);
 
+/// Whether an id may not be used, by flags of which there may be none.
+inline bool is_barred(const std::vector<char>& barred, int32_t id) {
+  return !barred.empty() && barred[static_cast<size_t>(id)] != 0;
+}
+
 /// Finds the pieces with the highest sum of scores (Viterbi over bytes, float64, the first of equals wins).
 /// Source: Kudo 2018; the order of additions and comparisons is that of `tokenizers` 0.23.3. Immutable, thread-safe.
 class Unigram {
@@ -42,7 +47,7 @@ class Unigram {
   static constexpr size_t kNowhere = ~size_t{0};
 
   std::vector<Node> best_paths(std::string_view word, const std::vector<char>& barred) const;
-  void add_unknown(std::string_view run, std::vector<int32_t>& ids) const;
+  void add_unknown(std::string_view run, const std::vector<char>& barred, std::vector<int32_t>& ids) const;
 
   const Vocabulary& vocabulary_;
   std::vector<double> scores_;

@@ -7,6 +7,11 @@
 #include "bertcram/util/text.h"
 
 namespace bertcram::text {
+namespace {
+
+constexpr size_t kMaxTokenBytes = 4096;  // DoubleArray builds by recursion, a level per byte
+
+}  // namespace
 
 Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& origin) : tokens_(std::move(tokens)) {
   if (tokens_.empty()) {
@@ -21,6 +26,10 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& origi
     if (token.empty() || count_invalid_utf8(token) > 0 || token.find('\0') != std::string::npos) {
       throw DataError(cat(origin, ": token ", i, " (line ", i + 1, ") is ",
                           token.empty() ? "empty" : "not valid UTF-8 text", "; is this a vocabulary file?"));
+    }
+    if (token.size() > kMaxTokenBytes) {
+      throw DataError(cat(origin, ": token ", i, " (line ", i + 1, ") has ", token.size(), " bytes; at most ",
+                          kMaxTokenBytes, " are supported; is this a vocabulary file?"));
     }
     const auto [entry, is_new] = ids_.emplace(token, static_cast<int32_t>(i));
     if (!is_new) {

@@ -147,7 +147,8 @@ class PackGoesOn(CrashTestCase):
         stopped = signal_at(1, f"rename {self.out}/.work/state.json", signal.SIGTERM)
         result = self.bertcram(*self.command(self.out), env=stopped)
         self.assert_fails(result, 128 + signal.SIGTERM, "stopped")
-        self.assertRegex(result.err, r"[\d,]+ documents are done and kept in .*; the same command goes on from there")
+        self.assertRegex(result.err, r"[\d,]+ documents are done and kept in .*; the same command on the same files "
+                         "goes on from there")
         self.assert_goes_on()
 
     def test_work_left_by_a_kill_after_publishing_is_removed(self):

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/text/sentencepiece_trainer.h"
@@ -69,8 +70,47 @@ TEST(SubwordFiles, NormalisersAndPreTokenisersThatAreNotBuiltInAreRefusedByName)
        {{"type", "Sequence"},
         {"pretokenizers", {{{"type", "WhitespaceSplit"}}, {{"type", "Metaspace"}, {"prepend_scheme", "first"}}}}},
        "first"});
+  cases.push_back({"/normalizer", {{"type", "Prepend"}, {"prepend", ""}}, "prepend"});
   expect_refusals(unigram_document(), cases);
   expect_refusals(bpe_document(), cases);
+}
+
+TEST(SubwordFiles, FirstWordsBehindNormalisersThatRemoveTextAreRefused) {
+  json document = bpe_document();
+  document["pre_tokenizer"] = {{"type", "Metaspace"}, {"prepend_scheme", "first"}};
+  document["normalizer"] = {{"type", "Lowercase"}};
+  EXPECT_NO_THROW(read_subword_json(document, "x", {}));
+  expect_refusals(document,
+                  {{"/normalizer", {{"type", "Strip"}}, "first"},
+                   {"/normalizer", {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", ""}}, "first"}});
+}
+
+TEST(SubwordFiles, PostProcessorsWhoseIdsAreNotThoseOfTheirTokensAreRefused) {
+  json document = bpe_document();
+  const auto names = document["model"]["vocab"].get<std::map<std::string, int32_t>>();
+  const auto id_of = [&](const std::string& name) { return names.at(name); };
+  document["post_processor"] = {{"type", "RobertaProcessing"}, {"cls", {"a", id_of("a")}}, {"sep", {"b", id_of("b")}}};
+  EXPECT_NO_THROW(read_subword_json(document, "x", {}));
+  expect_refusals(document, {{"/post_processor/cls/1", id_of("b"), "post_processor"},
+                             {"/post_processor/sep/1", "x", "post_processor"}});
+}
+
+TEST(SubwordFiles, AddedTokensThatOccurTwiceAreRefused) {
+  json document = unigram_document();
+  document["added_tokens"].push_back(document["added_tokens"][0]);
+  const auto message = message_of<DataError>([&] { read_subword_json(document, "x", {}); });
+  EXPECT_TRUE(mentions(message, "listed twice"));
+}
+
+TEST(SubwordFiles, DeeplyNestedFilesAreRefused) {
+  const ScratchDirectory scratch;
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  util::write_file_atomically(scratch / "tokenizer.json", "{\"model\": {}, \"x\": " + deep + "}");
+  const auto message = message_of<DataError>([&] { load_tokenizer(scratch / "tokenizer.json", std::nullopt); });
+  EXPECT_TRUE(mentions(message, "100001 deep"));
+  util::write_file_atomically(scratch / "vocab.txt", "[PAD]\n" + std::string(200'000, 'a') + "\n");
+  const auto too_long = message_of<DataError>([&] { load_tokenizer(scratch / "vocab.txt", std::nullopt); });
+  EXPECT_TRUE(mentions(too_long, "200000 bytes"));
 }
 
 TEST(SubwordFiles, ModelsThatWouldGiveOtherIdsAreRefusedByName) {

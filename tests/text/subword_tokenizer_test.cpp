@@ -159,7 +159,7 @@ TEST(BpeProperty, JoinsTheBestRankFirst) {
         characters.push_back(c - 'a');
       }
       Ids ids;
-      bpe.encode_word(word, ids);
+      bpe.encode_word(word, {}, ids);
       EXPECT_EQ(ids, join_by_definition(rules, characters)) << word << " seed " << test_seed();
     }
   }
@@ -171,10 +171,10 @@ TEST(Bpe, TreatsUnknownCharactersAsTold) {
     Ids found;
     Bpe(vocabulary, {},
         {.unk_id = unk, .bytes = std::nullopt, .model_tokens = 4, .fuse_unk = fuse, .ignore_merges = whole})
-        .encode_word("xyab", found);
+        .encode_word("xyab", {}, found);
     Bpe(vocabulary, {},
         {.unk_id = unk, .bytes = std::nullopt, .model_tokens = 4, .fuse_unk = fuse, .ignore_merges = whole})
-        .encode_word("ab", found);
+        .encode_word("ab", {}, found);
     return found;
   };
   EXPECT_EQ(ids(0, true, false), (Ids{0, 1, 3, 1, 3}));
@@ -279,6 +279,28 @@ TEST(SubwordTokenizer, PlainTextNeverSpellsASpecialToken) {
   const auto tokenizer = make_subword_tokenizer(spm_bytes(model), "x.model");
   EXPECT_EQ(ids_of(*tokenizer, "a[MASK]ab"), (Ids{5, 6, 4, 9}));
   EXPECT_EQ(ids_of(*tokenizer, "a[MASK]ab", kPlain), (Ids{5, 6, 10, 11, 1, 8}));
+}
+
+TEST(SubwordTokenizer, UnknownCharactersThatSpellASpecialTokenAreUnknownInPlainText) {
+  const auto tokenizer = make_subword_tokenizer(spm_bytes(spm_with({{"▁", -2, SpmPieceType::kNormal}})), "x.model");
+  EXPECT_EQ(ids_of(*tokenizer, "[MASK]", kPlain), (Ids{5, 1}));
+}
+
+TEST(Bpe, DoesNotUseWhatIsBarred) {
+  const Vocabulary vocabulary({"?", "a", "b", "ab"}, "x");
+  const std::vector<Bpe::Merge> merges = {{.left = 1, .right = 2, .joined = 3}};
+  const auto ids = [&](const char* word, const std::vector<char>& barred, bool whole) {
+    Ids found;
+    Bpe(vocabulary, merges,
+        {.unk_id = 0, .bytes = std::nullopt, .model_tokens = 4, .fuse_unk = false, .ignore_merges = whole})
+        .encode_word(word, barred, found);
+    return found;
+  };
+  for (const bool whole : {false, true}) {
+    EXPECT_EQ(ids("ab", {}, whole), (Ids{3}));
+    EXPECT_EQ(ids("ab", {0, 0, 0, 1}, whole), (Ids{1, 2}));
+    EXPECT_EQ(ids("a", {0, 1, 0, 0}, whole), (Ids{0}));
+  }
 }
 
 TEST(SubwordTokenizer, OrdinaryAddedTokensAreFoundInPlainTextToo) {
