@@ -69,7 +69,7 @@ class Chain(E2ETestCase):
 
     def finetune(self, output, *more):
         return must("finetune-glue", "--task-file", self.task, "--model", self.root / "runs" / "toy" / "model",
-                    "--output", output, "--seeds", 2, "--epochs", 3, "--batch-rows", 16, "--learning-rate", 1e-3,
+                    "--output", output, "--seeds", 2, "--epochs", 8, "--batch-rows", 16, "--learning-rate", 1e-3,
                     "--threads", 1, "--json", *more).json
 
     def test_tokenize_gives_what_it_says(self):
