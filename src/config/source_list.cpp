@@ -1,4 +1,5 @@
 #include <fstream>
+#include <utility>
 
 #include "bertcram/config/source_config.h"
 #include "bertcram/util/error.h"
@@ -64,12 +65,15 @@ class SourceList {
       reader.problem(root, "expected 'sources:' and a list");
       return;
     }
+    bool has_sources = false;
     for (const auto& entry : root) {
       const auto key = entry.first.as<std::string>();
       if (key != kTopLevel.front()) {
         const bool is_near = util::nearest_name(key, kTopLevel).has_value();
         reader.problem(entry.first, cat("unknown key '", util::excerpt(key), "'; ",
                                         is_near ? "did you mean 'sources'?" : "a source list has 'sources' only"));
+      } else if (std::exchange(has_sources, true)) {
+        reader.problem(entry.first, "duplicate key 'sources'");
       } else if (!entry.second.IsSequence() || entry.second.size() == 0) {
         reader.problem(entry.first, "'sources' must be a list, each item as {path: wiki/, weight: 0.5}");
       } else {

@@ -133,9 +133,9 @@ void FirstPass::leave_batch(Outcome outcome, const Workspace& space) {
   changed_.notify_all();
 }
 
-/// What takes a second to do again is not worth a second of writing it down.
+/// What takes a second to do again is not worth the time of writing it down for the first time.
 void FirstPass::save_if_worth_it(const DocumentReader& reader) {
-  if (unsaved_bytes_ >= kWorthSaving) {
+  if (unsaved_bytes_ > (work_.has_saved() ? 0 : kWorthSaving)) {
     save(reader);
   }
 }

@@ -19,12 +19,12 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFlag = "--input";
 
-/// Regular files in a folder and below, sorted; names that begin with a dot are left out.
+/// Regular files in a folder and below, through links too, sorted; names that begin with a dot are left out.
 std::vector<fs::path> files_below(const std::string& flag, const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   fs::path at = folder;
-  fs::recursive_directory_iterator entries(folder, error);
+  fs::recursive_directory_iterator entries(folder, fs::directory_options::follow_directory_symlink, error);
   for (; !error && entries != fs::recursive_directory_iterator(); entries.increment(error)) {
     at = entries->path();
     const bool is_hidden = entries->path().filename().string().starts_with(".");
@@ -161,7 +161,8 @@ InputList resolve_inputs(const std::vector<std::string>& words, const config::Te
       continue;
     }
     for (config::SourceConfig& source : config::read_source_list(word, input)) {
-      const auto files = expand_inputs(cat(kFlag, " ", word, ":"), words_of(source, word));
+      auto files = expand_inputs(cat(kFlag, " ", word, ":"), words_of(source, word));
+      std::erase_if(files, [&](const fs::path& file) { return identity(file) == identity(word); });  // the list itself
       const std::string origin = cat(word, ": source ", util::join(source.path, ", "));
       collector.add(origin, std::move(source), files);
     }

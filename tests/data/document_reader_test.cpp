@@ -314,27 +314,13 @@ TEST(ExpandInputs, FindsFilesFoldersAndPatterns) {
 
 /// Reads up to `batches` batches, then the rest with a second reader that starts where the first one is.
 ReadResult read_in_two(const std::vector<std::filesystem::path>& files, ReaderOptions options, int batches) {
-  ReadResult result;
-  const auto take = [&](const DocumentBatch& batch) {
-    for (size_t i = 0; i < batch.size(); ++i) {
-      result.documents.emplace_back(batch[i]);
-    }
-  };
-  {
-    DocumentReader first(files, options);
-    for (int i = 0; i < batches; ++i) {
-      if (const auto batch = first.next()) {
-        take(*batch);
-      }
-    }
-    options.start = {.finished = first.summaries(), .documents = first.documents_of_open_file()};
-  }
+  DocumentReader first(files, options);
+  ReadResult result = test::read_documents(first, batches);
+  options.start = {.finished = first.summaries(), .documents = first.documents_of_open_file()};
   options.batch_bytes = options.batch_bytes / 2 + 1;
-  DocumentReader second(files, options);
-  while (const auto batch = second.next()) {
-    take(*batch);
-  }
-  result.summaries = second.summaries();
+  const ReadResult rest = test::read_documents(files, options);
+  result.documents.insert(result.documents.end(), rest.documents.begin(), rest.documents.end());
+  result.summaries = rest.summaries;
   return result;
 }
 

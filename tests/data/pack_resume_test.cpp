@@ -39,7 +39,6 @@ std::map<std::string, std::string> files_of(const fs::path& folder) {
 class PackResume : public ::testing::Test {
  protected:
   PackResume() {
-    SCOPED_TRACE(test::seed_note(seed_));
     for (const char* const name : {"a.txt", "b.txt"}) {
       const auto documents = test::random_documents(seed_++, 50'000);
       config_.input.push_back(scratch_.write(name, test::joined(documents) + test::joined({documents[0]})).string());
@@ -82,6 +81,7 @@ class PackResume : public ::testing::Test {
     return files_of(config.output);
   }
 
+  ::testing::ScopedTrace trace_{__FILE__, __LINE__, test::seed_note(test::test_seed())};
   uint64_t seed_ = test::test_seed();
   ScratchDirectory scratch_;
   PackConfig config_;

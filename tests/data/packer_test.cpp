@@ -118,6 +118,17 @@ TEST(PackerProperty, ThreadsAndFileOrderMakeNoDifference) {
   EXPECT_TRUE(files == wanted);
 }
 
+TEST(Packer, ACurriculumIsReadAsItIsStored) {
+  const ScratchDirectory scratch;
+  auto config = config_for({scratch.write("text", test::joined(random_documents(1, 200)))}, scratch / "packed");
+  pack(config);
+  EXPECT_EQ(read_packed_manifest(config.output).train_order, RowOrder::kShuffled);
+  config.order = config::DocumentOrder::kCurriculum;
+  config.output = (scratch / "curriculum").string();
+  pack(config);
+  EXPECT_EQ(read_packed_manifest(config.output).train_order, RowOrder::kStored);
+}
+
 TEST(PackerProperty, RowsHoldEveryDocumentOnceWithClsFirstAndSepBehind) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,14 @@ struct ReadResult {
   std::vector<data::SourceSummary> summaries;
 };
 
-inline ReadResult read_documents(data::DocumentReader& reader) {
+/// @param most  batches to read
+inline ReadResult read_documents(data::DocumentReader& reader, int most = std::numeric_limits<int>::max()) {
   ReadResult result;
-  while (const auto batch = reader.next()) {
+  for (; most > 0; --most) {
+    const auto batch = reader.next();
+    if (!batch) {
+      break;
+    }
     EXPECT_GT(batch->size(), 0U);
     for (size_t i = 0; i < batch->size(); ++i) {
       result.documents.emplace_back((*batch)[i]);

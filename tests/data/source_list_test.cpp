@@ -94,6 +94,8 @@ TEST_F(SourceList, MistakesAreReportedAllAtOnceWithTheirLines) {
   EXPECT_TRUE(contains(message, "list.yaml:9: duplicate key 'format'"));
   EXPECT_TRUE(contains(refusal("soruces:\n  - path: a.txt\n"), "list.yaml:1: unknown key 'soruces'; did you mean"));
   EXPECT_TRUE(contains(refusal("sources:\n  - path: a.txt\nseed: 1\n"), "list.yaml:3: unknown key 'seed'"));
+  EXPECT_TRUE(contains(refusal("sources:\n  - path: a.txt\nsources:\n  - path: a.txt\n"),
+                       "list.yaml:3: duplicate key 'sources'"));
   EXPECT_TRUE(contains(refusal("sources: a.txt\n"), "list.yaml:1: 'sources' must be a list"));
   EXPECT_TRUE(contains(refusal("sources: []\n"), "list.yaml:1: 'sources' must be a list"));
   EXPECT_TRUE(contains(refusal("sources:\n  - a.txt\n"), "list.yaml:2: expected 'key: value' lines"));
@@ -181,12 +183,35 @@ TEST_F(SourceList, AFileThatIsReachedTwiceIsReadOnce) {
 }
 
 TEST_F(SourceList, AFileInAFolderThatCannotBeReadIsNamed) {
-  if (::geteuid() == 0) {
-    GTEST_SKIP() << "root may read everything";
-  }
   const std::string a = text("wiki/a.txt", {"one\n"});
   std::filesystem::permissions(a, std::filesystem::perms::none);
+  const test::OrdinaryUser user(scratch_);
   EXPECT_TRUE(contains(message_of<DataError>([&] { read({(scratch_ / "wiki").string()}); }), a));
+}
+
+TEST_F(SourceList, AFolderThatCannotBeReadIsNoMissingMatch) {
+  text("wiki/a.txt", {"one\n"});
+  text("books/b.txt", {"two\n"});
+  std::filesystem::permissions(scratch_ / "books", std::filesystem::perms::none);
+  const std::string pattern = (scratch_ / "*/*.txt").string();
+  {
+    const test::OrdinaryUser user(scratch_);
+    EXPECT_TRUE(contains(message_of<DataError>([&] { read({pattern}); }), "cannot be read (permission denied)"));
+  }
+  std::filesystem::permissions(scratch_ / "books", std::filesystem::perms::owner_all);
+  EXPECT_EQ(read({pattern}).documents.size(), 2U);
+}
+
+TEST_F(SourceList, ALinkedFolderIsReadToo) {
+  text("wiki/a.txt", {"one\n"});
+  text("elsewhere/b.txt", {"two\n"});
+  std::filesystem::create_directory_symlink(scratch_ / "elsewhere", scratch_ / "wiki/more");
+  EXPECT_EQ(read({(scratch_ / "wiki").string()}).documents, (Strings{"one\n", "two\n"}));
+}
+
+TEST_F(SourceList, AListInTheFolderThatItNamesIsNoText) {
+  text("a.txt", {"one\n"});
+  EXPECT_EQ(documents("sources:\n  - path: .\n"), (Strings{"one\n"}));
 }
 
 TEST_F(SourceList, ALinkToNothingInAFolderIsNamed) {

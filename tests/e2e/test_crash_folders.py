@@ -3,6 +3,8 @@ command writes exactly what it would have written without the kill. A run withou
 """
 
 import functools
+import json
+import re
 import shutil
 import signal
 import unittest
@@ -130,10 +132,13 @@ class PackGoesOn(CrashTestCase):
                 "--save-every", 1, "--threads", 2]
 
     def assert_goes_on(self):
+        """@return after how many documents"""
         result = self.assert_ok(self.bertcram(*self.command(self.out)))
-        self.assertRegex(result.err, r"going on after [\d,]+ documents")
+        found = re.search(r"going on after ([\d,]+) documents", result.err)
+        self.assertTrue(found, result)
         self.assertEqual(content(self.out), self.whole)
         self.assertFalse((self.out / ".work").exists(), "work is left behind")
+        return int(found[1].replace(",", ""))
 
     def test_after_kill_9_while_the_state_is_saved(self):
         self.kill(self.command(self.out), 2, f"rename {self.out}/.work/state.json")
@@ -141,7 +146,8 @@ class PackGoesOn(CrashTestCase):
 
     def test_after_kill_9_in_the_second_pass(self):
         self.kill(self.command(self.out), 1, f"open {self.out}/.partial/train-00000.bin*")
-        self.assert_goes_on()
+        read = json.loads(self.whole["manifest.json"])["counts"]["documents_read"]
+        self.assertEqual(self.assert_goes_on(), read, "documents are read again")
 
     def test_after_sigterm_everything_read_is_saved(self):
         stopped = signal_at(1, f"rename {self.out}/.work/state.json", signal.SIGTERM)

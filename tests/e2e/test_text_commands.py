@@ -110,7 +110,7 @@ class Pack(E2ETestCase):
         self.pack("b", text_fixture(), "--seed", 2)
         self.assertNotEqual(self.shards("a"), self.shards("b"))
 
-    def test_a_curriculum_begins_with_short_sentences_and_is_read_in_that_order(self):
+    def test_a_curriculum_begins_with_short_sentences(self):
         texts = [" ".join(f"the cat sat on mat{'.' * (number % length == 0)}" for number in range(12))
                  for length in range(1, 9)]
         source = self.dir / "sentences.txt"

@@ -4,7 +4,6 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "bertcram/text/sentencepiece_trainer.h"
 #include "bertcram/text/tokenizer_files.h"
@@ -190,29 +189,7 @@ TEST(SentencePieceFormat, AFlippedByteIsRefusedOrHarmless) {
 }
 
 TEST(SentencePiece, GivesTheSameIdsFromManyThreads) {
-  const SentencePieceTokenizer tokenizer(trained_bytes(), "x.model");
-  util::RandomStream rng(test_seed());
-  std::vector<std::string> texts;
-  std::vector<Ids> expected;
-  for (int i = 0; i < 300; ++i) {
-    texts.push_back(to_utf8(random_code_points(rng, 30)));
-    expected.push_back(ids_of(tokenizer, texts.back()));
-  }
-  std::vector<std::vector<Ids>> got(3);
-  std::vector<std::thread> threads;
-  for (auto& mine : got) {
-    threads.emplace_back([&] {
-      for (const std::string& text : texts) {
-        mine.push_back(ids_of(tokenizer, text));
-      }
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  for (const auto& mine : got) {
-    EXPECT_EQ(mine, expected);
-  }
+  expect_same_ids_from_threads(SentencePieceTokenizer(trained_bytes(), "x.model"), 300);
 }
 
 }  // namespace

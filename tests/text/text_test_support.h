@@ -10,8 +10,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+#include "bertcram/text/tokenizer.h"
 #include "bertcram/text/unicode.h"
 #include "bertcram/util/random.h"
 
@@ -51,6 +53,34 @@ inline std::u32string random_code_points(util::RandomStream& rng, uint64_t max_c
     text.push_back(pool.first + static_cast<char32_t>(rng.below(pool.last - pool.first + 1)));
   }
   return text;
+}
+
+/// The ids of random texts, made by three threads at once, against those made by one.
+inline void expect_same_ids_from_threads(const Tokenizer& tokenizer, int text_count) {
+  util::RandomStream rng(test_seed());
+  std::vector<std::string> texts;
+  for (int i = 0; i < text_count; ++i) {
+    texts.push_back(to_utf8(random_code_points(rng, 30)));
+  }
+  const auto encode_all = [&] {
+    std::vector<std::vector<int32_t>> all(texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) {
+      tokenizer.encode(texts[i], all[i]);
+    }
+    return all;
+  };
+  const auto expected = encode_all();
+  std::vector<std::vector<std::vector<int32_t>>> got(3);
+  std::vector<std::thread> threads;
+  for (auto& mine : got) {
+    threads.emplace_back([&] { mine = encode_all(); });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  for (const auto& mine : got) {
+    EXPECT_EQ(mine, expected);
+  }
 }
 
 /// Specials first, then `pieces`.

@@ -4,7 +4,6 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "bertcram/text/literal_tokens.h"
 #include "bertcram/util/error.h"
@@ -117,31 +116,7 @@ TEST(Tokenizer, RefusesAVocabularyWithoutItsSpecialTokens) {
   EXPECT_NE(message.find("'[MASK]' is not among the 4 tokens"), std::string::npos) << message;
 }
 
-TEST(Tokenizer, GivesTheSameIdsFromManyThreads) {
-  const auto tokenizer = small_tokenizer();
-  util::RandomStream rng(test_seed());
-  std::vector<std::string> texts;
-  std::vector<Ids> expected;
-  for (int i = 0; i < 500; ++i) {
-    texts.push_back(to_utf8(random_code_points(rng, 30)));
-    expected.push_back(encode(*tokenizer, texts.back()));
-  }
-  std::vector<std::vector<Ids>> got(3);
-  std::vector<std::thread> threads;
-  for (auto& mine : got) {
-    threads.emplace_back([&] {
-      for (const std::string& text : texts) {
-        mine.push_back(encode(*tokenizer, text));
-      }
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  for (const auto& mine : got) {
-    EXPECT_EQ(mine, expected);
-  }
-}
+TEST(Tokenizer, GivesTheSameIdsFromManyThreads) { expect_same_ids_from_threads(*small_tokenizer(), 500); }
 
 }  // namespace
 }  // namespace bertcram::text

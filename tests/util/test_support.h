@@ -2,6 +2,7 @@
 // What tests of all rooms share: a folder that cleans up, a seed that can be given back, and a look at error messages.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -61,6 +62,30 @@ class ScratchDirectory {
 
  private:
   fs::path path_;
+};
+
+/// While it lives, the process has no more rights than any user: root may read and write everything. The scratch folder
+/// is opened for that user, who otherwise could not enter it.
+class OrdinaryUser {
+ public:
+  explicit OrdinaryUser(const ScratchDirectory& scratch) : was_root_(::geteuid() == 0) {
+    if (was_root_) {
+      using enum fs::perms;  // the group stays root's
+      fs::permissions(scratch.path(), group_read | group_exec | others_read | others_exec, fs::perm_options::add);
+      EXPECT_EQ(::seteuid(kNobody), 0);
+    }
+  }
+  ~OrdinaryUser() {
+    if (was_root_) {
+      EXPECT_EQ(::seteuid(0), 0);
+    }
+  }
+  OrdinaryUser(const OrdinaryUser&) = delete;
+  OrdinaryUser& operator=(const OrdinaryUser&) = delete;
+
+ private:
+  static constexpr uid_t kNobody = 65534;
+  bool was_root_;
 };
 
 /// The message of the error of type Failure that `action` throws; a failed expectation if it throws none.

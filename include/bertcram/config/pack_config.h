@@ -45,9 +45,8 @@ struct PackConfig {
     v("dedup", dedup, "drop documents whose whole text occurred before");
     filters.visit(v);
     v("order", order,
-      "order of the documents: shuffled, or curriculum, those of short sentences first; pretrain then reads the rows "
-      "as "
-      "they stand");
+      "order of the documents: shuffled, or curriculum, those of short sentences first, in which pretrain then reads "
+      "them");
     v("seed", seed, "seed of the document order", AtLeast{0});
     v("shard_rows", shard_rows, "rows per shard file", AtLeast{1});
     v("save_every", save_every,

@@ -20,7 +20,7 @@ struct TextInputConfig {
   void visit(FieldVisitor& v) {
     v("format", format,
       "how text files hold documents: blocks between blank lines, lines, or jsonl (an object per line); auto = jsonl "
-      "where the first line is an object, else blocks");
+      "where the first lines are objects (one of them may be damaged), else blocks");
     v("text_field", text_field, "field of a JSON object, or column of a Parquet file, that holds the document");
     v("max_bad_records", max_bad_records,
       "JSON lines or Parquet rows without a text that are skipped before the input is refused", AtLeast{0},

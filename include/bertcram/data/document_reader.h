@@ -74,7 +74,7 @@ struct BadRecords {
 
   /// Counts one. @return whether it is more than allowed
   bool add() { return ++found > allowed; }
-  /// "; it is the 3rd bad one", where that is not plain.
+  /// "; it is bad record number 3", where that is not plain.
   std::string ordinal() const;
 };
 
