@@ -10,9 +10,10 @@
 namespace bertcram::data {
 namespace {
 
-// 64 buckets: 20 GB of text are about 4 billion tokens or 8 GB, hence some 130 MB to sort at a time.
-constexpr unsigned kBucketBits = 6;
-constexpr size_t kBufferBytes = size_t{1} << 18;
+// 256 buckets: 20 GB of text are about 4 billion tokens or 8 GB, hence some 30 MB to sort at a time. A curriculum fills
+// them unevenly, the largest with about a twentieth of the text.
+constexpr unsigned kBucketBits = 8;
+constexpr size_t kBufferBytes = size_t{1} << 16;
 
 /// Precedes each document's ids, and those its paragraphs, in a bucket file.
 struct Record {

@@ -15,7 +15,7 @@ namespace bertcram::data {
 uint64_t mean_sentence_words(std::string_view text);
 
 /// A monotone map of mean_sentence_words to 16 bits: nearly the logarithm, with 2 to 128 words a sentence spread over the
-/// range, so that sorting by it in 64 buckets fills no bucket much more than others.
+/// range, so that buckets of equal parts of it are of use.
 uint16_t sentence_level(uint64_t mean_words);
 
 /// @param content  hash of `text`

@@ -87,14 +87,14 @@ class PackResume : public ::testing::Test {
   PackConfig config_;
 };
 
-// Each of the 64 spill files gets about 1 / 64 of the tokens, two bytes each: some 40 KB per MiB of text.
-constexpr rlim_t kSecondSave = 50'000;
-constexpr rlim_t kThirdSave = 90'000;
-constexpr rlim_t kFourthSave = 130'000;
+// Each of the 256 buckets gets about 1 / 256 of the tokens, two bytes each: some 10 KB per MiB of text, the fullest a third
+// more than that at first and an eighth more later. state.json has 20 KB.
+constexpr rlim_t kThirdSave = 30'000;
+constexpr rlim_t kFourthSave = 42'000;
 
 TEST_F(PackResume, AfterAKillTheSameCommandEndsWithTheSameBytes) {
   const auto expected = uninterrupted();
-  for (const rlim_t limit : {kSecondSave, kThirdSave}) {
+  for (const rlim_t limit : {kThirdSave, kFourthSave}) {
     fs::remove_all(config_.output);
     pack_and_be_killed(limit);
     ASSERT_GT(state().at("counts").at("documents_read"), 10'000);
@@ -167,7 +167,8 @@ TEST_F(PackResume, DamagedWorkStartsAnew) {
   };
   for (const auto& damage : damages) {
     fs::remove_all(config_.output);
-    pack_and_be_killed(kSecondSave);
+    pack_and_be_killed(kThirdSave);
+    ASSERT_FALSE(state().is_null());
     damage();
     pack(config_);
     EXPECT_TRUE(files_of(config_.output) == expected);
