@@ -2,14 +2,13 @@
 
 #include "bertcram/config/eval_config.h"
 #include "bertcram/glue/task_file.h"
-#include "bertcram/train/evaluator.h"
-#include "bertcram/train/task_evaluator.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
 #include "glue_folder.h"
 #include "output.h"
+#include "training.h"
 
 namespace bertcram::cli {
 namespace {
@@ -30,7 +29,7 @@ void run_task(const config::EvalConfig& config, bool as_json, const Session& ses
   const glue::TaskSpec task =
       config.task_file.empty() ? glue::find_task(config.task) : glue::load_task_file(config.task_file, config.data);
   const bool is_default = config.data.empty() && config.task_file.empty();
-  const auto scores = train::evaluate_task(config.model, task, is_default ? default_glue_folder() : config.data,
+  const auto scores = training().evaluate_task(config.model, task, is_default ? default_glue_folder() : config.data,
                                            config.runtime, session.stop);
   nlohmann::json json;
   std::string text;
@@ -53,7 +52,7 @@ void run(const config::EvalConfig& config, bool as_json, const Session& session)
   if (is_task) {
     run_task(config, as_json, session);
   } else {
-    print_scores(train::evaluate_held_out(config, session.stop), as_json);
+    print_scores(training().evaluate_held_out(config, session.stop), as_json);
   }
 }
 

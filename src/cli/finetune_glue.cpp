@@ -1,12 +1,12 @@
 // bertcram finetune-glue: a pretrained model → scores on GLUE or own tasks.
 
 #include "bertcram/config/finetune_config.h"
-#include "bertcram/train/finetuner.h"
 #include "bertcram/util/error.h"
 #include "command.h"
 #include "config_flags.h"
 #include "glue_folder.h"
 #include "output.h"
+#include "training.h"
 
 namespace bertcram::cli {
 namespace {
@@ -19,7 +19,7 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
     config.data = default_glue_folder();
   }
   outlive_readers();
-  const auto outcome = train::run_finetune(config, {.stop = session.stop, .progress = session.progress});
+  const auto outcome = training().run_finetune(config, {.stop = session.stop, .progress = session.progress});
   print_result(as_json, nlohmann::json::parse(glue::results_to_json(outcome.results)),
                glue::format_results_table(outcome.results) + "results in " + outcome.results_file.string() + "\n");
 }

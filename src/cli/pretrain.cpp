@@ -1,12 +1,12 @@
 // bertcram pretrain: packed data → a pretrained model.
 
 #include "bertcram/config/pretrain_config.h"
-#include "bertcram/train/pretrainer.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
 #include "output.h"
+#include "training.h"
 
 namespace bertcram::cli {
 namespace {
@@ -28,7 +28,7 @@ void run(const config::PretrainConfig& config, const std::string& resume, bool a
   }
   outlive_readers();
   const auto result =
-      train::run_pretrain(config, {.stop = session.stop, .progress = session.progress, .resume = parse_resume(resume)});
+      training().run_pretrain(config, {.stop = session.stop, .progress = session.progress, .resume = parse_resume(resume)});
   nlohmann::json json = {{"model", result.model.string()},
                          {"steps", result.steps},
                          {"tokens", result.tokens},

@@ -1,0 +1,25 @@
+#pragma once
+// The boundary between bertcram and libbertcram_training.so, which alone links LibTorch. LibTorch takes some 0.4 s and
+// 100 MB to load, which `bertcram --help` and the commands for text do without.
+
+#include "bertcram/train/evaluator.h"
+#include "bertcram/train/finetuner.h"
+#include "bertcram/train/pretrainer.h"
+#include "bertcram/train/task_evaluator.h"
+
+namespace bertcram::train {
+
+/// What the module offers; both sides are built together.
+struct Functions {
+  decltype(&train::run_pretrain) run_pretrain;
+  decltype(&train::run_finetune) run_finetune;
+  decltype(&train::evaluate_held_out) evaluate_held_out;
+  decltype(&train::evaluate_task) evaluate_task;
+};
+
+inline constexpr const char* kModule = "libbertcram_training.so";
+/// What the module exports.
+inline constexpr const char* kGetFunctions = "bertcram_training_functions";
+using GetFunctions = const Functions*();
+
+}  // namespace bertcram::train

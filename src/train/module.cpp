@@ -1,0 +1,10 @@
+#include "bertcram/train/module.h"
+
+extern "C" const bertcram::train::Functions* bertcram_training_functions() {
+  using namespace bertcram::train;
+  static constexpr Functions kFunctions = {.run_pretrain = run_pretrain,
+                                           .run_finetune = run_finetune,
+                                           .evaluate_held_out = evaluate_held_out,
+                                           .evaluate_task = evaluate_task};
+  return &kFunctions;
+}
