@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -43,14 +45,16 @@ void append_line(const text::Tokenizer& tokenizer, const EncodeOptions& options,
     if (options.tokens) {
       out += tokenizer.token(ids[i]);
     } else {
-      out += std::to_string(ids[i]);
+      std::array<char, 16> digits;
+      out.append(digits.data(), std::to_chars(digits.begin(), digits.end(), ids[i]).ptr);
     }
   }
   out += '\n';
 }
 
-/// Encodes whole lines on several threads; the output keeps their order.
-std::string encode_lines(const text::Tokenizer& tokenizer, const EncodeOptions& options, std::string_view lines) {
+/// Encodes whole lines on several threads. @return the output, in parts
+std::vector<std::string> encode_lines(const text::Tokenizer& tokenizer, const EncodeOptions& options,
+                                      std::string_view lines) {
   const int64_t workers = util::thread_count(options.threads);
   std::vector<std::string_view> shares;
   for (int64_t worker = workers; worker > 0 && !lines.empty(); --worker) {
@@ -74,15 +78,16 @@ std::string encode_lines(const text::Tokenizer& tokenizer, const EncodeOptions& 
       share.remove_prefix(std::min(share.size(), end + 1));
     }
   });
-  std::string joined;
-  for (const std::string& part : encoded) {
-    joined += part;
-  }
-  return joined;
+  return encoded;
 }
 
-void write_stdout(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+void write_stdout(const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) {
+    if (std::fwrite(part.data(), 1, part.size(), stdout) != part.size()) {
+      break;
+    }
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
   }
 }

@@ -30,7 +30,7 @@ void run_task(const config::EvalConfig& config, bool as_json, const Session& ses
       config.task_file.empty() ? glue::find_task(config.task) : glue::load_task_file(config.task_file, config.data);
   const bool is_default = config.data.empty() && config.task_file.empty();
   const auto scores = training().evaluate_task(config.model, task, is_default ? default_glue_folder() : config.data,
-                                           config.runtime, session.stop);
+                                               config.runtime, session.stop);
   nlohmann::json json;
   std::string text;
   for (const auto& [name, metrics] : scores) {

@@ -27,8 +27,8 @@ void run(const config::PretrainConfig& config, const std::string& resume, bool a
     throw ConfigError(util::join(problems, "\n"));
   }
   outlive_readers();
-  const auto result =
-      training().run_pretrain(config, {.stop = session.stop, .progress = session.progress, .resume = parse_resume(resume)});
+  const auto result = training().run_pretrain(
+      config, {.stop = session.stop, .progress = session.progress, .resume = parse_resume(resume)});
   nlohmann::json json = {{"model", result.model.string()},
                          {"steps", result.steps},
                          {"tokens", result.tokens},

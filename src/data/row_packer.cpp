@@ -1,5 +1,6 @@
 #include "row_packer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <numeric>
@@ -25,14 +26,21 @@ RowPacker::RowPacker(std::filesystem::path directory, std::string split, const S
 
 RowPacker::~RowPacker() = default;
 
-void RowPacker::add_token(int32_t id) {
-  if (row_.empty()) {
-    row_.push_back(special_.cls);
+void RowPacker::add_ids(std::span<const int32_t> ids) {
+  while (!ids.empty()) {
+    if (row_.empty()) {
+      row_.push_back(special_.cls);
+    }
+    const size_t count = std::min(ids.size(), static_cast<size_t>(shape_.seq_len) - row_.size());
+    row_.insert(row_.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
+    ids = ids.subspan(count);
+    if (static_cast<int64_t>(row_.size()) == shape_.seq_len) {
+      write_row();
+    }
   }
-  row_.push_back(id);
-  if (static_cast<int64_t>(row_.size()) < shape_.seq_len) {
-    return;
-  }
+}
+
+void RowPacker::write_row() {
   if (!writer_) {
     writer_ = std::make_unique<ShardWriter>(directory_ / shard_name(split_, entries_.size()), shape_);
   }
@@ -44,10 +52,8 @@ void RowPacker::add_token(int32_t id) {
 }
 
 void RowPacker::add_document(std::span<const int32_t> ids) {
-  for (const int32_t id : ids) {
-    add_token(id);
-  }
-  add_token(special_.sep);
+  add_ids(ids);
+  add_ids({&special_.sep, 1});
 }
 
 void RowPacker::close_shard() {

@@ -30,7 +30,8 @@ class RowPacker {
   int64_t rows() const;
 
  private:
-  void add_token(int32_t id);
+  void add_ids(std::span<const int32_t> ids);
+  void write_row();
   void close_shard();
 
   std::filesystem::path directory_;

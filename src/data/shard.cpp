@@ -67,15 +67,30 @@ void ShardWriter::flush_block() {
   block_.clear();
 }
 
-void ShardWriter::add_row(std::span<const int32_t> row) {
-  BC_CHECK(static_cast<int64_t>(row.size()) == shape_.seq_len);
-  for (const int32_t id : row) {
-    for (int64_t byte = 0; byte < shape_.bytes_per_id; ++byte) {
-      block_.push_back(static_cast<std::byte>(static_cast<uint32_t>(id) >> (8 * byte)));
+/// A block holds a whole number of ids, but not of rows.
+template <class Id>
+void ShardWriter::append_ids(std::span<const int32_t> ids) {
+  while (!ids.empty()) {
+    const size_t filled = block_.size();
+    const size_t count = std::min(ids.size(), (kBlockBytes - filled) / sizeof(Id));
+    block_.resize(filled + count * sizeof(Id));
+    for (size_t i = 0; i < count; ++i) {
+      const auto id = static_cast<Id>(ids[i]);
+      std::memcpy(block_.data() + filled + i * sizeof(Id), &id, sizeof(Id));
     }
+    ids = ids.subspan(count);
     if (block_.size() == kBlockBytes) {
       flush_block();
     }
+  }
+}
+
+void ShardWriter::add_row(std::span<const int32_t> row) {
+  BC_CHECK(static_cast<int64_t>(row.size()) == shape_.seq_len);
+  if (shape_.bytes_per_id == 2) {
+    append_ids<uint16_t>(row);
+  } else {
+    append_ids<uint32_t>(row);
   }
   ++rows_;
 }

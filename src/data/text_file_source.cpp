@@ -1,6 +1,7 @@
 #include "text_file_source.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "bertcram/util/error.h"
 #include "parquet_source.h"
@@ -54,7 +55,8 @@ bool TextFileSource::fill(SourceSummary& summary) {
   pending_.erase(before, mark_bytes);
   const auto fresh = pending_.begin() + static_cast<std::ptrdiff_t>(before);
   const auto fresh_end = fresh + static_cast<std::ptrdiff_t>(count - mark_bytes);
-  const auto kept_end = std::remove(fresh, fresh_end, '\0');
+  const bool has_nul = std::memchr(pending_.data() + before, '\0', count - mark_bytes) != nullptr;
+  const auto kept_end = has_nul ? std::remove(fresh, fresh_end, '\0') : fresh_end;
   summary.nul_bytes += fresh_end - kept_end;
   summary.text_bytes += static_cast<int64_t>(count);
   pending_.resize(static_cast<size_t>(kept_end - pending_.begin()));

@@ -33,6 +33,19 @@ Expansion expand(char32_t c, const NormalizerOptions& options) {
   return expansion;
 }
 
+/// A block all of whose code points have the classes of those of `block`. Planes 4 to 13 hold no characters and planes 15
+/// and 16 private ones only; to look at each of their 786,432 code points would take most of a short command's time.
+/// Pinned by CharacterClasses.EmptyAndPrivatePlanesAreUniform.
+uint32_t first_block_alike(uint32_t block) {
+  constexpr uint32_t kBlocksPerPlane = 0x100;
+  const uint32_t plane = block / kBlocksPerPlane;
+  const bool is_last_of_plane = block % kBlocksPerPlane == kBlocksPerPlane - 1;
+  if (is_last_of_plane || plane < 4 || plane == 14) {
+    return block;
+  }
+  return (plane < 14 ? 4 : 15) * kBlocksPerPlane;
+}
+
 }  // namespace
 
 Normalizer::Normalizer(const NormalizerOptions& options) : options_(options) {
@@ -44,6 +57,10 @@ void Normalizer::build_pages() {
   constexpr uint32_t kBlocks = (kLastCodePoint + 1) / kPageSize;
   std::map<std::array<uint32_t, kPageSize>, uint16_t> known;  // large stretches of planes are alike
   for (uint32_t block = 0; block < kBlocks; ++block) {
+    if (const uint32_t alike = first_block_alike(block); alike != block) {
+      page_of_.push_back(page_of_[alike]);
+      continue;
+    }
     Page page;
     std::array<uint32_t, kPageSize> key{};
     for (uint32_t i = 0; i < kPageSize; ++i) {

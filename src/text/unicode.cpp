@@ -1,5 +1,6 @@
 #include "bertcram/text/unicode.h"
 
+#include <simdjson.h>
 #include <utf8proc.h>
 
 #include <algorithm>
@@ -47,12 +48,9 @@ void for_each_char(std::string_view text, Visit visit) {
 
 }  // namespace
 
-DecodedChar decode_utf8(std::string_view text) {
+DecodedChar decode_long_utf8(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  if (first < 0x80) {
-    return {first, 1, true};
-  }
   const LeadByte lead = classify_lead(first);
   if (lead.size_bytes == 0 || text.size() < 2 || byte(1) < lead.second_min || byte(1) > lead.second_max) {
     return {kReplacementCharacter, 1, false};
@@ -101,6 +99,9 @@ std::string to_utf8(std::u32string_view code_points) {
 }
 
 int64_t count_invalid_utf8(std::string_view text) {
+  if (simdjson::validate_utf8(text.data(), text.size())) {
+    return 0;
+  }
   int64_t count = 0;
   for_each_char(text, [&](const DecodedChar& decoded) { count += decoded.valid ? 0 : 1; });
   return count;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
 #include "text_test_support.h"
@@ -69,6 +71,26 @@ TEST(CharacterClasses, AreTheSameForEveryCodePointAsWhenComparedWithHuggingFace)
                     canonical_combining_class(c), to_utf8(decompose(c)), to_utf8(lowercase(c))));
   }
   EXPECT_EQ(hash.digest128().hex(), "47ba36dcdf174ce706f114007f7a5f83");
+}
+
+/// The normaliser looks at one block of each of these planes only.
+TEST(CharacterClasses, EmptyAndPrivatePlanesAreUniform) {
+  const auto classes = [](char32_t c) {
+    const std::u32string itself = {c};
+    return std::array{is_whitespace(c),       is_control(c),         is_cjk(c),
+                      is_punctuation(c),      is_nonspacing_mark(c), canonical_combining_class(c) != 0,
+                      decompose(c) != itself, lowercase(c) != itself};
+  };
+  const auto expect_uniform = [&](char32_t first_plane, char32_t last_plane) {
+    const auto first = classes(first_plane << 16);
+    for (char32_t c = first_plane << 16; c <= (last_plane << 16 | 0xFFFF); ++c) {
+      if ((c & 0xFF00) != 0xFF00) {  // the last block of a plane is looked at: it has two code points of no category
+        ASSERT_EQ(classes(c), first) << uint32_t{c};
+      }
+    }
+  };
+  expect_uniform(4, 13);
+  expect_uniform(15, 16);
 }
 
 }  // namespace

@@ -35,6 +35,8 @@ class ShardWriter {
   std::string commit();
 
  private:
+  template <class Id>
+  void append_ids(std::span<const int32_t> ids);
   void flush_block();
 
   util::AtomicFile file_;

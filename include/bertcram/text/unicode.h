@@ -19,9 +19,15 @@ struct DecodedChar {
   bool valid;           ///< false where U+FFFD stands for invalid bytes
 };
 
+/// decode_utf8 of a character that is not ASCII.
+DecodedChar decode_long_utf8(std::string_view text);
+
 /// Decodes the character that starts at `text[0]`. Invalid input becomes U+FFFD, one per maximal subpart, as in the
 /// WHATWG encoding standard and Rust's `from_utf8_lossy`. REQUIRES: `text` is not empty.
-DecodedChar decode_utf8(std::string_view text);
+inline DecodedChar decode_utf8(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  return first < 0x80 ? DecodedChar{first, 1, true} : decode_long_utf8(text);
+}
 
 /// Appends the UTF-8 bytes of a code point in [0, 0x10FFFF].
 void append_utf8(char32_t code_point, std::string& out);
