@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <span>
 
 #include "bertcram/text/tokenizer.h"
 #include "bertcram/util/error.h"
@@ -29,6 +30,22 @@ struct EncodeOptions {
   int64_t threads = 0;
 };
 
+/// The numbers, separated by spaces, and a newline.
+void append_numbers(std::span<const int32_t> numbers, std::string& out) {
+  constexpr size_t kLongest = std::numeric_limits<int32_t>::digits10 + 3;  // with sign and space
+  const size_t begin = out.size();
+  out.resize(begin + numbers.size() * kLongest + 1);
+  char* at = out.data() + begin;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (i > 0) {
+      *at++ = ' ';
+    }
+    at = std::to_chars(at, at + kLongest, numbers[i]).ptr;
+  }
+  *at++ = '\n';
+  out.resize(static_cast<size_t>(at - out.data()));
+}
+
 /// One line's ids or pieces, separated by spaces, with a newline at the end.
 void append_line(const text::Tokenizer& tokenizer, const EncodeOptions& options, std::string_view line,
                  std::vector<int32_t>& ids, std::string& out) {
@@ -40,16 +57,14 @@ void append_line(const text::Tokenizer& tokenizer, const EncodeOptions& options,
   if (options.special) {
     ids.push_back(*tokenizer.roles().sep);
   }
-  for (size_t i = 0; i < ids.size(); ++i) {
-    out += i == 0 ? "" : " ";
-    if (options.tokens) {
-      out += tokenizer.token(ids[i]);
-    } else {
-      std::array<char, 16> digits;
-      out.append(digits.data(), std::to_chars(digits.begin(), digits.end(), ids[i]).ptr);
+  if (options.tokens) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      out.append(i == 0 ? "" : " ").append(tokenizer.token(ids[i]));
     }
+    out += '\n';
+  } else {
+    append_numbers(ids, out);
   }
-  out += '\n';
 }
 
 /// Encodes whole lines on several threads. @return the output, in parts
