@@ -14,6 +14,7 @@ for temporary files. MB are 10^6 bytes of raw text.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -66,6 +67,10 @@ def scaled(paths, copies, folder):
     return made
 
 
+def total_bytes(paths):
+    return sum(len(read_text(path)) for path in paths)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tokenizer")
@@ -77,8 +82,10 @@ def main():
     parser.add_argument("--json", help="write the figures to this file too")
     options = parser.parse_args()
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="bertcram-bench-"))
-    texts = scaled(options.texts, options.scale, scratch) if options.scale else options.texts
-    megabytes = sum(os.path.getsize(path) if options.scale else len(read_text(path)) for path in texts) / 1e6
+    # In a process of its own: the peak memory of a child is never below that of the process which started it.
+    with concurrent.futures.ProcessPoolExecutor(1) as other:
+        texts = other.submit(scaled, options.texts, options.scale, scratch).result() if options.scale else options.texts
+        megabytes = other.submit(total_bytes, texts).result() / 1e6
     figures = []
     for threads in options.threads:
         for stage in options.stages:

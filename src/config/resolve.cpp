@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bertcram/config/yaml_document.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
@@ -16,12 +17,8 @@ namespace {
 void read_yaml(const std::vector<Field>& fields, const std::string& text, const std::string& where,
                std::vector<std::string>& problems) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      problems.push_back(
-          cat(where, ":", documents[1].Mark().line + 1, ": a second document (after ---), expected one"));
-    } else if (!documents.empty()) {
-      YamlReader(fields, where, problems).read(documents[0], "");
+    if (const auto document = read_yaml_document(text, where, problems)) {
+      YamlReader(fields, where, problems).read(*document, "");
     }
   } catch (const YAML::Exception& error) {
     problems.push_back(cat(where, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "bertcram/config/source_config.h"
+#include "bertcram/config/yaml_document.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/text.h"
@@ -42,13 +43,10 @@ class SourceList {
 
   std::vector<SourceConfig> read() {
     try {
-      const std::vector<YAML::Node> documents = YAML::LoadAll(util::read_file(file_));
       const std::vector<Field> no_fields;
       YamlReader reader(no_fields, file_.string(), problems_);
-      if (documents.size() == 1) {
-        read_root(documents[0], reader);
-      } else if (!documents.empty()) {
-        reader.problem(documents[1], "a second document (after ---), expected one");
+      if (const auto document = read_yaml_document(util::read_file(file_), file_.string(), problems_)) {
+        read_root(*document, reader);
       }
     } catch (const YAML::Exception& error) {
       problems_.push_back(cat(file_.string(), ":", error.mark.line + 1, ": not valid YAML: ", error.msg));

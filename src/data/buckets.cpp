@@ -101,7 +101,8 @@ void Buckets::visit_bucket(SpillFile& bucket, const std::function<void(const Pac
       read_ids<uint32_t>(entry.ids, entry.record.id_count, ids);
     }
     paragraphs.resize(entry.record.paragraph_count);
-    std::memcpy(paragraphs.data(), entry.paragraphs, paragraphs.size() * sizeof(Paragraph));
+    std::copy_n(entry.paragraphs, paragraphs.size() * sizeof(Paragraph),
+                reinterpret_cast<std::byte*>(paragraphs.data()));
     visit({.content = entry.record.content,
            .place = entry.record.place,
            .number = entry.record.number,

@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bertcram/text/unicode.h"
 #include "bertcram/util/error.h"
@@ -19,9 +20,18 @@ class BlockFormat : public DocumentFormat {
   void add_line(std::string_view line, DocumentSink& sink) override {
     if (is_blank(line)) {
       sink.end_document();
-    } else {
-      sink.add_line(line);
+      return;
     }
+    sink.add_line(line);
+    if (sink.open_bytes() >= kLongestText) {  // a file without blank lines may be of any size
+      ++sink.summary.cuts;
+      sink.end_document();
+    }
+  }
+  void add_piece(std::string_view piece, DocumentSink& sink) override {
+    ++sink.summary.cuts;
+    sink.add_line(piece);
+    sink.end_document();
   }
 };
 
@@ -33,6 +43,10 @@ class LineFormat : public DocumentFormat {
       sink.add_line(line);
       sink.end_document();
     }
+  }
+  void add_piece(std::string_view piece, DocumentSink& sink) override {
+    ++sink.summary.cuts;
+    add_line(piece, sink);
   }
 };
 
@@ -68,7 +82,7 @@ class JsonLinesFormat : public DocumentFormat {
   JsonLinesFormat(std::string field, BadRecords& bad_records) : field_(std::move(field)), bad_records_(bad_records) {}
 
   void add_line(std::string_view line, DocumentSink& sink) override {
-    if (is_blank(line)) {
+    if (is_blank(line) || std::exchange(is_too_long_, false)) {
       return;
     }
     std::string repaired;
@@ -79,17 +93,23 @@ class JsonLinesFormat : public DocumentFormat {
     }
     const JsonText found = text_of(parser_, line, field_);
     if (!found.problem.empty()) {
-      refuse(found.problem, sink.summary);
+      refuse(sink.summary.lines, found.problem, sink.summary);
       return;
     }
     sink.add_document(found.text);
   }
 
+  void add_piece(std::string_view, DocumentSink& sink) override {
+    if (!std::exchange(is_too_long_, true)) {
+      refuse(sink.summary.lines + 1, cat("has more than ", util::format_bytes(kLongestText)), sink.summary);
+    }
+  }
+
  private:
-  void refuse(const std::string& problem, SourceSummary& summary) {
+  void refuse(int64_t line, const std::string& problem, SourceSummary& summary) {
     ++summary.bad_records;
     if (bad_records_.add()) {
-      throw DataError(cat(summary.path, ":", summary.lines, ": the line ", problem, bad_records_.ordinal(),
+      throw DataError(cat(summary.path, ":", line, ": the line ", problem, bad_records_.ordinal(),
                           "; expected an object with its text in '", field_,
                           "' (--text-field); --max-bad-records allows more bad lines"));
     }
@@ -97,6 +117,7 @@ class JsonLinesFormat : public DocumentFormat {
 
   std::string field_;
   BadRecords& bad_records_;
+  bool is_too_long_ = false;  ///< the line whose end comes next
   simdjson::dom::parser parser_;
 };
 

@@ -18,6 +18,8 @@ class DocumentFormat {
   virtual ~DocumentFormat() = default;
   /// @param line  without its end (LF or CRLF)  @throws DataError naming file and line if the file is unsuitable
   virtual void add_line(std::string_view line, DocumentSink& sink) = 0;
+  /// The beginning of a line that is longer than kLongestText; add_line gets the end of it. @throws DataError as add_line
+  virtual void add_piece(std::string_view piece, DocumentSink& sink) = 0;
 };
 
 /// The format that the beginning of a file tells: JSON lines if it begins with `{` and one of the first lines is a JSON

@@ -20,6 +20,14 @@ void warn_about_bad_records(const SourceSummary& summary) {
   }
 }
 
+void warn_about_cuts(const SourceSummary& summary) {
+  if (summary.cuts > 0) {
+    util::log_warning(
+        "data", cat(summary.path, ": texts of more than ", util::format_bytes(kLongestText), " were cut at ",
+                    util::format_count(summary.cuts), " places; if each line is a document, give --format lines"));
+  }
+}
+
 }  // namespace
 
 std::string BadRecords::ordinal() const { return allowed > 0 ? cat("; it is bad record number ", found) : ""; }
@@ -67,6 +75,7 @@ void DocumentReader::finish_source(DocumentSink& sink, Reached reached) {
       reached == Reached::kEnd || fs::file_size(summary_.path, error) == static_cast<uintmax_t>(summary_.file_bytes);
   summary_.limit_reached = sink.intake.is_over;
   warn_about_bad_records(summary_);
+  warn_about_cuts(summary_);
   if (reached == Reached::kLimit) {
     util::log_info("data", cat(summary_.path, ": the limit of its source is reached, nothing more of it is read"));
   } else if (summary_.documents == 0 && summary_.documents_left_out == 0) {

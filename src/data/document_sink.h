@@ -31,6 +31,7 @@ struct DocumentSink {
 
   /// Adds a line to the open document, with one LF behind it.
   void add_line(std::string_view line);
+  size_t open_bytes() const { return batch.text.size() - (batch.ends.empty() ? 0 : batch.ends.back()); }
   /// Ends the open document, if it holds anything, and takes or drops it.
   void end_document();
   /// A whole document. It may hold line ends of its own, blank lines too. NUL bytes are dropped and counted.

@@ -77,7 +77,16 @@ std::string identity(const fs::path& path) {
 /// Collects files, each once.
 class Collector {
  public:
-  void add(const std::string& origin, config::SourceConfig source, const std::vector<fs::path>& files) {
+  /// @param output  nothing in this folder is taken
+  explicit Collector(const fs::path& output) : output_(fs::weakly_canonical(output).string() + "/") {
+    BC_CHECK(!output.empty());
+  }
+
+  void add(const std::string& origin, config::SourceConfig source, std::vector<fs::path> files) {
+    if (std::erase_if(files, [&](const fs::path& file) { return identity(file).starts_with(output_); }) > 0 &&
+        files.empty()) {
+      throw ConfigError(cat(origin, ": only files in the --output folder; name the text, or another --output"));
+    }
     int64_t repeated = 0;
     std::string first;
     for (const fs::path& file : files) {
@@ -97,6 +106,7 @@ class Collector {
   InputList inputs;
 
  private:
+  std::string output_;
   std::set<std::string> seen_;
 };
 
@@ -153,8 +163,9 @@ InputList plain_inputs(const std::vector<fs::path>& files, const config::TextInp
   return inputs;
 }
 
-InputList resolve_inputs(const std::vector<std::string>& words, const config::TextInputConfig& input) {
-  Collector collector;
+InputList resolve_inputs(const std::vector<std::string>& words, const config::TextInputConfig& input,
+                         const fs::path& output) {
+  Collector collector(output);
   for (const std::string& word : words) {
     if (!config::is_source_list(word)) {
       collector.add(cat(kFlag, " ", word), plain_source(input), expand_inputs(kFlag, {word}));
@@ -164,7 +175,7 @@ InputList resolve_inputs(const std::vector<std::string>& words, const config::Te
       auto files = expand_inputs(cat(kFlag, " ", word, ":"), words_of(source, word));
       std::erase_if(files, [&](const fs::path& file) { return identity(file) == identity(word); });  // the list itself
       const std::string origin = cat(word, ": source ", util::join(source.path, ", "));
-      collector.add(origin, std::move(source), files);
+      collector.add(origin, std::move(source), std::move(files));
     }
   }
   return std::move(collector.inputs);

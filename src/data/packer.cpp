@@ -133,7 +133,7 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   Job job = {.config = config,
              .tokenizer = tokenizer,
              .context = context,
-             .inputs = resolve_inputs(config.input, config.text),
+             .inputs = resolve_inputs(config.input, config.text, output),
              .request = {}};
   job.request = pack_request(config, tokenizer, job.inputs);
   util::finish_publishing(output, "pack");

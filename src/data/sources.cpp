@@ -38,6 +38,9 @@ void add_rules(const SourceSummary& source, json& entry) {
   if (source.rules.max_bytes > 0) {
     entry["max_bytes"] = source.rules.max_bytes;
   }
+  if (source.cuts > 0) {
+    entry["cuts"] = source.cuts;
+  }
   if (source.limit_reached) {
     entry["limit_reached"] = true;
   }
@@ -90,6 +93,7 @@ std::vector<SourceSummary> sources_of_json(const json& list) {
     for (const auto& [name, field] : kCounts) {
       source.*field = object.at(name);
     }
+    source.cuts = object.value("cuts", int64_t{0});
     source.limit_reached = object.value("limit_reached", false);
     source.is_complete = object.value("complete", true);
     sources.push_back(std::move(source));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bertcram/text/unicode.h"
 #include "bertcram/util/error.h"
 #include "parquet_source.h"
 
@@ -75,6 +76,10 @@ void TextFileSource::choose_format(SourceSummary& summary) {
 void TextFileSource::take_lines(DocumentSink& sink) {
   while (sink.wants_more()) {
     const size_t newline = pending_.find('\n', std::max(pending_at_, scanned_));
+    if (std::min(newline, pending_.size()) - pending_at_ > kLongestText) {
+      take_piece(sink);
+      continue;
+    }
     if (newline == std::string::npos) {
       scanned_ = pending_.size();
       return;
@@ -82,6 +87,24 @@ void TextFileSource::take_lines(DocumentSink& sink) {
     take_line(sink, std::string_view(pending_).substr(pending_at_, newline - pending_at_));
     pending_at_ = newline + 1;
   }
+}
+
+/// The beginning of a line of more than kLongestText; where it ends does not depend on the size of the reads.
+void TextFileSource::take_piece(DocumentSink& sink) {
+  constexpr size_t kLongestWord = size_t{1} << 20;
+  const std::string_view line = std::string_view(pending_).substr(pending_at_);
+  size_t size = kLongestText;
+  const size_t space = line.substr(0, size).find_last_of(" \t");
+  if (space != std::string_view::npos && space + kLongestWord >= size) {
+    size = space + 1;
+  } else {
+    constexpr size_t kLongestCharacter = 4;
+    while (size + kLongestCharacter > kLongestText && text::is_continuation_byte(line[size])) {
+      --size;
+    }
+  }
+  format_->add_piece(line.substr(0, size), sink);
+  pending_at_ += size;
 }
 
 /// A line without its end; whether that was LF, CRLF or the end of the file makes no difference.

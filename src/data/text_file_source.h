@@ -10,7 +10,7 @@
 
 namespace bertcram::data {
 
-/// A file of lines, of which a DocumentFormat makes documents. Memory is bounded by the longest line.
+/// A file of lines, of which a DocumentFormat makes documents. Memory is bounded by kLongestText.
 class TextFileSource : public DocumentSource {
  public:
   /// @throws DataError if the file cannot be read
@@ -25,6 +25,7 @@ class TextFileSource : public DocumentSource {
   bool fill(SourceSummary& summary);
   void choose_format(SourceSummary& summary);
   void take_lines(DocumentSink& sink);
+  void take_piece(DocumentSink& sink);
   void take_line(DocumentSink& sink, std::string_view line);
 
   std::unique_ptr<ByteSource> bytes_;

@@ -187,7 +187,7 @@ void stop_if_asked(const TokenizeContext& context) {
 
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
   const fs::path output = config.output;
-  const InputList inputs = resolve_inputs(config.input, config.text);
+  const InputList inputs = resolve_inputs(config.input, config.text, output);
   util::finish_publishing(output, "tokenize");
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
   if (!config.overwrite) {

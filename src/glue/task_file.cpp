@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "bertcram/config/yaml_document.h"
 #include "bertcram/glue/reader.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -267,16 +268,15 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
 }  // namespace
 
 TaskSpec load_task_file(const std::filesystem::path& path, const std::filesystem::path& data_dir) {
-  YAML::Node root;
-  try {
-    root = YAML::Load(util::read_file(path));
-  } catch (const YAML::Exception& error) {
-    throw ConfigError(cat(path.string(), ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
+  std::vector<std::string> problems;
+  const auto root = config::read_yaml_document(util::read_file(path), path.string(), problems);
+  if (!problems.empty()) {
+    throw ConfigError(problems.front());
   }
-  if (!root.IsMap()) {
+  if (!root || !root->IsMap()) {
     throw ConfigError(cat(path.string(), ":1: expected 'key: value' lines (name, train, dev, columns, …)"));
   }
-  return TaskFile(path, root).read(data_dir);
+  return TaskFile(path, *root).read(data_dir);
 }
 
 }  // namespace bertcram::glue

@@ -188,6 +188,7 @@ TEST(Resolve, LaterFilesAndThenOverridesWin) {
 TEST(Resolve, InvalidYamlNamesItsLine) {
   EXPECT_TRUE(contains(refusal("seed: 1\nmask: [1, 2\n"), "not valid YAML"));
   EXPECT_TRUE(contains(refusal("seed: 1\n  mask: 2: 3\n"), "run.yaml:2: not valid YAML"));
+  EXPECT_TRUE(contains(refusal(",seed: 1\n"), "run.yaml:1: not valid YAML")) << "yaml-cpp never ends at it";
 }
 
 TEST(Resolve, OddShapesOfYamlAreRefusedNotFatal) {

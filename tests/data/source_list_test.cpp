@@ -33,7 +33,7 @@ class SourceList : public ::testing::Test {
     return scratch_.write(name, test::joined(documents)).string();
   }
   test::ReadResult read(const Strings& words, const ReaderOptions& options = {}) const {
-    DocumentReader reader(resolve_inputs(words, options.input), options);
+    DocumentReader reader(resolve_inputs(words, options.input, scratch_ / "output"), options);
     return test::read_documents(reader);
   }
   Strings documents(const std::string& yaml, const ReaderOptions& options = {}) const {
@@ -100,7 +100,7 @@ TEST_F(SourceList, MistakesAreReportedAllAtOnceWithTheirLines) {
   EXPECT_TRUE(contains(refusal("sources: []\n"), "list.yaml:1: 'sources' must be a list"));
   EXPECT_TRUE(contains(refusal("sources:\n  - a.txt\n"), "list.yaml:2: expected 'key: value' lines"));
   EXPECT_TRUE(contains(refusal("sources:\n  - path: [a.txt\n"), "not valid YAML"));
-  EXPECT_TRUE(contains(refusal("sources:\n  - path: a.txt\n---\nsources: []\n"), "list.yaml:4: a second document"));
+  EXPECT_TRUE(contains(refusal("sources:\n  - path: a.txt\n---\nsources: []\n"), "list.yaml:3: a second document"));
   list("sources:\n  - path: a.txt\n", "other.yaml");
   EXPECT_TRUE(contains(refusal("sources:\n  - path: other.yaml\n"), "lists do not nest"));
   const std::string missing = message_of<DataError>([&] { documents("sources:\n  - path: none/*.txt\n"); });

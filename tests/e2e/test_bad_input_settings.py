@@ -175,7 +175,7 @@ class ConfigErrors(E2ETestCase):
         self.assert_fails(self.bertcram("config", "--config", path), USAGE, "garbage.yaml")
 
     def test_a_second_yaml_document(self):
-        self.config("mask:\n  mask_prob: 0.2\n---\nmask:\n  mask_prob: 0.3\n", fragments=["small.yaml:4", "second document"])
+        self.config("mask:\n  mask_prob: 0.2\n---\nmask:\n  mask_prob: 0.3\n", fragments=["small.yaml:3", "second document"])
 
     def test_a_list_as_the_whole_yaml(self):
         self.config("- 1\n- 2\n", fragments=["small.yaml:1", "key"])

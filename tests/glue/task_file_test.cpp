@@ -126,6 +126,7 @@ TEST(TaskFile, RefusesWhatItCannotMean) {
 
 TEST(TaskFile, RefusesBrokenYaml) {
   EXPECT_TRUE(contains(refusal("name: [x\n"), "not valid YAML"));
+  EXPECT_TRUE(contains(refusal(std::string(kGood) + "---\nname: y\n"), "second document"));
   EXPECT_TRUE(contains(refusal("just words\n"), "expected 'key: value' lines"));
   EXPECT_TRUE(contains(refusal(""), "expected 'key: value' lines"));
 }

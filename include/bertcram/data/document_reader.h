@@ -30,6 +30,10 @@ struct DocumentBatch {
   }
 };
 
+/// A line of text that is longer is cut, behind white space where there is some, and so is a document, between two lines:
+/// memory stays bounded whatever the input is. A longer JSON line is a bad record.
+inline constexpr size_t kLongestText = size_t{64} << 20;
+
 /// What one input file turned out to hold.
 struct SourceSummary {
   std::string path;
@@ -42,6 +46,7 @@ struct SourceSummary {
   int64_t lines = 0;               ///< or rows, read so far, the last one without an end included
   int64_t bad_records = 0;         ///< JSON lines or rows without a text, skipped
   int64_t invalid_utf8 = 0;    ///< byte sequences of JSON lines read as U+FFFD; in other text the packer counts them
+  int64_t cuts = 0;            ///< places where a line or document of more than kLongestText was cut
   std::string format;          ///< blocks, lines, jsonl or parquet; empty if it was not read
   std::string hash;            ///< XXH3-128 of the first file_bytes bytes of the file
   bool is_complete = true;     ///< these are all of its bytes; false where a limit ended the source before

@@ -33,8 +33,10 @@ InputList plain_inputs(const std::vector<std::filesystem::path>& files, const co
 
 /// The files behind the words of --input, of which some may be source lists. A file that is reached twice, by whatever
 /// name, is read once, for the source that names it first, and warned about.
-/// @throws DataError if a word matches nothing, ConfigError for a faulty list
-InputList resolve_inputs(const std::vector<std::string>& words, const config::TextInputConfig& input);
+/// @param output  the folder that the command writes: files in it are left out, or the result would be input the next time
+/// @throws DataError if a word matches nothing, ConfigError for a faulty list or if a word matches only files in `output`
+InputList resolve_inputs(const std::vector<std::string>& words, const config::TextInputConfig& input,
+                         const std::filesystem::path& output);
 
 /// What source lists say about the files beyond `input`; empty if they say nothing. Part of the request of a command.
 std::string fingerprint(const InputList& inputs, const config::TextInputConfig& input);

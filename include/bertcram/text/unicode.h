@@ -29,6 +29,9 @@ inline DecodedChar decode_utf8(std::string_view text) {
   return first < 0x80 ? DecodedChar{first, 1, true} : decode_long_utf8(text);
 }
 
+/// Whether the byte is none that a character begins with.
+inline bool is_continuation_byte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+
 /// Appends the UTF-8 bytes of a code point in [0, 0x10FFFF].
 void append_utf8(char32_t code_point, std::string& out);
 

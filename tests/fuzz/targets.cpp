@@ -1,0 +1,272 @@
+#include "fuzz/targets.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/config/resolve.h"
+#include "bertcram/config/source_config.h"
+#include "bertcram/data/document_reader.h"
+#include "bertcram/data/packed_dataset.h"
+#include "bertcram/data/packed_files.h"
+#include "bertcram/glue/reader.h"
+#include "bertcram/glue/results.h"
+#include "bertcram/glue/task_file.h"
+#include "bertcram/text/sentencepiece_trainer.h"
+#include "bertcram/util/hash.h"
+#include "data/packing_support.h"
+#include "text/spm_test_support.h"
+
+namespace bertcram::test {
+namespace {
+
+constexpr std::string_view kText = "Hello, [MASK] w\u00f6rld! \u6f22\u5b57 a\u0301 \u2581ab 12 \xFF\xE2\x82 end";
+
+/// Everything that a tokenizer does with text.
+void use(const text::Tokenizer& tokenizer) {
+  for (const auto special : {text::SpecialInText::kRecognise, text::SpecialInText::kPlainText}) {
+    std::vector<int32_t> ids;
+    tokenizer.encode(kText, ids, {.special_in_text = special});
+    tokenizer.decode(ids);
+  }
+  tokenizer.fingerprint();
+}
+
+std::vector<std::string> shard_seeds() {
+  const ScratchDirectory folder;
+  std::vector<std::string> seeds;
+  for (const int64_t bytes_per_id : {2, 4}) {
+    data::ShardWriter writer(folder / "s.bin", {.seq_len = 8, .bytes_per_id = bytes_per_id, .tokenizer_hash = 7});
+    for (int32_t row = 0; row < 3; ++row) {
+      writer.add_row(std::array{row, 1, 2, 3, 4, 5, 6, 7});
+    }
+    writer.commit();
+    seeds.push_back(read_bytes(folder / "s.bin"));
+  }
+  return seeds;
+}
+
+void read_shard(const std::filesystem::path& file) {
+  const data::ShardReader reader(file);
+  std::vector<int32_t> ids(static_cast<size_t>(reader.shape().seq_len));
+  for (int64_t row = 0; row < std::min<int64_t>(reader.rows(), 100); ++row) {
+    reader.read_row(row, ids);
+  }
+  reader.verify();
+}
+
+/// With the hashes that the header holds of itself made right: otherwise hardly any byte could be changed unnoticed.
+std::string with_right_header_hash(std::string bytes) {
+  constexpr size_t kHashedBytes = 56;
+  if (bytes.size() >= kHashedBytes + sizeof(uint64_t)) {
+    const uint64_t hash = util::hash64(std::string_view(bytes).substr(0, kHashedBytes));
+    std::memcpy(bytes.data() + kHashedBytes, &hash, sizeof(hash));
+  }
+  return bytes;
+}
+
+/// A packed folder in `folder`. @return its configuration
+void pack_small(const std::filesystem::path& folder) {
+  write_bytes(folder / "text.txt", joined(random_documents(1, 20)));
+  config::PackConfig config;
+  config.input = {(folder / "text.txt").string()};
+  config.output = (folder / "packed").string();
+  config.seq_len = 16;
+  config.valid_frac = 0.2;
+  pack(config);
+}
+
+std::vector<std::string> manifest_seeds() {
+  const ScratchDirectory folder;
+  pack_small(folder.path());
+  return {read_bytes(folder / "packed/manifest.json")};
+}
+
+void read_manifest(const std::string& bytes, const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "packed")) {
+    pack_small(folder);
+  }
+  write_bytes(folder / "packed" / data::kManifestFile, bytes);
+  const auto manifest = data::read_packed_manifest(folder / "packed");
+  for (const auto& shards : {manifest.train_shards, manifest.valid_shards}) {
+    const data::RowStore rows(folder / "packed", shards, manifest);
+    std::vector<int32_t> ids(static_cast<size_t>(rows.seq_len()));
+    if (rows.rows() > 0) {
+      rows.read_row(0, ids);
+    }
+  }
+  data::read_token_counts(folder / "packed", manifest);
+}
+
+std::vector<std::string> saved_tokenizers(const char* file) {
+  const ScratchDirectory folder;
+  tiny_tokenizer().save(folder / "wordpiece");
+  text::SpmModel spm = text::small_spm();
+  text::make_subword_tokenizer(text::spm_bytes(spm), "unigram.model")->save(folder / "unigram");
+  spm.type = text::SpmModelType::kBpe;
+  text::make_subword_tokenizer(text::spm_bytes(spm), "bpe.model")->save(folder / "bpe");
+  return {read_bytes(folder / "wordpiece" / file), read_bytes(folder / "unigram" / file),
+          read_bytes(folder / "bpe" / file)};
+}
+
+void read_tokenizer_json(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "tokenizer.json", bytes);
+  const auto tokenizer = text::load_tokenizer(folder / "tokenizer.json", std::nullopt);
+  use(*tokenizer);
+}
+
+void read_tokenizer_config(const std::string& bytes, const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "saved")) {
+    tiny_tokenizer().save(folder / "saved");
+  }
+  write_bytes(folder / "saved/tokenizer_config.json", bytes);
+  use(*text::load_tokenizer(folder / "saved", std::nullopt));
+}
+
+std::vector<std::string> spm_seeds() {
+  text::SpmModel spm = text::small_spm();
+  std::vector<std::string> seeds = {text::spm_bytes(spm)};
+  spm.type = text::SpmModelType::kBpe;
+  spm.byte_fallback = false;
+  seeds.push_back(text::spm_bytes(spm));
+  return seeds;
+}
+
+void read_spm(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "x.model", bytes);
+  use(*text::load_tokenizer(folder / "x.model", std::nullopt));
+}
+
+void read_documents(const std::string& bytes, const std::filesystem::path& folder, config::TextFormat format) {
+  write_bytes(folder / "documents", bytes);
+  data::ReaderOptions options;
+  options.input.format = format;
+  options.input.max_bad_records = 1;
+  options.batch_bytes = 64;
+  data::DocumentReader reader({folder / "documents"}, options);
+  while (const auto batch = reader.next()) {
+    for (size_t i = 0; i < batch->size(); ++i) {
+      if ((*batch)[i].empty()) {
+        throw std::logic_error("an empty document was given out");
+      }
+    }
+  }
+}
+
+void read_tsv(const std::string& bytes, const std::filesystem::path& folder) {
+  const glue::TaskSpec& task = glue::find_task("stsb");
+  write_bytes(folder / "STS-B/train.tsv", bytes);
+  glue::read_split(task, *task.train, folder);
+}
+
+void read_task_file(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "train.tsv", "class\ttext\na\tx\nb\ty\n");
+  write_bytes(folder / "task.yaml", bytes);
+  glue::load_task_file(folder / "task.yaml");
+}
+
+std::vector<std::string> results_seeds() {
+  glue::GlueResults results{.protocol = "transfer"};
+  results.tasks["rte"] = glue::summarise_seeds(glue::Metric::kAccuracy, {{.seed = 7, .metrics = {{"accuracy", 55.5}}}});
+  return {glue::results_to_json(results)};
+}
+
+void read_results(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "results.json", bytes);
+  glue::results_to_json(glue::load_results(folder / "results.json"));
+}
+
+void read_source_list(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "list.yaml", bytes);
+  config::is_source_list(folder / "list.yaml");
+  config::read_source_list(folder / "list.yaml", {});
+}
+
+void read_config(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "config.yaml", bytes);
+  config::PretrainConfig config;
+  config::apply_sources(config::fields_of(config), {.files = {folder / "config.yaml"}, .overrides = {}});
+}
+
+}  // namespace
+
+std::span<const FuzzTarget> fuzz_targets() {
+  static const std::vector<FuzzTarget> targets = {
+      {"shard", shard_seeds,
+       [](const std::string& bytes, const std::filesystem::path& folder) {
+         write_bytes(folder / "sealed.bin", with_right_header_hash(bytes));
+         read_shard(folder / "sealed.bin");
+         write_bytes(folder / "raw.bin", bytes);
+         read_shard(folder / "raw.bin");
+       }},
+      {"manifest", manifest_seeds, read_manifest},
+      {"tokenizer_json", [] { return saved_tokenizers("tokenizer.json"); }, read_tokenizer_json},
+      {"tokenizer_config", [] { return std::vector{saved_tokenizers("tokenizer_config.json").front()}; },
+       read_tokenizer_config},
+      {"spm", spm_seeds, read_spm},
+      {"text",
+       [] {
+         return std::vector<std::string>{"one\ntwo\n\nthree", "\xEF\xBB\xBFone\r\n\r\ntwo\r\n",
+                                         "{\"text\": \"one\"}\n{\"text\": \"t\\u00e4o\"}\n"};
+       },
+       [](const std::string& bytes, const std::filesystem::path& folder) {
+         read_documents(bytes, folder, config::TextFormat::kAuto);
+       }},
+      {"jsonl",
+       [] {
+         return std::vector<std::string>{
+             "{\"text\": \"one\", \"meta\": {\"a\": [1, null, true]}}\n\n{\"text\": \"t\\n\"}"};
+       },
+       [](const std::string& bytes, const std::filesystem::path& folder) {
+         read_documents(bytes, folder, config::TextFormat::kJsonl);
+       }},
+      {"tsv",
+       [] {
+         return std::vector<std::string>{"sentence1\tsentence2\tscore\na\tb\t1.25\nc\td\t5.000\n",
+                                         "index\tsentence1\tscore\tsentence2\r\n0\ta\t0\tb\r\n"};
+       },
+       read_tsv},
+      {"task_file",
+       [] {
+         return std::vector<std::string>{
+             "name: t\ntrain: train.tsv\ndev: train.tsv\ncolumns: {sentence1: text, label: class}\nlabels: [a, b]\n"
+             "metric: [f1, accuracy]\n"};
+       },
+       read_task_file},
+      {"results", results_seeds, read_results},
+      {"source_list",
+       [] {
+         return std::vector<std::string>{
+             "sources:\n  - {path: a.txt, weight: 0.5}\n  - path: [b, c]\n    max_documents: 3\n    format: lines\n"};
+       },
+       read_source_list},
+      {"config",
+       [] {
+         return std::vector<std::string>{
+             "model:\n  layers: 4\n  hidden: 256\nbatch: {rows: 16}\nschedule:\n  anneal: cosine\n"};
+       },
+       read_config},
+  };
+  return targets;
+}
+
+bool accepts(const FuzzTarget& target, const std::string& bytes, const std::filesystem::path& folder) {
+  try {
+    target.read(bytes, folder);
+    return true;
+  } catch (const Error& error) {
+    const bool is_for_the_user = error.code() == ExitCode::kData || error.code() == ExitCode::kUsage;
+    const bool is_one_line = std::string_view(error.what()).find('\n') == std::string_view::npos;
+    if (!is_for_the_user || (error.code() == ExitCode::kData && !is_one_line)) {
+      throw std::logic_error(cat(target.name, ": ", error.what()));
+    }
+    return false;
+  } catch (const std::exception& error) {
+    throw std::logic_error(cat(target.name, ": ", error.what()));
+  }
+}
+
+}  // namespace bertcram::test
