@@ -1,5 +1,7 @@
 #include "filters.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/data/document_reader.h"
@@ -41,18 +43,33 @@ void for_each_text(std::string_view line, const Visit& visit) {
   }
 }
 
+struct Visibility {
+  int64_t visible = 0;  ///< not white space
+  int64_t symbols = 0;  ///< neither letter, mark nor digit
+};
+
+Visibility visibility_of(char32_t c) {
+  const bool is_visible = !text::is_whitespace(c);
+  return {.visible = is_visible ? 1 : 0, .symbols = is_visible && !text::is_word_character(c) ? 1 : 0};
+}
+
 }  // namespace
 
 double symbol_share(std::string_view text) {
+  static const auto ascii = [] {
+    std::array<Visibility, 128> table;
+    std::ranges::generate(table, [c = char32_t{0}]() mutable { return visibility_of(c++); });
+    return table;
+  }();
   int64_t symbols = 0;
   int64_t visible = 0;
   while (!text.empty()) {
     const text::DecodedChar decoded = text::decode_utf8(text);
     text.remove_prefix(decoded.size_bytes);
-    if (!text::is_whitespace(decoded.code_point)) {
-      ++visible;
-      symbols += text::is_word_character(decoded.code_point) ? 0 : 1;
-    }
+    const Visibility character =
+        decoded.code_point < ascii.size() ? ascii[decoded.code_point] : visibility_of(decoded.code_point);
+    visible += character.visible;
+    symbols += character.symbols;
   }
   return visible == 0 ? 0.0 : static_cast<double>(symbols) / static_cast<double>(visible);
 }
@@ -61,7 +78,7 @@ double repetition_share(std::span<const uint64_t> words) {
   if (words.size() <= kRepeatedRun) {
     return 0.0;
   }
-  HashSet seen;
+  HashSet seen(words.size());
   size_t repeated = 0;
   for_each_run(words, kRepeatedRun, [&](uint64_t run) { repeated += seen.insert(run) ? 0U : 1U; });
   return static_cast<double>(repeated) / static_cast<double>(words.size() - kRepeatedRun + 1);
@@ -102,7 +119,9 @@ DocumentFilters::DocumentFilters(const config::FilterConfig& config)
       needs_words_(config.max_repetition < 1.0 || !config.decontaminate.empty() || config.near_duplicates > 0.0) {}
 
 Verdict DocumentFilters::judge(std::string_view text, std::vector<uint64_t>& words) const {
-  if (config_.min_chars > 1 && text::count_chars(text) < config_.min_chars) {
+  constexpr int64_t kLongestCharacter = 4;  // bytes
+  if (config_.min_chars > 1 && static_cast<int64_t>(text.size()) < kLongestCharacter * config_.min_chars &&
+      text::count_chars(text) < config_.min_chars) {
     return Verdict::kShort;
   }
   if (config_.max_symbols < 1.0 && symbol_share(text) > config_.max_symbols) {

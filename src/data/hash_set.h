@@ -1,6 +1,8 @@
 #pragma once
 // A set of hashes in one flat array: 8 bytes per place, at most two thirds of the places taken.
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -10,7 +12,8 @@ namespace bertcram::data {
 /// Keys are hashes already: their low bits choose the place. Grows by doubling.
 class HashSet {
  public:
-  HashSet() : places_(kFirstPlaces, kFree) {}
+  /// @param expected  keys for which no growth is needed
+  explicit HashSet(size_t expected = 0) : places_(std::max(kFirstPlaces, std::bit_ceil(2 * expected)), kFree) {}
 
   /// @return whether the key is new
   bool insert(uint64_t key) {

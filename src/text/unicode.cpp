@@ -115,6 +115,9 @@ std::string repair_utf8(std::string_view text) {
 }
 
 int64_t count_chars(std::string_view text) {
+  if (simdjson::validate_utf8(text.data(), text.size())) {
+    return std::ranges::count_if(text, [](char byte) { return !is_continuation_byte(byte); });
+  }
   int64_t count = 0;
   for_each_char(text, [&](const DecodedChar&) { ++count; });
   return count;
