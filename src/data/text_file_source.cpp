@@ -28,8 +28,10 @@ void check_is_text(std::string_view beginning, const std::string& path) {
   };
   const auto controls = static_cast<double>(std::ranges::count_if(beginning, is_control));
   if (controls > kMaxControlShare * static_cast<double>(beginning.size())) {
+    const bool is_half_nul = std::ranges::count(beginning, '\0') > static_cast<std::ptrdiff_t>(beginning.size() / 4);
     throw DataError(cat(path, ": not a text file (", static_cast<int64_t>(controls), " control bytes among the first ",
-                        beginning.size(), "); expected UTF-8 text, plain, .gz, .xz or .zst, or Parquet"));
+                        beginning.size(), "); expected UTF-8 text, plain, .gz, .xz or .zst, or Parquet",
+                        is_half_nul ? "; is it UTF-16? 'iconv -f UTF-16 -t UTF-8' converts it" : ""));
   }
 }
 

@@ -71,6 +71,30 @@ class RawText(E2ETestCase):
         manifest = json.loads((self.dir / "out-pack" / "manifest.json").read_text())
         self.assertGreaterEqual(manifest["counts"]["invalid_utf8"], 4)
 
+    def test_utf16_is_refused_with_what_converts_it(self):
+        (self.dir / "utf16.txt").write_bytes(text_fixture().read_text(encoding="utf-8").encode("utf-16"))
+        self.refused(self.dir / "utf16.txt", INPUT, "utf16.txt", "UTF-16", "iconv")
+
+    def test_files_of_several_encodings_in_a_folder(self):
+        text = text_fixture().read_text(encoding="utf-8")
+        folder = self.dir / "mixed"
+        folder.mkdir()
+        (folder / "a.txt").write_bytes(text.encode("utf-8-sig"))
+        (folder / "b.txt").write_bytes(b"A caf\xe9 .\n")
+        (folder / "c.txt").write_bytes(text.replace("\n", "\r\n").encode())
+        packed = self.taken(folder)
+        self.assertEqual(packed["invalid_utf8"], 1)
+        self.assertGreater(packed["documents_duplicate"], 0)  # the same text after its encoding is undone
+
+    def test_what_a_command_wrote_is_no_input_of_it(self):
+        shutil.copy(text_fixture(), self.dir / "text.txt")
+        for name, command in reading_commands(self.dir, self.dir / "out", make_tokenizer()).items():
+            with self.subTest(command=name):
+                shutil.rmtree(self.dir / "out", ignore_errors=True)
+                self.assert_ok(self.bertcram(*command))
+                again = self.assert_ok(self.bertcram(*command))
+                self.assertIn("nothing to do", again.err)
+
     def test_tokenize_tells_of_invalid_utf8(self):
         source = self.dir / "latin1.txt"
         source.write_bytes(text_fixture().read_bytes() + b"\nA caf\xe9 .\n")
