@@ -130,13 +130,14 @@ std::optional<PackCounts> earlier_result(const Job& job) {
 
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context) {
   const fs::path output = config.output;
+  util::finish_publishing(output, "pack");
+  util::refuse_foreign_folder(output, kPackedFormat, "packed data");
   Job job = {.config = config,
              .tokenizer = tokenizer,
              .context = context,
              .inputs = resolve_inputs(config.input, config.text, output),
              .request = {}};
   job.request = pack_request(config, tokenizer, job.inputs);
-  util::finish_publishing(output, "pack");
   if (const auto earlier = earlier_result(job)) {
     WorkFolder::remove_leftover(output);
     return *earlier;

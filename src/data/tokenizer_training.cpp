@@ -187,9 +187,9 @@ void stop_if_asked(const TokenizeContext& context) {
 
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
   const fs::path output = config.output;
-  const InputList inputs = resolve_inputs(config.input, config.text, output);
   util::finish_publishing(output, "tokenize");
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
+  const InputList inputs = resolve_inputs(config.input, config.text, output);
   if (!config.overwrite) {
     if (const auto earlier = earlier_result(config, inputs)) {
       util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
