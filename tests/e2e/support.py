@@ -93,12 +93,12 @@ def finish(process, timeout=HUNG_SECONDS):
     return Result(process.args, process.returncode, out, (err or b"").decode("utf-8", "replace"))
 
 
-def bertcram(*args, stdin=None, cwd=None, env=None, timeout=HUNG_SECONDS):
+def bertcram(*args, stdin=None, cwd=None, env=None, timeout=HUNG_SECONDS, binary=BINARY):
     """Runs bertcram to its end. Arguments may be paths; stdin is bytes or text."""
     wait_for_binary()
     if isinstance(stdin, str):
         stdin = stdin.encode("utf-8")
-    command = [str(BINARY), *map(str, args)]
+    command = [str(binary), *map(str, args)]
     done = subprocess.run(command, input=stdin if stdin is not None else b"", capture_output=True, cwd=cwd,
                           env=env or environment(), timeout=timeout)
     return Result(command, done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))

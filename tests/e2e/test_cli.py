@@ -27,6 +27,26 @@ def waits_in_poll(pid):
     return False
 
 
+class WithoutLibTorch(E2ETestCase):
+    """The executable alone, without the module that holds LibTorch."""
+
+    def test_text_is_read_and_training_says_what_is_missing(self):
+        alone = self.copy(BINARY)
+        self.assert_ok(self.bertcram("--version", binary=alone))
+        encoded = self.bertcram("encode", "--tokenizer", make_tokenizer(), stdin="a word\n", binary=alone)
+        self.assertEqual(self.assert_ok(encoded).text, self.bertcram("encode", "--tokenizer", make_tokenizer(),
+                                                                     stdin="a word\n").text)
+        self.assert_fails(self.bertcram("eval", "--model", self.dir, "--data", make_packed(), binary=alone), RESOURCES,
+                          "LibTorch", "libbertcram_training.so", "build.sh")
+
+    def test_commands_for_text_do_not_load_it(self):
+        env = dict(environment(), LD_DEBUG="libs", LD_DEBUG_OUTPUT=str(self.dir / "loaded"))
+        self.assert_ok(self.bertcram("encode", "--tokenizer", make_tokenizer(), stdin="a word\n", env=env))
+        loaded = "".join(path.read_text() for path in self.dir.glob("loaded.*"))
+        self.assertIn("libspdlog", loaded)
+        self.assertNotIn("libtorch", loaded)
+
+
 class Help(E2ETestCase):
 
     def test_version_is_one_line(self):
