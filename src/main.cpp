@@ -22,7 +22,7 @@ using bertcram::cat;
 using bertcram::ExitCode;
 using bertcram::cli::Command;
 
-constexpr std::array<Command, 7> kCommands = {{
+constexpr std::array<Command, 9> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
     {"encode", "text lines on stdin to token ids on stdout",
@@ -37,6 +37,11 @@ constexpr std::array<Command, 7> kCommands = {{
      bertcram::cli::setup_finetune_glue},
     {"eval", "held-out loss of a model, or the dev score of a fine-tuned one",
      "bertcram eval --model runs/first/model --data packed", bertcram::cli::setup_eval},
+    {"embed", "text lines on stdin to sentence vectors on stdout",
+     "echo 'Hello, world!' | bertcram embed --model runs/first/model --json", bertcram::cli::setup_embed},
+    {"fill-mask", "what a model expects in the gaps of a text",
+     "echo 'the capital of [MASK] is paris .' | bertcram fill-mask --model runs/first/model",
+     bertcram::cli::setup_fill_mask},
     {"config", "print the resolved configuration, every key with its meaning",
      "bertcram config pretrain --config tiny.yaml --set batch.rows=64", bertcram::cli::setup_config},
 }};

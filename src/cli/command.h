@@ -34,6 +34,8 @@ Run setup_pack(CLI::App& app);
 Run setup_pretrain(CLI::App& app);
 Run setup_finetune_glue(CLI::App& app);
 Run setup_eval(CLI::App& app);
+Run setup_embed(CLI::App& app);
+Run setup_fill_mask(CLI::App& app);
 Run setup_config(CLI::App& app);
 
 }  // namespace bertcram::cli

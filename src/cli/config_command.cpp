@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "bertcram/config/embed_config.h"
 #include "bertcram/config/eval_config.h"
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/config/pack_config.h"
@@ -28,11 +29,13 @@ struct Target {
   const char* command;
   std::string (*dump)(const ConfigFlags&, const Session&);
 };
-constexpr std::array<Target, 5> kTargets = {{{"pretrain", dump<config::PretrainConfig>},
+constexpr std::array<Target, 7> kTargets = {{{"pretrain", dump<config::PretrainConfig>},
                                              {"finetune-glue", dump<config::FinetuneConfig>},
                                              {"tokenize", dump<config::TokenizeConfig>},
                                              {"pack", dump<config::PackConfig>},
-                                             {"eval", dump<config::EvalConfig>}}};
+                                             {"eval", dump<config::EvalConfig>},
+                                             {"embed", dump<config::EmbedConfig>},
+                                             {"fill-mask", dump<config::FillMaskConfig>}}};
 
 void run(const std::string& command, const ConfigFlags& flags, const Session& session) {
   std::vector<std::string> names;
@@ -52,7 +55,8 @@ Run setup_config(CLI::App& app) {
   const auto command = std::make_shared<std::string>("pretrain");
   ConfigFlags flags(app);
   flags.add_config_options();
-  app.add_option("command", *command, "whose configuration: pretrain, finetune-glue, tokenize, pack, eval [pretrain]");
+  app.add_option("command", *command,
+                 "whose configuration: pretrain, finetune-glue, tokenize, pack, eval, embed,\nfill-mask [pretrain]");
   return [command, flags](const Session& session) { run(*command, flags, session); };
 }
 

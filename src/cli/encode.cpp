@@ -1,11 +1,6 @@
 // bertcram encode: text lines on stdin → ids on stdout, one line each.
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <charconv>
-#include <cstdio>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <span>
@@ -15,6 +10,7 @@
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
 #include "command.h"
+#include "line_chunks.h"
 #include "output.h"
 
 namespace bertcram::cli {
@@ -85,26 +81,10 @@ std::vector<std::string> encode_lines(const text::Tokenizer& tokenizer, const En
     std::vector<int32_t> ids;
     std::string_view share = shares[static_cast<size_t>(worker)];
     while (!share.empty()) {
-      const size_t newline = share.find('\n');
-      const size_t end = newline == std::string_view::npos ? share.size() : newline;
-      std::string_view line = share.substr(0, end);
-      line.remove_suffix(line.ends_with('\r') ? 1 : 0);
-      append_line(tokenizer, options, line, ids, encoded[static_cast<size_t>(worker)]);
-      share.remove_prefix(std::min(share.size(), end + 1));
+      append_line(tokenizer, options, take_line(share), ids, encoded[static_cast<size_t>(worker)]);
     }
   });
   return encoded;
-}
-
-void write_stdout(const std::vector<std::string>& parts) {
-  for (const std::string& part : parts) {
-    if (std::fwrite(part.data(), 1, part.size(), stdout) != part.size()) {
-      break;
-    }
-  }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
-  }
 }
 
 void run(const EncodeOptions& options, const Session& session) {
@@ -114,30 +94,10 @@ void run(const EncodeOptions& options, const Session& session) {
   if (const auto roles = tokenizer->roles(); options.special && (!roles.cls || !roles.sep)) {
     tokenizer->special();  // says which are missing
   }
-  std::string pending;
-  std::vector<char> buffer(kChunkBytes);
-  while (true) {
-    if (!util::wait_readable(STDIN_FILENO, session.stop)) {
-      throw util::StoppedError(session.stop, "encode: stopped");
-    }
-    const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    if (count < 0) {
-      if (errno == EINTR) {
-        continue;
-      }
-      throw DataError(cat("cannot read standard input: ", std::strerror(errno)));
-    }
-    if (count == 0) {
-      write_stdout(encode_lines(*tokenizer, options, pending));
-      return;
-    }
-    const std::string_view fresh(buffer.data(), static_cast<size_t>(count));
-    if (const size_t newline = fresh.rfind('\n'); newline != std::string_view::npos) {
-      pending.append(fresh.substr(0, newline + 1));
-      write_stdout(encode_lines(*tokenizer, options, pending));
-      pending.assign(fresh.substr(newline + 1));
-    } else {
-      pending.append(fresh);
+  LineChunks chunks(session.stop, "encode", kChunkBytes);
+  for (std::string chunk = chunks.next(); !chunk.empty(); chunk = chunks.next()) {
+    for (const std::string& part : encode_lines(*tokenizer, options, chunk)) {
+      write_stdout(part);
     }
   }
 }

@@ -143,7 +143,7 @@ std::vector<ParameterSpec> parameter_specs(const BertShape& shape, const Head& h
     list.dense("cls.predictions.transform.dense", hidden, hidden);
     list.norm("cls.predictions.transform.LayerNorm", hidden);
     list.bias("cls.predictions.bias", shape.vocab);
-  } else {
+  } else if (head.kind == HeadKind::kClassifier) {
     list.dense("bert.pooler.dense", hidden, hidden);
     list.dense("classifier", head.outputs, hidden);
   }
@@ -173,6 +173,10 @@ json to_hub_config(const BertShape& shape, const Head& head) {
                  {"torch_dtype", "float32"}};
   if (head.kind == HeadKind::kMaskedLm) {
     config["architectures"] = {"BertForMaskedLM"};
+    return config;
+  }
+  if (head.kind == HeadKind::kNone) {
+    config["architectures"] = {"BertModel"};
     return config;
   }
   config["architectures"] = {"BertForSequenceClassification"};

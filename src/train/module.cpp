@@ -5,6 +5,8 @@ extern "C" const bertcram::train::Functions* bertcram_training_functions() {
   static constexpr Functions kFunctions = {.run_pretrain = run_pretrain,
                                            .run_finetune = run_finetune,
                                            .evaluate_held_out = evaluate_held_out,
-                                           .evaluate_task = evaluate_task};
+                                           .evaluate_task = evaluate_task,
+                                           .open_embedder = open_embedder,
+                                           .open_mask_filler = open_mask_filler};
   return &kFunctions;
 }

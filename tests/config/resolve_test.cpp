@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "bertcram/config/embed_config.h"
 #include "bertcram/config/eval_config.h"
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/config/pack_config.h"
@@ -57,7 +58,8 @@ std::vector<std::string> texts_of(const std::vector<Field>& fields) {
 
 template <class Config>
 class EveryConfigProperty : public ::testing::Test {};
-using AllConfigs = ::testing::Types<TokenizeConfig, PackConfig, PretrainConfig, FinetuneConfig, EvalConfig>;
+using AllConfigs = ::testing::Types<TokenizeConfig, PackConfig, PretrainConfig, FinetuneConfig, EvalConfig, EmbedConfig,
+                                    FillMaskConfig>;
 TYPED_TEST_SUITE(EveryConfigProperty, AllConfigs);
 
 TYPED_TEST(EveryConfigProperty, ReadsBackWhatItDumps) {

@@ -16,7 +16,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import torch
 import transformers
 
-from support import E2ETestCase, must
+from support import E2ETestCase, make_tokenizer, must
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -154,6 +154,21 @@ class InteropTestCase(E2ETestCase):
     def setUpClass(cls):
         super().setUpClass()
         torch.set_num_threads(1)
+
+    def save(self, kind, name="model", seed=0, **config):
+        """A small model of transformers with random weights, and our tokenizer beside it. @return folder, model"""
+        torch.manual_seed(seed)
+        settings = {"vocab_size": 200, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+                    "intermediate_size": 128, "max_position_embeddings": 48, "initializer_range": 0.3, **config}
+        model = kind(transformers.BertConfig(**settings)).eval()
+        with torch.no_grad():  # biases and norms that are not their neutral values
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(0.2 * torch.randn_like(parameter))
+        folder = self.dir / name
+        model.save_pretrained(str(folder), safe_serialization=True)
+        transformers.AutoTokenizer.from_pretrained(str(make_tokenizer())).save_pretrained(str(folder))
+        return folder, model
 
     def assert_same_scores(self, ours, theirs):
         self.assertEqual(ours["masked_tokens"], theirs["masked_tokens"])

@@ -117,20 +117,6 @@ class OurModels(InteropTestCase):
 class TheirModels(InteropTestCase):
     """What transformers wrote, read by bertcram."""
 
-    def save(self, kind, name="model", seed=0, **config):
-        torch.manual_seed(seed)
-        settings = {"vocab_size": 200, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-                    "intermediate_size": 128, "max_position_embeddings": 48, "initializer_range": 0.3, **config}
-        model = kind(transformers.BertConfig(**settings)).eval()
-        with torch.no_grad():  # biases and norms that are not their neutral values
-            for parameter in model.parameters():
-                if parameter.dim() == 1:
-                    parameter.add_(0.2 * torch.randn_like(parameter))
-        folder = self.dir / name
-        model.save_pretrained(str(folder), safe_serialization=True)
-        transformers.AutoTokenizer.from_pretrained(str(make_tokenizer())).save_pretrained(str(folder))
-        return folder, model
-
     def packed_by(self, folder):
         """bertcram's own packing with the tokenizer of that folder."""
         must("pack", "--input", text_fixture(), "--tokenizer", folder, "--output", self.dir / "packed", "--seq-len", 32,

@@ -30,7 +30,7 @@ struct BertShape {
 BertShape make_shape(const config::ModelConfig& config, int64_t vocab, int32_t pad_id);
 
 /// The head on top of the encoder decides which parameters exist beside the encoder's.
-enum class HeadKind { kMaskedLm, kClassifier };
+enum class HeadKind { kNone, kMaskedLm, kClassifier };
 
 struct Head {
   HeadKind kind = HeadKind::kMaskedLm;

@@ -2,8 +2,10 @@
 // The boundary between bertcram and libbertcram_training.so, which alone links LibTorch. LibTorch takes some 0.4 s and
 // 100 MB to load, which `bertcram --help` and the commands for text do without.
 
+#include "bertcram/train/embedder.h"
 #include "bertcram/train/evaluator.h"
 #include "bertcram/train/finetuner.h"
+#include "bertcram/train/mask_filler.h"
 #include "bertcram/train/pretrainer.h"
 #include "bertcram/train/task_evaluator.h"
 
@@ -15,6 +17,8 @@ struct Functions {
   decltype(&train::run_finetune) run_finetune;
   decltype(&train::evaluate_held_out) evaluate_held_out;
   decltype(&train::evaluate_task) evaluate_task;
+  decltype(&train::open_embedder) open_embedder;
+  decltype(&train::open_mask_filler) open_mask_filler;
 };
 
 inline constexpr const char* kModule = "libbertcram_training.so";

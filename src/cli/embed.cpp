@@ -1,0 +1,82 @@
+// bertcram embed: text lines on stdin → vectors on stdout, one line each.
+
+#include <charconv>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/config/embed_config.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/json.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+#include "command.h"
+#include "config_flags.h"
+#include "line_chunks.h"
+#include "training.h"
+
+namespace bertcram::cli {
+namespace {
+
+/// Texts of like length are put together, which needs many to choose from.
+constexpr size_t kChunkBytes = size_t{4} << 20;
+
+/// Numbers as short as they can be without losing a bit.
+void append_numbers(std::span<const float> numbers, const char* separator, std::string& out) {
+  std::array<char, 32> digits;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    out.append(i == 0 ? "" : separator);
+    out.append(digits.data(), std::to_chars(digits.begin(), digits.end(), numbers[i]).ptr);
+  }
+}
+
+void append_line(std::string_view text, std::span<const float> vector, bool as_json, std::string& out) {
+  if (!as_json) {
+    append_numbers(vector, " ", out);
+    out += '\n';
+    return;
+  }
+  out += "{\"text\":";
+  out += util::json_text(nlohmann::json(std::string(text)));
+  out += ",\"embedding\":[";
+  append_numbers(vector, ",", out);
+  out += "]}\n";
+}
+
+void run(const config::EmbedConfig& config, bool as_json, const Session& session) {
+  const auto embedder = training().open_embedder(config, session.stop);
+  const auto width = static_cast<size_t>(embedder->width());
+  LineChunks chunks(session.stop, "embed", kChunkBytes);
+  for (std::string chunk = chunks.next(); !chunk.empty(); chunk = chunks.next()) {
+    const std::vector<std::string_view> texts = lines_of(chunk);
+    const std::vector<float> vectors = embedder->embed(texts);
+    std::string out;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      append_line(texts[i], std::span(vectors).subspan(i * width, width), as_json, out);
+    }
+    write_stdout(out);
+  }
+  if (const int64_t cut = embedder->truncated(); cut > 0) {
+    util::log_warning("embed", cat(util::format_count(cut), cut == 1 ? " text was" : " texts were",
+                                   " longer than the model or --max-tokens allow and cut"));
+  }
+}
+
+}  // namespace
+
+Run setup_embed(CLI::App& app) {
+  const auto config = std::make_shared<config::EmbedConfig>();
+  const auto as_json = std::make_shared<bool>(false);
+  const auto fields = config::fields_of(*config);
+  ConfigFlags flags(app);
+  flags.add_top_level(fields);
+  flags.add_runtime(fields);
+  flags.add_config_options();
+  app.add_flag("--json", *as_json, "print an object with text and embedding per line");
+  return [config, as_json, flags](const Session& session) {
+    flags.apply(config::fields_of(*config), session);
+    run(*config, *as_json, session);
+  };
+}
+
+}  // namespace bertcram::cli

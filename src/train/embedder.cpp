@@ -1,0 +1,159 @@
+#include "bertcram/train/embedder.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp_min.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+#include <string>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/train/text_batch.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/parallel.h"
+
+namespace bertcram::train {
+namespace {
+
+/// Lengths in one batch differ by at most this share, so that hardly any padding is computed.
+constexpr int64_t kLengthsPerSlack = 16;
+
+int64_t text_tokens(const config::EmbedConfig& config, const model::BertShape& shape) {
+  constexpr int64_t kFewest = 3;  // [CLS], [SEP] and something between
+  const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : shape.max_positions;
+  if (wanted < kFewest) {
+    throw ConfigError(
+        cat("--max-tokens ", wanted, ": no text fits beside [CLS] and [SEP]; expected at least ", kFewest));
+  }
+  return std::min(wanted, shape.max_positions);
+}
+
+class BertEmbedder : public Embedder {
+ public:
+  BertEmbedder(const config::EmbedConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
+      : config_(config),
+        stop_(stop),
+        tokenizer_(std::move(source.tokenizer)),
+        max_tokens_(text_tokens(config, source.shape)),
+        runtime_(resolve_runtime(config.runtime)),
+        parameters_(model::parameter_specs(source.shape, {.kind = model::HeadKind::kNone, .label_words = {}}),
+                    runtime_.compute_type, runtime_.device),
+        bert_(source.shape, parameters_) {
+    checkpoint::load_weights(source.path, parameters_, checkpoint::Strictness::kComplete);
+  }
+
+  int64_t width() const override { return bert_.shape().hidden; }
+  int64_t truncated() const override { return truncated_; }
+
+  std::vector<float> embed(std::span<const std::string_view> texts) override {
+    const c10::NoGradGuard no_gradients;
+    const std::vector<EncodedText> encoded = encode(texts);
+    std::vector<int64_t> order(texts.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, std::ranges::greater(), [&](int64_t i) { return length_of(encoded, i); });
+    std::vector<float> vectors(texts.size() * static_cast<size_t>(width()));
+    for (std::span<const int64_t> rest = order; !rest.empty();) {
+      if (stop_.requested()) {
+        throw util::StoppedError(stop_, "embed: stopped");
+      }
+      const auto batch = rest.first(batch_size(encoded, rest));
+      rest = rest.subspan(batch.size());
+      store(embed_batch(encoded, batch), batch, vectors);
+    }
+    return vectors;
+  }
+
+ private:
+  static int64_t length_of(const std::vector<EncodedText>& encoded, int64_t index) {
+    return static_cast<int64_t>(encoded[static_cast<size_t>(index)].ids.size());
+  }
+
+  std::vector<EncodedText> encode(std::span<const std::string_view> texts) {
+    std::vector<EncodedText> encoded(texts.size());
+    std::atomic<int64_t> truncated = 0;
+    const auto workers = std::min(runtime_.threads, static_cast<int64_t>(texts.size()));
+    util::WorkerGroup group;
+    group.run(workers, [&](int64_t worker) {
+      int64_t cut = 0;
+      for (auto i = static_cast<size_t>(worker); i < texts.size(); i += static_cast<size_t>(workers)) {
+        encoded[i] = encode_text(*tokenizer_, std::string(texts[i]), "", max_tokens_, cut);
+      }
+      truncated += cut;
+    });
+    truncated_ += truncated;
+    return encoded;
+  }
+
+  /// How many of the texts, which come by falling length, make the next batch.
+  size_t batch_size(const std::vector<EncodedText>& encoded, std::span<const int64_t> rest) const {
+    const int64_t longest = length_of(encoded, rest.front());
+    const auto most = static_cast<size_t>(std::max<int64_t>(1, config_.batch_tokens / longest));
+    size_t size = 1;
+    while (size < std::min(most, rest.size()) &&
+           length_of(encoded, rest[size]) >= longest - longest / kLengthsPerSlack) {
+      ++size;
+    }
+    return size;
+  }
+
+  /// @return [batch, hidden] fp32 on the CPU
+  at::Tensor embed_batch(const std::vector<EncodedText>& encoded, std::span<const int64_t> batch) const {
+    const model::EncoderInput input =
+        padded_batch(encoded, batch, bert_.shape().pad_id, parameters_.compute_type(), parameters_.device());
+    const at::Tensor states = bert_.encode(input, /*dropout=*/0.0).to(at::kFloat);  // [batch, seq, hidden]
+    at::Tensor pooled = config_.pooling == config::Pooling::kCls ? states.select(1, 0) : mean(states, encoded, batch);
+    if (config_.normalize) {
+      pooled = pooled / at::clamp_min(at::linalg_vector_norm(pooled, 2, -1, /*keepdim=*/true), 1e-12);
+    }
+    return pooled.to(at::kCPU).contiguous();
+  }
+
+  /// The mean over the tokens of each text. @param states [batch, seq, hidden]  @return [batch, hidden]
+  static at::Tensor mean(const at::Tensor& states, const std::vector<EncodedText>& encoded,
+                         std::span<const int64_t> batch) {
+    std::vector<at::Tensor> rows;
+    const bool is_padded =
+        std::ranges::any_of(batch, [&](int64_t i) { return length_of(encoded, i) != states.size(1); });
+    if (!is_padded) {
+      return at::mean(states, 1);
+    }
+    at::Tensor pooled = states.select(1, 0).clone();
+    for (int64_t row = 0; row < states.size(0); ++row) {
+      const int64_t length = length_of(encoded, batch[static_cast<size_t>(row)]);
+      pooled.select(0, row).copy_(at::mean(states.select(0, row).narrow(0, 0, length), 0));
+    }
+    return pooled;
+  }
+
+  void store(const at::Tensor& pooled, std::span<const int64_t> batch, std::vector<float>& vectors) const {
+    const float* from = pooled.const_data_ptr<float>();
+    for (const int64_t index : batch) {
+      std::copy_n(from, width(), vectors.begin() + index * width());
+      from += width();
+    }
+  }
+
+  config::EmbedConfig config_;
+  const util::StopFlag& stop_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  int64_t max_tokens_;
+  Runtime runtime_;
+  nn::Parameters parameters_;
+  model::Bert bert_;
+  int64_t truncated_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Embedder> open_embedder(const config::EmbedConfig& config, const util::StopFlag& stop) {
+  return std::make_unique<BertEmbedder>(config, checkpoint::open_model_directory(config.model), stop);
+}
+
+}  // namespace bertcram::train

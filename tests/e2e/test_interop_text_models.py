@@ -1,0 +1,102 @@
+"""embed and fill-mask against Hugging Face transformers, on its models and ours."""
+
+import json
+import unittest
+
+from interop import TOLERANCE, InteropTestCase, load, torch, transformers
+from support import make_model, must, text_fixture
+
+
+def texts():
+    lines = [line for line in text_fixture().read_text(encoding="utf-8").splitlines() if line.strip()][:60]
+    return lines + ["", " ", "the", "the cat [MASK] the dog .", "caf\u00e9 \u6f22\u5b57 \U0001F600", "the cat sees " * 40]
+
+
+class Embed(InteropTestCase):
+
+    def theirs(self, folder, model, lines, pooling="mean", normalize=False, max_tokens=None):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+        encoder = getattr(model, "bert", model)
+        limit = min(max_tokens or 10**6, model.config.max_position_embeddings)
+        encoded = tokenizer(lines, padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        with torch.no_grad():
+            states = encoder(**encoded).last_hidden_state
+        if pooling == "cls":
+            vectors = states[:, 0]
+        else:
+            mask = encoded["attention_mask"][:, :, None].float()
+            vectors = (states * mask).sum(1) / mask.sum(1)
+        return torch.nn.functional.normalize(vectors, dim=1) if normalize else vectors
+
+    def ours(self, folder, lines, *options):
+        result = must("embed", "--model", folder, "--json", "--precision", "fp32", *options, stdin="\n".join(lines) + "\n")
+        objects = [json.loads(line) for line in result.text.splitlines()]
+        self.assertEqual([each["text"] for each in objects], lines)
+        return torch.tensor([each["embedding"] for each in objects])
+
+    def assert_close(self, ours, theirs):
+        self.assertEqual(ours.shape, theirs.shape)
+        self.assertGreater(theirs.abs().max().item(), 0.1)
+        self.assertLess(((ours - theirs).abs().max() / theirs.abs().max()).item(), TOLERANCE)
+
+    def test_vectors_of_every_kind_of_folder_are_theirs(self):
+        for kind in (transformers.BertModel, transformers.BertForMaskedLM, transformers.BertForSequenceClassification):
+            with self.subTest(kind=kind.__name__):
+                folder, model = self.save(kind, name=kind.__name__)
+                self.assert_close(self.ours(folder, texts()), self.theirs(folder, model, texts()))
+
+    def test_vectors_of_our_own_model_are_theirs(self):
+        folder = make_model()
+        self.assert_close(self.ours(folder, texts()), self.theirs(folder, load(transformers.BertForMaskedLM, folder), texts()))
+
+    def test_every_option_means_what_it_means_there(self):
+        folder, model = self.save(transformers.BertModel)
+        lines = texts()
+        for options, settings in ((["--pooling", "cls"], {"pooling": "cls"}),
+                                  (["--normalize"], {"normalize": True}),
+                                  (["--max-tokens", 7], {"max_tokens": 7}),
+                                  (["--pooling", "cls", "--normalize", "--max-tokens", 9],
+                                   {"pooling": "cls", "normalize": True, "max_tokens": 9})):
+            with self.subTest(options=options):
+                self.assert_close(self.ours(folder, lines, *options), self.theirs(folder, model, lines, **settings))
+
+    def test_neighbours_in_a_batch_make_no_difference(self):
+        folder, model = self.save(transformers.BertModel)
+        lines = texts()
+        for batch_tokens in (1, 60, 100_000):
+            with self.subTest(batch_tokens=batch_tokens):
+                self.assert_close(self.ours(folder, lines, "--batch-tokens", batch_tokens),
+                                  self.theirs(folder, model, lines))
+
+
+class FillMask(InteropTestCase):
+
+    def check(self, folder, model, lines, top_k=5):
+        result = must("fill-mask", "--model", folder, "--json", "--precision", "fp32", "--top-k", top_k,
+                      stdin="\n".join(lines) + "\n")
+        objects = [json.loads(line) for line in result.text.splitlines()]
+        self.assertEqual([each["text"] for each in objects], lines)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+        for ours, line in zip(objects, lines):
+            encoded = tokenizer(line, return_tensors="pt")
+            positions = (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist()
+            with torch.no_grad():
+                probabilities = model(**encoded).logits[0].softmax(-1)
+            self.assertEqual([mask["position"] for mask in ours["masks"]], positions)
+            for mask in ours["masks"]:
+                values, ids = probabilities[mask["position"]].topk(top_k)
+                self.assertEqual([guess["id"] for guess in mask["top"]], ids.tolist())
+                self.assertEqual([guess["token"] for guess in mask["top"]], tokenizer.convert_ids_to_tokens(ids))
+                for guess, value in zip(mask["top"], values.tolist()):
+                    self.assertAlmostEqual(guess["probability"], value, delta=1e-5)
+
+    def test_the_best_guesses_are_theirs(self):
+        lines = ["the [MASK] sees the dog .", "[MASK] [MASK] the", "[MASK]"]
+        folder, model = self.save(transformers.BertForMaskedLM)
+        self.check(folder, model, lines)
+        self.check(folder, model, lines, top_k=200)
+        self.check(make_model(), load(transformers.BertForMaskedLM, make_model()), lines)
+
+
+if __name__ == "__main__":
+    unittest.main()

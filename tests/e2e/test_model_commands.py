@@ -1,0 +1,83 @@
+"""embed and fill-mask: streams, output for people, mistakes."""
+
+import json
+import subprocess
+import unittest
+
+from support import (BINARY, INPUT, USAGE, E2ETestCase, environment, finetune_args, make_model, make_task, must)
+
+
+class Embed(E2ETestCase):
+
+    def embed(self, stdin, *options):
+        return self.assert_ok(self.bertcram("embed", "--model", make_model(), *options, stdin=stdin))
+
+    def test_a_line_of_numbers_per_line_of_text(self):
+        plain = self.embed("the cat\n\nthe dog")
+        rows = [[float(number) for number in line.split(" ")] for line in plain.text.splitlines()]
+        self.assertEqual(len(rows), 3)
+        self.assertEqual({len(row) for row in rows}, {len(rows[0])})
+        objects = [json.loads(line) for line in self.embed("the cat\n\nthe dog", "--json").text.splitlines()]
+        self.assertEqual([each["embedding"] for each in objects], rows)
+        self.assertEqual([each["text"] for each in objects], ["the cat", "", "the dog"])
+
+    def test_no_line_gives_none(self):
+        self.assertEqual(self.embed("").text, "")
+
+    def test_vectors_have_length_one_when_asked(self):
+        for line in self.embed("the cat\nthe dog sees the cat\n", "--normalize").text.splitlines():
+            self.assertAlmostEqual(sum(float(number) ** 2 for number in line.split()), 1.0, places=5)
+
+    def test_a_text_that_is_cut_is_counted(self):
+        result = self.embed("the cat sees the dog .\nthe\n", "--max-tokens", 4)
+        self.assertIn("1 text was longer", result.err)
+        self.assertEqual(len(result.text.splitlines()), 2)
+
+    def test_an_answer_comes_before_the_input_ends(self):
+        command = [str(BINARY), "embed", "--model", str(make_model()), "--json"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as process:
+            for text in ("the cat", "the dog"):
+                process.stdin.write(text.encode() + b"\n")
+                process.stdin.flush()
+                self.assertEqual(json.loads(process.stdout.readline())["text"], text)
+            process.stdin.close()
+            self.assertEqual(process.wait(), 0)
+
+    def test_bytes_that_are_no_utf8_are_read_as_replacement_characters(self):
+        result = self.embed(b"the \xff cat\n", "--json")
+        self.assertEqual(json.loads(result.text)["text"], "the \ufffd cat")
+
+    def test_mistakes(self):
+        self.assert_fails(self.bertcram("embed", "--model", self.dir / "absent", stdin="x"), INPUT, "absent")
+        self.assert_fails(self.bertcram("embed", "--model", make_model(), "--max-tokens", 2, stdin="x"), USAGE,
+                          "--max-tokens", "at least 3")
+        self.assert_fails(self.bertcram("embed", "--model", make_model(), "--pooling", "max", stdin="x"), USAGE, "mean",
+                          "cls")
+
+
+class FillMask(E2ETestCase):
+
+    def test_people_see_tokens_and_probabilities(self):
+        result = self.assert_ok(self.bertcram("fill-mask", "--model", make_model(), "--top-k", 3,
+                                              stdin="the [MASK] sees the dog .\n"))
+        lines = result.text.splitlines()
+        self.assertEqual(lines[0], "the [MASK] sees the dog .")
+        self.assertEqual(len(lines), 4)
+        for line in lines[1:]:
+            self.assertRegex(line, r"^  \d+\.\d %  \S+$")
+
+    def test_mistakes_name_the_line(self):
+        def fails(stdin, *fragments, model=None):
+            result = self.bertcram("fill-mask", "--model", model or make_model(), "--json", stdin=stdin)
+            self.assertEqual(result.code, INPUT, result)
+            self.assertTrue(all(fragment in result.err for fragment in fragments), result)
+            return result
+        result = fails("a [MASK]\nno gap here\n", "line 2 of standard input", "[MASK]")
+        self.assertEqual(len(result.text.splitlines()), 1)  # what came before was answered
+        fails("[MASK] " + "the cat " * 200, "line 1", "tokens that the model takes")
+        must(*finetune_args(make_task(self.dir / "task"), make_model(), self.dir / "out", 1, "--save-models"))
+        fails("[MASK]", "classifier", model=self.dir / "out" / "pets-seed0")
+
+
+if __name__ == "__main__":
+    unittest.main()
