@@ -1,4 +1,4 @@
-// bertcram eval: held-out masked-language-model figures, or the dev score of a fine-tuned model.
+// bertcram eval: held-out masked-language-model figures, minimal pairs, or the dev score of a fine-tuned model.
 
 #include "bertcram/config/eval_config.h"
 #include "bertcram/glue/task_file.h"
@@ -25,6 +25,16 @@ void print_scores(const train::HeldOutScores& scores, bool as_json) {
           " % of ", util::format_count(scores.masked_tokens), " masked tokens\n"));
 }
 
+void print_pairs(const train::PairScores& scores, bool as_json) {
+  std::string text;
+  for (const auto& [name, accuracy] : scores.paradigms) {
+    text += cat(util::format_fixed(100 * accuracy, 1), " %  ", name, "\n");
+  }
+  text += cat(util::format_fixed(100 * scores.average, 2), " % of the pairs, average of ", scores.paradigms.size(),
+              scores.paradigms.size() == 1 ? " paradigm\n" : " paradigms\n");
+  print_result(as_json, {{"average", scores.average}, {"paradigms", scores.paradigms}}, text);
+}
+
 void run_task(const config::EvalConfig& config, bool as_json, const Session& session) {
   const glue::TaskSpec task =
       config.task_file.empty() ? glue::find_task(config.task) : glue::load_task_file(config.task_file, config.data);
@@ -44,13 +54,16 @@ void run_task(const config::EvalConfig& config, bool as_json, const Session& ses
 
 void run(const config::EvalConfig& config, bool as_json, const Session& session) {
   const bool is_task = !config.task.empty() || !config.task_file.empty();
-  const bool is_clear = is_task ? config.text.empty() && config.task.empty() != config.task_file.empty()
-                                : config.data.empty() != config.text.empty();
+  const int others = (config.text.empty() ? 0 : 1) + (config.blimp.empty() ? 0 : 1);
+  const bool is_clear = is_task ? others == 0 && config.task.empty() != config.task_file.empty()
+                                : others + (config.data.empty() ? 0 : 1) == 1;
   if (!is_clear) {
-    throw ConfigError("give one of --data PACKED, --text FILE, --task T --data DIR, or --task-file FILE");
+    throw ConfigError("give one of --data PACKED, --text FILE, --blimp DIR, --task T --data DIR, or --task-file FILE");
   }
   if (is_task) {
     run_task(config, as_json, session);
+  } else if (!config.blimp.empty()) {
+    print_pairs(training().evaluate_pairs(config, session.stop, session.progress), as_json);
   } else {
     print_scores(training().evaluate_held_out(config, session.stop), as_json);
   }

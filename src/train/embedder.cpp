@@ -6,7 +6,6 @@
 #include <ATen/ops/mean.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tensor.h>
-#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +13,7 @@
 #include <string>
 
 #include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/train/batches.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/error.h"
@@ -53,20 +53,22 @@ class BertEmbedder : public Embedder {
   int64_t truncated() const override { return truncated_; }
 
   std::vector<float> embed(std::span<const std::string_view> texts) override {
-    const c10::NoGradGuard no_gradients;
     const std::vector<EncodedText> encoded = encode(texts);
     std::vector<int64_t> order(texts.size());
     std::iota(order.begin(), order.end(), 0);
     std::ranges::stable_sort(order, std::ranges::greater(), [&](int64_t i) { return length_of(encoded, i); });
+    std::vector<std::span<const int64_t>> batches;
+    for (std::span<const int64_t> rest = order; !rest.empty(); rest = rest.subspan(batches.back().size())) {
+      batches.push_back(rest.first(batch_size(encoded, rest)));
+    }
     std::vector<float> vectors(texts.size() * static_cast<size_t>(width()));
-    for (std::span<const int64_t> rest = order; !rest.empty();) {
+    for_each_batch(runtime_, std::ssize(batches), [&](int64_t i) {
       if (stop_.requested()) {
         throw util::StoppedError(stop_, "embed: stopped");
       }
-      const auto batch = rest.first(batch_size(encoded, rest));
-      rest = rest.subspan(batch.size());
+      const auto batch = batches[static_cast<size_t>(i)];
       store(embed_batch(encoded, batch), batch, vectors);
-    }
+    });
     return vectors;
   }
 
@@ -118,7 +120,6 @@ class BertEmbedder : public Embedder {
   /// The mean over the tokens of each text. @param states [batch, seq, hidden]  @return [batch, hidden]
   static at::Tensor mean(const at::Tensor& states, const std::vector<EncodedText>& encoded,
                          std::span<const int64_t> batch) {
-    std::vector<at::Tensor> rows;
     const bool is_padded =
         std::ranges::any_of(batch, [&](int64_t i) { return length_of(encoded, i) != states.size(1); });
     if (!is_padded) {

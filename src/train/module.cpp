@@ -6,6 +6,7 @@ extern "C" const bertcram::train::Functions* bertcram_training_functions() {
                                            .run_finetune = run_finetune,
                                            .evaluate_held_out = evaluate_held_out,
                                            .evaluate_task = evaluate_task,
+                                           .evaluate_pairs = evaluate_pairs,
                                            .open_embedder = open_embedder,
                                            .open_mask_filler = open_mask_filler};
   return &kFunctions;

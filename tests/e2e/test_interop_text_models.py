@@ -129,5 +129,36 @@ class FillMask(InteropTestCase):
         self.check(make_model(), load(transformers.BertForMaskedLM, make_model()), lines)
 
 
+class MinimalPairs(InteropTestCase):
+
+    def pseudo_log_likelihood(self, model, tokenizer, sentence):
+        ids = tokenizer(sentence, return_tensors="pt")["input_ids"][0]
+        total = 0.0
+        for position in range(1, len(ids) - 1):
+            masked = ids.clone()
+            masked[position] = tokenizer.mask_token_id
+            with torch.no_grad():
+                total += model(masked[None]).logits[0, position].double().log_softmax(-1)[ids[position]].item()
+        return total
+
+    def test_the_shares_are_those_of_transformers(self):
+        folder, model = self.save(transformers.BertForMaskedLM)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+        lines = [line for line in texts() if 3 < len(line.split()) < 15]
+        expected = {}
+        (self.dir / "pairs").mkdir()
+        for name, shift in (("one", 1), ("two", 7)):
+            pairs = [(lines[i], lines[(i + shift) % len(lines)]) for i in range(20)]
+            (self.dir / "pairs" / f"{name}.jsonl").write_text(
+                "".join(json.dumps({"sentence_good": good, "sentence_bad": bad, "UID": name}) + "\n" for good, bad in pairs))
+            right = [self.pseudo_log_likelihood(model, tokenizer, good) > self.pseudo_log_likelihood(model, tokenizer, bad)
+                     for good, bad in pairs]
+            expected[name] = sum(right) / len(right)
+        ours = must("eval", "--model", folder, "--blimp", self.dir / "pairs", "--precision", "fp32", "--json").json
+        self.assertEqual(ours["paradigms"], expected)
+        self.assertAlmostEqual(ours["average"], sum(expected.values()) / 2)
+        self.assertTrue(0 < expected["one"] < 1, expected)
+
+
 if __name__ == "__main__":
     unittest.main()

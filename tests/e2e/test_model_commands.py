@@ -79,5 +79,35 @@ class FillMask(E2ETestCase):
         fails("[MASK]", "classifier", model=self.dir / "out" / "pets-seed0")
 
 
+class MinimalPairs(E2ETestCase):
+
+    def test_what_is_printed_for_people(self):
+        (self.dir / "agreement.jsonl").write_text('{"sentence_good": "the cat sees .", "sentence_bad": "sees the ."}\n\n')
+        result = self.assert_ok(self.bertcram("eval", "--model", make_model(), "--blimp", self.dir))
+        self.assertRegex(result.text, r"^(0|100)\.0 %  agreement\n(0|100)\.00 % of the pairs, average of 1 paradigm\n$")
+
+    def test_equal_sentences_are_no_success(self):
+        (self.dir / "same.jsonl").write_text('{"sentence_good": "the cat", "sentence_bad": "the cat"}\n' * 3)
+        result = self.assert_ok(self.bertcram("eval", "--model", make_model(), "--blimp", self.dir, "--json"))
+        self.assertEqual(result.json, {"average": 0.0, "paradigms": {"same": 0.0}})
+
+    def test_mistakes(self):
+        def fails(*fragments, content=None, code=INPUT, more=()):
+            if content is not None:
+                (self.dir / "pairs").mkdir(exist_ok=True)
+                (self.dir / "pairs" / "x.jsonl").write_text(content)
+            self.assert_fails(self.bertcram("eval", "--model", make_model(), "--blimp", self.dir / "pairs", *more), code,
+                              *fragments)
+        fails("--blimp", "jsonl")
+        good = '{"sentence_good": "the cat", "sentence_bad": "cat the"}\n'
+        fails("x.jsonl:2", "sentence_bad", content=good + '{"sentence_good": "the cat"}\n')
+        fails("x.jsonl:1", "sentence_good", content="no json\n")
+        fails("x.jsonl:1", "empty", content='{"sentence_good": " ", "sentence_bad": "cat the"}\n')
+        fails("x.jsonl", "no pair", content="\n")
+        fails("x.jsonl", "x.jsonl:1", content='["sentence_good"]\n')
+        fails("tokens", "positions", content=json.dumps({"sentence_good": "cat " * 200, "sentence_bad": "x"}))
+        fails("give one of", content=good, code=USAGE, more=("--text", "some.txt"))
+
+
 if __name__ == "__main__":
     unittest.main()

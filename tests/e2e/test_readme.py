@@ -61,6 +61,8 @@ class Readme(unittest.TestCase):
         subprocess.run(["zstd", "-q", "--rm", text], check=True)
         write_glue(cls.folder / "glue")
         write_glue(cls.folder / "data/glue")
+        (cls.folder / "blimp").mkdir()
+        (cls.folder / "blimp/order.jsonl").write_text('{"sentence_good": "a fine film", "sentence_bad": "film fine a"}\n')
         shutil.copytree(cls.folder / "corpus", cls.folder / "data/corpus")
         os.symlink(ROOT / "scripts", cls.folder / "scripts")
         (cls.folder / "build").mkdir()

@@ -4,11 +4,12 @@
 
 namespace bertcram::config {
 
-/// Options of `bertcram eval`: exactly one of data (packed), text, or task with data.
+/// Options of `bertcram eval`: exactly one of data (packed), text, blimp, or task with data.
 struct EvalConfig {
   std::string model = "runs/latest/model";
   std::string data;
   std::string text;
+  std::string blimp;
   std::string task;
   std::string task_file;
   double mask_prob = 0.15;
@@ -21,6 +22,8 @@ struct EvalConfig {
     v("model", model, "model folder, of bertcram or Hugging Face");
     v("data", data, "folder made by 'bertcram pack' (its held-out rows), or the GLUE folder together with --task");
     v("text", text, "text file (plain, .gz, .xz or .zst): held-out masked-language-model loss on it");
+    v("blimp", blimp,
+      "folder of BLiMP's *.jsonl: share of the minimal pairs whose acceptable sentence is the likelier one");
     v("task", task, "GLUE task whose dev set a fine-tuned model is scored on");
     v("task_file", task_file, "YAML description of an own task, instead of --task");
     v("mask_prob", mask_prob, "share of a row's tokens that are predicted", InRange{0.01, 0.9});

@@ -6,6 +6,7 @@
 #include "bertcram/train/evaluator.h"
 #include "bertcram/train/finetuner.h"
 #include "bertcram/train/mask_filler.h"
+#include "bertcram/train/pair_evaluator.h"
 #include "bertcram/train/pretrainer.h"
 #include "bertcram/train/task_evaluator.h"
 
@@ -17,6 +18,7 @@ struct Functions {
   decltype(&train::run_finetune) run_finetune;
   decltype(&train::evaluate_held_out) evaluate_held_out;
   decltype(&train::evaluate_task) evaluate_task;
+  decltype(&train::evaluate_pairs) evaluate_pairs;
   decltype(&train::open_embedder) open_embedder;
   decltype(&train::open_mask_filler) open_mask_filler;
 };

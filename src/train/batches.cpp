@@ -1,0 +1,34 @@
+#include "bertcram/train/batches.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "bertcram/util/parallel.h"
+
+namespace bertcram::train {
+
+void for_each_batch(const Runtime& runtime, int64_t count, const std::function<void(int64_t)>& body) {
+  const int64_t workers = runtime.device.is_cpu() ? std::min(runtime.threads, count) : std::min<int64_t>(1, count);
+  const int threads_each = workers > 1 ? 1 : static_cast<int>(runtime.threads);
+  std::atomic<int64_t> next = 0;
+  util::WorkerGroup group;
+  const auto restore = [&] { at::set_num_threads(static_cast<int>(runtime.threads)); };
+  try {
+    group.run(workers, [&](int64_t) {
+      at::set_num_threads(threads_each);
+      const c10::NoGradGuard no_gradients;
+      for (int64_t i = next++; i < count && !group.failed(); i = next++) {
+        body(i);
+      }
+    });
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+}
+
+}  // namespace bertcram::train
