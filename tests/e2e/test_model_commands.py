@@ -47,6 +47,40 @@ class Embed(E2ETestCase):
         result = self.embed(b"the \xff cat\n", "--json")
         self.assertEqual(json.loads(result.text)["text"], "the \ufffd cat")
 
+    def folder_with_modules(self, kinds, pooling):
+        folder = self.copy(make_model(), f"with-modules-{len(list(self.dir.iterdir()))}")
+        modules = [{"idx": i, "name": str(i), "path": kind, "type": f"sentence_transformers.models.{kind}"}
+                   for i, kind in enumerate(kinds)]
+        modules[0]["path"] = ""
+        (folder / "modules.json").write_text(json.dumps(modules))
+        (folder / "Pooling").mkdir()
+        (folder / "Pooling/config.json").write_text(json.dumps(pooling))
+        return folder
+
+    def test_a_folder_of_sentence_transformers_says_how_it_pools(self):
+        lines = "the cat sees the dog .\nthe\n"
+        for pooling in ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, {"pooling_mode": "cls"}):
+            folder = self.folder_with_modules(["Transformer", "Pooling", "Normalize"], pooling)
+            (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 5}')
+            said = self.assert_ok(self.bertcram("embed", "--model", folder, stdin=lines))
+            asked = self.embed(lines, "--pooling", "cls", "--normalize", "--max-tokens", 5)
+            self.assertEqual(said.text, asked.text)
+            self.assertIn("1 text was longer", said.err)
+            self.assertEqual(self.assert_ok(self.bertcram("embed", "--model", folder, "--pooling", "mean",
+                                                          stdin=lines)).text, self.embed(lines).text)
+
+    def test_modules_that_would_change_the_vectors_are_refused_by_name(self):
+        mean = {"pooling_mode": "mean"}
+        for kinds, pooling, fragment in ((["Transformer", "Pooling", "Dense"], mean, "Dense"),
+                                         (["Transformer", "Pooling"], {"pooling_mode": "max"}, "max"),
+                                         (["Transformer", "Pooling"], {"pooling_mode_cls_token": True,
+                                                                       "pooling_mode_mean_tokens": True}, "cls+mean"),
+                                         (["Transformer", "Pooling"], {}, "no pooling"),
+                                         (["Transformer", "Pooling"], [], "damaged")):
+            with self.subTest(fragment=fragment):
+                folder = self.folder_with_modules(kinds, pooling)
+                self.assert_fails(self.bertcram("embed", "--model", folder, stdin="x"), INPUT, fragment, "json")
+
     def test_mistakes(self):
         self.assert_fails(self.bertcram("embed", "--model", self.dir / "absent", stdin="x"), INPUT, "absent")
         self.assert_fails(self.bertcram("embed", "--model", make_model(), "--max-tokens", 2, stdin="x"), USAGE,
