@@ -144,6 +144,11 @@ class PairEvaluator {
   model::Bert bert_;
 };
 
+int64_t pair_count(const std::vector<glue::Paradigm>& paradigms) {
+  return std::accumulate(paradigms.begin(), paradigms.end(), int64_t{0},
+                         [](int64_t sum, const glue::Paradigm& paradigm) { return sum + std::ssize(paradigm.pairs); });
+}
+
 }  // namespace
 
 PairScores evaluate_pairs(const config::EvalConfig& config, const util::StopFlag& stop,
@@ -155,7 +160,7 @@ PairScores evaluate_pairs(const config::EvalConfig& config, const util::StopFlag
   }
   PairEvaluator evaluator(config, std::move(source), stop);
   PairScores scores;
-  util::Progress progress({.label = "eval", .total = std::ssize(paradigms), .style = progress_style});
+  util::Progress progress({.label = "eval", .unit = "pairs", .total = pair_count(paradigms), .style = progress_style});
   for (const glue::Paradigm& paradigm : paradigms) {
     std::vector<std::string> sentences;
     for (const glue::MinimalPair& pair : paradigm.pairs) {
@@ -164,7 +169,7 @@ PairScores evaluate_pairs(const config::EvalConfig& config, const util::StopFlag
     const double accuracy = evaluator.accuracy(sentences);
     scores.paradigms[paradigm.name] = accuracy;
     scores.average += accuracy / static_cast<double>(paradigms.size());
-    progress.add(1);
+    progress.add(std::ssize(paradigm.pairs));
   }
   return scores;
 }
