@@ -82,7 +82,7 @@ class JsonLinesFormat : public DocumentFormat {
   JsonLinesFormat(std::string field, BadRecords& bad_records) : field_(std::move(field)), bad_records_(bad_records) {}
 
   void add_line(std::string_view line, DocumentSink& sink) override {
-    if (is_blank(line) || std::exchange(is_too_long_, false)) {
+    if (std::exchange(is_too_long_, false) || is_blank(line)) {
       return;
     }
     std::string repaired;

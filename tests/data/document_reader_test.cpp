@@ -383,6 +383,13 @@ ReadResult read_in_two(const std::vector<std::filesystem::path>& files, ReaderOp
   return result;
 }
 
+TEST(LongText, ABlankEndOfALongJsonLineEndsItToo) {
+  const ScratchDirectory scratch;
+  const std::string line = "{" + std::string(kLongestText - 100, 'x') + std::string(1000, ' ') + "\n";
+  const auto file = scratch.write("text.jsonl", "{\"text\": \"one\"}\n" + line + "{\"text\": \"two\"}\n");
+  EXPECT_EQ(test::read_documents({file}).documents, (Strings{"one\n", "two\n"}));
+}
+
 TEST(ResolveInputs, WhatTheCommandWritesIsNoInput) {
   const ScratchDirectory scratch;
   const auto text = scratch.write("text.txt", "one\n");
