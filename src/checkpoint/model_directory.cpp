@@ -114,6 +114,18 @@ ModelDirectory open_model_directory(const fs::path& directory) {
   return opened;
 }
 
+void require_masked_lm(const ModelDirectory& model) {
+  if (model.head.kind == model::HeadKind::kMaskedLm) {
+    return;
+  }
+  throw DataError(
+      cat("--model ", model.path.string(),
+          model.head.kind == model::HeadKind::kClassifier
+              ? " is a classifier; this needs the pretrained model (its dev score: bertcram eval --task T "
+                "--data DIR)"
+              : " is an encoder without the masked-LM head that this needs; 'bertcram embed' goes without"));
+}
+
 void load_weights(const fs::path& directory, nn::Parameters& parameters, Strictness strictness) {
   const SafetensorsFile file(directory / kWeightsFile);
   const LoadReport report = read_tensors(file, with_names_of(file, parameters.stored_views(parameters.masters())));

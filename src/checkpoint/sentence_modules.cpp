@@ -32,25 +32,65 @@ std::string pooling_name(const json& config, const std::string& where) {
   return found.empty() ? throw DataError(cat(where, ": no pooling is on")) : found;
 }
 
+/// @throws DataError if the file is no JSON object
+json read_object(const fs::path& file) {
+  json object;
+  try {
+    object = json::parse(util::read_file(file));
+  } catch (const json::exception& error) {
+    throw DataError(cat(file.string(), ": not valid JSON (", util::json_error_text(error.what()), ")"));
+  }
+  return object.is_object() ? object : throw DataError(cat(file.string(), ": damaged, expected a JSON object"));
+}
+
+/// @throws DataError for a setting that changes vectors and is not computed here
+void refuse_setting(const fs::path& file, const std::string& setting) {
+  throw DataError(cat(file.string(), ": ", setting, " is not supported; --pooling mean or cls goes without"));
+}
+
 config::Pooling read_pooling(const fs::path& file) {
-  const std::string name = pooling_name(json::parse(util::read_file(file)), file.string());
-  if (name == "mean") {
-    return config::Pooling::kMean;
+  const json config = read_object(file);
+  std::string name;
+  try {
+    name = pooling_name(config, file.string());
+  } catch (const json::exception& error) {
+    throw DataError(cat(file.string(), ": damaged (", util::json_error_text(error.what()), ")"));
   }
-  if (name == "cls") {
-    return config::Pooling::kCls;
+  if (name != "mean" && name != "cls") {
+    refuse_setting(file, cat("the pooling '", name, "'"));
   }
-  throw DataError(
-      cat(file.string(), ": the pooling '", name, "' is not supported; --pooling mean or cls goes without"));
+  return name == "mean" ? config::Pooling::kMean : config::Pooling::kCls;
 }
 
 int64_t read_max_tokens(const fs::path& file) {
   if (!fs::exists(file)) {
     return 0;
   }
-  const json config = json::parse(util::read_file(file));
+  const json config = read_object(file);
+  if (const auto lower = config.find("do_lower_case"); lower != config.end() && *lower != false) {
+    refuse_setting(file, "do_lower_case");
+  }
   const auto found = config.find("max_seq_length");
-  return found == config.end() || found->is_null() ? 0 : found->get<int64_t>();
+  if (found == config.end() || found->is_null()) {
+    return 0;
+  }
+  constexpr int64_t kFewest = 3;
+  if (!found->is_number_integer() || *found < kFewest) {
+    throw DataError(
+        cat(file.string(), ": max_seq_length is ", found->dump(), ", expected a number of at least ", kFewest));
+  }
+  return *found;
+}
+
+/// Texts that sentence-transformers puts in front of every text.
+void refuse_prompt(const fs::path& file) {
+  if (!fs::exists(file)) {
+    return;
+  }
+  const json config = read_object(file);
+  if (const auto prompt = config.find("default_prompt_name"); prompt != config.end() && !prompt->is_null()) {
+    refuse_setting(file, "default_prompt_name");
+  }
 }
 
 }  // namespace
@@ -61,6 +101,8 @@ SentenceModules read_sentence_modules(const fs::path& directory) {
   if (!fs::exists(list)) {
     return modules;
   }
+  refuse_prompt(directory / "config_sentence_transformers.json");
+  bool has_pooling = false;
   try {
     for (const json& module : json::parse(util::read_file(list))) {
       const auto type = module.at("type").get<std::string>();
@@ -70,16 +112,18 @@ SentenceModules read_sentence_modules(const fs::path& directory) {
         modules.max_tokens = read_max_tokens(folder / "sentence_bert_config.json");
       } else if (kind == "Pooling") {
         modules.pooling = read_pooling(folder / "config.json");
+        has_pooling = true;
       } else if (kind == "Normalize") {
         modules.normalize = true;
       } else {
-        throw DataError(
-            cat(list.string(), ": the module '", kind, "' is not supported; --pooling mean or cls goes without"));
+        refuse_setting(list, cat("the module '", kind, "'"));
       }
     }
   } catch (const json::exception& error) {
-    throw DataError(
-        cat(list.string(), ": it, or a file that it names, is damaged (", util::json_error_text(error.what()), ")"));
+    throw DataError(cat(list.string(), ": damaged (", util::json_error_text(error.what()), ")"));
+  }
+  if (!has_pooling) {
+    throw DataError(cat(list.string(), ": it names no Pooling; --pooling mean or cls goes without"));
   }
   return modules;
 }

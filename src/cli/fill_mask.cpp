@@ -51,7 +51,7 @@ void run(const config::FillMaskConfig& config, bool as_json, const Session& sess
       }
       ++number;
       try {
-        const auto masks = filler->fill(text);
+        const auto masks = util::trim(text).empty() ? std::vector<train::FilledMask>() : filler->fill(text);
         write_stdout(as_json ? util::json_text(to_json(text, masks)) + "\n" : to_text(text, masks));
       } catch (const DataError& error) {
         throw DataError(cat("line ", number, " of standard input: ", error.what()));

@@ -98,7 +98,9 @@ std::string dump_yaml(const std::vector<Field>& fields, DumpStyle style) {
     const std::string indent(2 * sections.size(), ' ');
     if (style == DumpStyle::kCommented) {
       const std::string range = field.range.empty() || field.is_duration ? "" : ", " + field.range;
-      text += cat(indent, "# ", field.help, " (", field.is_duration ? "duration" : field.type_name(), range, ")\n");
+      const auto lines = util::split(field.help, '\n');
+      text += cat(indent, "# ", util::join(std::vector<std::string>(lines.begin(), lines.end()), "\n" + indent + "# "),
+                  " (", field.is_duration ? "duration" : field.type_name(), range, ")\n");
     }
     text += cat(indent, parts.back(), ": ", field.text(), "\n");
   }

@@ -22,6 +22,9 @@ void check_is_text(std::string_view beginning, const std::string& path) {
                         ": Parquet, which has to be a file of its own, neither piped nor compressed as a whole: it is "
                         "read from its end; store it and name the file"));
   }
+  if (beginning.starts_with("\xFF\xFE") || beginning.starts_with("\xFE\xFF")) {  // no UTF-8 begins so
+    throw DataError(cat(path, ": UTF-16, expected UTF-8; 'iconv -f UTF-16 -t UTF-8' converts it"));
+  }
   const auto is_control = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte == 0x7F || (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r' && byte != '\f');

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr const char* kWorkFolder = ".work";
 constexpr const char* kStateFile = "state.json";
-constexpr int64_t kStateVersion = 1;
+constexpr int64_t kStateVersion = 2;  // 1 had 64 buckets
 
 /// What tells a file from another version of itself without reading it.
 json stamp_of(const fs::path& file) {
@@ -84,10 +84,13 @@ json WorkFolder::begun(const ReaderPosition& position) const {
 /// Takes over what an earlier session saved, if it is the work of this request on these files.
 void WorkFolder::load(Foreign foreign) {
   std::string other;
+  std::string damage = "damaged";
   try {
     const json state = json::parse(util::read_file(folder_ / kStateFile));
     PackProgress progress = progress_of(state);
-    if (state.at("version") != kStateVersion || state.at("request") != request_) {
+    if (state.at("version") != kStateVersion) {
+      damage = "of another version of bertcram";
+    } else if (state.at("request") != request_) {
       other = "with other options";
     } else if (state.at("begun") != begun(progress.position)) {
       other = "on other files, or of files that have changed since";
@@ -107,7 +110,7 @@ void WorkFolder::load(Foreign foreign) {
                           "; give that command to go on with it, or --overwrite to drop it"));
   }
   util::log_warning("pack", cat(where, ": the unfinished work there is ",
-                                other.empty() ? std::string("damaged") : "that of a pack " + other, "; starting anew"));
+                                other.empty() ? damage : "that of a pack " + other, "; starting anew"));
 }
 
 /// @return whether all spill files begin with the bytes that were saved

@@ -47,15 +47,17 @@ Paradigm read_paradigm(const fs::path& file) {
 
 std::vector<Paradigm> read_minimal_pairs(const fs::path& folder) {
   std::vector<fs::path> files;
-  if (fs::is_directory(folder)) {
+  if (fs::is_regular_file(folder)) {
+    files.push_back(folder);
+  } else if (fs::is_directory(folder)) {
     for (const auto& entry : fs::directory_iterator(folder)) {
-      if (entry.path().extension() == ".jsonl") {
+      if (entry.path().extension() == ".jsonl" && entry.is_regular_file()) {
         files.push_back(entry.path());
       }
     }
   }
   if (files.empty()) {
-    throw DataError(cat("--blimp ", folder.string(), ": no folder with *.jsonl files of minimal pairs"));
+    throw DataError(cat("--blimp ", folder.string(), ": no *.jsonl files of minimal pairs here"));
   }
   std::ranges::sort(files);
   std::vector<Paradigm> paradigms;

@@ -225,6 +225,9 @@ BertShape shape_from_hub_config(const json& config, const std::string& where) {
 Head head_from_hub_config(const json& config) {
   try {
     const auto architectures = config.value("architectures", json::array());
+    if (!architectures.empty() && architectures.at(0) == "BertModel") {
+      return {.kind = HeadKind::kNone, .label_words = {}};
+    }
     if (architectures.empty() || architectures.at(0) != "BertForSequenceClassification") {
       return {};
     }

@@ -70,6 +70,7 @@ class BertEmbedder : public Embedder {
       const auto batch = batches[static_cast<size_t>(i)];
       store(embed_batch(encoded, batch), batch, vectors);
     });
+    require_numbers(vectors, "vectors");
     return vectors;
   }
 

@@ -56,10 +56,7 @@ void pack_text(const config::EvalConfig& config, const checkpoint::ModelDirector
 
 HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::StopFlag& stop) {
   const auto source = checkpoint::open_model_directory(config.model);
-  if (source.head.kind != model::HeadKind::kMaskedLm) {
-    throw DataError(
-        cat("--model ", config.model, " is a classifier; its dev score: bertcram eval --task T --data DIR"));
-  }
+  checkpoint::require_masked_lm(source);
   std::optional<ScratchFolder> scratch;  // until the rows are read
   fs::path folder = config.data;
   if (!config.text.empty()) {

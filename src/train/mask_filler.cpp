@@ -6,9 +6,11 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/train/batches.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/error.h"
@@ -59,6 +61,8 @@ class BertMaskFiller : public MaskFiller {
     const auto [values, ids] =
         at::topk(probabilities.narrow(1, 0, tokenizer_->vocab_size()), top_k_);  // [masks, top_k] each
     const at::Tensor host_values = values.to(at::kCPU).contiguous();
+    require_numbers(std::span(host_values.const_data_ptr<float>(), static_cast<size_t>(host_values.numel())),
+                    "probabilities");
     const at::Tensor host_ids = ids.to(at::kCPU).contiguous();
     std::vector<FilledMask> filled;
     for (size_t mask = 0; mask < masks.size(); ++mask) {
@@ -85,9 +89,7 @@ class BertMaskFiller : public MaskFiller {
 
 std::unique_ptr<MaskFiller> open_mask_filler(const config::FillMaskConfig& config) {
   auto source = checkpoint::open_model_directory(config.model);
-  if (source.head.kind != model::HeadKind::kMaskedLm) {
-    throw DataError(cat("--model ", config.model, " is a classifier; filling masks needs the pretrained model"));
-  }
+  checkpoint::require_masked_lm(source);
   return std::make_unique<BertMaskFiller>(config, std::move(source));
 }
 

@@ -15,6 +15,7 @@
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::train {
 namespace {
@@ -38,9 +39,13 @@ class PairEvaluator {
     checkpoint::load_weights(source.path, parameters_, checkpoint::Strictness::kComplete);
   }
 
-  /// Share of the pairs whose first sentence is the more likely one. @param sentences  good, bad, good, bad, …
-  double accuracy(const std::vector<std::string>& sentences) {
-    const std::vector<double> scores = pseudo_log_likelihoods(sentences);
+  /// Share of the pairs whose good sentence is the more likely one.
+  double accuracy(const glue::Paradigm& paradigm) {
+    std::vector<std::string> sentences;
+    for (const glue::MinimalPair& pair : paradigm.pairs) {
+      sentences.insert(sentences.end(), {pair.good, pair.bad});
+    }
+    const std::vector<double> scores = pseudo_log_likelihoods(sentences, paradigm.name);
     int64_t right = 0;
     for (size_t i = 0; i < scores.size(); i += 2) {
       right += scores[i] > scores[i + 1] ? 1 : 0;
@@ -49,8 +54,8 @@ class PairEvaluator {
   }
 
  private:
-  std::vector<double> pseudo_log_likelihoods(const std::vector<std::string>& sentences) {
-    const std::vector<EncodedText> encoded = encode(sentences);
+  std::vector<double> pseudo_log_likelihoods(const std::vector<std::string>& sentences, const std::string& name) {
+    const std::vector<EncodedText> encoded = encode(sentences, name);
     const std::vector<Question> questions = questions_by_length(encoded);
     std::vector<std::span<const Question>> batches;
     for (std::span<const Question> rest = questions; !rest.empty(); rest = rest.subspan(batches.back().size())) {
@@ -69,15 +74,19 @@ class PairEvaluator {
     return scores;
   }
 
-  std::vector<EncodedText> encode(const std::vector<std::string>& sentences) const {
+  /// @param name  of the paradigm, for errors
+  std::vector<EncodedText> encode(const std::vector<std::string>& sentences, const std::string& name) const {
     std::vector<EncodedText> encoded;
     int64_t truncated = 0;
     for (const std::string& sentence : sentences) {
       encoded.push_back(encode_text(*tokenizer_, sentence, "", bert_.shape().max_positions, truncated));
-    }
-    if (truncated > 0) {
-      throw DataError(cat("--blimp: ", truncated, " sentences have more tokens than the ", bert_.shape().max_positions,
-                          " positions of the model"));
+      const bool is_empty = encoded.back().ids.size() < 3;  // [CLS] and [SEP] only
+      if (truncated > 0 || is_empty) {
+        throw DataError(
+            cat("--blimp: ", name, ": '", util::excerpt(sentence), "' has ",
+                is_empty ? "no token in the vocabulary of the model"
+                         : cat("more tokens than the ", bert_.shape().max_positions, " positions of the model")));
+      }
     }
     return encoded;
   }
@@ -135,6 +144,7 @@ class PairEvaluator {
                                  .to(at::kCPU)
                                  .contiguous();  // [rows, 1]
     std::copy_n(found.const_data_ptr<double>(), rows, logs.begin());
+    require_numbers(logs, "log-probabilities");
   }
 
   const util::StopFlag& stop_;
@@ -155,18 +165,12 @@ PairScores evaluate_pairs(const config::EvalConfig& config, const util::StopFlag
                           util::ProgressStyle progress_style) {
   const std::vector<glue::Paradigm> paradigms = glue::read_minimal_pairs(config.blimp);
   auto source = checkpoint::open_model_directory(config.model);
-  if (source.head.kind != model::HeadKind::kMaskedLm) {
-    throw DataError(cat("--model ", config.model, " is a classifier; minimal pairs need the pretrained model"));
-  }
+  checkpoint::require_masked_lm(source);
   PairEvaluator evaluator(config, std::move(source), stop);
   PairScores scores;
   util::Progress progress({.label = "eval", .unit = "pairs", .total = pair_count(paradigms), .style = progress_style});
   for (const glue::Paradigm& paradigm : paradigms) {
-    std::vector<std::string> sentences;
-    for (const glue::MinimalPair& pair : paradigm.pairs) {
-      sentences.insert(sentences.end(), {pair.good, pair.bad});
-    }
-    const double accuracy = evaluator.accuracy(sentences);
+    const double accuracy = evaluator.accuracy(paradigm);
     scores.paradigms[paradigm.name] = accuracy;
     scores.average += accuracy / static_cast<double>(paradigms.size());
     progress.add(std::ssize(paradigm.pairs));

@@ -74,6 +74,10 @@ class RawText(E2ETestCase):
     def test_utf16_is_refused_with_what_converts_it(self):
         (self.dir / "utf16.txt").write_bytes(text_fixture().read_text(encoding="utf-8").encode("utf-16"))
         self.refused(self.dir / "utf16.txt", INPUT, "utf16.txt", "UTF-16", "iconv")
+        (self.dir / "chinese.txt").write_bytes(("\u6f22\u5b57" * 4000).encode("utf-16"))  # no byte of it is NUL
+        self.refused(self.dir / "chinese.txt", INPUT, "chinese.txt", "UTF-16", "iconv")
+        (self.dir / "unmarked.txt").write_bytes(text_fixture().read_text(encoding="utf-8").encode("utf-16-le"))
+        self.refused(self.dir / "unmarked.txt", INPUT, "unmarked.txt", "UTF-16", "iconv")
 
     def test_files_of_several_encodings_in_a_folder(self):
         text = text_fixture().read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ class Configuration(E2ETestCase):
         return self.dir / name
 
     def test_a_dump_given_back_reproduces_itself(self):
-        for command in ["pretrain", "finetune-glue", "tokenize", "pack", "eval"]:
+        for command in ["pretrain", "finetune-glue", "tokenize", "pack", "eval", "embed", "fill-mask"]:
             with self.subTest(command=command):
                 text = self.dump(command)
                 self.assertGreater(len(text.splitlines()), 10)
@@ -55,7 +55,7 @@ class Configuration(E2ETestCase):
         self.assertEqual(self.dump("pack", "--config", self.write("dump.yaml", text)), text)
 
     def test_every_key_has_its_meaning_above_it(self):
-        for command in ["pretrain", "finetune-glue", "tokenize", "pack", "eval"]:
+        for command in ["pretrain", "finetune-glue", "tokenize", "pack", "eval", "embed", "fill-mask"]:
             lines = self.dump(command).splitlines()
             self.assertGreater(len(lines), 10)
             for above, line in zip([""] + lines, lines):

@@ -4,7 +4,7 @@ import json
 import subprocess
 import unittest
 
-from support import (BINARY, INPUT, USAGE, E2ETestCase, environment, finetune_args, make_model, make_task, must)
+from support import (BINARY, INPUT, USAGE, E2ETestCase, environment, finetune_args, make_model, make_nan, make_task, must)
 
 
 class Embed(E2ETestCase):
@@ -80,6 +80,27 @@ class Embed(E2ETestCase):
             with self.subTest(fragment=fragment):
                 folder = self.folder_with_modules(kinds, pooling)
                 self.assert_fails(self.bertcram("embed", "--model", folder, stdin="x"), INPUT, fragment, "json")
+        for content, fragment in (({"max_seq_length": 2}, "max_seq_length is 2"), ({"max_seq_length": 3.7}, "3.7"),
+                                  ({"do_lower_case": True}, "do_lower_case"), ([], "expected a JSON object")):
+            with self.subTest(content=content):
+                folder = self.folder_with_modules(["Transformer", "Pooling"], mean)
+                (folder / "sentence_bert_config.json").write_text(json.dumps(content))
+                self.assert_fails(self.bertcram("embed", "--model", folder, stdin="x"), INPUT, fragment,
+                                  "sentence_bert_config.json")
+        folder = self.folder_with_modules(["Transformer", "Pooling"], mean)
+        (folder / "config_sentence_transformers.json").write_text('{"default_prompt_name": "query"}')
+        self.assert_fails(self.bertcram("embed", "--model", folder, stdin="x"), INPUT, "default_prompt_name")
+        self.assert_fails(self.bertcram("embed", "--model", self.folder_with_modules(["Transformer"], mean), stdin="x"),
+                          INPUT, "names no Pooling")
+
+    def test_weights_that_are_no_numbers_are_told(self):
+        folder = self.copy(make_model(), "nan")
+        make_nan(folder / "model.safetensors", "bert.embeddings.LayerNorm.bias")
+        for command, stdin in ((["embed"], "the cat"), (["fill-mask"], "the [MASK]"), (["fill-mask", "--json"], "[MASK]")):
+            with self.subTest(command=command):
+                self.assert_fails(self.bertcram(*command, "--model", folder, stdin=stdin), INPUT, "not numbers")
+        (self.dir / "x.jsonl").write_text('{"sentence_good": "the cat", "sentence_bad": "cat the"}\n')
+        self.assert_fails(self.bertcram("eval", "--model", folder, "--blimp", self.dir / "x.jsonl"), INPUT, "not numbers")
 
     def test_mistakes(self):
         self.assert_fails(self.bertcram("embed", "--model", self.dir / "absent", stdin="x"), INPUT, "absent")
@@ -99,6 +120,17 @@ class FillMask(E2ETestCase):
         self.assertEqual(len(lines), 4)
         for line in lines[1:]:
             self.assertRegex(line, r"^  \d+\.\d %  \S+$")
+
+    def test_blank_lines_have_no_gaps(self):
+        result = self.assert_ok(self.bertcram("fill-mask", "--model", make_model(), "--json", stdin="a [MASK]\n\n[MASK]\n"))
+        self.assertEqual([len(json.loads(line)["masks"]) for line in result.text.splitlines()], [1, 0, 1])
+
+    def test_an_encoder_alone_has_no_guesses(self):
+        folder = self.copy(make_model(), "encoder")
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"architectures": ["BertModel"]}))
+        self.assert_fails(self.bertcram("fill-mask", "--model", folder, stdin="[MASK]"), INPUT, "masked-LM head", "embed")
+        self.assert_ok(self.bertcram("embed", "--model", folder, stdin="a"))
 
     def test_mistakes_name_the_line(self):
         def fails(stdin, *fragments, model=None):
@@ -121,7 +153,8 @@ class MinimalPairs(E2ETestCase):
         self.assertRegex(result.text, r"^(0|100)\.0 %  agreement\n(0|100)\.00 % of the pairs, average of 1 paradigm\n$")
 
     def test_equal_sentences_are_no_success(self):
-        (self.dir / "same.jsonl").write_text('{"sentence_good": "the cat", "sentence_bad": "the cat"}\n' * 3)
+        lines = [json.dumps({"sentence_good": "the cat " * n + ".", "sentence_bad": "the CAT " * n + "."}) for n in range(1, 9)]
+        (self.dir / "same.jsonl").write_text("\n".join(lines))
         result = self.assert_ok(self.bertcram("eval", "--model", make_model(), "--blimp", self.dir, "--json"))
         self.assertEqual(result.json, {"average": 0.0, "paradigms": {"same": 0.0}})
 
@@ -139,7 +172,8 @@ class MinimalPairs(E2ETestCase):
         fails("x.jsonl:1", "empty", content='{"sentence_good": " ", "sentence_bad": "cat the"}\n')
         fails("x.jsonl", "no pair", content="\n")
         fails("x.jsonl", "x.jsonl:1", content='["sentence_good"]\n')
-        fails("tokens", "positions", content=json.dumps({"sentence_good": "cat " * 200, "sentence_bad": "x"}))
+        fails("x: 'cat cat", "positions", content=json.dumps({"sentence_good": "cat " * 200, "sentence_bad": "x"}))
+        fails("x:", "no token", content=json.dumps({"sentence_good": "cat", "sentence_bad": "\u200b\u0001"}))
         fails("give one of", content=good, code=USAGE, more=("--text", "some.txt"))
 
 

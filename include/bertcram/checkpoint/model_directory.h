@@ -29,6 +29,9 @@ struct ModelDirectory {
 /// @throws DataError if something is missing or damaged, or the tokenizer does not fit the vocabulary
 ModelDirectory open_model_directory(const std::filesystem::path& directory);
 
+/// @throws DataError that says what the model is instead, if it has no masked-LM head
+void require_masked_lm(const ModelDirectory& model);
+
 /// Which parameters a model folder must provide.
 enum class Strictness {
   kComplete,     ///< all of them

@@ -18,7 +18,7 @@ struct Paradigm {
   std::vector<MinimalPair> pairs;
 };
 
-/// All *.jsonl files of a folder, by name; one object with `sentence_good` and `sentence_bad` per line.
+/// All *.jsonl files of a folder, by name, or one file; one object with `sentence_good` and `sentence_bad` per line.
 /// @throws DataError naming file and line, or the folder if it holds no such file
 std::vector<Paradigm> read_minimal_pairs(const std::filesystem::path& folder);
 

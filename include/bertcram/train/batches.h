@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "bertcram/train/runtime.h"
 
@@ -12,5 +13,9 @@ namespace bertcram::train {
 /// side with one thread each, which saves the waiting for each other inside of every operation; on a GPU one after another.
 /// Afterwards LibTorch has runtime.threads threads again. Throws what a call threw first.
 void for_each_batch(const Runtime& runtime, int64_t count, const std::function<void(int64_t)>& body);
+
+/// @param what  the numbers are. @throws DataError if some of what a model gave is no number: its weights are damaged
+void require_numbers(std::span<const float> numbers, const char* what);
+void require_numbers(std::span<const double> numbers, const char* what);
 
 }  // namespace bertcram::train
