@@ -164,6 +164,12 @@ TEST_F(PackResume, DamagedWorkStartsAnew) {
       },
       [&] { test::write_bytes(work / "state.json", "{"); },
       [&] { test::write_bytes(work / "state.json", "{}"); },
+      [&] {  // of another version, which may have meant something else by it
+        auto other = state();
+        other["version"] = 1;
+        other["counts"]["documents_read"] = 1;
+        test::write_bytes(work / "state.json", other.dump());
+      },
   };
   for (const auto& damage : damages) {
     fs::remove_all(config_.output);
