@@ -56,7 +56,7 @@ Visibility visibility_of(char32_t c) {
 }  // namespace
 
 double symbol_share(std::string_view text) {
-  static const auto ascii = [] {
+  static const auto kAscii = [] {
     std::array<Visibility, 128> table;
     std::ranges::generate(table, [c = char32_t{0}]() mutable { return visibility_of(c++); });
     return table;
@@ -67,7 +67,7 @@ double symbol_share(std::string_view text) {
     const text::DecodedChar decoded = text::decode_utf8(text);
     text.remove_prefix(decoded.size_bytes);
     const Visibility character =
-        decoded.code_point < ascii.size() ? ascii[decoded.code_point] : visibility_of(decoded.code_point);
+        decoded.code_point < kAscii.size() ? kAscii[decoded.code_point] : visibility_of(decoded.code_point);
     visible += character.visible;
     symbols += character.symbols;
   }
