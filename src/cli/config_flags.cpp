@@ -65,7 +65,10 @@ void ConfigFlags::add_top_level(const std::vector<config::Field>& fields) {
 
 void ConfigFlags::add_runtime(const std::vector<config::Field>& fields) {
   for (const char* name : {"threads", "device", "precision"}) {
-    add(std::string("--") + name, std::string("runtime.") + name, fields);
+    if (const std::string path = std::string("runtime.") + name;
+        std::ranges::find(fields, path, &config::Field::path) != fields.end()) {
+      add(std::string("--") + name, path, fields);
+    }
   }
 }
 

@@ -22,7 +22,7 @@ class ConfigFlags {
   void add_top_level(const std::vector<config::Field>& fields);
   /// A dedicated flag for one field.
   void add(const std::string& flag, const std::string& path, const std::vector<config::Field>& fields);
-  /// `--threads`, `--device`, `--precision`.
+  /// `--threads`, `--device`, `--precision`, if the configuration has them.
   void add_runtime(const std::vector<config::Field>& fields);
 
   /// Applies files, then --set, then flags. @throws ConfigError, DataError
@@ -38,6 +38,23 @@ class ConfigFlags {
   CLI::App& app_;
   std::shared_ptr<Given> given_;
 };
+
+/// The set-up of a command whose options are one configuration and --json.
+/// @param run  gets the resolved configuration, whether --json was given, and the session
+template <class Config>
+Run setup_configured(CLI::App& app, const char* json_help, void (*run)(Config&, bool as_json, const Session&)) {
+  const auto config = std::make_shared<Config>();
+  const auto as_json = std::make_shared<bool>(false);
+  ConfigFlags flags(app);
+  flags.add_top_level(config::fields_of(*config));
+  flags.add_runtime(config::fields_of(*config));
+  flags.add_config_options();
+  app.add_flag("--json", *as_json, json_help);
+  return [config, as_json, flags, run](const Session& session) {
+    flags.apply(config::fields_of(*config), session);
+    run(*config, *as_json, session);
+  };
+}
 
 /// "vocab_size" → "--vocab-size"
 std::string flag_name(const std::string& field_path);

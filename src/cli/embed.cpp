@@ -46,7 +46,7 @@ void append_line(std::string_view text, std::span<const float> vector, bool as_j
   out += "]}\n";
 }
 
-void run(const config::EmbedConfig& config, bool as_json, const Session& session) {
+void run(config::EmbedConfig& config, bool as_json, const Session& session) {
   const auto embedder = training().open_embedder(config, session.stop);
   const auto width = static_cast<size_t>(embedder->width());
   LineChunks chunks(session.stop, "embed", kChunkBytes);
@@ -72,18 +72,7 @@ void run(const config::EmbedConfig& config, bool as_json, const Session& session
 }  // namespace
 
 Run setup_embed(CLI::App& app) {
-  const auto config = std::make_shared<config::EmbedConfig>();
-  const auto as_json = std::make_shared<bool>(false);
-  const auto fields = config::fields_of(*config);
-  ConfigFlags flags(app);
-  flags.add_top_level(fields);
-  flags.add_runtime(fields);
-  flags.add_config_options();
-  app.add_flag("--json", *as_json, "print an object with text and embedding per line");
-  return [config, as_json, flags](const Session& session) {
-    flags.apply(config::fields_of(*config), session);
-    run(*config, *as_json, session);
-  };
+  return setup_configured(app, "print an object with text and embedding per line", run);
 }
 
 }  // namespace bertcram::cli

@@ -52,7 +52,7 @@ void run_task(const config::EvalConfig& config, bool as_json, const Session& ses
   print_result(as_json, scores.size() == 1 ? json.begin().value() : json, text);
 }
 
-void run(const config::EvalConfig& config, bool as_json, const Session& session) {
+void run(config::EvalConfig& config, bool as_json, const Session& session) {
   const bool is_task = !config.task.empty() || !config.task_file.empty();
   const int others = (config.text.empty() ? 0 : 1) + (config.blimp.empty() ? 0 : 1);
   const bool is_clear = is_task ? others == 0 && config.task.empty() != config.task_file.empty()
@@ -71,19 +71,6 @@ void run(const config::EvalConfig& config, bool as_json, const Session& session)
 
 }  // namespace
 
-Run setup_eval(CLI::App& app) {
-  const auto config = std::make_shared<config::EvalConfig>();
-  const auto as_json = std::make_shared<bool>(false);
-  const auto fields = config::fields_of(*config);
-  ConfigFlags flags(app);
-  flags.add_top_level(fields);
-  flags.add_runtime(fields);
-  flags.add_config_options();
-  app.add_flag("--json", *as_json, "print the result as JSON");
-  return [config, as_json, flags](const Session& session) {
-    flags.apply(config::fields_of(*config), session);
-    run(*config, *as_json, session);
-  };
-}
+Run setup_eval(CLI::App& app) { return setup_configured(app, "print the result as JSON", run); }
 
 }  // namespace bertcram::cli

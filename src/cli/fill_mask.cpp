@@ -40,7 +40,7 @@ std::string to_text(std::string_view text, const std::vector<train::FilledMask>&
   return out;
 }
 
-void run(const config::FillMaskConfig& config, bool as_json, const Session& session) {
+void run(config::FillMaskConfig& config, bool as_json, const Session& session) {
   const auto filler = training().open_mask_filler(config);
   LineChunks chunks(session.stop, "fill-mask", kChunkBytes);
   int64_t number = 0;
@@ -62,19 +62,6 @@ void run(const config::FillMaskConfig& config, bool as_json, const Session& sess
 
 }  // namespace
 
-Run setup_fill_mask(CLI::App& app) {
-  const auto config = std::make_shared<config::FillMaskConfig>();
-  const auto as_json = std::make_shared<bool>(false);
-  const auto fields = config::fields_of(*config);
-  ConfigFlags flags(app);
-  flags.add_top_level(fields);
-  flags.add_runtime(fields);
-  flags.add_config_options();
-  app.add_flag("--json", *as_json, "print an object per line");
-  return [config, as_json, flags](const Session& session) {
-    flags.apply(config::fields_of(*config), session);
-    run(*config, *as_json, session);
-  };
-}
+Run setup_fill_mask(CLI::App& app) { return setup_configured(app, "print an object per line", run); }
 
 }  // namespace bertcram::cli

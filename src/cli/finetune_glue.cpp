@@ -26,19 +26,6 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
 
 }  // namespace
 
-Run setup_finetune_glue(CLI::App& app) {
-  const auto config = std::make_shared<config::FinetuneConfig>();
-  const auto as_json = std::make_shared<bool>(false);
-  const auto fields = config::fields_of(*config);
-  ConfigFlags flags(app);
-  flags.add_top_level(fields);
-  flags.add_runtime(fields);
-  flags.add_config_options();
-  app.add_flag("--json", *as_json, "print the results as JSON");
-  return [config, as_json, flags](const Session& session) {
-    flags.apply(config::fields_of(*config), session);
-    run(*config, *as_json, session);
-  };
-}
+Run setup_finetune_glue(CLI::App& app) { return setup_configured(app, "print the results as JSON", run); }
 
 }  // namespace bertcram::cli

@@ -10,7 +10,7 @@
 namespace bertcram::cli {
 namespace {
 
-void run(const config::TokenizeConfig& config, bool as_json, const Session& session) {
+void run(config::TokenizeConfig& config, bool as_json, const Session& session) {
   require_flags({{"--input", !config.input.empty()}, {"--output", !config.output.empty()}});
   const auto result = data::run_tokenize(config, {.stop = session.stop, .progress = session.progress});
   print_result(
@@ -27,17 +27,6 @@ void run(const config::TokenizeConfig& config, bool as_json, const Session& sess
 
 }  // namespace
 
-Run setup_tokenize(CLI::App& app) {
-  const auto config = std::make_shared<config::TokenizeConfig>();
-  const auto as_json = std::make_shared<bool>(false);
-  ConfigFlags flags(app);
-  flags.add_top_level(config::fields_of(*config));
-  flags.add_config_options();
-  app.add_flag("--json", *as_json, "print the result as JSON");
-  return [config, as_json, flags](const Session& session) {
-    flags.apply(config::fields_of(*config), session);
-    run(*config, *as_json, session);
-  };
-}
+Run setup_tokenize(CLI::App& app) { return setup_configured(app, "print the result as JSON", run); }
 
 }  // namespace bertcram::cli

@@ -11,7 +11,6 @@
 #include <memory>
 
 #include "bertcram/data/byte_source.h"
-#include "bertcram/text/unicode.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/random.h"
 #include "data/decompressor.h"
@@ -136,64 +135,6 @@ TEST(DocumentReader, ALineOf5MegabytesStaysWhole) {
   const Strings documents = documents_of("one\n\n" + line + "\n\ntwo\n");
   ASSERT_EQ(documents.size(), 3U);
   EXPECT_TRUE(documents[1] == line + "\n");  // not EXPECT_EQ, which would print it
-}
-
-/// The unit, repeated to somewhat more than the longest text.
-std::string too_long(std::string_view unit) {
-  std::string text;
-  while (text.size() < kLongestText + 1'000'000) {
-    text += unit;
-  }
-  return text;
-}
-
-TEST(LongText, ALineIsCutBehindWhiteSpace) {
-  const std::string line = too_long("ab cdefg\t");
-  for (const auto format : {config::TextFormat::kBlocks, config::TextFormat::kLines}) {
-    const ScratchDirectory scratch;
-    const auto result = test::read_documents({scratch.write("text", line + "\n\nend")}, {.input = {.format = format}});
-    ASSERT_EQ(result.documents.size(), 3U);
-    EXPECT_LE(result.documents[0].size(), kLongestText + 1);
-    EXPECT_TRUE(result.documents[0].ends_with(" \n") || result.documents[0].ends_with("\t\n"));
-    EXPECT_TRUE(result.documents[0].substr(0, result.documents[0].size() - 1) + result.documents[1] == line + "\n");
-    EXPECT_EQ(result.documents[2], "end\n");
-    EXPECT_EQ(result.summaries[0].cuts, 1);
-  }
-}
-
-TEST(LongText, ALineWithoutWhiteSpaceIsCutBetweenCharacters) {
-  for (const char* unit : {"\u00e9", "\u6f22", "\U0001F600"}) {
-    const std::string line = "x" + too_long(unit);
-    const Strings documents = documents_of(line);
-    ASSERT_EQ(documents.size(), 2U);
-    EXPECT_EQ(text::count_invalid_utf8(documents[0]) + text::count_invalid_utf8(documents[1]), 0);
-    EXPECT_TRUE(documents[0].substr(0, documents[0].size() - 1) + documents[1] == line + "\n");
-  }
-}
-
-TEST(LongText, ADocumentIsCutBetweenLines) {
-  const std::string text = too_long("a line of text\n");
-  const Strings documents = documents_of(text);
-  ASSERT_EQ(documents.size(), 2U);
-  EXPECT_GE(documents[0].size(), kLongestText);
-  EXPECT_LE(documents[0].size(), kLongestText + 20);
-  EXPECT_TRUE(documents[0] + documents[1] == text);
-}
-
-TEST(LongText, AJsonLineIsABadRecord) {
-  const ScratchDirectory scratch;
-  const auto file = scratch.write("text.jsonl", R"({"text": "one"})"
-                                                "\n{\"text\": \"" +
-                                                    too_long("ab ") +
-                                                    "\"}\n"
-                                                    R"({"text": "two"})"
-                                                    "\n");
-  const auto result = test::read_documents({file}, {.input = {.max_bad_records = 1}});
-  EXPECT_EQ(result.documents, (Strings{"one\n", "two\n"}));
-  EXPECT_EQ(result.summaries[0].bad_records, 1);
-  const std::string message =
-      message_of<DataError>([&] { test::read_documents({file}, {.input = {.max_bad_records = 0}}); });
-  EXPECT_TRUE(contains(message, "text.jsonl:2: the line has more than 64.0 MiB")) << message;
 }
 
 TEST(DocumentReader, NulBytesAreDroppedAndCounted) {
@@ -354,23 +295,6 @@ TEST_P(CompressionFormat, AFileWithFlippedBytesIsReadOrRefused) {
   EXPECT_GT(refused, 150);
 }
 
-TEST(ExpandInputs, FindsFilesFoldersAndPatterns) {
-  const ScratchDirectory scratch;
-  scratch.write("b.txt", "");
-  scratch.write("a.txt", "");
-  scratch.write("deep/er/c.txt", "");
-  scratch.write("deep/.hidden", "");
-  const auto root = scratch.path();
-  using Paths = std::vector<std::filesystem::path>;
-  EXPECT_EQ(expand_inputs("--input", {(root / "b.txt").string(), "-"}), (Paths{root / "b.txt", "-"}));
-  EXPECT_EQ(expand_inputs("--input", {root.string()}), (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
-  EXPECT_EQ(expand_inputs("--input", {(root / "*.txt").string()}), (Paths{root / "a.txt", root / "b.txt"}));
-  EXPECT_EQ(expand_inputs("--input", {(root / "*").string()}),
-            (Paths{root / "a.txt", root / "b.txt", root / "deep/er/c.txt"}));
-  EXPECT_TRUE(contains(message_of<DataError>([&] { expand_inputs("--input", {(root / "*.gz").string()}); }), "*.gz"));
-  EXPECT_THROW(expand_inputs("--input", {(root / "none").string()}), DataError);
-}
-
 /// Reads up to `batches` batches, then the rest with a second reader that starts where the first one is.
 ReadResult read_in_two(const std::vector<std::filesystem::path>& files, ReaderOptions options, int batches) {
   DocumentReader first(files, options);
@@ -381,29 +305,6 @@ ReadResult read_in_two(const std::vector<std::filesystem::path>& files, ReaderOp
   result.documents.insert(result.documents.end(), rest.documents.begin(), rest.documents.end());
   result.summaries = rest.summaries;
   return result;
-}
-
-TEST(LongText, ABlankEndOfALongJsonLineEndsItToo) {
-  const ScratchDirectory scratch;
-  const std::string line = "{" + std::string(kLongestText - 100, 'x') + std::string(1000, ' ') + "\n";
-  const auto file = scratch.write("text.jsonl", "{\"text\": \"one\"}\n" + line + "{\"text\": \"two\"}\n");
-  EXPECT_EQ(test::read_documents({file}).documents, (Strings{"one\n", "two\n"}));
-}
-
-TEST(ResolveInputs, WhatTheCommandWritesIsNoInput) {
-  const ScratchDirectory scratch;
-  const auto text = scratch.write("text.txt", "one\n");
-  scratch.write("output/vocab.txt", "two\n");
-  const auto beside = scratch.write("output-2/text.txt", "three\n");
-  for (const std::string& word :
-       {scratch.path().string(), (scratch / "*").string(), (scratch / "output/../.").string()}) {
-    const auto paths = resolve_inputs({word}, {}, scratch / "output").paths();
-    ASSERT_EQ(paths.size(), 2U);
-    EXPECT_TRUE(std::filesystem::equivalent(paths[0], beside) && std::filesystem::equivalent(paths[1], text)) << word;
-  }
-  const std::string message = message_of<ConfigError>(
-      [&] { resolve_inputs({(scratch / "output").string()}, {}, scratch.path().string() + "/./output/"); });
-  EXPECT_TRUE(contains(message, "--output")) << message;
 }
 
 TEST(ReaderResume, ASecondReaderGoesOnWhereverTheFirstStopped) {
