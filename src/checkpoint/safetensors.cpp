@@ -24,8 +24,21 @@ struct DTypeInfo {
   std::string_view name;
   int64_t bytes;
 };
-constexpr std::array<DTypeInfo, 4> kDTypes = {
-    {{DType::kF32, "F32", 4}, {DType::kF16, "F16", 2}, {DType::kBF16, "BF16", 2}, {DType::kI64, "I64", 8}}};
+constexpr std::array<DTypeInfo, 15> kDTypes = {{{DType::kF32, "F32", 4},
+                                                {DType::kF16, "F16", 2},
+                                                {DType::kBF16, "BF16", 2},
+                                                {DType::kF64, "F64", 8},
+                                                {DType::kI64, "I64", 8},
+                                                {DType::kI32, "I32", 4},
+                                                {DType::kI16, "I16", 2},
+                                                {DType::kI8, "I8", 1},
+                                                {DType::kU64, "U64", 8},
+                                                {DType::kU32, "U32", 4},
+                                                {DType::kU16, "U16", 2},
+                                                {DType::kU8, "U8", 1},
+                                                {DType::kBool, "BOOL", 1},
+                                                {DType::kF8E4M3, "F8_E4M3", 1},
+                                                {DType::kF8E5M2, "F8_E5M2", 1}}};
 
 const DTypeInfo& info_of(DType dtype) { return *std::ranges::find(kDTypes, dtype, &DTypeInfo::dtype); }
 
@@ -56,7 +69,7 @@ TensorBytes parse_tensor(const std::string& name, const json& entry, std::span<c
   const auto dtype_text = entry.at("dtype").get<std::string>();
   const auto* dtype = std::ranges::find(kDTypes, dtype_text, &DTypeInfo::name);
   if (dtype == kDTypes.end()) {
-    throw DataError(cat("tensor '", name, "' has dtype ", dtype_text, ", supported are F32, F16, BF16, I64"));
+    throw DataError(cat("tensor '", name, "' has the unknown dtype ", dtype_text));
   }
   TensorBytes tensor;
   tensor.dtype = dtype->dtype;
@@ -73,6 +86,10 @@ TensorBytes parse_tensor(const std::string& name, const json& entry, std::span<c
   if (!expected || *expected != offsets[1] - offsets[0]) {
     throw DataError(cat("tensor '", name, "' has ", offsets[1] - offsets[0], " bytes, its shape and dtype ask for ",
                         expected ? std::to_string(*expected) : "an impossible number"));
+  }
+  if (offsets[0] % static_cast<uint64_t>(dtype->bytes) != 0) {
+    throw DataError(cat("tensor '", name, "' begins at byte ", offsets[0], ", which is no multiple of its ",
+                        dtype->bytes, "-byte numbers"));
   }
   tensor.bytes = data.subspan(offsets[0], offsets[1] - offsets[0]);
   return tensor;

@@ -39,10 +39,20 @@ void run(const config::PretrainConfig& config, const std::string& resume, bool a
   if (result.held_out) {
     json["eval_loss"] = result.held_out->loss;
     json["eval_accuracy"] = result.held_out->accuracy;
+    if (const auto& replaced = result.held_out->replaced_tokens) {
+      json["eval_rtd_loss"] = replaced->loss;
+      json["eval_rtd_accuracy"] = replaced->accuracy;
+      json["eval_rtd_found"] = replaced->found;
+    }
     text += cat("held-out loss ", util::format_fixed(result.held_out->loss, 4), " (perplexity ",
                 util::format_fixed(result.held_out->perplexity(), 1), ", accuracy ",
                 util::format_fixed(100 * result.held_out->accuracy, 1), " %), unigram entropy ",
                 util::format_fixed(result.unigram_entropy, 3), "\n");
+    if (const auto& replaced = result.held_out->replaced_tokens) {
+      text += cat("replaced tokens: loss ", util::format_fixed(replaced->loss, 4), ", accuracy ",
+                  util::format_fixed(100 * replaced->accuracy, 2), " %, ", util::format_fixed(100 * replaced->found, 1),
+                  " % of the replaced ones found; the figures above are the generator's\n");
+    }
   }
   print_result(as_json, json, text + cat("model in ", result.model.string(), "\n"));
 }

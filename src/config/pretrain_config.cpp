@@ -15,6 +15,9 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
   const ModelConfig& model = config.model;
   require(model.hidden % model.heads == 0,
           cat("model.hidden ", model.hidden, " is not a multiple of model.heads ", model.heads));
+  require(model.arch != Arch::kModern || model.hidden / model.heads % 2 == 0,
+          cat("model.hidden / model.heads is ", model.hidden / model.heads,
+              "; rotary positions (arch modern) need an even number"));
   require(config.mask.mask_share + config.mask.random_share <= 1.0,
           "mask.mask_share and mask.random_share together exceed 1");
   const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +

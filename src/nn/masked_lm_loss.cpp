@@ -2,9 +2,16 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <limits>
 
 #include "bertcram/util/error.h"
 
@@ -13,6 +20,12 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+// Numbers of the fp32 working buffer: few enough for a cache on the CPU, many enough for a GPU.
+constexpr int64_t kChunkNumbersCpu = int64_t{1} << 20;
+constexpr int64_t kChunkNumbersCuda = int64_t{1} << 24;
+
+enum class Draw { kNone, kSamples };
 
 void check_shapes(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias,
                   const at::Tensor& targets) {
@@ -28,20 +41,45 @@ void check_shapes(const at::Tensor& states, const at::Tensor& embedding, const a
   }
 }
 
-/// Forward leaves softmax - one_hot(target) where the logits stood; backward is three products with it.
-struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& states, const at::Tensor& embedding,
-                            const at::Tensor& bias, const at::Tensor& targets) {
-    at::Tensor logits = at::addmm(bias, states, embedding.t());                  // [masked, vocab]
-    at::Tensor scores = logits.to(at::kFloat);                                   // [masked, vocab]
-    const at::Tensor normaliser = at::logsumexp(scores, {1}, /*keepdim=*/true);  // [masked, 1]
-    const at::Tensor rows = targets.unsqueeze(1);                                // [masked, 1]
-    const at::Tensor loss = (normaliser - scores.gather(1, rows)).sum();
+/// Leaves softmax - one_hot(target) where the logits stand. @param samples filled if defined  @return the summed loss
+at::Tensor logits_to_errors(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& samples) {
+  const int64_t masked = logits.size(0);
+  const int64_t chunk_numbers = logits.is_cpu() ? kChunkNumbersCpu : kChunkNumbersCuda;
+  const int64_t chunk_rows = std::max<int64_t>(1, chunk_numbers / logits.size(1));
+  at::Tensor loss = at::zeros({}, logits.options().dtype(at::kFloat));
+  for (int64_t first = 0; first < masked; first += chunk_rows) {
+    const int64_t rows = std::min(chunk_rows, masked - first);
+    const at::Tensor chunk = logits.narrow(0, first, rows);                      // [rows, vocab]
+    const at::Tensor wanted = targets.narrow(0, first, rows).unsqueeze(1);       // [rows, 1]
+    at::Tensor scores = chunk.to(at::kFloat);                                    // the chunk itself if that is fp32
+    const at::Tensor normaliser = at::logsumexp(scores, {1}, /*keepdim=*/true);  // [rows, 1]
+    loss += (normaliser - scores.gather(1, wanted)).sum();
     at::Tensor errors = scores.sub_(normaliser).exp_();  // softmax
-    errors.scatter_add_(1, rows, at::full_like(normaliser, -1.0));
-    logits.copy_(errors);  // back to the compute type; in fp32 the two are one tensor
+    if (samples.defined()) {
+      samples.narrow(0, first, rows).copy_(drawn_indices(errors));
+    }
+    errors.scatter_add_(1, wanted, at::full_like(normaliser, -1.0));
+    if (!errors.is_same(chunk)) {
+      chunk.copy_(errors);
+    }
+  }
+  return loss;
+}
+
+/// Backward is three products with what forward left in place of the logits.
+struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
+  /// @return loss and, if asked for, samples
+  static variable_list forward(AutogradContext* context, const at::Tensor& states, const at::Tensor& embedding,
+                               const at::Tensor& bias, const at::Tensor& targets, Draw draw) {
+    const at::Tensor logits = at::addmm(bias, states, embedding.t());  // [masked, vocab]
+    const at::Tensor samples = draw == Draw::kSamples ? at::empty_like(targets) : at::Tensor();
+    const at::Tensor loss = logits_to_errors(logits, targets, samples);
     context->save_for_backward({states, embedding, logits});
-    return loss;
+    if (!samples.defined()) {
+      return {loss};
+    }
+    context->mark_non_differentiable({samples});
+    return {loss, samples};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -49,9 +87,14 @@ struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
     const at::Tensor& states = saved[0];
     const at::Tensor& embedding = saved[1];
     const at::Tensor errors = saved[2] * gradients[0];  // [masked, vocab]; a 0-dim factor keeps the dtype
-    return {errors.mm(embedding), errors.t().mm(states), errors.sum(at::IntArrayRef{0}), at::Tensor()};
+    return {errors.mm(embedding), errors.t().mm(states), errors.sum(at::IntArrayRef{0}), at::Tensor(), at::Tensor()};
   }
 };
+
+/// A loss of nothing that still reaches every parameter.
+at::Tensor empty_loss(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias) {
+  return (states.sum() + embedding.sum() * 0 + bias.sum() * 0).to(at::kFloat);
+}
 
 }  // namespace
 
@@ -59,9 +102,24 @@ at::Tensor masked_lm_loss_sum(const at::Tensor& states, const at::Tensor& embedd
                               const at::Tensor& targets) {
   check_shapes(states, embedding, bias, targets);
   if (states.size(0) == 0) {
-    return (states.sum() + embedding.sum() * 0 + bias.sum() * 0).to(at::kFloat);
+    return empty_loss(states, embedding, bias);
   }
-  return MaskedLmLoss::apply(states, embedding, bias, targets);
+  return MaskedLmLoss::apply(states, embedding, bias, targets, Draw::kNone)[0];
+}
+
+SampledLoss masked_lm_loss_and_samples(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias,
+                                       const at::Tensor& targets) {
+  check_shapes(states, embedding, bias, targets);
+  if (states.size(0) == 0) {
+    return {.loss = empty_loss(states, embedding, bias), .samples = at::empty_like(targets)};
+  }
+  const variable_list results = MaskedLmLoss::apply(states, embedding, bias, targets, Draw::kSamples);
+  return {.loss = results[0], .samples = results[1]};
+}
+
+at::Tensor drawn_indices(const at::Tensor& weights) {
+  const at::Tensor arrivals = at::empty_like(weights).exponential_().clamp_min_(std::numeric_limits<float>::min());
+  return at::argmax(arrivals.reciprocal_().mul_(weights), 1);
 }
 
 at::Tensor masked_lm_logits(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias) {

@@ -99,6 +99,7 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
     case Init::kZeros: target.zero_(); return;
     case Init::kOnes: target.fill_(1.0); return;
     case Init::kNormal:
+    case Init::kTruncatedNormal:
     case Init::kSimilarity:
     case Init::kSinusoid: break;
   }
@@ -109,7 +110,10 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
     return;
   }
   const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
-  const at::Tensor host = normal_tensor(found.spec.shape, init_std * found.spec.init_scale, random);
+  const double standard_deviation = init_std * found.spec.init_scale;
+  const at::Tensor host = found.spec.init == Init::kTruncatedNormal
+                              ? truncated_normal_tensor(found.spec.shape, standard_deviation, random)
+                              : normal_tensor(found.spec.shape, standard_deviation, random);
   if (found.spec.init == Init::kSimilarity) {
     const int64_t rows = host.size(0) / 3;
     host.narrow(0, rows, rows).copy_(host.narrow(0, 0, rows));

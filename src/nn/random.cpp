@@ -4,20 +4,46 @@
 
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace bertcram::nn {
+namespace {
 
-/// By Box and Muller (1958).
+/// Two independent draws from N(0, standard_deviation), by Box and Muller (1958).
+std::pair<double, double> normal_pair(double standard_deviation, util::RandomStream& random) {
+  const double radius = standard_deviation * std::sqrt(-2.0 * std::log1p(-random.uniform()));
+  const double angle = 2.0 * std::numbers::pi * random.uniform();
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+}  // namespace
+
 at::Tensor normal_tensor(const std::vector<int64_t>& shape, double standard_deviation, util::RandomStream random) {
   at::Tensor tensor = at::empty(shape, at::kFloat);
   float* out = tensor.data_ptr<float>();
   const int64_t count = tensor.numel();
   for (int64_t i = 0; i < count; i += 2) {
-    const double radius = standard_deviation * std::sqrt(-2.0 * std::log1p(-random.uniform()));
-    const double angle = 2.0 * std::numbers::pi * random.uniform();
-    out[i] = static_cast<float>(radius * std::cos(angle));
+    const auto [first, second] = normal_pair(standard_deviation, random);
+    out[i] = static_cast<float>(first);
     if (i + 1 < count) {
-      out[i + 1] = static_cast<float>(radius * std::sin(angle));
+      out[i + 1] = static_cast<float>(second);
+    }
+  }
+  return tensor;
+}
+
+at::Tensor truncated_normal_tensor(const std::vector<int64_t>& shape, double standard_deviation,
+                                   util::RandomStream random) {
+  constexpr double kCutoff = 2.0;
+  at::Tensor tensor = at::empty(shape, at::kFloat);
+  float* out = tensor.data_ptr<float>();
+  float* const end = out + tensor.numel();
+  while (out != end) {
+    const auto [first, second] = normal_pair(standard_deviation, random);
+    for (const double draw : {first, second}) {
+      if (std::abs(draw) <= kCutoff * standard_deviation && out != end) {
+        *out++ = static_cast<float>(draw);
+      }
     }
   }
   return tensor;

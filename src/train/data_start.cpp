@@ -12,6 +12,7 @@
 #include <numeric>
 
 #include "bertcram/data/cooccurrence.h"
+#include "bertcram/model/parameter_specs.h"
 #include "bertcram/nn/low_rank.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
@@ -61,7 +62,7 @@ at::Tensor embedded_neighbours(const data::Cooccurrences& counts, const at::Tens
 void start_word_embeddings(const config::PretrainConfig& config, const RunData& data,
                            const std::vector<uint64_t>& token_counts, int64_t threads, const util::StopFlag& stop,
                            nn::Parameters& parameters) {
-  constexpr const char* kName = "bert.embeddings.word_embeddings.weight";
+  const std::string name = model::word_embeddings_name(config.model.arch);
   const data::Cooccurrences counts =
       data::count_cooccurrences(data.train, token_counts, data.tokenizer->special(), {.threads = threads}, stop);
   std::vector<int64_t> connected = connected_tokens(counts);
@@ -76,9 +77,9 @@ void start_word_embeddings(const config::PretrainConfig& config, const RunData& 
                       "word embeddings start at random");
     return;
   }
-  at::Tensor embeddings = parameters.stored(kName).cpu().clone();
+  at::Tensor embeddings = parameters.stored(name).cpu().clone();
   embeddings.index_copy_(0, ids, start);
-  parameters.assign(kName, embeddings);
+  parameters.assign(name, embeddings);
   util::log_info("pretrain", cat("word embeddings start from which tokens stand near which in ",
                                  util::format_count(counts.tokens), " tokens of the training data"));
 }
@@ -91,7 +92,9 @@ double start_from_data(const config::PretrainConfig& config, const RunData& data
   const auto start = Clock::now();
   const std::vector<uint64_t> token_counts = data::read_token_counts(config.data, data.manifest);
   if (config.model.unigram_bias) {
-    parameters.assign("cls.predictions.bias", log_frequencies(token_counts));
+    const bool has_generator = config.objective == config::Objective::kRtd;
+    parameters.assign((has_generator ? model::kGeneratorPrefix : "") + model::decoder_bias_name(config.model.arch),
+                      log_frequencies(token_counts));
   }
   if (config.model.word_embeddings == config::WordEmbeddingStart::kCooccurrence) {
     start_word_embeddings(config, data, token_counts, threads, stop, parameters);

@@ -15,6 +15,7 @@
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/checkpoint/sentence_modules.h"
 #include "bertcram/train/batches.h"
+#include "bertcram/train/loaded_model.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/error.h"
@@ -26,7 +27,7 @@ namespace {
 /// Lengths in one batch differ by at most this share, so that hardly any padding is computed.
 constexpr int64_t kLengthsPerSlack = 16;
 
-int64_t text_tokens(const config::EmbedConfig& config, const model::BertShape& shape) {
+int64_t text_tokens(const config::EmbedConfig& config, const model::EncoderShape& shape) {
   constexpr int64_t kFewest = 3;  // [CLS], [SEP] and something between
   const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : shape.max_positions;
   if (wanted < kFewest) {
@@ -36,21 +37,17 @@ int64_t text_tokens(const config::EmbedConfig& config, const model::BertShape& s
   return std::min(wanted, shape.max_positions);
 }
 
-class BertEmbedder : public Embedder {
+class ModelEmbedder : public Embedder {
  public:
-  BertEmbedder(const config::EmbedConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
+  ModelEmbedder(const config::EmbedConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
       : config_(config),
         stop_(stop),
         tokenizer_(std::move(source.tokenizer)),
         max_tokens_(text_tokens(config, source.shape)),
         runtime_(resolve_runtime(config.runtime)),
-        parameters_(model::parameter_specs(source.shape, {.kind = model::HeadKind::kNone, .label_words = {}}),
-                    runtime_.compute_type, runtime_.device),
-        bert_(source.shape, parameters_) {
-    checkpoint::load_weights(source.path, parameters_, checkpoint::Strictness::kComplete);
-  }
+        model_(source, {.kind = model::HeadKind::kNone}, runtime_) {}
 
-  int64_t width() const override { return bert_.shape().hidden; }
+  int64_t width() const override { return model_.shape().hidden; }
   int64_t truncated() const override { return truncated_; }
 
   std::vector<float> embed(std::span<const std::string_view> texts) override {
@@ -110,8 +107,8 @@ class BertEmbedder : public Embedder {
   /// @return [batch, hidden] fp32 on the CPU
   at::Tensor embed_batch(const std::vector<EncodedText>& encoded, std::span<const int64_t> batch) const {
     const model::EncoderInput input =
-        padded_batch(encoded, batch, bert_.shape().pad_id, parameters_.compute_type(), parameters_.device());
-    const at::Tensor states = bert_.encode(input, /*dropout=*/0.0).to(at::kFloat);  // [batch, seq, hidden]
+        padded_batch(encoded, batch, model_.shape().pad_id, runtime_.compute_type, runtime_.device);
+    const at::Tensor states = model_.encoder().encode(input).to(at::kFloat);  // [batch, seq, hidden]
     at::Tensor pooled = config_.pooling == config::Pooling::kCls ? states.select(1, 0) : mean(states, encoded, batch);
     if (config_.normalize) {
       pooled = pooled / at::clamp_min(at::linalg_vector_norm(pooled, 2, -1, /*keepdim=*/true), 1e-12);
@@ -148,8 +145,7 @@ class BertEmbedder : public Embedder {
   std::unique_ptr<text::Tokenizer> tokenizer_;
   int64_t max_tokens_;
   Runtime runtime_;
-  nn::Parameters parameters_;
-  model::Bert bert_;
+  LoadedModel model_;
   int64_t truncated_ = 0;
 };
 
@@ -163,7 +159,7 @@ std::unique_ptr<Embedder> open_embedder(const config::EmbedConfig& config, const
     resolved.normalize = config.normalize || modules.normalize;
     resolved.max_tokens = config.max_tokens > 0 ? config.max_tokens : modules.max_tokens;
   }
-  return std::make_unique<BertEmbedder>(resolved, checkpoint::open_model_directory(config.model), stop);
+  return std::make_unique<ModelEmbedder>(resolved, checkpoint::open_model_directory(config.model), stop);
 }
 
 }  // namespace bertcram::train

@@ -8,6 +8,7 @@
 
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/data/packer.h"
+#include "bertcram/train/loaded_model.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
@@ -81,14 +82,12 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
                         source.shape.max_positions));
   }
   const Runtime runtime = resolve_runtime(config.runtime);
-  nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
-  checkpoint::load_weights(config.model, parameters, checkpoint::Strictness::kComplete);
-  const model::Bert bert(source.shape, parameters);
+  const LoadedModel model(source, source.head, runtime);
   const auto masking =
       masking_options(source.tokenizer->special(), manifest.vocab_size, {.mask_prob = config.mask_prob});
   const data::MaskedBatches batches(rows, masking, static_cast<uint64_t>(config.seed), data::RowOrder::kStored);
   const int64_t count = config.rows > 0 ? std::min(config.rows, rows.rows()) : rows.rows();
-  const auto scores = evaluate_masked_lm(bert, batches, count, config.micro_rows, runtime.device, stop);
+  const auto scores = evaluate_masked_lm(model.encoder(), batches, count, config.micro_rows, runtime.device, stop);
   if (!scores) {
     throw util::StoppedError(stop, "eval: stopped");
   }

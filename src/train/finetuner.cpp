@@ -7,6 +7,7 @@
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/batching.h"
 #include "bertcram/glue/task_file.h"
+#include "bertcram/model/parameter_specs.h"
 #include "bertcram/train/task_evaluator.h"
 #include "bertcram/train/task_runner.h"
 #include "bertcram/util/error.h"
@@ -173,26 +174,25 @@ class Finetuner {
     if (config_.init == config::InitFrom::kModel) {
       checkpoint::load_weights(config_.model, parameters, checkpoint::Strictness::kEncoderOnly);
       // The head is this task's own, whatever head the model folder has.
-      for (const char* leaf :
-           {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}) {
+      for (const std::string& leaf : model::task_leaves(source_.shape.arch)) {
         parameters.initialise_leaf(leaf, static_cast<uint64_t>(seed), source_.shape.init_std);
       }
       parameters.sync_compute();
     }
-    const model::Bert bert(source_.shape, parameters);
+    const auto encoder = model::make_encoder(source_.shape, head, parameters);
     {
       util::Progress progress({.label = cat(task.name, " seed ", seed),
                                .unit = "examples",
                                .total = train.size() * recipe.epochs,
                                .style = context_.progress});
-      if (!finetune(bert, parameters, task, train,
+      if (!finetune(*encoder, parameters, task, train,
                     {.recipe = recipe, .micro_examples = config_.micro_rows, .seed = seed}, context_.stop, progress)) {
         throw_stopped();
       }
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     for (const EncodedSplit& split : dev) {
-      const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationExamples, context_.stop);
+      const auto outputs = classifier_outputs(*encoder, parameters, split, kEvaluationExamples, context_.stop);
       if (!outputs) {
         throw_stopped();
       }
@@ -204,7 +204,10 @@ class Finetuner {
                        {.seed = seed, .metrics = score_outputs(task, split, *outputs), .seconds = seconds});
     }
     if (config_.save_models) {
-      checkpoint::write_model_directory(model_folder(task, seed), source_.shape, head, parameters, *source_.tokenizer);
+      checkpoint::write_model_directory(
+          model_folder(task, seed),
+          {.shape = source_.shape, .head = head, .tensors = checkpoint::model_tensors(source_.shape, head, parameters)},
+          *source_.tokenizer);
     }
     results_->save();
   }

@@ -11,6 +11,7 @@
 
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/train/batches.h"
+#include "bertcram/train/loaded_model.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/error.h"
@@ -18,24 +19,22 @@
 namespace bertcram::train {
 namespace {
 
-class BertMaskFiller : public MaskFiller {
+class ModelMaskFiller : public MaskFiller {
  public:
-  BertMaskFiller(const config::FillMaskConfig& config, checkpoint::ModelDirectory source)
+  ModelMaskFiller(const config::FillMaskConfig& config, checkpoint::ModelDirectory source)
       : top_k_(std::min(config.top_k, source.tokenizer->vocab_size())),
         tokenizer_(std::move(source.tokenizer)),
         runtime_(resolve_runtime(config.runtime)),
-        parameters_(model::parameter_specs(source.shape, source.head), runtime_.compute_type, runtime_.device),
-        bert_(source.shape, parameters_) {
-    checkpoint::load_weights(source.path, parameters_, checkpoint::Strictness::kComplete);
-  }
+        model_(source, source.head, runtime_) {}
 
   std::vector<FilledMask> fill(std::string_view text) override {
     const c10::NoGradGuard no_gradients;
     int64_t truncated = 0;
-    const EncodedText encoded = encode_text(*tokenizer_, std::string(text), "", bert_.shape().max_positions, truncated);
+    const EncodedText encoded =
+        encode_text(*tokenizer_, std::string(text), "", model_.shape().max_positions, truncated);
     if (truncated > 0) {
       throw DataError(
-          cat("a text of more than the ", bert_.shape().max_positions, " tokens that the model takes; shorten it"));
+          cat("a text of more than the ", model_.shape().max_positions, " tokens that the model takes; shorten it"));
     }
     std::vector<int64_t> masks;
     for (size_t i = 0; i < encoded.ids.size(); ++i) {
@@ -48,10 +47,10 @@ class BertMaskFiller : public MaskFiller {
           cat("a text without ", tokenizer_->token(tokenizer_->special().mask), "; put it where a word is wanted"));
     }
     constexpr int64_t kOnly = 0;
-    const auto input = padded_batch({&encoded, 1}, {&kOnly, 1}, bert_.shape().pad_id, parameters_.compute_type(),
-                                    parameters_.device());
-    const at::Tensor positions = at::tensor(masks, at::kLong).to(parameters_.device());
-    const at::Tensor logits = bert_.masked_lm_logits(bert_.encode(input, /*dropout=*/0.0), positions);
+    const auto input =
+        padded_batch({&encoded, 1}, {&kOnly, 1}, model_.shape().pad_id, runtime_.compute_type, runtime_.device);
+    const at::Tensor positions = at::tensor(masks, at::kLong).to(runtime_.device);
+    const at::Tensor logits = model_.encoder().masked_lm_logits(model_.encoder().encode(input), positions);
     return best_of(at::softmax(logits, -1), masks);
   }
 
@@ -81,8 +80,7 @@ class BertMaskFiller : public MaskFiller {
   int64_t top_k_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   Runtime runtime_;
-  nn::Parameters parameters_;
-  model::Bert bert_;
+  LoadedModel model_;
 };
 
 }  // namespace
@@ -90,7 +88,7 @@ class BertMaskFiller : public MaskFiller {
 std::unique_ptr<MaskFiller> open_mask_filler(const config::FillMaskConfig& config) {
   auto source = checkpoint::open_model_directory(config.model);
   checkpoint::require_masked_lm(source);
-  return std::make_unique<BertMaskFiller>(config, std::move(source));
+  return std::make_unique<ModelMaskFiller>(config, std::move(source));
 }
 
 }  // namespace bertcram::train

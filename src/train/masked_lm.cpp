@@ -2,41 +2,14 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/logsumexp.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 
+#include "batch_tensors.h"
+
 namespace bertcram::train {
-namespace {
-
-/// A batch's numbers as tensors on the device.
-struct BatchTensors {
-  model::EncoderInput input;
-  at::Tensor positions;  // [masked]
-  at::Tensor targets;    // [masked]
-};
-
-template <class Number>
-at::Tensor to_device(const std::vector<Number>& numbers, at::IntArrayRef shape, at::ScalarType type,
-                     at::Device device) {
-  // from_blob only borrows: clone before the vector goes away.
-  const at::Tensor borrowed =
-      at::from_blob(const_cast<Number*>(numbers.data()), shape, at::TensorOptions().dtype(type));
-  return device.is_cpu() ? borrowed.clone() : borrowed.to(device);
-}
-
-BatchTensors tensors_of(const data::MaskedBatch& batch, at::Device device) {
-  const auto masked = static_cast<int64_t>(batch.positions.size());
-  return {.input = {.ids = to_device(batch.ids, {batch.rows, batch.seq_len}, at::kInt, device),
-                    .token_types = {},
-                    .key_bias = {}},
-          .positions = to_device(batch.positions, {masked}, at::kLong, device),
-          .targets = to_device(batch.targets, {masked}, at::kLong, device)};
-}
-
-}  // namespace
 
 data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size,
                                      const config::MaskConfig& mask) {
@@ -48,13 +21,14 @@ data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t
           .vocab_size = vocab_size};
 }
 
-at::Tensor masked_lm_loss(const model::Bert& bert, const data::MaskedBatch& batch, double dropout, at::Device device) {
+at::Tensor masked_lm_loss(const model::Encoder& encoder, const data::MaskedBatch& batch,
+                          const model::EncodeOptions& options, at::Device device) {
   const BatchTensors tensors = tensors_of(batch, device);
-  const at::Tensor states = bert.encode(tensors.input, dropout);
-  return bert.masked_lm_loss(states, tensors.positions, tensors.targets);
+  const at::Tensor states = encoder.encode(tensors.input, options);
+  return encoder.masked_lm_loss(states, tensors.positions, tensors.targets);
 }
 
-std::optional<HeldOutScores> evaluate_masked_lm(const model::Bert& bert, const data::MaskedBatches& batches,
+std::optional<HeldOutScores> evaluate_masked_lm(const model::Encoder& encoder, const data::MaskedBatches& batches,
                                                 int64_t rows, int64_t micro_rows, at::Device device,
                                                 const util::StopFlag& stop) {
   const c10::NoGradGuard no_grad;
@@ -66,8 +40,8 @@ std::optional<HeldOutScores> evaluate_masked_lm(const model::Bert& bert, const d
       return std::nullopt;
     }
     const BatchTensors tensors = tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device);
-    const at::Tensor states = bert.encode(tensors.input, /*dropout=*/0.0);
-    const at::Tensor logits = bert.masked_lm_logits(states, tensors.positions);  // [masked, vocab]
+    const at::Tensor states = encoder.encode(tensors.input);
+    const at::Tensor logits = encoder.masked_lm_logits(states, tensors.positions);  // [masked, vocab]
     const at::Tensor picked = logits.gather(1, tensors.targets.unsqueeze(1)).squeeze(1);
     loss_sum += (at::logsumexp(logits, {1}) - picked).sum(at::kDouble).item<double>();
     correct += (at::argmax(logits, 1) == tensors.targets).sum().item<int64_t>();

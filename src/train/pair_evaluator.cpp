@@ -12,6 +12,7 @@
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/minimal_pairs.h"
 #include "bertcram/train/batches.h"
+#include "bertcram/train/loaded_model.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/error.h"
@@ -34,10 +35,7 @@ class PairEvaluator {
       : stop_(stop),
         tokenizer_(std::move(source.tokenizer)),
         runtime_(resolve_runtime(config.runtime)),
-        parameters_(model::parameter_specs(source.shape, source.head), runtime_.compute_type, runtime_.device),
-        bert_(source.shape, parameters_) {
-    checkpoint::load_weights(source.path, parameters_, checkpoint::Strictness::kComplete);
-  }
+        model_(source, source.head, runtime_) {}
 
   /// Share of the pairs whose good sentence is the more likely one.
   double accuracy(const glue::Paradigm& paradigm) {
@@ -79,13 +77,13 @@ class PairEvaluator {
     std::vector<EncodedText> encoded;
     int64_t truncated = 0;
     for (const std::string& sentence : sentences) {
-      encoded.push_back(encode_text(*tokenizer_, sentence, "", bert_.shape().max_positions, truncated));
+      encoded.push_back(encode_text(*tokenizer_, sentence, "", model_.shape().max_positions, truncated));
       const bool is_empty = encoded.back().ids.size() < 3;  // [CLS] and [SEP] only
       if (truncated > 0 || is_empty) {
         throw DataError(
             cat("--blimp: ", name, ": '", util::excerpt(sentence), "' has ",
                 is_empty ? "no token in the vocabulary of the model"
-                         : cat("more tokens than the ", bert_.shape().max_positions, " positions of the model")));
+                         : cat("more tokens than the ", model_.shape().max_positions, " positions of the model")));
       }
     }
     return encoded;
@@ -136,9 +134,9 @@ class PairEvaluator {
       positions.data_ptr<int64_t>()[row] = row * seq + question.position;
       targets.data_ptr<int64_t>()[row] = text[static_cast<size_t>(question.position)];
     }
-    const at::Device device = parameters_.device();
-    const at::Tensor states = bert_.encode({.ids = ids.to(device), .token_types = {}, .key_bias = {}}, /*dropout=*/0.0);
-    const at::Tensor logits = bert_.masked_lm_logits(states, positions.to(device));  // [rows, vocab]
+    const at::Device device = runtime_.device;
+    const at::Tensor states = model_.encoder().encode({.ids = ids.to(device)});
+    const at::Tensor logits = model_.encoder().masked_lm_logits(states, positions.to(device));  // [rows, vocab]
     const at::Tensor found = (logits.gather(1, targets.to(device)) - at::logsumexp(logits, {1}, /*keepdim=*/true))
                                  .to(at::kDouble)
                                  .to(at::kCPU)
@@ -150,8 +148,7 @@ class PairEvaluator {
   const util::StopFlag& stop_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   Runtime runtime_;
-  nn::Parameters parameters_;
-  model::Bert bert_;
+  LoadedModel model_;
 };
 
 int64_t pair_count(const std::vector<glue::Paradigm>& paradigms) {

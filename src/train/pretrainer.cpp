@@ -61,7 +61,7 @@ class Pretrainer {
   PretrainResult run() {
     util::add_log_file(run_.log_file());
     start_or_resume();
-    if (budget_.is_spent(usage()) && checkpoint::is_model_of(run_.model(), state_.parameters, *data_.tokenizer)) {
+    if (budget_.is_spent(usage()) && has_models()) {
       log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
       conclude();
       return result();
@@ -124,7 +124,7 @@ class Pretrainer {
     auto& position = state_.position;
     const double lr = learning_rate(config_.schedule, config_.optim.learning_rate,
                                     budget_.share_for_step(usage(), tokens_per_step()));
-    at::Tensor loss_sum;
+    BatchLoss sums;
     int64_t masked = 0;
     for (int64_t row = 0; row < config_.batch.rows; row += micro_rows()) {
       if (row > 0 && context_.stop.requested()) {
@@ -136,10 +136,10 @@ class Pretrainer {
       seed_dropout(
           util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
                          static_cast<uint64_t>(position.samples + row)}));
-      const at::Tensor loss = masked_lm_loss(state_.bert, batch, config_.model.dropout, runtime_.device);
-      loss.backward();
+      const BatchLoss loss = state_.objective->loss(batch, encode_options());
+      loss.total.backward();
       state_.parameters.accumulate_gradients();
-      loss_sum = loss_sum.defined() ? loss_sum.add(loss.detach()) : loss.detach();
+      add(loss, sums);
       masked += static_cast<int64_t>(batch.targets.size());
     }
     if (masked == 0) {
@@ -148,10 +148,15 @@ class Pretrainer {
                           "special and unknown ones; does the tokenizer fit the text?"));
     }
     const optim::StepReport report = state_.optimizer.step(lr, static_cast<double>(masked));
-    last_ = {.loss = loss_sum.item<double>() / static_cast<double>(masked),
+    last_ = {.loss = sums.masked_lm.item<double>() / static_cast<double>(masked),
              .learning_rate = lr,
              .gradient_norm = report.gradient_norm,
              .memory_bytes = peak_memory_bytes(runtime_)};
+    if (sums.replaced_tokens.defined()) {
+      const auto tokens = static_cast<double>(tokens_per_step());
+      last_.replaced_token_loss = sums.replaced_tokens.item<double>() / tokens;
+      last_.replaced_token_accuracy = sums.replaced_tokens_correct.item<double>() / tokens;
+    }
     if (!report.is_finite) {
       write_status(run_, "diverged", usage(), budget_.share(usage()));
       throw DivergedError(cat("pretrain: the gradient became non-finite at step ", position.step + 1, " (loss ",
@@ -161,6 +166,20 @@ class Pretrainer {
     position.samples += config_.batch.rows;
     position.tokens += tokens_per_step();
     return true;
+  }
+
+  model::EncodeOptions encode_options() const {
+    return {.dropout = config_.model.dropout,
+            .recompute = config_.batch.recompute ? model::Recompute::kPerLayer : model::Recompute::kNever};
+  }
+
+  static void add(const BatchLoss& loss, BatchLoss& sums) {
+    const auto add_one = [](const at::Tensor& one, at::Tensor& sum) { sum = sum.defined() ? sum.add(one) : one; };
+    add_one(loss.masked_lm, sums.masked_lm);
+    if (loss.replaced_tokens.defined()) {
+      add_one(loss.replaced_tokens, sums.replaced_tokens);
+      add_one(loss.replaced_tokens_correct, sums.replaced_tokens_correct);
+    }
   }
 
   /// A time budget of a few steps is no training, and it ends late: a step is not cut short.
@@ -229,7 +248,7 @@ class Pretrainer {
   /// @return nullopt when asked to stop on the way
   std::optional<HeldOutScores> evaluate(int64_t rows) const {
     const data::MaskedBatches batches(data_.valid, held_out_masking_, /*seed=*/0, data::RowOrder::kStored);
-    return evaluate_masked_lm(state_.bert, batches, rows, micro_rows(), runtime_.device, context_.stop);
+    return state_.objective->evaluate(batches, rows, micro_rows(), context_.stop);
   }
 
   void record(const HeldOutScores& scores) { recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy); }
@@ -274,9 +293,23 @@ class Pretrainer {
       }
       save();
     }
-    checkpoint::write_model_directory(run_.model(), shape_, {}, state_.parameters, *data_.tokenizer);
+    for (const TrainedModel& model : state_.objective->models()) {
+      checkpoint::write_model_directory(run_.path() / model.folder, stored(model), *data_.tokenizer);
+    }
     conclude();
     return result();
+  }
+
+  checkpoint::StoredModel stored(const TrainedModel& model) {
+    return {.shape = model.shape,
+            .head = model.head,
+            .tensors = checkpoint::model_tensors(model.shape, model.head, state_.parameters, model.prefix)};
+  }
+
+  bool has_models() {
+    return std::ranges::all_of(state_.objective->models(), [&](const TrainedModel& model) {
+      return checkpoint::is_model_of(run_.path() / model.folder, stored(model), *data_.tokenizer);
+    });
   }
 
   /// The last of a run; a session that was killed on the way here leaves it to the next.
@@ -379,7 +412,7 @@ class Pretrainer {
   data::MaskingOptions held_out_masking_;  ///< BERT's 15 %, as `bertcram eval`: runs at other rates can be compared
   data::MaskedBatches train_;
   Budget budget_;
-  model::BertShape shape_;
+  model::EncoderShape shape_;
   TrainingState state_;
   std::optional<RunRecorder> recorder_;
   StepFigures last_;

@@ -30,34 +30,53 @@ void RunRecorder::advance(int64_t tokens, double share) {
 
 void RunRecorder::step(const Usage& usage, const StepFigures& figures, double share) {
   const double seconds = std::max(1e-9, usage.seconds - last_.seconds);
-  metrics_.write({{"step", usage.steps},
-                  {"tokens", usage.tokens},
-                  {"loss", figures.loss},
-                  {"lr", figures.learning_rate},
-                  {"grad_norm", figures.gradient_norm},
-                  {"tokens_per_second", static_cast<double>(usage.tokens - last_.tokens) / seconds},
-                  {"mfu", nullptr},
-                  {"elapsed_seconds", usage.seconds},
-                  {"memory_bytes", figures.memory_bytes}});
+  json line = {{"step", usage.steps},
+               {"tokens", usage.tokens},
+               {"loss", figures.loss},
+               {"lr", figures.learning_rate},
+               {"grad_norm", figures.gradient_norm},
+               {"tokens_per_second", static_cast<double>(usage.tokens - last_.tokens) / seconds},
+               {"mfu", nullptr},
+               {"elapsed_seconds", usage.seconds},
+               {"memory_bytes", figures.memory_bytes}};
+  if (figures.replaced_token_loss) {
+    line["rtd_loss"] = *figures.replaced_token_loss;
+    line["rtd_accuracy"] = *figures.replaced_token_accuracy;
+  }
+  metrics_.write(line);
   last_ = usage;
   write_status(run_, "running", usage, share);
   const double left = share > 0 ? usage.seconds * (1 - share) / share : 0;
-  progress_.note(cat("step ", usage.steps, ", loss ", util::format_fixed(figures.loss, 3), ", lr ",
+  const std::string discriminator =
+      figures.replaced_token_loss ? cat(" + ", util::format_fixed(*figures.replaced_token_loss, 3)) : "";
+  progress_.note(cat("step ", usage.steps, ", loss ", util::format_fixed(figures.loss, 3), discriminator, ", lr ",
                      util::format_number(std::round(figures.learning_rate * 1e7) / 1e7), ", ",
                      util::format_fixed(100 * share, 1), " % of the budget, ", util::format_duration(left), " left"));
 }
 
 void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy) {
-  metrics_.write({{"step", usage.steps},
-                  {"tokens", usage.tokens},
-                  {"eval_loss", scores.loss},
-                  {"eval_perplexity", scores.perplexity()},
-                  {"eval_accuracy", scores.accuracy},
-                  {"eval_masked_tokens", scores.masked_tokens},
-                  {"elapsed_seconds", usage.seconds}});
+  json line = {{"step", usage.steps},
+               {"tokens", usage.tokens},
+               {"eval_loss", scores.loss},
+               {"eval_perplexity", scores.perplexity()},
+               {"eval_accuracy", scores.accuracy},
+               {"eval_masked_tokens", scores.masked_tokens},
+               {"elapsed_seconds", usage.seconds}};
+  std::string discriminator;
+  if (scores.replaced_tokens) {
+    const ReplacedTokenScores& replaced = *scores.replaced_tokens;
+    line["eval_rtd_loss"] = replaced.loss;
+    line["eval_rtd_accuracy"] = replaced.accuracy;
+    line["eval_rtd_replaced"] = replaced.replaced_share;
+    line["eval_rtd_found"] = replaced.found;
+    discriminator = cat("; replaced tokens: loss ", util::format_fixed(replaced.loss, 4), ", accuracy ",
+                        util::format_fixed(100 * replaced.accuracy, 2),
+                        " % (always 'original': ", util::format_fixed(100 * (1 - replaced.replaced_share), 2), " %)");
+  }
+  metrics_.write(line);
   util::log_info("pretrain", cat("step ", usage.steps, ": held-out loss ", util::format_fixed(scores.loss, 4),
                                  ", accuracy ", util::format_fixed(100 * scores.accuracy, 2), " % (unigram entropy ",
-                                 util::format_fixed(unigram_entropy, 3), ")"));
+                                 util::format_fixed(unigram_entropy, 3), ")", discriminator));
 }
 
 bool says_finished(const RunDirectory& run) {

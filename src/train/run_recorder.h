@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "bertcram/monitor/metrics_log.h"
 #include "bertcram/train/held_out.h"
@@ -14,10 +15,12 @@ namespace bertcram::train {
 
 /// Figures of one optimizer step.
 struct StepFigures {
-  double loss = 0;  ///< nats per predicted token
+  double loss = 0;  ///< of the masked LM, nats per predicted token
   double learning_rate = 0;
-  double gradient_norm = 0;  ///< before clipping
-  int64_t memory_bytes = 0;  ///< peak so far
+  double gradient_norm = 0;                                      ///< before clipping
+  int64_t memory_bytes = 0;                                      ///< peak so far
+  std::optional<double> replaced_token_loss = std::nullopt;      ///< nats per token
+  std::optional<double> replaced_token_accuracy = std::nullopt;  ///< 0..1
 };
 
 /// Replaces status.json. @param state running, stopped, diverged or finished  @param share of the budget used

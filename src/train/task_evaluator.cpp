@@ -5,6 +5,7 @@
 
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/protocol.h"
+#include "bertcram/train/loaded_model.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/task_runner.h"
 #include "bertcram/util/error.h"
@@ -62,9 +63,7 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
   }
   const std::vector<int64_t> columns = output_of_class(source, task);
   const Runtime runtime = resolve_runtime(runtime_config);
-  nn::Parameters parameters(model::parameter_specs(source.shape, source.head), runtime.compute_type, runtime.device);
-  checkpoint::load_weights(model_directory, parameters, checkpoint::Strictness::kComplete);
-  const model::Bert bert(source.shape, parameters);
+  const LoadedModel model(source, source.head, runtime);
   const int64_t trained_with =
       source.head.max_tokens > 0 ? source.head.max_tokens : glue::recipe_for(glue::sane_protocol(), task).seq_len;
   const int64_t max_tokens = text_limit(source.shape, task, trained_with);
@@ -72,7 +71,7 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
   for (const glue::SplitSpec& spec : glue::present_dev_splits(task, data_directory)) {
     const auto split =
         encode_split(glue::read_split(task, spec, data_directory), spec.reported_name, *source.tokenizer, max_tokens);
-    const auto outputs = classifier_outputs(bert, parameters, split, kEvaluationExamples, stop);
+    const auto outputs = classifier_outputs(model.encoder(), model.parameters(), split, kEvaluationExamples, stop);
     if (!outputs) {
       throw util::StoppedError(stop, "eval: stopped");
     }

@@ -59,16 +59,16 @@ at::Tensor task_loss_sum(const at::Tensor& outputs, const at::Tensor& targets) {
 }
 
 /// Forward and backward of one batch in passes of micro_examples. @return summed loss, [] fp32, without gradient
-at::Tensor accumulate_batch(const model::Bert& bert, nn::Parameters& parameters, const EncodedSplit& train,
+at::Tensor accumulate_batch(const model::Encoder& encoder, nn::Parameters& parameters, const EncodedSplit& train,
                             std::span<const int64_t> batch, const FinetuneOptions& options) {
   const size_t micro = options.micro_examples > 0 ? static_cast<size_t>(options.micro_examples) : batch.size();
   at::Tensor sum = at::zeros({}, at::TensorOptions(at::kFloat).device(parameters.device()));
   for (size_t first = 0; first < batch.size(); first += micro) {
     const auto chosen = batch.subspan(first, std::min(micro, batch.size() - first));
     const auto input =
-        padded_batch(train.texts, chosen, bert.shape().pad_id, parameters.compute_type(), parameters.device());
-    const at::Tensor states = bert.encode(input, options.recipe.dropout_prob);
-    const at::Tensor outputs = bert.classify(states, options.recipe.dropout_prob);
+        padded_batch(train.texts, chosen, encoder.shape().pad_id, parameters.compute_type(), parameters.device());
+    const at::Tensor states = encoder.encode(input, {.dropout = options.recipe.dropout_prob});
+    const at::Tensor outputs = encoder.classify(states, input, options.recipe.dropout_prob);
     const at::Tensor loss = task_loss_sum(outputs, chosen_targets(train, chosen, parameters.device()));
     loss.backward();
     sum += loss.detach();
@@ -99,7 +99,7 @@ model::Head task_head(const glue::TaskSpec& task) {
   return {.kind = model::HeadKind::kClassifier, .outputs = task.classes(), .label_words = task.labels};
 }
 
-int64_t text_limit(const model::BertShape& shape, const glue::TaskSpec& task, int64_t wanted) {
+int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted) {
   constexpr int64_t kFewest = 8;  // what is left of a pair beside [CLS] and two [SEP] should still say something
   if (wanted < kFewest) {
     throw ConfigError(
@@ -108,7 +108,7 @@ int64_t text_limit(const model::BertShape& shape, const glue::TaskSpec& task, in
   if (shape.max_positions < kFewest) {
     throw DataError(cat("the model takes only ", shape.max_positions, " tokens; at least ", kFewest, " are needed"));
   }
-  if (task.train && task.train->sources.front().text_b && shape.token_types < 2) {
+  if (task.train && task.train->sources.front().text_b && shape.arch == config::Arch::kBert && shape.token_types < 2) {
     throw DataError(cat(task.name,
                         ": its examples are pairs, and the model has one token type (type_vocab_size); use "
                         "a model with two"));
@@ -116,7 +116,7 @@ int64_t text_limit(const model::BertShape& shape, const glue::TaskSpec& task, in
   return std::min(wanted, shape.max_positions);
 }
 
-std::optional<std::vector<float>> classifier_outputs(const model::Bert& bert, const nn::Parameters& parameters,
+std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
                                                      const EncodedSplit& split, int64_t batch_examples,
                                                      const util::StopFlag& stop) {
   const c10::NoGradGuard no_grad;
@@ -126,8 +126,8 @@ std::optional<std::vector<float>> classifier_outputs(const model::Bert& bert, co
       return std::nullopt;
     }
     const auto input =
-        padded_batch(split.texts, batch, bert.shape().pad_id, parameters.compute_type(), parameters.device());
-    const at::Tensor rows = bert.classify(bert.encode(input, 0.0), 0.0).to(at::kCPU).contiguous();
+        padded_batch(split.texts, batch, encoder.shape().pad_id, parameters.compute_type(), parameters.device());
+    const at::Tensor rows = encoder.classify(encoder.encode(input), input).to(at::kCPU).contiguous();
     const auto width = static_cast<size_t>(rows.size(1));
     outputs.resize(static_cast<size_t>(split.size()) * width);
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -155,7 +155,7 @@ glue::MetricValues score_outputs(const glue::TaskSpec& task, const EncodedSplit&
   return glue::to_score_points(glue::compute_metrics(task, predictions, split.labels));
 }
 
-bool finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::TaskSpec& task,
+bool finetune(const model::Encoder& encoder, nn::Parameters& parameters, const glue::TaskSpec& task,
               const EncodedSplit& train, const FinetuneOptions& options, const util::StopFlag& stop,
               util::Progress& progress) {
   optim::AdamW optimizer(parameters, optim_config(options.recipe));
@@ -174,7 +174,7 @@ bool finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::T
       }
       seed_dropout(
           util::mix_key({seed, static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(step)}));
-      loss_sum += accumulate_batch(bert, parameters, train, batch, options);
+      loss_sum += accumulate_batch(encoder, parameters, train, batch, options);
       const double lr =
           learning_rate(schedule, options.recipe.learning_rate, (static_cast<double>(step) + 0.5) / total_steps);
       if (!optimizer.step(lr, static_cast<double>(batch.size())).is_finite) {

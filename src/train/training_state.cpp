@@ -2,11 +2,11 @@
 
 namespace bertcram::train {
 
-TrainingState::TrainingState(const config::PretrainConfig& config, const model::BertShape& shape,
+TrainingState::TrainingState(const config::PretrainConfig& config, const model::EncoderShape& shape,
                              const Runtime& runtime)
-    : parameters(model::parameter_specs(shape, {}), runtime.compute_type, runtime.device),
+    : parameters(objective_specs(config, shape), runtime.compute_type, runtime.device),
       optimizer(parameters, config.optim),
-      bert(shape, parameters) {
+      objective(make_objective(config, shape, parameters)) {
   parameters.initialise(static_cast<uint64_t>(config.seed), shape.init_std);
 }
 

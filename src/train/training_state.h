@@ -3,13 +3,12 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 
 #include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/config/pretrain_config.h"
-#include "bertcram/model/bert.h"
 #include "bertcram/nn/parameters.h"
 #include "bertcram/optim/adamw.h"
+#include "bertcram/train/objective.h"
 #include "bertcram/train/runtime.h"
 
 namespace bertcram::train {
@@ -17,13 +16,13 @@ namespace bertcram::train {
 /// Parameters, optimizer and position of a run. Its members refer to each other: it stays where it was made.
 class TrainingState {
  public:
-  TrainingState(const config::PretrainConfig& config, const model::BertShape& shape, const Runtime& runtime);
+  TrainingState(const config::PretrainConfig& config, const model::EncoderShape& shape, const Runtime& runtime);
   TrainingState(const TrainingState&) = delete;
   TrainingState& operator=(const TrainingState&) = delete;
 
   nn::Parameters parameters;
   optim::AdamW optimizer;
-  model::Bert bert;
+  std::unique_ptr<Objective> objective;
   checkpoint::TrainState position;
 
   void save(const std::filesystem::path& checkpoints, int64_t keep);

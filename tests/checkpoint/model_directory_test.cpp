@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/checkpoint/tensor_files.h"
+#include "bertcram/model/hub_config.h"
+#include "bertcram/model/parameter_specs.h"
 #include "data/packing_support.h"
 #include "nn/tensor_support.h"
 
@@ -18,7 +20,7 @@ using test::message_of;
 using test::same_bits;
 using test::ScratchDirectory;
 
-const model::BertShape kShape = {.vocab = 57, .hidden = 8, .layers = 1, .heads = 2, .ffn = 16, .max_positions = 12};
+const model::EncoderShape kShape = {.vocab = 57, .hidden = 8, .layers = 1, .heads = 2, .ffn = 16, .max_positions = 12};
 
 nn::Parameters parameters_for(const model::Head& head, uint64_t seed) {
   nn::Parameters parameters(model::parameter_specs(kShape, head), at::kFloat, at::kCPU);
@@ -28,7 +30,8 @@ nn::Parameters parameters_for(const model::Head& head, uint64_t seed) {
 
 void write_model(const std::filesystem::path& folder, const model::Head& head = {}) {
   nn::Parameters parameters = parameters_for(head, 1);
-  write_model_directory(folder, kShape, head, parameters, test::tiny_tokenizer());
+  write_model_directory(folder, {.shape = kShape, .head = head, .tensors = model_tensors(kShape, head, parameters)},
+                        test::tiny_tokenizer());
 }
 
 TEST(ModelDirectory, ReadsBackWhatItWrites) {
@@ -102,6 +105,84 @@ TEST(ModelDirectory, WhatIsMissingOrUnsuitableIsSaid) {
   config["vocab_size"] = 56;
   test::write_bytes(scratch / "small/config.json", config.dump());
   EXPECT_TRUE(contains(message_of<DataError>([&] { open_model_directory(scratch / "small"); }), "57 pieces"));
+}
+
+/// What another kind of model left in a file beside ours.
+void add_to_weights(const std::filesystem::path& folder, std::vector<nn::NamedTensor> more) {
+  nn::Parameters source = parameters_for({}, 1);
+  for (nn::NamedTensor& view : source.stored_views(source.masters())) {
+    more.push_back(view);
+  }
+  write_tensors(folder / "model.safetensors", more);
+}
+
+TEST(ModelDirectory, WhatOtherHeadsLeftIsPassedOver) {
+  const ScratchDirectory scratch;
+  nn::Parameters loaded = parameters_for({}, 2);
+  nn::Parameters expected = parameters_for({}, 1);
+  add_to_weights(scratch.path(),
+                 {{"cls.seq_relationship.weight", at::zeros({2, 8})},
+                  {"bert.pooler.dense.bias", at::zeros({8})},
+                  {"bert.embeddings.position_ids", at::zeros({1, 12})},
+                  {"cls.predictions.decoder.weight", expected.stored("bert.embeddings.word_embeddings.weight")}});
+  load_weights(scratch.path(), loaded, Strictness::kComplete);
+  EXPECT_TRUE(same_bits(loaded.masters(), expected.masters()));
+}
+
+// A config.json with fewer layers than the file would otherwise give other numbers in silence.
+TEST(ModelDirectory, WhatHasNoPlaceInTheModelIsListed) {
+  const ScratchDirectory scratch;
+  nn::Parameters loaded = parameters_for({}, 2);
+  add_to_weights(scratch.path(), {{"bert.encoder.layer.1.output.dense.bias", at::zeros({8})},
+                                  {"bert.encoder.layer.1.output.dense.weight", at::zeros({8, 16})}});
+  for (const Strictness strictness : {Strictness::kComplete, Strictness::kEncoderOnly}) {
+    EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, strictness); }),
+                         "2 tensors have no place in the model of config.json: bert.encoder.layer.1.output.dense.bias, "
+                         "bert.encoder.layer.1.output.dense.weight"));
+  }
+  add_to_weights(scratch.path(), {{"cls.adapter.weight", at::zeros({2})}});
+  EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, Strictness::kComplete); }),
+                       "1 tensors have no place in the model of config.json: cls.adapter.weight"));
+  EXPECT_NO_THROW(load_weights(scratch.path(), loaded, Strictness::kEncoderOnly));
+}
+
+TEST(ModelDirectory, AClassifierOfAnotherTaskIsNotLoaded) {
+  const ScratchDirectory scratch;
+  write_model(scratch / "model", {.kind = model::HeadKind::kClassifier, .outputs = 3});
+  nn::Parameters loaded = parameters_for({.kind = model::HeadKind::kClassifier, .outputs = 2}, 2);
+  EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch / "model", loaded, Strictness::kComplete); }),
+                       "'classifier.weight' has shape [3, 8], expected [2, 8]"));
+  const at::Tensor initial = loaded.leaf("classifier.weight").detach().clone();
+  load_weights(scratch / "model", loaded, Strictness::kEncoderOnly);
+  EXPECT_TRUE(same_bits(loaded.leaf("classifier.weight"), initial));
+}
+
+TEST(ModelDirectory, OneTensorUnderTwoNamesIsRefused) {
+  const ScratchDirectory scratch;
+  add_to_weights(scratch.path(), {{"bert.embeddings.LayerNorm.gamma", at::zeros({8})}});
+  nn::Parameters loaded = parameters_for({}, 2);
+  EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, Strictness::kComplete); }),
+                       "'bert.embeddings.LayerNorm.weight' is there twice"));
+}
+
+TEST(ModelDirectory, AModelUnderAPrefixIsWrittenUnderTheUsualNames) {
+  const ScratchDirectory scratch;
+  nn::Parameters both(model::replaced_token_specs(kShape, kShape), at::kFloat, at::kCPU);
+  both.initialise(3, 0.1);
+  const StoredModel generator = {
+      .shape = kShape, .head = {}, .tensors = model_tensors(kShape, {}, both, model::kGeneratorPrefix)};
+  write_model_directory(scratch / "generator", generator, test::tiny_tokenizer());
+  EXPECT_TRUE(is_model_of(scratch / "generator", generator, test::tiny_tokenizer()));
+  nn::Parameters loaded = parameters_for({}, 2);
+  load_weights(scratch / "generator", loaded, Strictness::kComplete);
+  EXPECT_TRUE(same_bits(loaded.leaf("bert.embeddings.word_embeddings.weight"),
+                        both.leaf("bert.embeddings.word_embeddings.weight")));
+  EXPECT_TRUE(same_bits(loaded.leaf("bert.encoder.layer.0.output.dense.weight"),
+                        both.leaf("generator.bert.encoder.layer.0.output.dense.weight")));
+  const StoredModel discriminator = {.shape = kShape,
+                                     .head = model::replaced_token_head(),
+                                     .tensors = model_tensors(kShape, model::replaced_token_head(), both)};
+  EXPECT_FALSE(is_model_of(scratch / "generator", discriminator, test::tiny_tokenizer()));
 }
 
 TEST(ModelDirectory, BrokenHeadsAreDataErrors) {

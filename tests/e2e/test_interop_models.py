@@ -13,7 +13,7 @@ import safetensors.torch
 from support import (BINARY, bertcram, finetune_args, make_packed, make_task, make_tokenizer, must, pretrain_args,
                      text_fixture)
 
-DUMP_LOGITS = pathlib.Path(os.environ.get("BERTCRAM_DUMP_LOGITS", BINARY.parent / "dump_logits"))
+PROBE_MODEL = pathlib.Path(os.environ.get("BERTCRAM_PROBE_MODEL", BINARY.parent / "probe_model"))
 
 
 class Masking(InteropTestCase):
@@ -54,10 +54,10 @@ class OurModels(InteropTestCase):
         self.assertLess(theirs["loss"], math.log(200))
 
     def logits_of(self, folder, ids, types, lengths):
-        """bertcram's, by the test tool dump_logits, and those of transformers, on what is no padding."""
+        """bertcram's, by the test tool probe_model, and those of transformers, on what is no padding."""
         file = self.dir / "in.safetensors"
         safetensors.torch.save_file({"ids": ids, "token_types": types, "lengths": lengths}, str(file))
-        subprocess.run([DUMP_LOGITS, folder, file, self.dir / "out.safetensors"], check=True)
+        subprocess.run([PROBE_MODEL, folder, file, self.dir / "out.safetensors", "fp32"], check=True)
         ours = safetensors.torch.load_file(str(self.dir / "out.safetensors"))["logits"]
         kind = json.loads((folder / "config.json").read_text())["architectures"][0]
         mask = torch.arange(ids.shape[1])[None] < lengths[:, None]

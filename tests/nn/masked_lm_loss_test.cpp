@@ -2,6 +2,8 @@
 
 #include "bertcram/nn/masked_lm_loss.h"
 
+#include <cmath>
+
 #include "bertcram/util/error.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
@@ -180,6 +182,34 @@ TEST(MaskedLmLogits, AreFp32ScoresOfEveryWord) {
                              problem.bias.to(at::kBFloat16))
                 .scalar_type(),
             at::kFloat);
+}
+
+// A working buffer of 2^20 numbers holds 26 rows of 40,000: several chunks and a rest.
+TEST(MaskedLmLossProperty, ManyRowsOfALargeVocabularyAreTheSameAsOneByOne) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  const Problem problem = random_problem(seed, 60, 4, 40'000);
+  expect_agreement(fused(problem, at::kFloat), reference(problem, at::kFloat), 5e-6);
+  expect_agreement(fused(problem, at::kBFloat16), reference(problem, at::kBFloat16), 2e-2);
+}
+
+TEST(SampledLoss, TheLossIsTheSameAndSamplesFollowThePrediction) {
+  // Every row predicts 0.7, 0.2, 0.1 and nothing else.
+  constexpr int64_t kRows = 20'000;
+  const at::Tensor states = at::ones({kRows, 1}).requires_grad_(true);
+  const at::Tensor embedding = at::tensor({std::log(0.7F), std::log(0.2F), std::log(0.1F), -200.0F}).view({4, 1});
+  const at::Tensor bias = at::zeros({4});
+  const at::Tensor targets = at::zeros({kRows}, at::kLong);
+  at::manual_seed(3);
+  const SampledLoss sampled = masked_lm_loss_and_samples(states, embedding, bias, targets);
+  EXPECT_TRUE(test::same_bits(sampled.loss, masked_lm_loss_sum(states, embedding, bias, targets)));
+  sampled.loss.backward();
+  EXPECT_TRUE(states.grad().defined());
+  EXPECT_FALSE(sampled.samples.requires_grad());
+  const at::Tensor shares = at::bincount(sampled.samples, {}, 4).to(at::kDouble) / kRows;
+  EXPECT_TRUE(near(shares, at::tensor({0.7, 0.2, 0.1, 0.0}, at::kDouble), 0.015));
+  at::manual_seed(3);
+  EXPECT_TRUE(test::same_bits(masked_lm_loss_and_samples(states, embedding, bias, targets).samples, sampled.samples));
 }
 
 }  // namespace

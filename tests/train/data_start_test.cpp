@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "bertcram/model/shape.h"
+#include "bertcram/model/parameter_specs.h"
 #include "nn/tensor_support.h"
 #include "train/pretrain_support.h"
 

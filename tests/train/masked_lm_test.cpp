@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "bertcram/model/parameter_specs.h"
 #include "bertcram/optim/adamw.h"
 #include "data/packing_support.h"
 #include "nn/tensor_support.h"
@@ -13,7 +14,8 @@ namespace bertcram::train {
 namespace {
 
 constexpr int64_t kSeq = 16;
-const model::BertShape kTiny = {.vocab = 57, .hidden = 32, .layers = 2, .heads = 4, .ffn = 64, .max_positions = kSeq};
+const model::EncoderShape kTiny = {
+    .vocab = 57, .hidden = 32, .layers = 2, .heads = 4, .ffn = 64, .max_positions = kSeq};
 
 /// Rows of random letters of which each has another number of predictions.
 data::MaskedBatch random_batch(util::RandomStream& random, int64_t rows) {
@@ -48,17 +50,18 @@ data::MaskedBatch part_of(const data::MaskedBatch& batch, int64_t first, int64_t
 
 struct TinyModel {
   explicit TinyModel(at::ScalarType type)
-      : parameters(model::parameter_specs(kTiny, {}), type, at::kCPU), bert(kTiny, parameters) {
+      : parameters(model::parameter_specs(kTiny, {}), type, at::kCPU),
+        encoder(model::make_encoder(kTiny, {}, parameters)) {
     parameters.initialise(5, 0.1);
   }
   nn::Parameters parameters;
-  model::Bert bert;
+  std::unique_ptr<model::Encoder> encoder;
 };
 
 at::Tensor gradient_of(const data::MaskedBatch& batch, int64_t micro_rows, at::ScalarType type) {
   TinyModel model(type);
   for (int64_t first = 0; first < batch.rows; first += micro_rows) {
-    masked_lm_loss(model.bert, part_of(batch, first, micro_rows), 0.0, at::kCPU).backward();
+    masked_lm_loss(*model.encoder, part_of(batch, first, micro_rows), {}, at::kCPU).backward();
     model.parameters.accumulate_gradients();
   }
   return model.parameters.gradients();
@@ -87,7 +90,7 @@ TEST(MaskedLm, ATinyModelLearnsOneBatchByHeart) {
     double first = 0;
     double last = 0;
     for (int step = 0; step < 150; ++step) {
-      const at::Tensor loss = masked_lm_loss(model.bert, batch, 0.0, at::kCPU);
+      const at::Tensor loss = masked_lm_loss(*model.encoder, batch, {}, at::kCPU);
       loss.backward();
       model.parameters.accumulate_gradients();
       optimizer.step(5e-3, masked);
@@ -132,7 +135,7 @@ class HeldOutTest : public ::testing::Test {
 
 TEST_F(HeldOutTest, AModelThatKnowsNothingScoresTheLogarithmOfTheVocabulary) {
   model_.parameters.masters().zero_();
-  const HeldOutScores scores = evaluate_masked_lm(model_.bert, *batches_, 20, 7, at::kCPU, stop_).value();
+  const HeldOutScores scores = evaluate_masked_lm(*model_.encoder, *batches_, 20, 7, at::kCPU, stop_).value();
   EXPECT_EQ(scores.masked_tokens, 20 * 2);  // 0.15 * 16 = 2.4
   EXPECT_NEAR(scores.loss, std::log(57.0), 1e-5);
   EXPECT_NEAR(scores.perplexity(), 57.0, 1e-3);
@@ -140,9 +143,9 @@ TEST_F(HeldOutTest, AModelThatKnowsNothingScoresTheLogarithmOfTheVocabulary) {
 }
 
 TEST_F(HeldOutTest, PassesOfAnySizeGiveTheSameScores) {
-  const HeldOutScores whole = evaluate_masked_lm(model_.bert, *batches_, 20, 20, at::kCPU, stop_).value();
+  const HeldOutScores whole = evaluate_masked_lm(*model_.encoder, *batches_, 20, 20, at::kCPU, stop_).value();
   for (const int64_t micro_rows : {1, 3, 100}) {
-    const HeldOutScores parts = evaluate_masked_lm(model_.bert, *batches_, 20, micro_rows, at::kCPU, stop_).value();
+    const HeldOutScores parts = evaluate_masked_lm(*model_.encoder, *batches_, 20, micro_rows, at::kCPU, stop_).value();
     EXPECT_NEAR(parts.loss, whole.loss, 1e-5);
     EXPECT_EQ(parts.accuracy, whole.accuracy);
     EXPECT_EQ(parts.masked_tokens, whole.masked_tokens);
@@ -152,7 +155,7 @@ TEST_F(HeldOutTest, PassesOfAnySizeGiveTheSameScores) {
 TEST_F(HeldOutTest, AStopEndsIt) {
   util::StopFlag stop;
   stop.request(2);
-  EXPECT_FALSE(evaluate_masked_lm(model_.bert, *batches_, 20, 5, at::kCPU, stop).has_value());
+  EXPECT_FALSE(evaluate_masked_lm(*model_.encoder, *batches_, 20, 5, at::kCPU, stop).has_value());
 }
 
 }  // namespace

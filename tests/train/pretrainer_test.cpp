@@ -6,7 +6,8 @@
 
 #include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/data/packed_dataset.h"
-#include "bertcram/model/bert.h"
+#include "bertcram/model/encoder.h"
+#include "bertcram/model/parameter_specs.h"
 #include "bertcram/train/masked_lm.h"
 #include "train/pretrain_support.h"
 
@@ -98,12 +99,12 @@ TEST_F(Pretrain, StepNTrainsOnTheSamplesBehindThoseOfStepNMinusOne) {
     const auto shape = model::make_shape(config.model, 57, 0);
     nn::Parameters parameters(model::parameter_specs(shape, {}), at::kFloat, at::kCPU);
     parameters.initialise(4, shape.init_std);
-    const model::Bert bert(shape, parameters);
+    const auto encoder = model::make_encoder(shape, {}, parameters);
     int64_t step = 0;
     for (const auto& line : metrics_of(config)) {
       if (line.contains("loss")) {
         const auto batch = batches.assemble(8 * step++, 8);
-        const at::Tensor loss = masked_lm_loss(bert, batch, 0.0, at::kCPU);
+        const at::Tensor loss = masked_lm_loss(*encoder, batch, {}, at::kCPU);
         EXPECT_NEAR(line["loss"].get<double>(), loss.item<double>() / static_cast<double>(batch.targets.size()), 1e-5)
             << name << " " << step;
       }

@@ -14,7 +14,9 @@
 
 namespace bertcram::checkpoint {
 
-enum class DType { kF32, kF16, kBF16, kI64 };
+/// All number formats that models hold. The first three are weights; the others are known so that a file is not refused
+/// for a buffer that nobody asks for.
+enum class DType { kF32, kF16, kBF16, kF64, kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool, kF8E4M3, kF8E5M2 };
 
 std::string_view dtype_name(DType dtype);  ///< "F32", "BF16", …
 

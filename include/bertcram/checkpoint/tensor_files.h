@@ -2,6 +2,7 @@
 // Named LibTorch tensors ↔ safetensors files.
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,11 @@ struct LoadReport {
   std::vector<std::string> unexpected;  ///< in the file, not wanted
 };
 
-/// Copies tensors of the file into `targets` by name, converting to fp32.
-/// @throws DataError on a shape mismatch (names the tensor, expected, got)
+/// Copies stored tensors into `targets` by name, converting to fp32.
+/// @param where  the file, for errors
+/// @throws DataError on a shape mismatch or a tensor of integers (names the tensor, expected, got)
+LoadReport read_tensors(const std::map<std::string, TensorBytes>& stored, const std::string& where,
+                        const std::vector<nn::NamedTensor>& targets);
 LoadReport read_tensors(const SafetensorsFile& file, const std::vector<nn::NamedTensor>& targets);
 
 }  // namespace bertcram::checkpoint

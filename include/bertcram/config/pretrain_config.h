@@ -19,14 +19,37 @@ struct MaskConfig {
   }
 };
 
+/// What is minimised: masked language modelling, or replaced-token detection with a small generator.
+enum class Objective { kMlm, kRtd };
+constexpr std::array<std::string_view, 2> enum_words(Objective) { return {"mlm", "rtd"}; }
+
+/// Replaced-token detection (Clark et al. 2020): a generator, which is a masked LM with the embeddings of the model, fills
+/// in the masked tokens; the model learns to tell which tokens are not the original ones.
+struct RtdConfig {
+  int64_t generator_layers = 0;
+  double discriminator_weight = 50.0;
+
+  void visit(FieldVisitor& v) {
+    v("generator_layers", generator_layers, "encoder layers of the generator; 0 = a third of model.layers",
+      InRange{0, 1'000});
+    v("discriminator_weight", discriminator_weight,
+      "weight of the discriminator's mean loss per token against the generator's per masked token", Above{0.0});
+  }
+};
+
 struct BatchConfig {
   int64_t rows = 2048;
   int64_t micro_rows = 64;
+  bool recompute = false;
 
   void visit(FieldVisitor& v) {
     v("rows", rows, "rows per optimizer step (the effective batch)", InRange{1, 1'000'000});
-    v("micro_rows", micro_rows, "rows per forward and backward pass; changes memory, speed and dropout's draws only",
+    v("micro_rows", micro_rows,
+      "rows per forward and backward pass; changes memory, speed and random draws (dropout, rtd) only",
       InRange{1, 1'000'000}, Untracked{});
+    v("recompute", recompute,
+      "compute each layer's activations again in the backward pass: less memory, a third more time, equal gradients",
+      Untracked{});
   }
 };
 
@@ -74,7 +97,9 @@ struct PretrainConfig {
   int64_t seed = 0;
   int64_t log_every_steps = 10;
   RuntimeConfig runtime;
+  Objective objective = Objective::kMlm;
   ModelConfig model;
+  RtdConfig rtd;
   MaskConfig mask;
   BatchConfig batch;
   BudgetConfig budget;
@@ -89,7 +114,9 @@ struct PretrainConfig {
     v("seed", seed, "seed of initialisation, order and masking", AtLeast{0});
     v("log_every_steps", log_every_steps, "steps between lines in metrics.jsonl", AtLeast{1}, Untracked{});
     v.section("runtime", runtime);
+    v("objective", objective, "what is minimised: mlm, masked language modelling; rtd, replaced-token detection");
     v.section("model", model);
+    v.section("rtd", rtd);
     v.section("mask", mask);
     v.section("batch", batch);
     v.section("budget", budget);

@@ -8,8 +8,10 @@
 
 namespace bertcram::config {
 
-enum class Arch { kBert };
-constexpr std::array<std::string_view, 1> enum_words(Arch) { return {"bert"}; }
+/// docs/models.md. bert: post-norm, learned positions (Devlin et al. 2019); modern: pre-norm, no biases, GeGLU, rotary
+/// positions (Warner et al. 2024, ModernBERT).
+enum class Arch { kBert, kModern };
+constexpr std::array<std::string_view, 2> enum_words(Arch) { return {"bert", "modern"}; }
 
 enum class Precision { kAuto, kFp32, kBf16 };
 constexpr std::array<std::string_view, 3> enum_words(Precision) { return {"auto", "fp32", "bf16"}; }
@@ -20,11 +22,12 @@ constexpr std::array<std::string_view, 3> enum_words(DeviceKind) { return {"auto
 enum class Anneal { kLinear, kCosine };
 constexpr std::array<std::string_view, 2> enum_words(Anneal) { return {"linear", "cosine"}; }
 
-/// How weights start. Both draw from N(0, init_std); `bert` stops there, as Devlin et al. did. `short-run` also starts
-/// position embeddings as sinusoids, key weights equal to query weights (attention begins on similar and near tokens),
-/// and divides what writes into the residual stream by sqrt(2 layers) (Radford et al. 2019).
-enum class WeightInit { kShortRun, kBert };
-constexpr std::array<std::string_view, 2> enum_words(WeightInit) { return {"short-run", "bert"}; }
+/// How weights start. All draw from N(0, init_std); `bert` stops there, as Hugging Face's BERT does. `short-run` also
+/// starts position embeddings as sinusoids, key weights equal to query weights (attention begins on similar and near
+/// tokens), and divides what writes into the residual stream by sqrt(2 layers) (Radford et al. 2019). `modern` is
+/// ModernBERT's: cut off at two standard deviations, the same division, classifiers at hidden^-1/2.
+enum class WeightInit { kShortRun, kBert, kModern };
+constexpr std::array<std::string_view, 3> enum_words(WeightInit) { return {"short-run", "bert", "modern"}; }
 
 /// Where the word embeddings start: at random, or where the neighbours of each token in the training data put them
 /// (singular vectors of their mutual information; Levy & Goldberg 2014).
@@ -42,24 +45,33 @@ struct ModelConfig {
   double dropout = 0.0;
   double init_std = 0.02;
   double layer_norm_eps = 1e-12;
+  int64_t global_every = 1;
+  int64_t local_attention = 128;
+  double rope_theta = 10'000;
   WeightInit init = WeightInit::kShortRun;
   WordEmbeddingStart word_embeddings = WordEmbeddingStart::kCooccurrence;
   bool unigram_bias = true;
 
   void visit(FieldVisitor& v) {
-    v("arch", arch, "architecture");
+    v("arch", arch, "architecture: bert (BertForMaskedLM) or modern (ModernBertForMaskedLM)");
     v("hidden", hidden, "width of the encoder, a multiple of heads", InRange{8, 65'536});
     v("layers", layers, "number of encoder layers", InRange{1, 1'000});
     v("heads", heads, "attention heads per layer", InRange{1, 1'000});
-    v("ffn", ffn, "width of the feed-forward layer", InRange{8, 1'000'000});
-    v("max_positions", max_positions, "longest sequence the position embeddings can take, in tokens",
-      InRange{8, 1'000'000});
+    v("ffn", ffn, "width of the feed-forward layer; modern: of each half of the gated one", InRange{8, 1'000'000});
+    v("max_positions", max_positions, "longest sequence the model takes, in tokens", InRange{8, 1'000'000});
     v("dropout", dropout, "dropout of hidden states and attention in pretraining; 0 in one-epoch training",
       InRange{0.0, 0.9});
+    v("global_every", global_every,
+      "modern: every n-th layer sees the whole row, the others local_attention tokens; 1 = all see all",
+      InRange{1, 1'000});
+    v("local_attention", local_attention, "modern: tokens that a local layer sees, half of them on each side",
+      InRange{2, 1'000'000});
+    v("rope_theta", rope_theta, "modern: base of the rotary positions; more for longer rows", Above{1.0});
     v("init_std", init_std, "standard deviation of the initial weights", Above{0.0});
     v("layer_norm_eps", layer_norm_eps, "epsilon inside the layer norms", Above{0.0});
     v("init", init,
-      "how weights start: short-run helps attention to find its feet (docs/decisions.md), bert is the original");
+      "how weights start: short-run helps attention to find its feet (docs/decisions.md); bert and modern are the "
+      "originals");
     v("word_embeddings", word_embeddings,
       "where word embeddings start: cooccurrence takes seconds and saves millions of tokens (docs/benchmarks.md)");
     v("unigram_bias", unigram_bias,

@@ -6,7 +6,7 @@
 
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/data/packed_dataset.h"
-#include "bertcram/model/bert.h"
+#include "bertcram/model/encoder.h"
 #include "bertcram/text/tokenizer.h"
 #include "bertcram/train/held_out.h"
 #include "bertcram/util/stop.h"
@@ -17,12 +17,13 @@ namespace bertcram::train {
 data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size,
                                      const config::MaskConfig& mask);
 
-/// Summed loss of one batch in nats, ready for backward. @param dropout in [0, 1)
+/// Summed loss of one batch in nats, ready for backward.
 /// @return [] fp32 on `device`, which the model's parameters are on
-at::Tensor masked_lm_loss(const model::Bert& bert, const data::MaskedBatch& batch, double dropout, at::Device device);
+at::Tensor masked_lm_loss(const model::Encoder& encoder, const data::MaskedBatch& batch,
+                          const model::EncodeOptions& options, at::Device device);
 
 /// Scores samples [0, rows) in forward passes of micro_rows. @return nullopt when asked to stop on the way
-std::optional<HeldOutScores> evaluate_masked_lm(const model::Bert& bert, const data::MaskedBatches& batches,
+std::optional<HeldOutScores> evaluate_masked_lm(const model::Encoder& encoder, const data::MaskedBatches& batches,
                                                 int64_t rows, int64_t micro_rows, at::Device device,
                                                 const util::StopFlag& stop);
 

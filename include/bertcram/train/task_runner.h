@@ -10,7 +10,7 @@
 #include "bertcram/glue/metrics.h"
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/reader.h"
-#include "bertcram/model/bert.h"
+#include "bertcram/model/encoder.h"
 #include "bertcram/optim/adamw.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
@@ -39,11 +39,11 @@ model::Head task_head(const glue::TaskSpec& task);
 
 /// Tokens that texts of the task are cut to: `wanted`, or fewer where the model has fewer positions.
 /// @throws ConfigError, DataError if that is too few; DataError if the task has pairs and the model no second token type
-int64_t text_limit(const model::BertShape& shape, const glue::TaskSpec& task, int64_t wanted);
+int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted);
 
 /// Outputs of the classifier for every text, in their order: size() rows of task.classes() numbers (or one), in passes
 /// of batch_examples. @return nullopt when asked to stop on the way
-std::optional<std::vector<float>> classifier_outputs(const model::Bert& bert, const nn::Parameters& parameters,
+std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
                                                      const EncodedSplit& split, int64_t batch_examples,
                                                      const util::StopFlag& stop);
 
@@ -63,7 +63,7 @@ struct FinetuneOptions {
 /// Trains the classifier on the split by the recipe; the last step's weights stay in `parameters`.
 /// Deterministic for a seed and thread count on the CPU. @return false when asked to stop on the way
 /// @throws DivergedError
-bool finetune(const model::Bert& bert, nn::Parameters& parameters, const glue::TaskSpec& task,
+bool finetune(const model::Encoder& encoder, nn::Parameters& parameters, const glue::TaskSpec& task,
               const EncodedSplit& train, const FinetuneOptions& options, const util::StopFlag& stop,
               util::Progress& progress);
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bertcram/model/bert.h"
+#include "bertcram/model/encoder.h"
 #include "bertcram/text/tokenizer.h"
 
 namespace bertcram::train {

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "bertcram/nn/attention.h"
+#include "bertcram/nn/rotary.h"
+
+namespace bertcram::model {
+
+/// What all layers of one forward pass read beside the states.
+struct LayerInput {
+  /// Undefined for rows that are sequences: their positions are 0, 1, …  Otherwise [seq] int64 on the device.
+  at::Tensor positions;
+  std::vector<int64_t> cu_seqlens;
+  at::Tensor global_bias;  ///< as in nn::AttentionMask
+  at::Tensor local_bias;
+  nn::RotaryTables global_rotary = {};  ///< of `seq` tokens
+  nn::RotaryTables local_rotary = {};
+
+  nn::AttentionMask global_mask() const { return {.bias = global_bias, .cu_seqlens = cu_seqlens}; }
+  nn::AttentionMask local_mask() const { return {.bias = local_bias, .cu_seqlens = cu_seqlens}; }
+};
+
+}  // namespace bertcram::model

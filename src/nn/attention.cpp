@@ -1,0 +1,100 @@
+#include "bertcram/nn/attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/zeros.h>
+
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "bertcram/util/error.h"
+
+namespace bertcram::nn {
+namespace {
+
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+
+/// Sequences of one length. @param qkv [batch, seq, 3 * hidden]  @param bias broadcasts to [batch, heads, seq, seq]
+at::Tensor attend(const at::Tensor& qkv, const at::Tensor& bias, const AttentionOptions& options) {
+  const int64_t batch = qkv.size(0);
+  const int64_t seq = qkv.size(1);
+  const int64_t hidden = qkv.size(2) / 3;
+  const at::Tensor split = qkv.view({batch, seq, 3, options.heads, hidden / options.heads})
+                               .permute({2, 0, 3, 1, 4});  // [3, batch, heads, seq, head_dim]
+  const std::optional<at::Tensor> mask = bias.defined() ? std::optional(bias) : std::nullopt;
+  const at::Tensor mixed =
+      at::scaled_dot_product_attention(split[0], split[1], split[2], mask, options.dropout);  // [b, heads, seq, dim]
+  return mixed.transpose(1, 2).reshape({batch, seq, hidden});
+}
+
+void check_shapes(const at::Tensor& qkv, const AttentionMask& mask, const AttentionOptions& options) {
+  if (qkv.dim() != 3 || qkv.size(2) % (3 * options.heads) != 0) {
+    throw ShapeError(cat("attention: qkv has shape ", qkv.sizes(), ", expected [batch, seq, 3 * heads * head_dim]"));
+  }
+  const bool is_variable = !mask.cu_seqlens.empty();
+  if (is_variable && (qkv.size(0) != 1 || mask.cu_seqlens.front() != 0 || mask.cu_seqlens.back() != qkv.size(1))) {
+    throw ShapeError(cat("attention: cu_seqlens goes from ", mask.cu_seqlens.front(), " to ", mask.cu_seqlens.back(),
+                         ", expected 0 to seq of one row, and qkv has shape ", qkv.sizes()));
+  }
+  if (!mask.bias.defined() || is_variable) {
+    return;
+  }
+  const at::IntArrayRef sizes = mask.bias.sizes();
+  const auto fits = [](int64_t size, int64_t full) { return size == 1 || size == full; };
+  if (sizes.size() != 4 || !fits(sizes[0], qkv.size(0)) || sizes[1] != 1 || !fits(sizes[2], qkv.size(1)) ||
+      sizes[3] != qkv.size(1)) {
+    throw ShapeError(
+        cat("attention: bias has shape ", sizes, ", expected [batch or 1, 1, seq or 1, seq] for qkv of ", qkv.sizes()));
+  }
+}
+
+/// The part of a bias that belongs to a sequence of `length` tokens.
+at::Tensor bias_of(const at::Tensor& bias, int64_t length) {
+  if (!bias.defined()) {
+    return bias;
+  }
+  if (bias.dim() != 4 || bias.size(2) < length || bias.size(3) < length) {
+    throw ShapeError(cat("attention: bias has shape ", bias.sizes(), ", expected at least [1, 1, ", length, ", ",
+                         length, "] for a sequence of that length"));
+  }
+  return bias.narrow(2, 0, length).narrow(3, 0, length);
+}
+
+}  // namespace
+
+at::Tensor attention(const at::Tensor& qkv, const AttentionMask& mask, const AttentionOptions& options) {
+  check_shapes(qkv, mask, options);
+  if (mask.cu_seqlens.empty()) {
+    return attend(qkv, mask.bias, options);
+  }
+  const std::span<const int64_t> starts = mask.cu_seqlens;
+  const auto length_of = [&](size_t i) { return starts[i + 1] - starts[i]; };
+  std::vector<at::Tensor> parts;
+  for (size_t first = 0, next = 0; first + 1 < starts.size(); first = next) {
+    const int64_t length = length_of(first);
+    while (next + 1 < starts.size() && length_of(next) == length) {
+      ++next;
+    }
+    const at::Tensor group = qkv.narrow(1, starts[first], starts[next] - starts[first])
+                                 .reshape({-1, length, qkv.size(2)});  // [sequences, length, 3 * hidden]
+    parts.push_back(attend(group, bias_of(mask.bias, length), options).view({1, -1, qkv.size(2) / 3}));
+  }
+  return at::cat(parts, 1);  // [1, tokens, hidden]
+}
+
+at::Tensor window_bias(int64_t seq, int64_t reach, const at::TensorOptions& options) {
+  const at::Tensor positions = at::arange(seq, options.dtype(at::kLong));
+  const at::Tensor is_far = (positions.unsqueeze(1) - positions.unsqueeze(0)).abs().gt(reach);  // [seq, seq]
+  return at::zeros({seq, seq}, options).masked_fill(is_far, kNever).view({1, 1, seq, seq});
+}
+
+at::Tensor window_of_padded(const at::Tensor& window, const at::Tensor& key_bias) {
+  at::Tensor both = window + key_bias;  // [batch, 1, seq, seq]
+  both.diagonal(0, 2, 3).zero_();
+  return both;
+}
+
+}  // namespace bertcram::nn

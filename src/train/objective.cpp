@@ -1,0 +1,161 @@
+#include "bertcram/train/objective.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/softmax.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+#include "batch_tensors.h"
+#include "bertcram/model/parameter_specs.h"
+#include "bertcram/nn/masked_lm_loss.h"
+#include "bertcram/train/masked_lm.h"
+#include "bertcram/train/runtime.h"
+
+namespace bertcram::train {
+namespace {
+
+using config::PretrainConfig;
+
+class MaskedLmObjective : public Objective {
+ public:
+  MaskedLmObjective(const model::EncoderShape& shape, const nn::Parameters& parameters)
+      : device_(parameters.device()), encoder_(model::make_encoder(shape, {}, parameters)) {}
+
+  BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
+    const at::Tensor sum = masked_lm_loss(*encoder_, batch, options, device_);
+    return {.total = sum, .masked_lm = sum.detach()};
+  }
+
+  std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
+                                        const util::StopFlag& stop) const override {
+    return evaluate_masked_lm(*encoder_, batches, rows, micro_rows, device_, stop);
+  }
+
+  std::vector<TrainedModel> models() const override {
+    return {{.folder = "model", .shape = encoder_->shape(), .head = {}, .prefix = ""}};
+  }
+
+ private:
+  at::Device device_;
+  std::unique_ptr<model::Encoder> encoder_;
+};
+
+/// Of the discriminator's width, so that the embeddings can be shared without a projection (He et al. 2021, DeBERTaV3).
+model::EncoderShape generator_shape(const PretrainConfig& config, model::EncoderShape shape) {
+  constexpr int64_t kDefaultDivisor = 3;
+  shape.layers = config.rtd.generator_layers > 0 ? config.rtd.generator_layers
+                                                 : std::max<int64_t>(1, config.model.layers / kDefaultDivisor);
+  return shape;
+}
+
+/// A generator fills in the masked tokens, a discriminator tells which tokens are not the original ones.
+class ReplacedTokenObjective : public Objective {
+ public:
+  ReplacedTokenObjective(const PretrainConfig& config, const model::EncoderShape& shape,
+                         const nn::Parameters& parameters)
+      : device_(parameters.device()),
+        token_weight_(config.rtd.discriminator_weight * config.mask.mask_prob),
+        generator_(model::make_encoder(generator_shape(config, shape), {}, parameters, model::kGeneratorPrefix)),
+        discriminator_(model::make_encoder(shape, model::replaced_token_head(), parameters)) {}
+
+  BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
+    const BatchTensors tensors = tensors_of(batch, device_);
+    const at::Tensor states = generator_->encode(tensors.input, options);
+    const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.positions, tensors.targets);
+    const Question question = ask(tensors, generated.samples);
+    const at::Tensor scores = answer(question, options);
+    const at::Tensor sum = at::cross_entropy_loss(scores, question.is_replaced, {}, at::Reduction::Sum);
+    return {.total = generated.loss + token_weight_ * sum,
+            .masked_lm = generated.loss.detach(),
+            .replaced_tokens = sum.detach(),
+            .replaced_tokens_correct = at::argmax(scores.detach(), 1).eq(question.is_replaced).sum().to(at::kFloat)};
+  }
+
+  std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
+                                        const util::StopFlag& stop) const override {
+    const c10::NoGradGuard no_grad;
+    auto scores = evaluate_masked_lm(*generator_, batches, rows, micro_rows, device_, stop);
+    double loss = 0;
+    int64_t tokens = 0;
+    int64_t correct = 0;
+    int64_t replaced = 0;
+    int64_t found = 0;
+    for (int64_t first = 0; scores && first < rows; first += micro_rows) {
+      if (stop.requested()) {
+        return std::nullopt;
+      }
+      const BatchTensors tensors = tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device_);
+      const at::Tensor logits =
+          generator_->masked_lm_logits(generator_->encode(tensors.input), tensors.positions);  // [masked, vocab]
+      seed_dropout(static_cast<uint64_t>(first));  // the same samples whenever these rows are scored
+      const Question question = ask(tensors, nn::drawn_indices(at::softmax(logits, 1)));
+      const at::Tensor answers = answer(question, {});
+      const at::Tensor told = at::argmax(answers, 1);  // [batch * seq]
+      loss += at::cross_entropy_loss(answers, question.is_replaced, {}, at::Reduction::Sum).item<double>();
+      tokens += told.numel();
+      correct += told.eq(question.is_replaced).sum().item<int64_t>();
+      replaced += question.is_replaced.sum().item<int64_t>();
+      found += (told * question.is_replaced).sum().item<int64_t>();
+    }
+    if (scores) {
+      const auto share = [](int64_t part, int64_t whole) {
+        return static_cast<double>(part) / static_cast<double>(std::max<int64_t>(1, whole));
+      };
+      scores->replaced_tokens = {.loss = loss / static_cast<double>(std::max<int64_t>(1, tokens)),
+                                 .accuracy = share(correct, tokens),
+                                 .replaced_share = share(replaced, tokens),
+                                 .found = share(found, replaced)};
+    }
+    return scores;
+  }
+
+  std::vector<TrainedModel> models() const override {
+    return {{.folder = "model", .shape = discriminator_->shape(), .head = model::replaced_token_head(), .prefix = ""},
+            {.folder = "generator", .shape = generator_->shape(), .head = {}, .prefix = model::kGeneratorPrefix}};
+  }
+
+ private:
+  struct Question {
+    at::Tensor ids;          ///< [batch, seq]
+    at::Tensor is_replaced;  ///< [batch * seq] int64; a sample that is the original token counts as original
+  };
+
+  static Question ask(const BatchTensors& tensors, const at::Tensor& samples) {
+    const at::Tensor original =
+        tensors.input.ids.flatten().to(at::kLong).index_copy(0, tensors.positions, tensors.targets);
+    const at::Tensor ids = original.index_copy(0, tensors.positions, samples);
+    return {.ids = ids.view(tensors.input.ids.sizes()), .is_replaced = ids.ne(original).to(at::kLong)};
+  }
+
+  /// @return [batch * seq, 2] fp32
+  at::Tensor answer(const Question& question, const model::EncodeOptions& options) const {
+    return discriminator_->classify_tokens(discriminator_->encode({.ids = question.ids}, options), options.dropout)
+        .flatten(0, 1);
+  }
+
+  at::Device device_;
+  double token_weight_;  ///< both losses are divided by the number of predictions: mask_prob times that of the tokens
+  std::unique_ptr<model::Encoder> generator_;
+  std::unique_ptr<model::Encoder> discriminator_;
+};
+
+}  // namespace
+
+std::vector<nn::ParameterSpec> objective_specs(const PretrainConfig& config, const model::EncoderShape& shape) {
+  return config.objective == config::Objective::kMlm
+             ? model::parameter_specs(shape, {})
+             : model::replaced_token_specs(shape, generator_shape(config, shape));
+}
+
+std::unique_ptr<Objective> make_objective(const PretrainConfig& config, const model::EncoderShape& shape,
+                                          const nn::Parameters& parameters) {
+  if (config.objective == config::Objective::kMlm) {
+    return std::make_unique<MaskedLmObjective>(shape, parameters);
+  }
+  return std::make_unique<ReplacedTokenObjective>(config, shape, parameters);
+}
+
+}  // namespace bertcram::train

@@ -1,0 +1,468 @@
+// The encoders as a whole; agreement with Hugging Face is the golden tests' business (golden.models, tests/e2e).
+
+#include "bertcram/model/encoder.h"
+
+#include <cmath>
+#include <map>
+
+#include "bertcram/model/parameter_specs.h"
+#include "bertcram/util/error.h"
+#include "nn/tensor_support.h"
+#include "util/test_support.h"
+
+namespace bertcram::model {
+namespace {
+
+using test::near;
+
+const EncoderShape kBert = {.vocab = 40, .hidden = 16, .layers = 2, .heads = 4, .ffn = 32, .max_positions = 12};
+const EncoderShape kModern = {.arch = config::Arch::kModern,
+                              .vocab = 40,
+                              .hidden = 16,
+                              .layers = 3,
+                              .heads = 4,
+                              .ffn = 24,
+                              .max_positions = 12,
+                              .layer_norm_eps = 1e-5};
+/// Layers 1 and 2 see two tokens on each side.
+const EncoderShape kLocal = [] {
+  EncoderShape shape = kModern;
+  shape.global_every = 3;
+  shape.local_attention = 4;
+  shape.global_rope_theta = 500;
+  return shape;
+}();
+
+/// A tiny model with weights large enough that everything in it matters.
+struct TinyModel {
+  explicit TinyModel(const EncoderShape& shape, const Head& head = {}, at::ScalarType type = at::kFloat)
+      : parameters(parameter_specs(shape, head), type, at::kCPU), encoder(make_encoder(shape, head, parameters)) {
+    parameters.initialise(11, 0.3);
+  }
+  nn::Parameters parameters;
+  std::unique_ptr<Encoder> encoder;
+};
+
+at::Tensor random_ids(util::RandomStream& random, int64_t batch, int64_t seq) {
+  const at::Tensor ids = at::empty({batch, seq}, at::kLong);
+  for (int64_t i = 0; i < ids.numel(); ++i) {
+    ids.data_ptr<int64_t>()[i] = static_cast<int64_t>(random.below(40));
+  }
+  return ids;
+}
+
+/// Rows of these lengths, padded to the longest, with two token types.
+struct Padded {
+  Padded(util::RandomStream& random, std::vector<int64_t> row_lengths) : lengths(std::move(row_lengths)) {
+    const auto batch = static_cast<int64_t>(lengths.size());
+    const int64_t seq = *std::max_element(lengths.begin(), lengths.end());
+    input.ids = random_ids(random, batch, seq);
+    input.token_types = random_ids(random, batch, seq).remainder(2);
+    input.key_bias = at::zeros({batch, 1, 1, seq});
+    for (int64_t row = 0; row < batch; ++row) {
+      const int64_t length = lengths[static_cast<size_t>(row)];
+      input.key_bias[row].narrow(2, length, seq - length).fill_(-std::numeric_limits<double>::infinity());
+    }
+  }
+
+  EncoderInput row(int64_t row) const {
+    const int64_t length = lengths[static_cast<size_t>(row)];
+    return {.ids = input.ids.narrow(0, row, 1).narrow(1, 0, length).contiguous(),
+            .token_types = input.token_types.narrow(0, row, 1).narrow(1, 0, length).contiguous()};
+  }
+
+  /// All rows behind each other, without padding.
+  EncoderInput flat() const {
+    EncoderInput flat = {.cu_seqlens = {0}};
+    std::vector<at::Tensor> ids;
+    std::vector<at::Tensor> types;
+    for (int64_t i = 0; i < std::ssize(lengths); ++i) {
+      ids.push_back(row(i).ids);
+      types.push_back(row(i).token_types);
+      flat.cu_seqlens.push_back(flat.cu_seqlens.back() + lengths[static_cast<size_t>(i)]);
+    }
+    flat.ids = at::cat(ids, 1);
+    flat.token_types = at::cat(types, 1);
+    return flat;
+  }
+
+  std::vector<int64_t> lengths;
+  EncoderInput input;
+};
+
+class EncoderProperty : public ::testing::TestWithParam<EncoderShape> {
+ protected:
+  EncoderProperty() : seed_(test::test_seed()), trace_(__FILE__, __LINE__, test::seed_note(seed_)), random_(seed_) {}
+
+  uint64_t seed_;
+  ::testing::ScopedTrace trace_;
+  util::RandomStream random_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Architectures, EncoderProperty, ::testing::Values(kBert, kModern, kLocal),
+                         [](const auto& shape) {
+                           return shape.param.arch == config::Arch::kBert ? "bert"
+                                  : shape.param.global_every == 1         ? "modern"
+                                                                          : "modern_local";
+                         });
+
+TEST_P(EncoderProperty, PaddedRowsRowsAloneAndSequencesInOneRowAreTheSame) {
+  const TinyModel model(GetParam(), {.kind = HeadKind::kClassifier, .outputs = 3});
+  const Padded rows(random_, {9, 2, 5, 12, 1, 5, 5});
+  const at::Tensor states = model.encoder->encode(rows.input);
+  const at::Tensor outputs = model.encoder->classify(states, rows.input);
+  const EncoderInput flat = rows.flat();
+  const at::Tensor flat_states = model.encoder->encode(flat);
+  const at::Tensor flat_outputs = model.encoder->classify(flat_states, flat);
+  EXPECT_EQ(outputs.sizes(), (std::vector<int64_t>{7, 3}));
+  for (int64_t row = 0; row < 7; ++row) {
+    const int64_t length = rows.lengths[static_cast<size_t>(row)];
+    const at::Tensor alone = model.encoder->encode(rows.row(row));
+    EXPECT_TRUE(near(states.narrow(0, row, 1).narrow(1, 0, length), alone, 2e-5)) << row;
+    EXPECT_TRUE(near(flat_states.narrow(1, flat.cu_seqlens[static_cast<size_t>(row)], length), alone, 2e-5)) << row;
+    const at::Tensor output = model.encoder->classify(alone, rows.row(row));
+    EXPECT_TRUE(near(outputs.narrow(0, row, 1), output, 2e-5)) << row;
+    EXPECT_TRUE(near(flat_outputs.narrow(0, row, 1), output, 2e-5)) << row;
+  }
+}
+
+TEST_P(EncoderProperty, GradientsOfPaddedRowsAndSequencesInOneRowAreTheSame) {
+  TinyModel padded(GetParam());
+  TinyModel flat(GetParam());
+  const Padded rows(random_, {4, 7, 3});
+  const auto backward = [](TinyModel& model, const EncoderInput& input, const std::vector<int64_t>& positions) {
+    const at::Tensor states = model.encoder->encode(input);
+    model.encoder->masked_lm_loss(states, test::ids_of(positions), test::ids_of({3, 9, 27})).backward();
+    model.parameters.accumulate_gradients();
+    return model.parameters.gradients();
+  };
+  const at::Tensor expected = backward(padded, rows.input, {2, 7, 16});
+  EXPECT_GT(expected.abs().max().item<double>(), 0.1);
+  EXPECT_TRUE(near(backward(flat, rows.flat(), {2, 4, 13}), expected, 2e-5 * expected.abs().max().item<double>()));
+}
+
+/// A model's stored tensors in fp64, and formulas that both architectures use.
+class WrittenOut {
+ public:
+  WrittenOut(nn::Parameters& parameters, const EncoderShape& shape) : shape_(shape) {
+    for (const nn::NamedTensor& view : parameters.stored_views(parameters.masters())) {
+      tensors_[view.name] = view.tensor.to(at::kDouble);
+    }
+  }
+
+ protected:
+  const at::Tensor& stored(const std::string& name) const { return tensors_.at(name); }
+  at::Tensor dense(const at::Tensor& x, const std::string& name) const {
+    const at::Tensor product = at::matmul(x, stored(name + ".weight").t());
+    return tensors_.contains(name + ".bias") ? product + stored(name + ".bias") : product;
+  }
+  at::Tensor norm(const at::Tensor& x, const std::string& name) const {
+    const at::Tensor centred = x - x.mean(-1, /*keepdim=*/true);
+    const at::Tensor variance = (centred * centred).mean(-1, /*keepdim=*/true);
+    const at::Tensor scaled = centred / at::sqrt(variance + shape_.layer_norm_eps) * stored(name + ".weight");
+    return tensors_.contains(name + ".bias") ? scaled + stored(name + ".bias") : scaled;
+  }
+  static at::Tensor gelu(const at::Tensor& x) { return 0.5 * x * (1 + at::erf(x / std::sqrt(2.0))); }
+  /// One head of [seq, head_dim] each; what is not allowed is not seen.
+  static at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t reach) {
+    const int64_t seq = query.size(0);
+    const at::Tensor scores = at::matmul(query, key.t()) / std::sqrt(static_cast<double>(query.size(1)));
+    for (int64_t i = 0; i < seq; ++i) {
+      for (int64_t j = 0; j < seq; ++j) {
+        if (std::abs(i - j) > reach) {
+          scores[i][j] = -std::numeric_limits<double>::infinity();
+        }
+      }
+    }
+    return at::matmul(at::softmax(scores, -1), value);
+  }
+
+  const EncoderShape& shape_;
+
+ private:
+  std::map<std::string, at::Tensor> tensors_;
+};
+
+constexpr int64_t kUnlimited = 1000;
+
+/// Devlin et al. 2019; Vaswani et al. 2017.
+class BertWrittenOut : public WrittenOut {
+ public:
+  using WrittenOut::WrittenOut;
+
+  at::Tensor encode(const at::Tensor& ids, const at::Tensor& types) const {  // [seq] each
+    at::Tensor x = norm(table("word").index_select(0, ids) + table("position").narrow(0, 0, ids.size(0)) +
+                            table("token_type").index_select(0, types),
+                        "bert.embeddings.LayerNorm");
+    for (int64_t i = 0; i < shape_.layers; ++i) {
+      const std::string layer = cat("bert.encoder.layer.", i, ".");
+      x = norm(x + dense(all_heads(x, layer + "attention.self."), layer + "attention.output.dense"),
+               layer + "attention.output.LayerNorm");
+      x = norm(x + dense(gelu(dense(x, layer + "intermediate.dense")), layer + "output.dense"),
+               layer + "output.LayerNorm");
+    }
+    return x;  // [seq, hidden]
+  }
+
+  at::Tensor logits(const at::Tensor& states) const {
+    const at::Tensor active = gelu(dense(states, "cls.predictions.transform.dense"));
+    return at::matmul(norm(active, "cls.predictions.transform.LayerNorm"), table("word").t()) +
+           stored("cls.predictions.bias");
+  }
+
+ private:
+  at::Tensor table(const std::string& name) const { return stored("bert.embeddings." + name + "_embeddings.weight"); }
+  at::Tensor all_heads(const at::Tensor& x, const std::string& self) const {
+    const int64_t dim = shape_.hidden / shape_.heads;
+    std::vector<at::Tensor> mixed;
+    for (int64_t head = 0; head < shape_.heads; ++head) {
+      const auto part = [&](const char* name) { return dense(x, self + name).narrow(1, head * dim, dim); };
+      mixed.push_back(attend(part("query"), part("key"), part("value"), kUnlimited));
+    }
+    return at::cat(mixed, 1);
+  }
+};
+
+/// Warner et al. 2024; Su et al. 2021 for the rotation; Shazeer 2020 for the gated layer.
+class ModernWrittenOut : public WrittenOut {
+ public:
+  using WrittenOut::WrittenOut;
+
+  at::Tensor encode(const at::Tensor& ids) const {  // [seq]
+    at::Tensor x = norm(stored("model.embeddings.tok_embeddings.weight").index_select(0, ids), "model.embeddings.norm");
+    for (int64_t i = 0; i < shape_.layers; ++i) {
+      const std::string layer = cat("model.layers.", i, ".");
+      const at::Tensor read = i == 0 ? x : norm(x, layer + "attn_norm");
+      x = x + dense(all_heads(dense(read, layer + "attn.Wqkv"), i), layer + "attn.Wo");
+      const at::Tensor wide = dense(norm(x, layer + "mlp_norm"), layer + "mlp.Wi");
+      const at::Tensor gated = gelu(wide.narrow(1, 0, shape_.ffn)) * wide.narrow(1, shape_.ffn, shape_.ffn);
+      x = x + dense(gated, layer + "mlp.Wo");
+    }
+    return norm(x, "model.final_norm");  // [seq, hidden]
+  }
+
+  at::Tensor logits(const at::Tensor& states) const {
+    return at::matmul(norm(gelu(dense(states, "head.dense")), "head.norm"),
+                      stored("model.embeddings.tok_embeddings.weight").t()) +
+           stored("decoder.bias");
+  }
+
+ private:
+  /// Pairs (i, i + dim / 2) turned by position * theta^(-2 i / dim). @param x [seq, dim]
+  static at::Tensor turn(const at::Tensor& x, double theta) {
+    const int64_t dim = x.size(1);
+    const at::Tensor turned = at::empty_like(x);
+    for (int64_t position = 0; position < x.size(0); ++position) {
+      for (int64_t i = 0; i < dim / 2; ++i) {
+        const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(dim);
+        const double angle = static_cast<double>(position) * std::pow(theta, exponent);
+        turned[position][i] = x[position][i] * std::cos(angle) - x[position][i + dim / 2] * std::sin(angle);
+        turned[position][i + dim / 2] = x[position][i + dim / 2] * std::cos(angle) + x[position][i] * std::sin(angle);
+      }
+    }
+    return turned;
+  }
+
+  at::Tensor all_heads(const at::Tensor& qkv, int64_t layer) const {
+    const bool is_global = layer % shape_.global_every == 0;
+    const double theta = is_global ? shape_.global_rope_theta : shape_.local_rope_theta;
+    const int64_t dim = shape_.hidden / shape_.heads;
+    std::vector<at::Tensor> mixed;
+    for (int64_t head = 0; head < shape_.heads; ++head) {
+      const auto part = [&](int64_t block) { return qkv.narrow(1, block * shape_.hidden + head * dim, dim); };
+      mixed.push_back(attend(turn(part(0), theta), turn(part(1), theta), part(2),
+                             is_global ? kUnlimited : shape_.local_attention / 2));
+    }
+    return at::cat(mixed, 1);
+  }
+};
+
+TEST_P(EncoderProperty, EqualsTheFormulasWrittenOut) {
+  TinyModel model(GetParam());
+  model.parameters.masters().add_(0.05 *
+                                  test::random_tensor(random_, model.parameters.masters().sizes()).to(at::kFloat));
+  const BertWrittenOut bert(model.parameters, GetParam());
+  const ModernWrittenOut modern(model.parameters, GetParam());
+  const bool is_bert = GetParam().arch == config::Arch::kBert;
+  const at::Tensor ids = random_ids(random_, 2, 11);
+  const at::Tensor types = random_ids(random_, 2, 11).remainder(2);
+  const at::Tensor states = model.encoder->encode({.ids = ids, .token_types = types});
+  for (int64_t row = 0; row < 2; ++row) {
+    const at::Tensor expected = is_bert ? bert.encode(ids[row], types[row]) : modern.encode(ids[row]);
+    EXPECT_TRUE(near(states[row], expected, 1e-5));
+    const at::Tensor positions = at::arange(11, at::kLong) + 11 * row;
+    EXPECT_TRUE(near(model.encoder->masked_lm_logits(states, positions),
+                     is_bert ? bert.logits(expected) : modern.logits(expected), 1e-4));
+  }
+}
+
+TEST_P(EncoderProperty, RowsOfABatchDoNotSeeEachOther) {
+  util::RandomStream& random = random_;
+  const TinyModel model(GetParam());
+  const at::Tensor ids = random_ids(random, 4, 8);
+  const at::Tensor states = model.encoder->encode({.ids = ids});
+  const at::Tensor alone = model.encoder->encode({.ids = ids.narrow(0, 2, 1)});
+  EXPECT_TRUE(near(states.narrow(0, 2, 1), alone, 1e-5));
+}
+
+TEST(Bert, PositionsTypesAndTheWholeRowMatter) {
+  const TinyModel model(kBert);
+  const auto encode = [&](std::vector<int64_t> ids, const at::Tensor& types) {
+    const auto seq = static_cast<int64_t>(ids.size());
+    return model.encoder->encode({.ids = test::ids_of(ids).view({1, seq}), .token_types = types});
+  };
+  const at::Tensor base = encode({7, 8, 9}, {});
+  EXPECT_TRUE(near(encode({7, 8, 9}, at::zeros({1, 3}, at::kInt)), base, 1e-6));
+  EXPECT_FALSE(near(encode({7, 8, 9}, at::ones({1, 3}, at::kInt)), base, 1e-2));
+  EXPECT_FALSE(near(encode({8, 7, 9}, {}).select(1, 2), base.select(1, 2), 1e-4)) << "order matters";
+  EXPECT_FALSE(near(encode({7, 8, 10}, {}).select(1, 0), base.select(1, 0), 1e-3)) << "attention looks ahead";
+}
+
+TEST(Encoder, Int32AndInt64IdsAreTheSame) {
+  util::RandomStream random(2);
+  const TinyModel model(kBert);
+  const at::Tensor ids = random_ids(random, 2, 5);
+  EXPECT_TRUE(test::same_bits(model.encoder->encode({.ids = ids}), model.encoder->encode({.ids = ids.to(at::kInt)})));
+}
+
+TEST_P(EncoderProperty, LossIsThatOfItsLogitsAndReachesEveryParameter) {
+  util::RandomStream& random = random_;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    TinyModel model(GetParam(), {}, type);
+    const at::Tensor states = model.encoder->encode({.ids = random_ids(random, 3, 12)});
+    EXPECT_EQ(states.scalar_type(), type);
+    const at::Tensor positions = test::ids_of({0, 5, 13, 30});
+    const at::Tensor targets = test::ids_of({1, 39, 0, 20});
+    const at::Tensor logits = model.encoder->masked_lm_logits(states, positions);
+    EXPECT_EQ(logits.sizes(), (std::vector<int64_t>{4, 40}));
+    const at::Tensor loss = model.encoder->masked_lm_loss(states, positions, targets);
+    const at::Tensor expected = at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
+    EXPECT_TRUE(near(loss, expected, type == at::kFloat ? 1e-4 : 1e-2 * expected.item<double>()));
+    loss.backward();
+    model.parameters.accumulate_gradients();
+    for (const nn::NamedTensor& gradient : model.parameters.stored_views(model.parameters.gradients())) {
+      EXPECT_TRUE(at::isfinite(gradient.tensor).all().item<bool>()) << gradient.name;
+      // A constant added to every key changes no softmax: its gradient is zero but for rounding.
+      const bool is_key_bias = gradient.name.ends_with("key.bias");
+      EXPECT_TRUE(is_key_bias || gradient.tensor.abs().max().item<double>() > 1e-5) << gradient.name;
+    }
+  }
+}
+
+// The whole model, fp32: the derivative along random directions against differences of the loss.
+TEST_P(EncoderProperty, GradientsAreFiniteDifferencesAlongRandomDirections) {
+  util::RandomStream& random = random_;
+  TinyModel model(GetParam());
+  const at::Tensor ids = random_ids(random, 2, 10);
+  const auto loss_now = [&] {
+    const at::Tensor states = model.encoder->encode({.ids = ids});
+    return model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27}));
+  };
+  loss_now().backward();
+  model.parameters.accumulate_gradients();
+  const at::Tensor gradient = model.parameters.gradients().clone();
+  const c10::NoGradGuard no_grad;
+  const at::Tensor start = model.parameters.masters().clone();
+  for (int round = 0; round < 5; ++round) {
+    const at::Tensor direction = test::random_tensor(random, start.sizes()).to(at::kFloat);
+    constexpr double kStep = 1e-4;
+    model.parameters.masters().copy_(start + kStep * direction);
+    const double after = loss_now().item<double>();
+    model.parameters.masters().copy_(start - kStep * direction);
+    const double before = loss_now().item<double>();
+    const double slope = (gradient * direction).sum(at::kDouble).item<double>();
+    EXPECT_NEAR((after - before) / (2 * kStep), slope, 0.02 * std::max(1.0, std::abs(slope)));
+  }
+}
+
+TEST(Encoder, ASequenceLongerThanItsPositionsIsADataError) {
+  const TinyModel model(kBert);
+  EXPECT_TRUE(test::contains(test::message_of<DataError>([&] {
+                               model.encoder->encode({.ids = at::zeros({1, 13}, at::kInt)});
+                             }),
+                             "12 positions"));
+}
+
+TEST_P(EncoderProperty, RecomputedLayersGiveTheSameGradientsBitForBit) {
+  const at::Tensor ids = random_ids(random_, 3, 10);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const auto gradients = [&](Recompute recompute) {
+      TinyModel model(GetParam(), {}, type);
+      at::manual_seed(5);
+      const at::Tensor states = model.encoder->encode({.ids = ids}, {.dropout = 0.2, .recompute = recompute});
+      model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27})).backward();
+      model.parameters.accumulate_gradients();
+      return model.parameters.gradients().clone();
+    };
+    const at::Tensor kept = gradients(Recompute::kNever);
+    EXPECT_GT(kept.abs().max().item<double>(), 0.1);
+    EXPECT_TRUE(test::same_bits(gradients(Recompute::kPerLayer), kept));
+  }
+}
+
+// Layer 0 is global and the last two are local: with its output projection at zero, nothing comes from further away than
+// the reach of both.
+TEST(Encoder, DistantTokensAreOutOfReachOfLocalLayers) {
+  TinyModel model(kLocal);
+  model.parameters.assign("model.layers.0.attn.Wo.weight", at::zeros({16, 16}));
+  util::RandomStream random(6);
+  const at::Tensor ids = random_ids(random, 1, 12);
+  const at::Tensor other = ids.clone();
+  other[0][0] = (ids[0][0] + 1).remainder(40);
+  const at::Tensor change =
+      (model.encoder->encode({.ids = ids}) - model.encoder->encode({.ids = other})).abs().amax(2)[0];  // [seq]
+  for (int64_t position = 0; position < 12; ++position) {
+    const double moved = change[position].item<double>();
+    EXPECT_EQ(moved > 1e-4, position <= 4) << position << ": " << moved;
+    EXPECT_TRUE(position <= 4 || moved == 0.0) << position << ": " << moved;
+  }
+}
+
+TEST(Encoder, TheMeanIsOfTheTokensThatAreNoPadding) {
+  util::RandomStream random(7);
+  const Padded rows(random, {4, 1, 6});
+  const at::Tensor states = test::random_tensor(random, {3, 6, 5}).to(at::kFloat);
+  const at::Tensor means = mean_of_tokens(states, rows.input);
+  const EncoderInput flat = rows.flat();
+  std::vector<at::Tensor> parts;
+  for (int64_t row = 0; row < 3; ++row) {
+    parts.push_back(states.select(0, row).narrow(0, 0, rows.lengths[static_cast<size_t>(row)]));
+    EXPECT_TRUE(near(means.select(0, row), parts.back().mean(0), 1e-6)) << row;
+  }
+  EXPECT_TRUE(near(mean_of_tokens(at::cat(parts).unsqueeze(0), flat), means, 1e-6));
+  EXPECT_TRUE(near(first_tokens(at::cat(parts).unsqueeze(0), flat), states.select(1, 0), 0));
+  EXPECT_TRUE(near(mean_of_tokens(states, {.ids = rows.input.ids}), states.mean(1), 1e-6));
+}
+
+TEST(Encoder, SequencesThatDoNotFillTheRowAreRefused) {
+  const TinyModel model(kBert);
+  for (const std::vector<int64_t>& starts :
+       std::vector<std::vector<int64_t>>{{0}, {0, 3}, {1, 4}, {0, 2, 2, 4}, {0, 5}}) {
+    EXPECT_THROW(model.encoder->encode({.ids = at::zeros({1, 4}, at::kInt), .cu_seqlens = starts}), ShapeError);
+  }
+  EXPECT_THROW(model.encoder->encode({.ids = at::zeros({2, 4}, at::kInt), .cu_seqlens = {0, 4}}), ShapeError);
+  EXPECT_NO_THROW(model.encoder->encode({.ids = at::zeros({1, 4}, at::kInt), .cu_seqlens = {0, 1, 4}}));
+}
+
+// One row of 30 tokens is too long for 12 positions; the same tokens as sequences of 10 are not.
+TEST(Encoder, PositionsAreCountedWithinEachSequence) {
+  const TinyModel model(kBert);
+  const at::Tensor ids = at::zeros({1, 30}, at::kInt);
+  EXPECT_THROW(model.encoder->encode({.ids = ids}), DataError);
+  EXPECT_NO_THROW(model.encoder->encode({.ids = ids, .cu_seqlens = {0, 10, 20, 30}}));
+}
+
+TEST(Encoder, DropoutFollowsItsSeed) {
+  util::RandomStream random(4);
+  const TinyModel model(kBert);
+  const EncoderInput input = {.ids = random_ids(random, 2, 6)};
+  const auto encode = [&](uint64_t seed) {
+    at::manual_seed(seed);
+    return model.encoder->encode(input, {.dropout = 0.5});
+  };
+  EXPECT_TRUE(test::same_bits(encode(1), encode(1)));
+  EXPECT_FALSE(test::same_bits(encode(1), encode(2)));
+}
+
+}  // namespace
+}  // namespace bertcram::model

@@ -1,0 +1,145 @@
+// Attention against its formula, written out, in every layout.
+
+#include "bertcram/nn/attention.h"
+
+#include <cmath>
+#include <limits>
+
+#include "bertcram/util/error.h"
+#include "nn/tensor_support.h"
+#include "util/test_support.h"
+
+namespace bertcram::nn {
+namespace {
+
+using test::near;
+using test::random_tensor;
+
+/// softmax(q kᵀ / sqrt(head_dim) + bias) v, head by head. @param qkv [batch, seq, 3 * hidden]
+at::Tensor explicit_attention(const at::Tensor& qkv, const at::Tensor& bias, int64_t heads) {
+  const int64_t hidden = qkv.size(2) / 3;
+  const int64_t dim = hidden / heads;
+  std::vector<at::Tensor> mixed;
+  for (int64_t head = 0; head < heads; ++head) {
+    const at::Tensor q = qkv.narrow(2, head * dim, dim);
+    const at::Tensor k = qkv.narrow(2, hidden + head * dim, dim);
+    const at::Tensor v = qkv.narrow(2, 2 * hidden + head * dim, dim);
+    at::Tensor scores = at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(dim));  // [batch, seq, seq]
+    if (bias.defined()) {
+      scores = scores + bias.squeeze(1);
+    }
+    mixed.push_back(at::matmul(at::softmax(scores, -1), v));
+  }
+  return at::cat(mixed, 2);
+}
+
+TEST(AttentionProperty, EqualsTheExplicitFormula) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  for (const int64_t heads : {1, 2, 4}) {
+    const at::Tensor qkv = random_tensor(random, {3, 7, 3 * 8}, 2.0);
+    EXPECT_TRUE(near(attention(qkv, {}, {.heads = heads}), explicit_attention(qkv, {}, heads), 1e-12)) << heads;
+    EXPECT_TRUE(near(attention(qkv.to(at::kFloat), {}, {.heads = heads}), explicit_attention(qkv, {}, heads), 1e-5));
+    EXPECT_TRUE(near(attention(qkv.to(at::kBFloat16), {}, {.heads = heads}), explicit_attention(qkv, {}, heads), 5e-2));
+  }
+}
+
+TEST(AttentionProperty, GradientsEqualThoseOfTheExplicitFormula) {
+  util::RandomStream random(test::test_seed());
+  const at::Tensor values = random_tensor(random, {2, 5, 3 * 4});
+  const at::Tensor weights = random_tensor(random, {2, 5, 4});
+  const at::Tensor fused = test::leaf_of(values, at::kDouble);
+  const at::Tensor plain = test::leaf_of(values, at::kDouble);
+  (attention(fused, {}, {.heads = 2}) * weights).sum().backward();
+  (explicit_attention(plain, {}, 2) * weights).sum().backward();
+  EXPECT_TRUE(near(fused.grad(), plain.grad(), 1e-12));
+}
+
+TEST(AttentionProperty, PaddedRowsEqualThoseRowsAlone) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  const std::vector<int64_t> lengths = {6, 1, 4, 5};
+  const at::Tensor qkv = random_tensor(random, {4, 6, 3 * 8}, 2.0).to(at::kFloat);
+  at::Tensor bias = at::zeros({4, 1, 1, 6});
+  for (int64_t row = 0; row < 4; ++row) {
+    bias[row]
+        .narrow(2, lengths[static_cast<size_t>(row)], 6 - lengths[static_cast<size_t>(row)])
+        .fill_(-std::numeric_limits<double>::infinity());
+  }
+  const at::Tensor padded = attention(qkv, {.bias = bias}, {.heads = 2});
+  EXPECT_TRUE(near(padded, explicit_attention(qkv, bias, 2), 1e-5));
+  for (int64_t row = 0; row < 4; ++row) {
+    const int64_t length = lengths[static_cast<size_t>(row)];
+    const at::Tensor alone = attention(qkv.narrow(0, row, 1).narrow(1, 0, length).contiguous(), {}, {.heads = 2});
+    EXPECT_TRUE(near(padded.narrow(0, row, 1).narrow(1, 0, length), alone, 1e-5)) << row;
+  }
+}
+
+TEST(AttentionProperty, SequencesInOneRowEqualThemAlone) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  const std::vector<int64_t> starts = {0, 3, 6, 7, 12, 14};
+  for (const int64_t reach : {int64_t{1}, int64_t{100}}) {
+    const at::Tensor values = random_tensor(random, {1, 14, 3 * 8}, 2.0);
+    const at::Tensor weights = random_tensor(random, {1, 14, 8});
+    const at::Tensor together = test::leaf_of(values, at::kDouble);
+    const at::Tensor bias = window_bias(5, reach, values.options());
+    const at::Tensor mixed = attention(together, {.bias = bias, .cu_seqlens = starts}, {.heads = 2});
+    (mixed * weights).sum().backward();
+    const at::Tensor apart = test::leaf_of(values, at::kDouble);
+    std::vector<at::Tensor> parts;
+    for (size_t i = 0; i + 1 < starts.size(); ++i) {
+      const int64_t length = starts[i + 1] - starts[i];
+      parts.push_back(
+          explicit_attention(apart.narrow(1, starts[i], length), window_bias(length, reach, values.options()), 2));
+    }
+    const at::Tensor expected = at::cat(parts, 1);
+    (expected * weights).sum().backward();
+    EXPECT_TRUE(near(mixed, expected, 1e-12)) << reach;
+    EXPECT_TRUE(near(together.grad(), apart.grad(), 1e-12)) << reach;
+  }
+}
+
+TEST(Attention, AWindowIsAsWideOnBothSides) {
+  const at::Tensor bias = window_bias(4, 1, at::kFloat).view({4, 4});
+  for (int64_t row = 0; row < 4; ++row) {
+    for (int64_t column = 0; column < 4; ++column) {
+      const double expected = std::abs(row - column) <= 1 ? 0.0 : -std::numeric_limits<double>::infinity();
+      EXPECT_EQ(bias[row][column].item<double>(), expected) << row << " " << column;
+    }
+  }
+}
+
+// Padding behind a short text is further from it than the window: without a key its softmax would be no number.
+TEST(Attention, APaddedTokenOutOfReachOfTheTextSeesItself) {
+  util::RandomStream random(1);
+  const at::Tensor qkv = random_tensor(random, {1, 6, 3 * 4}).to(at::kFloat);
+  at::Tensor key_bias = at::zeros({1, 1, 1, 6});
+  key_bias.narrow(3, 2, 4).fill_(-std::numeric_limits<double>::infinity());
+  const at::Tensor bias = window_of_padded(window_bias(6, 1, at::kFloat), key_bias);
+  const at::Tensor mixed = attention(qkv, {.bias = bias}, {.heads = 2});
+  EXPECT_TRUE(mixed.isfinite().all().item<bool>());
+  EXPECT_TRUE(near(mixed.select(1, 5), qkv.select(1, 5).narrow(1, 8, 4), 1e-6)) << "its own value";
+  EXPECT_TRUE(near(mixed.narrow(1, 0, 2), explicit_attention(qkv.narrow(1, 0, 2), {}, 2), 1e-5));
+}
+
+TEST(Attention, WrongShapesAreShapeErrors) {
+  const at::Tensor qkv = at::zeros({2, 3, 12});
+  EXPECT_THROW(attention(at::zeros({2, 3, 10}), {}, {.heads = 2}), ShapeError);
+  EXPECT_THROW(attention(at::zeros({2, 12}), {}, {.heads = 2}), ShapeError);
+  EXPECT_THROW(attention(qkv, {.bias = at::zeros({2, 1, 1, 4})}, {.heads = 2}), ShapeError);
+  EXPECT_THROW(attention(qkv, {.bias = at::zeros({2, 1, 2, 3})}, {.heads = 2}), ShapeError);
+  EXPECT_THROW(attention(qkv, {.bias = at::zeros({3, 3})}, {.heads = 2}), ShapeError);
+  const std::vector<int64_t> starts = {0, 3};
+  EXPECT_THROW(attention(qkv, {.cu_seqlens = starts}, {.heads = 2}), ShapeError) << "two rows";
+  const at::Tensor row = at::zeros({1, 4, 12});
+  EXPECT_THROW(attention(row, {.cu_seqlens = starts}, {.heads = 2}), ShapeError) << "not to the end";
+  const std::vector<int64_t> whole = {0, 4};
+  EXPECT_THROW(attention(row, {.bias = at::zeros({1, 1, 3, 3}), .cu_seqlens = whole}, {.heads = 2}), ShapeError);
+}
+
+}  // namespace
+}  // namespace bertcram::nn
