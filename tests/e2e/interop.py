@@ -144,23 +144,39 @@ def classifier_accuracy(model, tokenizer_folder, task_file, max_length=32):
         for line in lines:
             text, label = line.split("\t")
             inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
+            if model.config.model_type != "bert":
+                inputs.pop("token_type_ids", None)
             correct += model.config.id2label[int(model(**inputs).logits[0].argmax())] == label
     return 100 * correct / len(lines)
 
 
 class InteropTestCase(E2ETestCase):
+    """With models of one family, "Bert" or "ModernBert"; subclasses run the same tests with the other."""
+    family = "Bert"
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         torch.set_num_threads(1)
 
-    def save(self, kind, name="model", seed=0, **config):
+    @property
+    def arch(self):
+        """As bertcram calls the family."""
+        return {"Bert": "bert", "ModernBert": "modern"}[self.family]
+
+    def kind(self, head):
+        return getattr(transformers, self.family + head)
+
+    def save(self, head, name="model", seed=0, **config):
         """A small model of transformers with random weights, and our tokenizer beside it. @return folder, model"""
         torch.manual_seed(seed)
         settings = {"vocab_size": 200, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-                    "intermediate_size": 128, "max_position_embeddings": 48, "initializer_range": 0.3, **config}
-        model = kind(transformers.BertConfig(**settings)).eval()
+                    "intermediate_size": 128, "max_position_embeddings": 48, "initializer_range": 0.3, "pad_token_id": 0}
+        if self.family == "ModernBert":
+            settings |= {"bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None,
+                         "num_hidden_layers": 4, "local_attention": 8, "attn_implementation": "eager"}
+        kind = self.kind(head)
+        model = kind(kind.config_class(**{**settings, **config})).eval()
         with torch.no_grad():  # biases and norms that are not their neutral values
             for parameter in model.parameters():
                 if parameter.dim() == 1:

@@ -218,10 +218,11 @@ def make_packed(vocab_size=200, seed=1, seq_len=32):
         "--seq-len", seq_len, "--valid-frac", 0.1, "--threads", 1))
 
 
-def make_model(vocab_size=200, seed=1, steps=20):
+def make_model(vocab_size=200, seed=1, steps=20, arch="bert", objective="mlm"):
     """The model folder of a short pretraining; its run folder is the parent."""
-    return _fixture(f"run-{vocab_size}-{seed}-{steps}", lambda path: must(
-        *pretrain_args(make_packed(vocab_size, seed), path, steps, checkpoint__every_steps=10))) / "model"
+    return _fixture(f"run-{vocab_size}-{seed}-{steps}-{arch}-{objective}", lambda path: must(
+        *pretrain_args(make_packed(vocab_size, seed), path, steps, checkpoint__every_steps=10, model__arch=arch,
+                       objective=objective))) / "model"
 
 
 def make_task(folder, train_rows=60, dev_rows=30, seed=1, name="pets", extra=""):

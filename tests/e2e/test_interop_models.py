@@ -10,7 +10,7 @@ import unittest
 from interop import (MASKING, TOLERANCE, InteropTestCase, RandomStream, classifier_accuracy, load, masked_lm_scores,
                      run_eval, torch, transformers)
 import safetensors.torch
-from support import (BINARY, bertcram, finetune_args, make_packed, make_task, make_tokenizer, must, pretrain_args,
+from support import (BINARY, bertcram, finetune_args, make_model, make_packed, make_task, make_tokenizer, must, pretrain_args,
                      text_fixture)
 
 PROBE_MODEL = pathlib.Path(os.environ.get("BERTCRAM_PROBE_MODEL", BINARY.parent / "probe_model"))
@@ -27,28 +27,30 @@ class Masking(InteropTestCase):
 
 class OurModels(InteropTestCase):
     """What bertcram wrote, read by transformers."""
+    settings = {}
+    embeddings = "bert.embeddings.word_embeddings.weight"
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.run_folder = make_packed().parent / "interop-run"
+        cls.run_folder = make_packed().parent / f"interop-run-{cls.family}"
         if not cls.run_folder.exists():
-            must(*pretrain_args(make_packed(), cls.run_folder, 60, model__layers=2, model__init_std=0.1,
-                                optim__learning_rate=0.01))
+            must(*pretrain_args(make_packed(), cls.run_folder, 60, **{
+                "model__layers": 2, "model__init_std": 0.1, "optim__learning_rate": 0.01, **cls.settings}))
         cls.model = cls.run_folder / "model"
 
     def test_a_pretrained_model_loads_with_nothing_missing_or_left(self):
-        load(transformers.BertForMaskedLM, self.model)
+        load(self.kind("ForMaskedLM"), self.model)
         load(transformers.AutoModelForMaskedLM, self.model)
 
     def test_the_weights_file_says_what_it_is(self):
         with safetensors.safe_open(str(self.model / "model.safetensors"), "pt") as file:
             self.assertEqual(file.metadata(), {"format": "pt"})
-            self.assertIn("bert.embeddings.word_embeddings.weight", file.keys())
+            self.assertIn(self.embeddings, file.keys())
             self.assertEqual({file.get_tensor(key).dtype for key in file.keys()}, {torch.float32})
 
     def test_the_held_out_loss_is_the_one_of_transformers(self):
-        model = load(transformers.BertForMaskedLM, self.model)
+        model = load(self.kind("ForMaskedLM"), self.model)
         theirs = masked_lm_scores(model, make_packed())
         self.assert_same_scores(run_eval("--model", self.model, "--data", make_packed()), theirs)
         self.assertLess(theirs["loss"], math.log(200))
@@ -61,9 +63,10 @@ class OurModels(InteropTestCase):
         ours = safetensors.torch.load_file(str(self.dir / "out.safetensors"))["logits"]
         kind = json.loads((folder / "config.json").read_text())["architectures"][0]
         mask = torch.arange(ids.shape[1])[None] < lengths[:, None]
+        arguments = {"token_type_ids": types} if self.family == "Bert" else {}
         with torch.no_grad():
-            theirs = load(getattr(transformers, kind), folder)(input_ids=ids, token_type_ids=types,
-                                                               attention_mask=mask.long()).logits
+            theirs = load(getattr(transformers, kind), folder)(input_ids=ids, attention_mask=mask.long(),
+                                                               **arguments).logits
         return (ours[mask], theirs[mask]) if ours.dim() == 3 else (ours, theirs)
 
     def test_the_logits_of_our_folders_are_those_of_transformers(self):
@@ -81,13 +84,13 @@ class OurModels(InteropTestCase):
 
     def test_a_text_that_is_too_long_is_cut_to_what_the_model_takes(self):
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(self.model))
-        model = load(transformers.BertForMaskedLM, self.model)
+        model = load(self.kind("ForMaskedLM"), self.model)
         encoded = tokenizer("the cat sees the dog . " * 100, truncation=True, return_tensors="pt")
         self.assertEqual(encoded["input_ids"].shape[1], model.config.max_position_embeddings)
-        model(**encoded)
+        model(input_ids=encoded["input_ids"])
 
     def test_the_held_out_loss_of_another_masking_seed(self):
-        model = load(transformers.BertForMaskedLM, self.model)
+        model = load(self.kind("ForMaskedLM"), self.model)
         ours = run_eval("--model", self.model, "--data", make_packed(), "--seed", 12345)
         self.assert_same_scores(ours, masked_lm_scores(model, make_packed(), seed=12345))
         self.assertNotEqual(ours["loss"], run_eval("--model", self.model, "--data", make_packed())["loss"])
@@ -106,12 +109,49 @@ class OurModels(InteropTestCase):
         task = make_task(self.dir / "task", train_rows=200)
         result = must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "--json")).json
         (folder,) = {path.parent for path in (self.dir / "out").rglob("model.safetensors")}
-        model = load(transformers.BertForSequenceClassification, folder)
+        model = load(self.kind("ForSequenceClassification"), folder)
         self.assertEqual(model.config.id2label, {0: "cats", 1: "dogs"})
         self.assertEqual(model.config.label2id, {"cats": 0, "dogs": 1})
         accuracy = classifier_accuracy(model, folder, task)
         self.assertAlmostEqual(accuracy, run_eval("--model", folder, "--task-file", task)["accuracy"], places=9)
         self.assertAlmostEqual(accuracy, result["tasks"]["pets"]["seeds"][0]["metrics"]["accuracy"], places=9)
+
+
+class OurModernModels(OurModels):
+    family = "ModernBert"
+    settings = {"model__arch": "modern", "model__layers": 4, "model__global_every": 3, "model__local_attention": 8}
+    embeddings = "model.embeddings.tok_embeddings.weight"
+
+
+class OurDiscriminators(InteropTestCase):
+    """What replaced-token detection wrote, read by transformers."""
+
+    def test_both_models_load_with_nothing_missing_or_left(self):
+        model = make_model(arch=self.arch, objective="rtd")
+        loaded = load(self.kind("ForTokenClassification"), model)
+        self.assertEqual(loaded.config.id2label, {0: "original", 1: "replaced"})
+        load(transformers.AutoModelForTokenClassification, model)
+        load(self.kind("ForMaskedLM"), model.parent / "generator")
+
+    def test_the_generator_is_the_masked_lm_of_the_run(self):
+        generator = make_model(arch=self.arch, objective="rtd").parent / "generator"
+        theirs = masked_lm_scores(load(self.kind("ForMaskedLM"), generator), make_packed())
+        self.assert_same_scores(run_eval("--model", generator, "--data", make_packed()), theirs)
+        lines = (generator.parent / "metrics.jsonl").read_text().splitlines()
+        last = [line for line in map(json.loads, lines) if "eval_loss" in line][-1]
+        self.assertAlmostEqual(last["eval_loss"], theirs["loss"], delta=1e-4)
+        self.assertTrue(0 < last["eval_rtd_replaced"] < 0.16, last)
+
+    def test_a_discriminator_can_be_fine_tuned_but_fills_no_gaps(self):
+        model = make_model(arch=self.arch, objective="rtd")
+        task = make_task(self.dir / "task")
+        must(*finetune_args(task, model, self.dir / "out", 1, "--save-models"))
+        load(self.kind("ForSequenceClassification"), self.dir / "out" / "pets-seed0")
+        self.assert_fails(bertcram("fill-mask", "--model", model, stdin="the [MASK]\n"), 3, "generator")
+
+
+class OurModernDiscriminators(OurDiscriminators):
+    family = "ModernBert"
 
 
 class TheirModels(InteropTestCase):
@@ -124,27 +164,29 @@ class TheirModels(InteropTestCase):
         return self.dir / "packed"
 
     def check_masked_lm(self, **config):
-        folder, _ = self.save(transformers.BertForMaskedLM, **config)
+        folder, _ = self.save("ForMaskedLM", **config)
         packed = self.packed_by(folder)
-        theirs = masked_lm_scores(load(transformers.BertForMaskedLM, folder), packed)
+        theirs = masked_lm_scores(load(self.kind("ForMaskedLM"), folder), packed)
         self.assert_same_scores(run_eval("--model", folder, "--data", packed), theirs)
 
     def test_a_random_masked_lm_has_the_same_loss(self):
         self.check_masked_lm()
 
     def test_another_epsilon_of_the_layer_norms(self):
-        self.check_masked_lm(layer_norm_eps=1e-3)
+        self.check_masked_lm(**{"layer_norm_eps" if self.family == "Bert" else "norm_eps": 1e-3})
 
     def test_more_embeddings_than_pieces(self):
         self.check_masked_lm(vocab_size=256)
 
+    # A config that this program cannot honour must not give other numbers in silence.
+    unlike = ({"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"tie_word_embeddings": False},
+              {"position_embedding_type": "relative_key"}, {"is_decoder": True})
+
     def test_unlike_settings_are_computed_or_refused_but_never_ignored(self):
-        """A config that this program cannot honour must not give other numbers in silence."""
-        for config in ({"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"tie_word_embeddings": False},
-                       {"position_embedding_type": "relative_key"}, {"is_decoder": True}):
+        for config in self.unlike:
             with self.subTest(**config):
                 name = "-".join(map(str, *config.items()))
-                folder, _ = self.save(transformers.BertForMaskedLM, name=name, **config)
+                folder, _ = self.save("ForMaskedLM", name=name, **config)
                 stored = json.loads((folder / "config.json").read_text())
                 stored.update(config)  # newer versions of transformers drop some keys
                 (folder / "config.json").write_text(json.dumps(stored))
@@ -157,14 +199,14 @@ class TheirModels(InteropTestCase):
                 packed = self.dir / f"packed-{name}"
                 must("pack", "--input", text_fixture(), "--tokenizer", folder, "--output", packed, "--seq-len", 32,
                      "--valid-frac", 0.1)
-                model = load(transformers.BertForMaskedLM, folder)
+                model = load(self.kind("ForMaskedLM"), folder)
                 self.assert_same_scores(run_eval("--model", folder, "--data", packed), masked_lm_scores(model, packed))
 
     def check_classifier(self, id2label):
         labels = {"id2label": id2label, "label2id": {word: number for number, word in id2label.items()}}
-        folder, _ = self.save(transformers.BertForSequenceClassification, **labels)
+        folder, _ = self.save("ForSequenceClassification", **labels)
         task = make_task(self.dir / "task", dev_rows=80)
-        theirs = classifier_accuracy(load(transformers.BertForSequenceClassification, folder), folder, task)
+        theirs = classifier_accuracy(load(self.kind("ForSequenceClassification"), folder), folder, task)
         self.assertTrue(5 < theirs < 95, f"accuracy {theirs} shows little")
         self.assertNotEqual(theirs, 50)
         self.assertAlmostEqual(run_eval("--model", folder, "--task-file", task)["accuracy"], theirs, places=9)
@@ -175,8 +217,22 @@ class TheirModels(InteropTestCase):
     def test_a_classifier_whose_labels_stand_in_another_order(self):
         self.check_classifier({0: "dogs", 1: "cats"})
 
+    def test_weights_in_shards_are_read_as_one(self):
+        folder, model = self.save("ForMaskedLM")
+        whole = run_eval("--model", folder, "--text", text_fixture(), "--rows", 4)
+        (folder / "model.safetensors").unlink()
+        model.save_pretrained(str(folder), max_shard_size="60KB")
+        self.assertFalse((folder / "model.safetensors").exists())
+        self.assertGreater(len(list(folder.glob("model-*.safetensors"))), 2)
+        self.assertEqual(run_eval("--model", folder, "--text", text_fixture(), "--rows", 4), whole)
+        first = sorted(folder.glob("model-*.safetensors"))[0]
+        first.unlink()
+        self.assert_fails(bertcram("eval", "--model", folder, "--text", text_fixture()), 3, first.name, "missing")
+
     def test_the_names_of_layer_norms_from_tensorflow(self):  # as in the published bert-base-uncased
-        folder, _ = self.save(transformers.BertForMaskedLM)
+        if self.family != "Bert":
+            self.skipTest("there is no ModernBERT from TensorFlow")
+        folder, _ = self.save("ForMaskedLM")
         before = run_eval("--model", folder, "--text", text_fixture(), "--rows", 4)
         weights = safetensors.torch.load_file(str(folder / "model.safetensors"))
         legacy = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
@@ -186,18 +242,24 @@ class TheirModels(InteropTestCase):
         self.assertEqual(run_eval("--model", folder, "--text", text_fixture(), "--rows", 4), before)
 
     def test_a_masked_lm_of_transformers_can_be_fine_tuned(self):
-        folder, _ = self.save(transformers.BertForMaskedLM)
+        folder, _ = self.save("ForMaskedLM")
         task = make_task(self.dir / "task")
         self.assert_ok(bertcram(*finetune_args(task, folder, self.dir / "out", 1)))
 
     def test_half_precision_weights_are_read(self):
-        folder, model = self.save(transformers.BertForMaskedLM)
+        folder, model = self.save("ForMaskedLM")
         for dtype in (torch.bfloat16, torch.float16):
             with self.subTest(dtype=dtype):
                 model.to(dtype).save_pretrained(str(folder), safe_serialization=True)
                 result = bertcram("eval", "--model", folder, "--text", text_fixture(), "--rows", 4, "--threads", 1,
                                   "--precision", "fp32", "--json")
                 self.assert_ok(result)
+
+
+class TheirModernModels(TheirModels):
+    family = "ModernBert"
+    unlike = ({"hidden_activation": "silu"}, {"norm_bias": True}, {"mlp_bias": True}, {"tie_word_embeddings": False},
+              {"classifier_bias": True}, {"decoder_bias": False}, {"layer_types": ["sliding_attention"] * 4})
 
 
 if __name__ == "__main__":

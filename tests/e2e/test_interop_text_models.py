@@ -23,11 +23,11 @@ class Embed(InteropTestCase):
 
     def theirs(self, folder, model, lines, pooling="mean", normalize=False, max_tokens=None):
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
-        encoder = getattr(model, "bert", model)
+        encoder = getattr(model, model.base_model_prefix, model)
         limit = min(max_tokens or 10**6, model.config.max_position_embeddings)
         encoded = tokenizer(lines, padding=True, truncation=True, max_length=limit, return_tensors="pt")
         with torch.no_grad():
-            states = encoder(**encoded).last_hidden_state
+            states = encoder(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).last_hidden_state
         if pooling == "cls":
             vectors = states[:, 0]
         else:
@@ -47,17 +47,17 @@ class Embed(InteropTestCase):
         self.assertLess(((ours - theirs).abs().max() / theirs.abs().max()).item(), TOLERANCE)
 
     def test_vectors_of_every_kind_of_folder_are_theirs(self):
-        for kind in (transformers.BertModel, transformers.BertForMaskedLM, transformers.BertForSequenceClassification):
-            with self.subTest(kind=kind.__name__):
-                folder, model = self.save(kind, name=kind.__name__)
+        for head in ("Model", "ForMaskedLM", "ForSequenceClassification", "ForQuestionAnswering"):
+            with self.subTest(head=head):
+                folder, model = self.save(head, name=head)
                 self.assert_close(self.ours(folder, texts()), self.theirs(folder, model, texts()))
 
     def test_vectors_of_our_own_model_are_theirs(self):
-        folder = make_model()
-        self.assert_close(self.ours(folder, texts()), self.theirs(folder, load(transformers.BertForMaskedLM, folder), texts()))
+        folder = make_model(arch=self.arch)
+        self.assert_close(self.ours(folder, texts()), self.theirs(folder, load(self.kind("ForMaskedLM"), folder), texts()))
 
     def test_every_option_means_what_it_means_there(self):
-        folder, model = self.save(transformers.BertModel)
+        folder, model = self.save("Model")
         lines = texts()
         for options, settings in ((["--pooling", "cls"], {"pooling": "cls"}),
                                   (["--normalize"], {"normalize": True}),
@@ -68,12 +68,16 @@ class Embed(InteropTestCase):
                 self.assert_close(self.ours(folder, lines, *options), self.theirs(folder, model, lines, **settings))
 
     def test_neighbours_in_a_batch_make_no_difference(self):
-        folder, model = self.save(transformers.BertModel)
+        folder, model = self.save("Model")
         lines = texts()
         for batch_tokens in (1, 60, 100_000):
             with self.subTest(batch_tokens=batch_tokens):
                 self.assert_close(self.ours(folder, lines, "--batch-tokens", batch_tokens),
                                   self.theirs(folder, model, lines))
+
+
+class EmbedModern(Embed):
+    family = "ModernBert"
 
 
 class MiniLm(InteropTestCase):
@@ -112,7 +116,7 @@ class FillMask(InteropTestCase):
             encoded = tokenizer(line, return_tensors="pt")
             positions = (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist()
             with torch.no_grad():
-                probabilities = model(**encoded).logits[0].softmax(-1)
+                probabilities = model(input_ids=encoded["input_ids"]).logits[0].softmax(-1)
             self.assertEqual([mask["position"] for mask in ours["masks"]], positions)
             for mask in ours["masks"]:
                 values, ids = probabilities[mask["position"]].topk(top_k)
@@ -123,10 +127,14 @@ class FillMask(InteropTestCase):
 
     def test_the_best_guesses_are_theirs(self):
         lines = ["the [MASK] sees the dog .", "[MASK] [MASK] the", "[MASK]"]
-        folder, model = self.save(transformers.BertForMaskedLM)
+        folder, model = self.save("ForMaskedLM")
         self.check(folder, model, lines)
         self.check(folder, model, lines, top_k=200)
-        self.check(make_model(), load(transformers.BertForMaskedLM, make_model()), lines)
+        self.check(make_model(arch=self.arch), load(self.kind("ForMaskedLM"), make_model(arch=self.arch)), lines)
+
+
+class FillMaskModern(FillMask):
+    family = "ModernBert"
 
 
 class MinimalPairs(InteropTestCase):
@@ -142,7 +150,7 @@ class MinimalPairs(InteropTestCase):
         return total
 
     def test_the_shares_are_those_of_transformers(self):
-        folder, model = self.save(transformers.BertForMaskedLM)
+        folder, model = self.save("ForMaskedLM")
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
         lines = [line for line in texts() if 3 < len(line.split()) < 15]
         expected = {}
@@ -158,6 +166,10 @@ class MinimalPairs(InteropTestCase):
         self.assertEqual(ours["paradigms"], expected)
         self.assertAlmostEqual(ours["average"], sum(expected.values()) / 2)
         self.assertTrue(0 < expected["one"] < 1, expected)
+
+
+class MinimalPairsModern(MinimalPairs):
+    family = "ModernBert"
 
 
 if __name__ == "__main__":

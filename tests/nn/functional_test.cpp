@@ -31,9 +31,9 @@ TEST(Functional, LayerNormByHand) {
 TEST(Functional, ABiasMayBeLeftOut) {
   const at::Tensor x = at::tensor({1.0, 2.0, 6.0}).view({1, 3});
   const at::Tensor weight = at::tensor({1.0, 0.0, 3.0, -1.0, 2.0, 2.0}).view({2, 3});
-  EXPECT_TRUE(near(nn::linear(x, weight, {}), nn::linear(x, weight, at::zeros({2})), 0));
+  EXPECT_TRUE(near(nn::linear(x, weight, {}), nn::linear(x, weight, at::zeros({2}, x.options())), 0));
   const at::Tensor scale = at::tensor({1.0, 0.5, 2.0});
-  EXPECT_TRUE(near(nn::layer_norm(x, scale, {}, 1e-5), layer_norm(x, scale, at::zeros({3}), 1e-5), 1e-7));
+  EXPECT_TRUE(near(nn::layer_norm(x, scale, {}, 1e-5), layer_norm(x, scale, at::zeros({3}, x.options()), 1e-5), 1e-7));
 }
 
 TEST(Functional, GegluGatesTheFirstHalfByTheSecond) {

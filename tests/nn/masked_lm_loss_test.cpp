@@ -184,12 +184,13 @@ TEST(MaskedLmLogits, AreFp32ScoresOfEveryWord) {
             at::kFloat);
 }
 
-// A working buffer of 2^20 numbers holds 26 rows of 40,000: several chunks and a rest.
+// A working buffer of 2^20 numbers holds 26 rows of 40,000: several chunks and a rest. A matrix product of 40,000 terms in
+// fp32 is off by some 3e-5, that of cross-entropy on whole fp32 logits too.
 TEST(MaskedLmLossProperty, ManyRowsOfALargeVocabularyAreTheSameAsOneByOne) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));
   const Problem problem = random_problem(seed, 60, 4, 40'000);
-  expect_agreement(fused(problem, at::kFloat), reference(problem, at::kFloat), 5e-6);
+  expect_agreement(fused(problem, at::kFloat), reference(problem, at::kFloat), 2e-4);
   expect_agreement(fused(problem, at::kBFloat16), reference(problem, at::kBFloat16), 2e-2);
 }
 
