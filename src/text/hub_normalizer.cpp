@@ -97,6 +97,7 @@ std::string HubNormalizer::normalize(std::string text) const {
       case NormalizerStep::Kind::kReplaceTrailing: text = replace_trailing_metaspaces(text, step.content); break;
       case NormalizerStep::Kind::kPrepend: text.insert(0, text.empty() ? "" : step.content); break;
       case NormalizerStep::Kind::kLowercase: text = lowered(text); break;
+      case NormalizerStep::Kind::kCompose: text = compose(text); break;
     }
   }
   return text;

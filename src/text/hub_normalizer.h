@@ -7,6 +7,7 @@
 
 #include "bertcram/text/char_map.h"
 #include "bertcram/text/subword_definition.h"
+#include "byte_level.h"
 
 namespace bertcram::text {
 
@@ -53,6 +54,15 @@ void for_each_word(std::string_view text, const WordSplit& split, bool at_start,
     }
   };
   if (text.empty()) {
+    return;
+  }
+  if (split.byte_level) {
+    const std::string spaced = split.prefix_space && text.front() != ' ' ? " " + std::string(text) : std::string(text);
+    for (size_t from = 0; from < spaced.size();) {
+      const size_t bytes = byte_level_word_bytes(spaced, from);
+      take(spell_bytes(std::string_view(spaced).substr(from, bytes)));
+      from += bytes;
+    }
     return;
   }
   if (!split.at_white_space) {

@@ -96,8 +96,10 @@ void read_normalizer(const JsonFields& fields, std::vector<NormalizerStep>& step
     steps.push_back({.kind = NormalizerStep::Kind::kPrepend, .pattern = "", .content = content});
   } else if (type == "Lowercase") {
     steps.push_back({.kind = NormalizerStep::Kind::kLowercase, .pattern = "", .content = ""});
+  } else if (type == "NFC") {
+    steps.push_back({.kind = NormalizerStep::Kind::kCompose, .pattern = "", .content = ""});
   } else {
-    refuse_type(fields, type, "are Sequence, Precompiled, Strip, Replace, Prepend and Lowercase");
+    refuse_type(fields, type, "are Sequence, Precompiled, Strip, Replace, Prepend, Lowercase and NFC");
   }
 }
 
@@ -126,8 +128,12 @@ void read_pre_tokenizer(const JsonFields& fields, WordSplit& split) {
     read_metaspace(fields, split);
   } else if (type == "WhitespaceSplit" && !split.metaspace) {
     split.at_white_space = true;
+  } else if (type == "ByteLevel" && !split.metaspace && !split.at_white_space && !split.byte_level) {
+    fields.require("use_regex", true, true);
+    split.byte_level = true;
+    split.prefix_space = fields.get("add_prefix_space", true);
   } else {
-    refuse_type(fields, type, "are Metaspace, WhitespaceSplit, and the second followed by the first");
+    refuse_type(fields, type, "are Metaspace, WhitespaceSplit, the second followed by the first, and ByteLevel alone");
   }
   if (split.at_white_space && split.metaspace && split.prepend == WordSplit::Prepend::kFirst) {
     fields.fail("prepend_scheme", "'first' after WhitespaceSplit is not supported, as it would give other ids");

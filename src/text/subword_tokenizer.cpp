@@ -201,7 +201,16 @@ std::string join_metaspace_pieces(const Tokenizer& tokenizer, std::span<const in
   return repair_utf8(text.starts_with(' ') ? text.substr(1) : text);
 }
 
-std::string SubwordTokenizer::decode(std::span<const int32_t> ids) const { return join_metaspace_pieces(*this, ids); }
+std::string SubwordTokenizer::decode(std::span<const int32_t> ids) const {
+  if (!definition_.split.byte_level) {
+    return join_metaspace_pieces(*this, ids);
+  }
+  std::string text;
+  for (const int32_t id : ids) {
+    append_spelt_bytes(token(id), text);
+  }
+  return repair_utf8(text);
+}
 
 void SubwordTokenizer::save(const std::filesystem::path& directory, int64_t max_tokens) const {
   write_subword_directory(*this, definition_, directory, max_tokens);

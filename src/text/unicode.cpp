@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <vector>
 
 #include "bertcram/util/error.h"
 #include "unicode_exceptions.h"
@@ -162,6 +163,16 @@ bool is_word_character(char32_t c) {
   return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_ND;
 }
 
+bool is_letter(char32_t c) {
+  const utf8proc_category_t kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
+}
+
+bool is_number(char32_t c) {
+  const utf8proc_category_t kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_ND && kind <= UTF8PROC_CATEGORY_NO;
+}
+
 bool is_nonspacing_mark(char32_t c) {
   return category(c) == UTF8PROC_CATEGORY_MN ? !contains(kNotNonspacingMark, c) : contains(kExtraNonspacingMark, c);
 }
@@ -181,6 +192,31 @@ std::u32string decompose(char32_t c) {
                                             UTF8PROC_DECOMPOSE, &boundary);
   BC_CHECK(size >= 1 && size <= static_cast<utf8proc_ssize_t>(parts.size()), "decomposition of ", uint32_t{c});
   return {parts.begin(), parts.begin() + size};
+}
+
+std::string compose(std::string_view text) {
+  constexpr char32_t kFirstThatMayCompose = 0x300;
+  bool is_composed = true;
+  for_each_char(text, [&](const DecodedChar& decoded) {
+    is_composed = is_composed && decoded.code_point < kFirstThatMayCompose;
+  });
+  if (is_composed) {
+    return std::string(text);
+  }
+  std::u32string parts;
+  for_each_char(text, [&](const DecodedChar& decoded) { parts += decompose(decoded.code_point); });
+  for (auto first = parts.begin(); first != parts.end();) {  // marks between two starters, by class
+    const auto is_starter = [](char32_t c) { return canonical_combining_class(c) == 0; };
+    const auto end = std::find_if(first, parts.end(), is_starter);
+    std::stable_sort(
+        first, end, [](char32_t a, char32_t b) { return canonical_combining_class(a) < canonical_combining_class(b); });
+    first = std::find_if_not(end, parts.end(), is_starter);
+  }
+  std::vector<utf8proc_int32_t> buffer(parts.begin(), parts.end());
+  const auto size = utf8proc_normalize_utf32(buffer.data(), static_cast<utf8proc_ssize_t>(buffer.size()),
+                                             static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  BC_CHECK(size >= 0, "composition of a text of ", text.size(), " bytes");
+  return to_utf8(std::u32string(buffer.begin(), buffer.begin() + size));
 }
 
 std::u32string lowercase(char32_t c) {

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "bertcram/checkpoint/safetensors.h"
+#include "bertcram/checkpoint/sentence_modules.h"
+#include "bertcram/checkpoint/weights.h"
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/config/source_config.h"
@@ -15,6 +19,8 @@
 #include "bertcram/glue/reader.h"
 #include "bertcram/glue/results.h"
 #include "bertcram/glue/task_file.h"
+#include "bertcram/model/hub_config.h"
+#include "bertcram/model/parameter_specs.h"
 #include "bertcram/text/sentencepiece_trainer.h"
 #include "bertcram/util/hash.h"
 #include "data/packing_support.h"
@@ -185,6 +191,82 @@ void read_source_list(const std::string& bytes, const std::filesystem::path& fol
   config::read_source_list(folder / "list.yaml", {});
 }
 
+/// Two tensors of weights and one of other numbers.
+std::string small_safetensors() {
+  const ScratchDirectory folder;
+  const std::array<std::byte, 24> numbers{};
+  const std::span<const std::byte> bytes(numbers);
+  checkpoint::write_safetensors(
+      folder / "w.safetensors",
+      {{"a", {.dtype = checkpoint::DType::kF32, .shape = {2, 2}, .bytes = bytes.first(16)}},
+       {"b", {.dtype = checkpoint::DType::kBF16, .shape = {4}, .bytes = bytes.first(8)}},
+       {"ids", {.dtype = checkpoint::DType::kI64, .shape = {1, 1}, .bytes = bytes.first(8)}}});
+  return read_bytes(folder / "w.safetensors");
+}
+
+/// Looks at every byte that a file says is there.
+void use(const std::map<std::string, checkpoint::TensorBytes>& tensors) {
+  unsigned sum = 0;
+  for (const auto& [name, tensor] : tensors) {
+    for (const std::byte byte : tensor.bytes) {
+      sum += std::to_integer<unsigned>(byte);
+    }
+  }
+  static_cast<void>(sum);
+}
+
+void read_safetensors(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "w.safetensors", bytes);
+  use(checkpoint::SafetensorsFile(folder / "w.safetensors").tensors());
+}
+
+void read_shard_index(const std::string& bytes, const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "one.safetensors")) {
+    write_bytes(folder / "one.safetensors", small_safetensors());
+  }
+  write_bytes(folder / checkpoint::kWeightsIndex, bytes);
+  use(checkpoint::Weights(folder).tensors());
+}
+
+std::vector<std::string> hub_config_seeds() {
+  model::EncoderShape shape = {.vocab = 50, .hidden = 8, .layers = 3, .heads = 2, .ffn = 16};
+  std::vector<std::string> seeds = {model::to_hub_config(shape, {.kind = model::HeadKind::kMaskedLm}).dump()};
+  shape.arch = config::Arch::kModern;
+  model::Head head = {.kind = model::HeadKind::kClassifier};
+  head.outputs = 2;
+  seeds.push_back(model::to_hub_config(shape, head).dump());
+  nlohmann::json newer = model::to_hub_config(shape, head);  // as transformers 5 writes it
+  newer.erase("global_attn_every_n_layers");
+  newer["layer_types"] = {"full_attention", "sliding_attention", "full_attention"};
+  newer["rope_parameters"] = {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}},
+                              {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}}};
+  seeds.push_back(newer.dump());
+  return seeds;
+}
+
+void read_hub_config(const std::string& bytes, const std::filesystem::path& /*folder*/) {
+  const auto config = nlohmann::json::parse(bytes, nullptr, /*allow_exceptions=*/false);
+  if (config.is_discarded()) {
+    throw DataError("not JSON");  // told from the rest before it gets here, see checkpoint/model_directory.cpp
+  }
+  const auto shape = model::shape_from_hub_config(config, "config.json");
+  const auto head = model::head_from_hub_config(config, "config.json");
+  model::parameter_specs(shape, head);
+  model::to_hub_config(shape, head).dump();
+}
+
+void read_modules(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "1_Pooling/config.json", "{\"pooling_mode_mean_tokens\": true}");
+  write_bytes(folder / "modules.json", bytes);
+  checkpoint::read_sentence_modules(folder);
+}
+
+void read_pooling(const std::string& bytes, const std::filesystem::path& folder) {
+  write_bytes(folder / "modules.json", "[{\"type\": \"x.Pooling\", \"path\": \"1_Pooling\"}]");
+  write_bytes(folder / "1_Pooling/config.json", bytes);
+  checkpoint::read_sentence_modules(folder);
+}
+
 void read_config(const std::string& bytes, const std::filesystem::path& folder) {
   write_bytes(folder / "config.yaml", bytes);
   config::PretrainConfig config;
@@ -249,6 +331,29 @@ std::span<const FuzzTarget> fuzz_targets() {
              "model:\n  layers: 4\n  hidden: 256\nbatch: {rows: 16}\nschedule:\n  anneal: cosine\n"};
        },
        read_config},
+      {"safetensors", [] { return std::vector{small_safetensors()}; }, read_safetensors},
+      {"shard_index",
+       [] {
+         return std::vector<std::string>{
+             R"({"metadata": {"total_size": 32}, "weight_map": {"a": "one.safetensors", "b": "one.safetensors", "ids": "one.safetensors"}})"};
+       },
+       read_shard_index},
+      {"hub_config", hub_config_seeds, read_hub_config},
+      {"sentence_modules",
+       [] {
+         return std::vector<std::string>{
+             R"([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},)"
+             R"({"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},)"
+             R"({"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}])"};
+       },
+       read_modules},
+      {"sentence_pooling",
+       [] {
+         return std::vector<std::string>{
+             R"({"word_embedding_dimension": 8, "pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true})",
+             R"({"embedding_dimension": 8, "pooling_mode": "cls"})"};
+       },
+       read_pooling},
   };
   return targets;
 }

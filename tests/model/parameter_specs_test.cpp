@@ -9,12 +9,16 @@
 #include <functional>
 #include <numeric>
 
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/config/resolve.h"
+#include "bertcram/util/text.h"
 #include "util/test_support.h"
 
 namespace bertcram::model {
 namespace {
 
 using config::Arch;
+using config::PretrainConfig;
 using config::WeightInit;
 
 const EncoderShape kBase = {.vocab = 30522};
@@ -60,6 +64,25 @@ TEST(ParameterSpecs, ModernBertBaseHasTheKnownNumberOfParameters) {
       .arch = Arch::kModern, .vocab = 50368, .hidden = 768, .layers = 22, .heads = 12, .ffn = 1152, .token_types = 1};
   EXPECT_EQ(count(parameter_specs(base, {})), 149'655'232);
   EXPECT_EQ(count(parameter_specs(base, {.kind = HeadKind::kClassifier, .outputs = 2})), 149'606'402);
+}
+
+TEST(Presets, HaveAsManyParametersAsTheDocumentSays) {
+  int presets = 0;
+  for (const std::string_view line : util::split(test::read_bytes(BERTCRAM_SOURCE_DIR "/docs/models.md"), '\n')) {
+    const auto cells = util::split(line, '|');
+    if (cells.size() != 5 || !cells[1].starts_with(" `") || cells[1].find(".yaml`") == std::string_view::npos) {
+      continue;
+    }
+    const std::string name(cells[1].substr(2, cells[1].find('`', 2) - 2));
+    std::string number(util::trim(cells[3]));
+    std::erase(number, ',');
+    PretrainConfig config;
+    config::apply_sources(config::fields_of(config),
+                          {.files = {BERTCRAM_SOURCE_DIR "/configs/" + name}, .overrides = {}});
+    EXPECT_EQ(count(parameter_specs(make_shape(config.model, 32'768, 0), {})), std::stoll(number)) << name;
+    ++presets;
+  }
+  EXPECT_EQ(presets, 9);
 }
 
 TEST(ParameterSpecs, ModernHasNoBiasesButThoseOfItsLastLayers) {

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import tokenizers
 import transformers
-from tokenizers import Tokenizer
+from tokenizers import (AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
+                        trainers)
 
 ODD_TEXTS = [
     "", " ", "  two  spaces ", "e\u0301E\u0301 combining", "ﬁne ﬂuﬀy", "カ\u3099ｶﾞ ﾊﾟ", "한국어 \u1112\u1161\u11ab", "½ ① x²",
@@ -133,6 +134,40 @@ class Checker:
                 self.compare(f"{trained.name} as {name}, {group}", texts, expected, self.own_ids(path, texts))
 
 
+    def byte_level(self, folder, lines, groups):
+        """The pipelines of ModernBERT (NFC, no space in front, runs of spaces as tokens) and RoBERTa."""
+        for name, normalizer, prefix in (("modernbert", normalizers.NFC(), False), ("roberta", None, True)):
+            reference = Tokenizer(models.BPE())
+            reference.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+            if normalizer:
+                reference.normalizer = normalizer
+            specials = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"]
+            reference.train_from_iterator(lines, trainers.BpeTrainer(
+                vocab_size=4000, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=specials,
+                show_progress=False))
+            reference.add_tokens([AddedToken(" " * count, normalized=True) for count in range(2, 9)])
+            reference.add_special_tokens([AddedToken("[MASK]", lstrip=True, normalized=False)])
+            reference.decoder = decoders.ByteLevel()
+            reference.post_processor = processors.TemplateProcessing(
+                single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+                special_tokens=[(token, reference.token_to_id(token)) for token in ("[CLS]", "[SEP]")])
+            path = folder / name
+            transformers.PreTrainedTokenizerFast(
+                tokenizer_object=reference, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+                mask_token="[MASK]").save_pretrained(str(path))
+            for group, texts in groups.items():
+                expected = [e.ids for e in reference.encode_batch(texts)]
+                self.compare(f"byte-level as {name}, {group}", texts, expected, self.own_ids(path, texts, "--special"))
+
+    def every_character(self, folder):
+        """Each code point beside a letter, a digit, a space and a sign: into which class does the regular expression put it?"""
+        every = [chr(c) for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000 and chr(c) not in "\n\r"]
+        texts = ["a" + c + "1" + c + " " + c + "!" + c for c in every]
+        reference = Tokenizer.from_file(str(folder / "roberta" / "tokenizer.json"))
+        expected = [e.ids for e in reference.encode_batch(texts, add_special_tokens=False)]
+        self.compare("byte-level, every code point", texts, expected, self.own_ids(folder / "roberta", texts))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bertcram", required=True)
@@ -152,6 +187,8 @@ def main():
         checker.trained(folder, [folder / "text.txt"], groups)
         for kind in ("unigram", "bpe"):
             checker.shapes(folder, folder / kind, groups)
+        checker.byte_level(folder, lines, groups)
+        checker.every_character(folder)
     sys.exit(1 if checker.failures else 0)
 
 

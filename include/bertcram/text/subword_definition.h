@@ -23,6 +23,7 @@ struct NormalizerStep {
     kReplaceTrailing,  ///< Replace the regular expression "▁+\z"
     kPrepend,          ///< Prepend, unless the text is empty
     kLowercase,        ///< Lowercase, character by character
+    kCompose,          ///< NFC
   };
   Kind kind;
   std::string pattern;
@@ -38,6 +39,8 @@ struct WordSplit {
   bool metaspace = false;       ///< Metaspace: spaces become "▁"
   Prepend prepend = Prepend::kAlways;
   bool before_metaspace = true;  ///< a word begins with each "▁"
+  bool byte_level = false;       ///< ByteLevel: cut as GPT-2 does, bytes spelt as visible characters
+  bool prefix_space = true;      ///< of ByteLevel: text begins with a space
 };
 
 struct AddedToken {

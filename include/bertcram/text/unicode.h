@@ -56,6 +56,9 @@ bool is_cjk(char32_t c);
 bool is_punctuation(char32_t c);
 /// Letters, marks and decimal digits (categories L, M and Nd): what words are made of.
 bool is_word_character(char32_t c);
+/// Categories L and N, as the regular expressions of Hugging Face see them.
+bool is_letter(char32_t c);
+bool is_number(char32_t c);
 /// Category Mn: what accent stripping drops.
 bool is_nonspacing_mark(char32_t c);
 /// Canonical combining class, 0 for starters.
@@ -63,6 +66,8 @@ int canonical_combining_class(char32_t c);
 
 /// Full canonical decomposition of one code point, in canonical order.
 std::u32string decompose(char32_t c);
+/// Canonical composition (NFC) of valid UTF-8.
+std::string compose(std::string_view text);
 /// Lower case of one code point without context (final sigma is not special), one or two code points.
 std::u32string lowercase(char32_t c);
 
