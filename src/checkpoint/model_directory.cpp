@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bertcram/checkpoint/tensor_files.h"
 #include "bertcram/checkpoint/weights.h"
@@ -13,7 +14,6 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
-#include "bertcram/util/log.h"
 #include "bertcram/util/staged_folder.h"
 #include "bertcram/util/text.h"
 
@@ -39,27 +39,33 @@ json read_config(const fs::path& directory) {
   }
 }
 
-constexpr std::string_view kPrefixes[] = {"bert.", "model."};  // of encoders, see model::encoder_prefix
-
-bool is_encoder_name(std::string_view name) {
-  return std::ranges::any_of(kPrefixes, [&](std::string_view prefix) { return name.starts_with(prefix); }) &&
-         !name.starts_with("bert.pooler.");
+/// Of the first tensor, which is an embedding.
+config::Arch arch_of(const std::vector<nn::NamedTensor>& targets) {
+  return model::is_embedding(targets.front().name, config::Arch::kModern) ? config::Arch::kModern : config::Arch::kBert;
 }
 
-/// Whether fine-tuning draws it anew.
-bool is_task_parameter(std::string_view name) {
-  return name.starts_with("classifier.") || name.starts_with("bert.pooler.");
+bool is_encoder_name(std::string_view name, config::Arch arch) {
+  return name.starts_with(model::encoder_prefix(arch)) && !name.starts_with("bert.pooler.");
+}
+
+/// The module that a head's tensor belongs to: "cls.predictions.", "bert.pooler.", "head.", …
+std::string_view head_module(std::string_view name) {
+  const bool is_nested = name.starts_with("cls.") || name.starts_with("bert.pooler.");
+  const size_t first = name.find('.');
+  return name.substr(0, (is_nested ? name.find('.', first + 1) : first) + 1);
 }
 
 /// The file's tensors under the names of models with a head: BertModel and ModernBertModel leave out the encoder's prefix,
 /// and models converted from TensorFlow (bert-base-uncased among them) call the norms' weight and bias gamma and beta.
-std::map<std::string, TensorBytes> with_usual_names(const Weights& weights) {
-  const auto has = [&](const std::string& name) { return weights.tensors().contains(name); };
-  const bool is_bare_bert = has("embeddings.word_embeddings.weight");
-  const bool is_bare_modern = has("embeddings.tok_embeddings.weight");
+std::map<std::string, TensorBytes> with_usual_names(const Weights& weights, config::Arch arch) {
+  const std::string prefix = model::encoder_prefix(arch);
+  const auto is_prefixed = [&](const auto& entry) { return entry.first.starts_with(prefix + "embeddings."); };
+  const bool is_bare = std::ranges::none_of(weights.tensors(), is_prefixed);
   std::map<std::string, TensorBytes> usual;
   for (const auto& [name, tensor] : weights.tensors()) {
-    std::string better = is_bare_bert ? "bert." + name : is_bare_modern ? "model." + name : name;
+    const bool is_root = name.starts_with("embeddings.") || name.starts_with("encoder.") ||
+                         name.starts_with("pooler.") || name.starts_with("layers.") || name.starts_with("final_norm.");
+    std::string better = is_bare && is_root ? prefix + name : name;
     for (const auto& [legacy, ours] :
          {std::pair(".LayerNorm.gamma", ".LayerNorm.weight"), std::pair(".LayerNorm.beta", ".LayerNorm.bias")}) {
       if (better.ends_with(legacy)) {
@@ -73,13 +79,26 @@ std::map<std::string, TensorBytes> with_usual_names(const Weights& weights) {
   return usual;
 }
 
-/// What may be left in a file: heads that are not asked for, and what is computed or tied.
-bool is_passed_over(std::string_view name, bool is_head_wanted) {
-  if (is_encoder_name(name)) {
-    return name.ends_with(".position_ids");
+/// A masked LM may hold its decoder a second time, under these names. @throws DataError if the two differ: Hugging Face
+/// would decode with the second
+void drop_tied_copies(std::map<std::string, TensorBytes>& tensors, config::Arch arch, const std::string& where) {
+  const bool is_bert = arch == config::Arch::kBert;
+  for (const auto& [copy, original] :
+       {std::pair<std::string, std::string>(is_bert ? "cls.predictions.decoder.weight" : "decoder.weight",
+                                            model::word_embeddings_name(arch)),
+        std::pair<std::string, std::string>(is_bert ? "cls.predictions.decoder.bias" : "",
+                                            model::decoder_bias_name(arch))}) {
+    const auto second = tensors.find(copy);
+    if (second == tensors.end()) {
+      continue;
+    }
+    const auto first = tensors.emplace(original, second->second).first;  // some files hold the second only
+    if (!std::ranges::equal(first->second.bytes, second->second.bytes)) {
+      throw DataError(cat(where, ": '", copy, "' differs from '", original,
+                          "'; a decoder that is not tied to the word embeddings is not supported"));
+    }
+    tensors.erase(copy);
   }
-  return !is_head_wanted || name.starts_with("bert.pooler.") || name.starts_with("cls.seq_relationship.") ||
-         name == "cls.predictions.decoder.weight" || name == "cls.predictions.decoder.bias" || name == "decoder.weight";
 }
 
 /// "a, b, c, …"
@@ -89,20 +108,24 @@ std::string shown(std::vector<std::string> names) {
   return util::join(names, ", ") + (count > kShownNames ? ", …" : "");
 }
 
-/// A decoder that is stored beside the embeddings it is tied to; Hugging Face takes the embeddings.
-void warn_of_untied_decoder(const std::map<std::string, TensorBytes>& tensors, const std::string& where) {
-  for (const auto& [decoder, embeddings] :
-       {std::pair("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
-        std::pair("decoder.weight", "model.embeddings.tok_embeddings.weight")}) {
-    const auto first = tensors.find(decoder);
-    const auto second = tensors.find(embeddings);
-    if (first != tensors.end() && second != tensors.end() &&
-        !std::ranges::equal(first->second.bytes, second->second.bytes)) {
-      util::log_warning("model", cat(where, ": ", decoder,
-                                     " differs from the word embeddings, to which config.json "
-                                     "ties it; the embeddings are used, as Hugging Face does"));
+/// Of a file's tensors that are not wanted, those that are no other head's and no buffer.
+std::vector<std::string> without_place(const std::vector<std::string>& unexpected,
+                                       const std::vector<nn::NamedTensor>& targets) {
+  const config::Arch arch = arch_of(targets);
+  std::set<std::string_view> modules;  // of the wanted head
+  for (const nn::NamedTensor& target : targets) {
+    if (!is_encoder_name(target.name, arch)) {
+      modules.insert(head_module(target.name));
     }
   }
+  std::vector<std::string> names;
+  for (const std::string& name : unexpected) {
+    const bool belongs_here = is_encoder_name(name, arch) || modules.contains(head_module(name));
+    if (belongs_here && !name.ends_with(".position_ids")) {
+      names.push_back(name);
+    }
+  }
+  return names;
 }
 
 }  // namespace
@@ -124,7 +147,8 @@ std::vector<nn::NamedTensor> model_tensors(const model::EncoderShape& shape, con
 
 void write_model_directory(const fs::path& directory, const StoredModel& model, const text::Tokenizer& tokenizer) {
   util::StagedFolder staged(directory);
-  tokenizer.save(staged.staging(), model.shape.max_positions);
+  tokenizer.save(staged.staging(),
+                 {.max_tokens = model.shape.max_positions, .has_token_types = model.shape.arch == config::Arch::kBert});
   write_tensors(staged.staging() / kWeightsFile, model.tensors);
   util::write_file_atomically(staged.staging() / kConfigFile,
                               util::json_text(model::to_hub_config(model.shape, model.head), 2) + "\n");
@@ -160,7 +184,7 @@ ModelDirectory open_model_directory(const fs::path& directory) {
   const json config = read_config(directory);
   opened.shape = model::shape_from_hub_config(config, (directory / kConfigFile).string());
   opened.head = model::head_from_hub_config(config, (directory / kConfigFile).string());
-  const Weights weights(directory);  // before a tokenizer is missed: what is wrong with the weights
+  refuse_pickle(directory);
   opened.tokenizer = text::load_tokenizer(directory, std::nullopt);
   if (opened.tokenizer->vocab_size() > opened.shape.vocab) {
     throw DataError(cat(directory.string(), ": the tokenizer has ", opened.tokenizer->vocab_size(),
@@ -186,33 +210,33 @@ void require_masked_lm(const ModelDirectory& model) {
 }
 
 void load_weights(const fs::path& directory, nn::Parameters& parameters, Strictness strictness) {
+  auto targets = parameters.stored_views(parameters.masters());
+  const config::Arch arch = arch_of(targets);
+  const std::vector<std::string> own = model::task_leaves(arch);
+  if (strictness == Strictness::kEncoderOnly) {
+    std::erase_if(targets,
+                  [&](const nn::NamedTensor& target) { return std::ranges::find(own, target.name) != own.end(); });
+  }
   const Weights weights(directory);
   const std::string where = weights.path().string();
-  const auto tensors = with_usual_names(weights);
-  auto targets = parameters.stored_views(parameters.masters());
-  if (strictness == Strictness::kEncoderOnly) {
-    std::erase_if(targets, [](const nn::NamedTensor& target) { return is_task_parameter(target.name); });
+  auto tensors = with_usual_names(weights, arch);
+  if (std::ranges::find(targets, model::decoder_bias_name(arch), &nn::NamedTensor::name) != targets.end()) {
+    drop_tied_copies(tensors, arch, where);
   }
   const auto report = read_tensors(tensors, where, targets);
   std::vector<std::string> missing;
   for (const std::string& name : report.missing) {
-    if (strictness == Strictness::kComplete || is_encoder_name(name)) {
+    if (strictness == Strictness::kComplete || is_encoder_name(name, arch)) {
       missing.push_back(name);
     }
   }
   if (!missing.empty()) {
     throw DataError(cat(where, ": ", missing.size(), " tensors are missing: ", shown(missing)));
   }
-  const bool is_head_wanted =
-      strictness == Strictness::kComplete &&
-      std::ranges::any_of(targets, [](const nn::NamedTensor& target) { return !is_encoder_name(target.name); });
-  std::vector<std::string> unexpected = report.unexpected;
-  std::erase_if(unexpected, [&](const std::string& name) { return is_passed_over(name, is_head_wanted); });
-  if (!unexpected.empty()) {
+  if (const auto names = without_place(report.unexpected, targets); !names.empty()) {
     throw DataError(
-        cat(where, ": ", unexpected.size(), " tensors have no place in the model of config.json: ", shown(unexpected)));
+        cat(where, ": ", names.size(), " tensors have no place in the model of config.json: ", shown(names)));
   }
-  warn_of_untied_decoder(tensors, where);
   parameters.sync_compute();
 }
 

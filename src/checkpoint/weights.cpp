@@ -31,6 +31,16 @@ std::map<std::string, std::string> read_index(const fs::path& index) {
 
 }  // namespace
 
+void refuse_pickle(const fs::path& directory) {
+  const auto exists = [&](const char* name) { return fs::exists(directory / name); };
+  if (!exists(kWeightsFile) && !exists(kWeightsIndex) &&
+      (exists("pytorch_model.bin") || exists("pytorch_model.bin.index.json"))) {
+    throw DataError(cat(directory.string(),
+                        ": pytorch_model.bin is a pickle, which bertcram never reads; convert it "
+                        "with model.save_pretrained(DIR, safe_serialization=True)"));
+  }
+}
+
 Weights::Weights(const fs::path& directory) : path_(directory / kWeightsFile) {
   if (fs::exists(path_)) {
     files_.push_back(std::make_unique<SafetensorsFile>(path_));
@@ -38,11 +48,8 @@ Weights::Weights(const fs::path& directory) : path_(directory / kWeightsFile) {
   } else if (fs::exists(directory / kWeightsIndex)) {
     path_ = directory / kWeightsIndex;
     add_shards();
-  } else if (fs::exists(directory / "pytorch_model.bin") || fs::exists(directory / "pytorch_model.bin.index.json")) {
-    throw DataError(cat(directory.string(),
-                        ": pytorch_model.bin is a pickle, which bertcram never reads; convert it "
-                        "with model.save_pretrained(DIR, safe_serialization=True)"));
   } else {
+    refuse_pickle(directory);
     throw DataError(cat(directory.string(), ": no weights here (", kWeightsFile, " is missing)"));
   }
 }

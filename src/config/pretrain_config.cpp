@@ -18,6 +18,9 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
   require(model.arch != Arch::kModern || model.hidden / model.heads % 2 == 0,
           cat("model.hidden / model.heads is ", model.hidden / model.heads,
               "; rotary positions (arch modern) need an even number"));
+  require(model.rope_theta < kMostRopeTheta,
+          cat("model.rope_theta ", model.rope_theta, " is not below ", kMostRopeTheta));
+  require(model.layer_norm_eps < 1.0, cat("model.layer_norm_eps ", model.layer_norm_eps, " is not below 1"));
   require(config.mask.mask_share + config.mask.random_share <= 1.0,
           "mask.mask_share and mask.random_share together exceed 1");
   const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +

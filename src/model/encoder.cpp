@@ -63,7 +63,7 @@ Encoder::Encoder(const EncoderShape& shape, const nn::Parameters& parameters, co
 
 const at::Tensor& Encoder::leaf(const std::string& name) const { return parameters_.leaf(prefix_ + name); }
 
-LayerInput Encoder::layer_input(const EncoderInput& input) const {
+LayerInput Encoder::layer_input(const EncoderInput& input, int64_t /*longest*/) const {
   return {.positions = positions_of(input),
           .cu_seqlens = input.cu_seqlens,
           .global_bias = input.key_bias,
@@ -76,7 +76,8 @@ at::Tensor Encoder::encode(const EncoderInput& input, const EncodeOptions& optio
     throw DataError(
         cat("a sequence of ", longest, " tokens is longer than the ", shape_.max_positions, " positions of the model"));
   }
-  const auto shared = std::make_shared<const LayerInput>(layer_input(input));  // recomputed layers outlive this call
+  const auto shared =
+      std::make_shared<const LayerInput>(layer_input(input, longest));  // recomputed layers outlive this call
   at::Tensor x = embed(input, *shared, options.dropout);
   for (size_t layer = 0; layer < static_cast<size_t>(shape_.layers); ++layer) {
     const auto block = [this, layer, shared, dropout = options.dropout](const at::Tensor& states) {

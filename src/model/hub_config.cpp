@@ -23,6 +23,9 @@ constexpr const char* kMaxTokensKey = "bertcram_max_tokens";
 constexpr const char* kFull = "full_attention";
 constexpr const char* kSliding = "sliding_attention";
 
+constexpr double kLeastTheta = config::kLeastRopeTheta;
+constexpr double kMostTheta = config::kMostRopeTheta;
+
 std::string class_prefix(Arch arch) { return arch == Arch::kBert ? "Bert" : "ModernBert"; }
 
 std::string class_name(Arch arch, HeadKind kind) {
@@ -53,124 +56,133 @@ void require_common(const json& config, const std::string& where) {
   require_value(config, "pruned_heads", json::object(), where);
 }
 
-/// A number that may be absent or null.
-template <class Number>
-Number value_or(const json& config, const char* key, Number fallback) {
+/// A value, or nullptr if it is absent or null.
+const json* find(const json& config, const char* key) {
   const auto found = config.find(key);
-  return found == config.end() || found->is_null() ? fallback : found->get<Number>();
+  return found == config.end() || found->is_null() ? nullptr : &*found;
 }
 
-/// Sizes that make an encoder and that a machine could hold.
-void check_sizes(const EncoderShape& shape, const std::string& where) {
-  constexpr int64_t kMaxSize = 10'000'000;
+struct Bounds {
+  int64_t low = 1;
+  int64_t high = 10'000'000;
+};
+
+/// A whole number within its bounds; what a machine could hold. @param fallback if it may be absent
+int64_t whole_number(const json& config, const char* key, Bounds bounds, std::optional<int64_t> fallback,
+                     const std::string& where) {
+  const json* found = find(config, key);
+  if (found == nullptr) {
+    return fallback ? *fallback : throw DataError(cat(where, ": ", key, " is missing"));
+  }
+  const bool is_huge = found->is_number_unsigned() && found->get<uint64_t>() > static_cast<uint64_t>(bounds.high);
+  if (!found->is_number_integer() || is_huge || found->get<int64_t>() < bounds.low ||
+      found->get<int64_t>() > bounds.high) {
+    throw DataError(cat(where, ": ", key, " = ", found->dump(), ", expected a whole number from ", bounds.low, " to ",
+                        bounds.high));
+  }
+  return found->get<int64_t>();
+}
+
+/// A number between two others.
+double number(const json& config, const char* key, double above, double below, double fallback,
+              const std::string& where) {
+  const json* found = find(config, key);
+  const double value = found == nullptr ? fallback : found->is_number() ? found->get<double>() : above;
+  if (!(value > above && value < below)) {
+    throw DataError(cat(where, ": ", key, " = ", found->dump(), ", expected a number between ", above, " and ", below));
+  }
+  return value;
+}
+
+/// What both architectures name alike.
+EncoderShape common_shape(const json& config, Arch arch, const std::string& where) {
   constexpr int64_t kMaxWidth = 1'000'000;
-  const auto check = [&](const char* key, int64_t value, int64_t most) {
-    if (value < 1 || value > most) {
-      throw DataError(cat(where, ": ", key, " = ", value, ", expected 1 to ", most));
-    }
+  const auto required = [&](const char* key, int64_t high = Bounds{}.high) {
+    return whole_number(config, key, {.high = high}, std::nullopt, where);
   };
-  check("vocab_size", shape.vocab, kMaxSize);
-  check("max_position_embeddings", shape.max_positions, kMaxSize);
-  check("hidden_size", shape.hidden, kMaxWidth);
-  check("intermediate_size", shape.ffn, kMaxWidth);
-  check("num_hidden_layers", shape.layers, 10'000);
-  check("num_attention_heads", shape.heads, shape.hidden);
-  check("type_vocab_size", shape.token_types, 10'000);
-  check("global_attn_every_n_layers", shape.global_every, kMaxSize);
-  check("local_attention", shape.local_attention, kMaxSize);
-  if (shape.pad_id < 0 || shape.pad_id >= shape.vocab) {
-    throw DataError(cat(where, ": pad_token_id = ", shape.pad_id, ", expected 0 to ", shape.vocab - 1));
-  }
-  if (!(shape.layer_norm_eps > 0.0 && shape.layer_norm_eps < 1.0)) {
-    throw DataError(cat(where, ": ", shape.arch == Arch::kBert ? "layer_norm_eps" : "norm_eps", " = ",
-                        shape.layer_norm_eps, ", expected between 0 and 1"));
-  }
-  if (shape.hidden % shape.heads != 0) {
-    throw DataError(
-        cat(where, ": hidden_size ", shape.hidden, " is not a multiple of num_attention_heads ", shape.heads));
-  }
-  if (shape.arch == Arch::kBert) {
-    return;
-  }
-  if (shape.hidden / shape.heads % 2 != 0) {
-    throw DataError(cat(where, ": heads of ", shape.hidden / shape.heads,
-                        " numbers (hidden_size / num_attention_heads); rotary positions need an even number"));
-  }
-  for (const double theta : {shape.global_rope_theta, shape.local_rope_theta}) {
-    if (!(theta > 1.0 && theta < 1e15)) {
-      throw DataError(cat(where, ": rope_theta = ", theta, ", expected above 1"));
-    }
-  }
-}
-
-/// The sizes that both architectures name alike.
-EncoderShape common_shape(const json& config, Arch arch) {
   EncoderShape shape;
   shape.arch = arch;
-  shape.vocab = config.at("vocab_size");
-  shape.hidden = config.at("hidden_size");
-  shape.layers = config.at("num_hidden_layers");
-  shape.heads = config.at("num_attention_heads");
-  shape.ffn = config.at("intermediate_size");
-  shape.max_positions = config.at("max_position_embeddings");
-  shape.init_std = value_or(config, "initializer_range", 0.02);
+  shape.vocab = required("vocab_size");
+  shape.hidden = required("hidden_size", kMaxWidth);
+  shape.layers = required("num_hidden_layers", 10'000);
+  shape.heads = required("num_attention_heads", shape.hidden);
+  shape.ffn = required("intermediate_size", kMaxWidth);
+  shape.max_positions = required("max_position_embeddings");
+  shape.pad_id = static_cast<int32_t>(
+      whole_number(config, "pad_token_id", {.low = 0, .high = shape.vocab - 1}, int64_t{0}, where));
+  shape.init_std = number(config, "initializer_range", 0.0, 1e3, 0.02, where);
   const auto words = config::enum_words(WeightInit{});
   const auto published = arch == Arch::kBert ? WeightInit::kBert : WeightInit::kModern;
   const auto word = std::ranges::find(words, config.value(kInitKey, ""));
   shape.init = word == words.end() ? published : static_cast<WeightInit>(word - words.begin());
+  if (shape.hidden % shape.heads != 0) {
+    throw DataError(
+        cat(where, ": hidden_size ", shape.hidden, " is not a multiple of num_attention_heads ", shape.heads));
+  }
   return shape;
 }
 
 EncoderShape bert_shape(const json& config, const std::string& where) {
   require_value(config, "hidden_act", "gelu", where);
   require_value(config, "position_embedding_type", "absolute", where);
-  EncoderShape shape = common_shape(config, Arch::kBert);
-  shape.token_types = config.value("type_vocab_size", int64_t{2});
-  shape.layer_norm_eps = config.value("layer_norm_eps", 1e-12);
-  shape.pad_id = value_or(config, "pad_token_id", 0);
+  EncoderShape shape = common_shape(config, Arch::kBert, where);
+  shape.token_types = whole_number(config, "type_vocab_size", {.high = 10'000}, int64_t{2}, where);
+  shape.layer_norm_eps = number(config, "layer_norm_eps", 0.0, 1.0, 1e-12, where);
   return shape;
 }
 
 /// Every how many layers one is global, from transformers 5's list of layer kinds or the number that came before it.
 int64_t global_every(const json& config, int64_t layers, const std::string& where) {
-  const auto kinds = config.find("layer_types");
-  if (kinds == config.end() || kinds->is_null()) {
-    return value_or(config, "global_attn_every_n_layers", int64_t{3});
+  const json* kinds = find(config, "layer_types");
+  if (kinds == nullptr) {
+    return whole_number(config, "global_attn_every_n_layers", {}, int64_t{3}, where);
   }
   const auto list = kinds->get<std::vector<std::string>>();
-  const auto refuse = [&] {
+  const auto second = list.empty() ? list.end() : std::find(list.begin() + 1, list.end(), kFull);
+  const int64_t every = second - list.begin();
+  bool is_regular = std::ssize(list) == layers;
+  for (int64_t i = 0; i < std::ssize(list); ++i) {
+    is_regular = is_regular && list[static_cast<size_t>(i)] == (i % every == 0 ? kFull : kSliding);
+  }
+  if (!is_regular) {
     throw DataError(cat(where, ": layer_types = ", kinds->dump(),
                         " is not supported, expected one full_attention every n layers from the first on, the others "
                         "sliding_attention"));
-  };
-  if (std::ssize(list) != layers || list.front() != kFull) {
-    refuse();
-  }
-  const auto second = std::find(list.begin() + 1, list.end(), kFull);
-  const int64_t every = second - list.begin();
-  for (int64_t i = 0; i < layers; ++i) {
-    if (list[static_cast<size_t>(i)] != (i % every == 0 ? kFull : kSliding)) {
-      refuse();
-    }
   }
   return every;
 }
 
-/// Theta of one kind of layer. @param old_key  where transformers 4 has it
-double rope_theta(const json& config, const char* kind, const char* old_key, double fallback,
-                  const std::string& where) {
-  require_value(config, "rope_scaling", nullptr, where);
-  const auto parameters = config.find("rope_parameters");
-  if (parameters != config.end() && !parameters->is_null()) {
-    const auto found = parameters->find(kind);
-    if (found != parameters->end() && !found->is_null()) {
-      require_value(*found, "rope_type", "default", cat(where, ": rope_parameters.", kind));
-      require_value(*found, "partial_rotary_factor", 1.0, cat(where, ": rope_parameters.", kind));
-      fallback = value_or(*found, "rope_theta", value_or(config, old_key, fallback));
-      return fallback;
+/// Theta of one kind of layer. @param fallback  where rope_parameters does not say
+double rope_theta(const json& parameters, const char* kind, double fallback, const std::string& where) {
+  const json* own = find(parameters, kind);
+  if (own == nullptr) {
+    return fallback;
+  }
+  const std::string path = cat(where, ": rope_parameters.", kind);
+  for (const auto& [key, value] : own->items()) {
+    if (key != "rope_theta") {
+      require_value(*own, key.c_str(), key == "partial_rotary_factor" ? json(1.0) : json("default"), path);
     }
   }
-  return value_or(config, old_key, fallback);
+  return number(*own, "rope_theta", kLeastTheta, kMostTheta, fallback, path);
+}
+
+void read_rotary(const json& config, EncoderShape& shape, const std::string& where) {
+  require_value(config, "rope_scaling", nullptr, where);
+  shape.global_rope_theta = number(config, "global_rope_theta", kLeastTheta, kMostTheta, 160'000.0, where);
+  shape.local_rope_theta = number(config, "local_rope_theta", kLeastTheta, kMostTheta, 10'000.0, where);
+  const json* parameters = find(config, "rope_parameters");
+  if (parameters == nullptr) {
+    return;
+  }
+  for (const auto& [kind, value] : parameters->items()) {
+    if ((kind != kFull && kind != kSliding) || !(value.is_object() || value.is_null())) {
+      throw DataError(cat(where, ": rope_parameters = ", parameters->dump(), " is not supported, expected ", kFull,
+                          " and ", kSliding, " with a rope_theta each"));
+    }
+  }
+  shape.global_rope_theta = rope_theta(*parameters, kFull, shape.global_rope_theta, where);
+  shape.local_rope_theta = rope_theta(*parameters, kSliding, shape.local_rope_theta, where);
 }
 
 EncoderShape modern_shape(const json& config, const std::string& where) {
@@ -178,15 +190,18 @@ EncoderShape modern_shape(const json& config, const std::string& where) {
   for (const char* key : {"norm_bias", "attention_bias", "mlp_bias"}) {
     require_value(config, key, false, where);
   }
-  EncoderShape shape = common_shape(config, Arch::kModern);
-  require_value(config, "head_dim", shape.heads == 0 ? 0 : shape.hidden / shape.heads, where);
+  EncoderShape shape = common_shape(config, Arch::kModern, where);
+  const int64_t head_dim = shape.hidden / shape.heads;
+  require_value(config, "head_dim", head_dim, where);
+  if (head_dim % 2 != 0) {
+    throw DataError(cat(where, ": heads of ", head_dim,
+                        " numbers (hidden_size / num_attention_heads); rotary positions need an even number"));
+  }
   shape.token_types = 1;
-  shape.layer_norm_eps = config.value("norm_eps", 1e-5);
-  shape.pad_id = value_or(config, "pad_token_id", 0);
-  shape.local_attention = config.value("local_attention", int64_t{128});
+  shape.layer_norm_eps = number(config, "norm_eps", 0.0, 1.0, 1e-5, where);
+  shape.local_attention = whole_number(config, "local_attention", {}, int64_t{128}, where);
   shape.global_every = global_every(config, shape.layers, where);
-  shape.global_rope_theta = rope_theta(config, kFull, "global_rope_theta", 160'000.0, where);
-  shape.local_rope_theta = rope_theta(config, kSliding, "local_rope_theta", 10'000.0, where);
+  read_rotary(config, shape, where);
   return shape;
 }
 
@@ -213,10 +228,29 @@ void add_labels(json& config, const Head& head) {
 
 void read_labels(const json& config, Head& head) {
   // Hugging Face leaves the default out: two labels without names.
-  const auto words = config.value("id2label", json{{"0", "LABEL_0"}, {"1", "LABEL_1"}});
+  const json* given = find(config, "id2label");
+  const json words = given == nullptr ? json{{"0", "LABEL_0"}, {"1", "LABEL_1"}} : *given;
   head.outputs = static_cast<int64_t>(words.size());
   for (int64_t id = 0; id < head.outputs; ++id) {
     head.label_words.push_back(words.value(std::to_string(id), cat("LABEL_", id)));
+  }
+}
+
+/// @throws DataError naming what of the head is not computed here
+void require_known_head(const json& config, Arch arch, HeadKind kind, const std::string& where) {
+  const bool is_classifier = kind == HeadKind::kClassifier || kind == HeadKind::kTokenClassifier;
+  if (is_classifier && config.value("problem_type", json()) != "regression") {
+    require_value(config, "problem_type", "single_label_classification", where);
+  }
+  if (arch == Arch::kModern) {
+    require_value(config, "classifier_bias", false, where);
+    require_value(config, "classifier_activation", "gelu", where);
+    if (kind == HeadKind::kMaskedLm) {
+      require_value(config, "decoder_bias", true, where);
+    }
+    if (kind == HeadKind::kClassifier && config.value("classifier_pooling", json()) != "mean") {
+      require_value(config, "classifier_pooling", "cls", where);
+    }
   }
 }
 
@@ -294,9 +328,7 @@ EncoderShape shape_from_hub_config(const json& config, const std::string& where)
           cat(where, ": model_type ", type.dump(), " is not supported, expected \"bert\" or \"modernbert\""));
     }
     require_common(config, where);
-    const EncoderShape shape = type == "bert" ? bert_shape(config, where) : modern_shape(config, where);
-    check_sizes(shape, where);
-    return shape;
+    return type == "bert" ? bert_shape(config, where) : modern_shape(config, where);
   } catch (const json::exception& error) {
     throw DataError(cat(where, ": not a BERT or ModernBERT configuration (", util::json_error_text(error.what()), ")"));
   }
@@ -305,27 +337,22 @@ EncoderShape shape_from_hub_config(const json& config, const std::string& where)
 Head head_from_hub_config(const json& config, const std::string& where) {
   try {
     const Arch arch = config.value("model_type", "bert") == "modernbert" ? Arch::kModern : Arch::kBert;
-    const auto architectures = config.value("architectures", json::array());
     Head head;
-    if (!architectures.empty()) {
-      head.kind = kind_of(architectures.at(0).get<std::string>(), arch).value_or(HeadKind::kNone);
+    if (const json* classes = find(config, "architectures"); classes != nullptr && !classes->empty()) {
+      head.kind = kind_of(classes->at(0).get<std::string>(), arch).value_or(HeadKind::kNone);
+    }
+    if (arch == Arch::kModern && config.value("classifier_pooling", json()) == "mean") {
+      head.pooling = ClassifierPooling::kMean;
     }
     if (head.kind == HeadKind::kClassifier || head.kind == HeadKind::kTokenClassifier) {
-      require_value(config, "problem_type",
-                    config.value("problem_type", "") == "regression" ? "regression" : "single_label_classification",
-                    where);
       read_labels(config, head);
-      head.max_tokens = config.value(kMaxTokensKey, int64_t{0});
+      head.max_tokens = whole_number(config, kMaxTokensKey, {.low = 0}, int64_t{0}, where);
     }
-    if (arch == Arch::kModern && head.kind != HeadKind::kNone) {
-      require_value(config, "classifier_bias", false, where);
-      require_value(config, "classifier_activation", "gelu", where);
-      require_value(config, "decoder_bias", true, where);
-      const auto pooling = config.value("classifier_pooling", "cls");
-      if (pooling == "mean") {
-        head.pooling = ClassifierPooling::kMean;
-      } else {
-        require_value(config, "classifier_pooling", "cls", where);
+    if (head.kind != HeadKind::kNone) {
+      try {
+        require_known_head(config, arch, head.kind, where);
+      } catch (const DataError& error) {
+        head.refusal = error.what();
       }
     }
     return head;

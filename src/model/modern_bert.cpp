@@ -4,8 +4,6 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
 
-#include <algorithm>
-
 #include "bertcram/nn/functional.h"
 #include "bertcram/util/error.h"
 #include "layer_input.h"
@@ -31,11 +29,10 @@ at::Tensor ModernBert::norm(const at::Tensor& x, const at::Tensor& weight) const
   return nn::layer_norm(x, weight, {}, shape().layer_norm_eps);
 }
 
-LayerInput ModernBert::layer_input(const EncoderInput& input) const {
-  LayerInput shared = Encoder::layer_input(input);
-  const int64_t seq = input.ids.size(1);
+LayerInput ModernBert::layer_input(const EncoderInput& input, int64_t longest) const {
+  LayerInput shared = Encoder::layer_input(input, longest);
   const at::TensorOptions options = input.ids.options().dtype(at::kLong);
-  const at::Tensor positions = shared.positions.defined() ? shared.positions : at::arange(seq, options);
+  const at::Tensor positions = shared.positions.defined() ? shared.positions : at::arange(input.ids.size(1), options);
   const int64_t head_dim = shape().hidden / shape().heads;
   shared.global_rotary = nn::rotary_tables(positions, head_dim, shape().global_rope_theta);
   if (shape().global_every == 1) {
@@ -43,13 +40,6 @@ LayerInput ModernBert::layer_input(const EncoderInput& input) const {
   }
   shared.local_rotary = nn::rotary_tables(positions, head_dim, shape().local_rope_theta);
   shared.local_bias = input.key_bias;
-  int64_t longest = seq;
-  if (!input.cu_seqlens.empty()) {
-    longest = 0;
-    for (size_t i = 0; i + 1 < input.cu_seqlens.size(); ++i) {
-      longest = std::max(longest, input.cu_seqlens[i + 1] - input.cu_seqlens[i]);
-    }
-  }
   const int64_t reach = shape().local_attention / 2;
   if (reach < longest - 1) {  // otherwise every token sees its whole sequence
     const at::Tensor window = nn::window_bias(longest, reach, options.dtype(parameters().compute_type()));

@@ -23,7 +23,7 @@ class ModernBert : public Encoder {
   at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input, double dropout) const override;
   at::Tensor finish(const at::Tensor& x) const override;
   at::Tensor transform(const at::Tensor& states) const override;
-  LayerInput layer_input(const EncoderInput& input) const override;
+  LayerInput layer_input(const EncoderInput& input, int64_t longest) const override;
 
  private:
   struct Layer {

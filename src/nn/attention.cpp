@@ -1,8 +1,8 @@
 #include "bertcram/nn/attention.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros.h>
 
@@ -86,9 +86,8 @@ at::Tensor attention(const at::Tensor& qkv, const AttentionMask& mask, const Att
 }
 
 at::Tensor window_bias(int64_t seq, int64_t reach, const at::TensorOptions& options) {
-  const at::Tensor positions = at::arange(seq, options.dtype(at::kLong));
-  const at::Tensor is_far = (positions.unsqueeze(1) - positions.unsqueeze(0)).abs().gt(reach);  // [seq, seq]
-  return at::zeros({seq, seq}, options).masked_fill(is_far, kNever).view({1, 1, seq, seq});
+  const at::Tensor is_near = at::ones({seq, seq}, options.dtype(at::kBool)).tril_(reach).triu_(-reach);
+  return at::zeros({seq, seq}, options).masked_fill_(is_near.logical_not_(), kNever).view({1, 1, seq, seq});
 }
 
 at::Tensor window_of_padded(const at::Tensor& window, const at::Tensor& key_bias) {

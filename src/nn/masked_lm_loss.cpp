@@ -41,45 +41,47 @@ void check_shapes(const at::Tensor& states, const at::Tensor& embedding, const a
   }
 }
 
-/// Leaves softmax - one_hot(target) where the logits stand. @param samples filled if defined  @return the summed loss
-at::Tensor logits_to_errors(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& samples) {
+/// Leaves softmax - one_hot(target) where the logits stand. @param draw  whether the samples are filled in
+SampledLoss logits_to_errors(const at::Tensor& logits, const at::Tensor& targets, Draw draw) {
   const int64_t masked = logits.size(0);
   const int64_t chunk_numbers = logits.is_cpu() ? kChunkNumbersCpu : kChunkNumbersCuda;
   const int64_t chunk_rows = std::max<int64_t>(1, chunk_numbers / logits.size(1));
-  at::Tensor loss = at::zeros({}, logits.options().dtype(at::kFloat));
+  SampledLoss sums = {.loss = at::zeros({}, logits.options().dtype(at::kFloat)),
+                      .samples = draw == Draw::kSamples ? at::empty_like(targets) : at::Tensor(),
+                      .correct = at::zeros({}, targets.options())};
   for (int64_t first = 0; first < masked; first += chunk_rows) {
     const int64_t rows = std::min(chunk_rows, masked - first);
     const at::Tensor chunk = logits.narrow(0, first, rows);                      // [rows, vocab]
     const at::Tensor wanted = targets.narrow(0, first, rows).unsqueeze(1);       // [rows, 1]
     at::Tensor scores = chunk.to(at::kFloat);                                    // the chunk itself if that is fp32
     const at::Tensor normaliser = at::logsumexp(scores, {1}, /*keepdim=*/true);  // [rows, 1]
-    loss += (normaliser - scores.gather(1, wanted)).sum();
+    sums.loss += (normaliser - scores.gather(1, wanted)).sum();
     at::Tensor errors = scores.sub_(normaliser).exp_();  // softmax
-    if (samples.defined()) {
-      samples.narrow(0, first, rows).copy_(drawn_indices(errors));
+    if (draw == Draw::kSamples) {
+      sums.samples.narrow(0, first, rows).copy_(drawn_indices(errors));
+      sums.correct += at::argmax(errors, 1, /*keepdim=*/true).eq(wanted).sum();
     }
     errors.scatter_add_(1, wanted, at::full_like(normaliser, -1.0));
     if (!errors.is_same(chunk)) {
       chunk.copy_(errors);
     }
   }
-  return loss;
+  return sums;
 }
 
 /// Backward is three products with what forward left in place of the logits.
 struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
-  /// @return loss and, if asked for, samples
+  /// @return loss and, if asked for, samples and the number of right predictions
   static variable_list forward(AutogradContext* context, const at::Tensor& states, const at::Tensor& embedding,
                                const at::Tensor& bias, const at::Tensor& targets, Draw draw) {
     const at::Tensor logits = at::addmm(bias, states, embedding.t());  // [masked, vocab]
-    const at::Tensor samples = draw == Draw::kSamples ? at::empty_like(targets) : at::Tensor();
-    const at::Tensor loss = logits_to_errors(logits, targets, samples);
+    const SampledLoss sums = logits_to_errors(logits, targets, draw);
     context->save_for_backward({states, embedding, logits});
-    if (!samples.defined()) {
-      return {loss};
+    if (draw == Draw::kNone) {
+      return {sums.loss};
     }
-    context->mark_non_differentiable({samples});
-    return {loss, samples};
+    context->mark_non_differentiable({sums.samples, sums.correct});
+    return {sums.loss, sums.samples, sums.correct};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -111,10 +113,12 @@ SampledLoss masked_lm_loss_and_samples(const at::Tensor& states, const at::Tenso
                                        const at::Tensor& targets) {
   check_shapes(states, embedding, bias, targets);
   if (states.size(0) == 0) {
-    return {.loss = empty_loss(states, embedding, bias), .samples = at::empty_like(targets)};
+    return {.loss = empty_loss(states, embedding, bias),
+            .samples = at::empty_like(targets),
+            .correct = at::zeros({}, targets.options())};
   }
   const variable_list results = MaskedLmLoss::apply(states, embedding, bias, targets, Draw::kSamples);
-  return {.loss = results[0], .samples = results[1]};
+  return {.loss = results[0], .samples = results[1], .correct = results[2]};
 }
 
 at::Tensor drawn_indices(const at::Tensor& weights) {

@@ -6,6 +6,8 @@
 #include <numbers>
 #include <utility>
 
+#include "bertcram/util/error.h"
+
 namespace bertcram::nn {
 namespace {
 
@@ -35,6 +37,7 @@ at::Tensor normal_tensor(const std::vector<int64_t>& shape, double standard_devi
 at::Tensor truncated_normal_tensor(const std::vector<int64_t>& shape, double standard_deviation,
                                    util::RandomStream random) {
   constexpr double kCutoff = 2.0;
+  BC_CHECK(standard_deviation >= 0, standard_deviation);  // otherwise no draw would ever do
   at::Tensor tensor = at::empty(shape, at::kFloat);
   float* out = tensor.data_ptr<float>();
   float* const end = out + tensor.numel();

@@ -60,7 +60,7 @@ struct Recomputation : torch::autograd::Function<Recomputation> {
 }  // namespace
 
 at::Tensor recomputed(const at::Tensor& x, Block block) {
-  return c10::GradMode::is_enabled() ? Recomputation::apply(x, &block) : block(x);
+  return c10::GradMode::is_enabled() && x.requires_grad() ? Recomputation::apply(x, &block) : block(x);
 }
 
 }  // namespace bertcram::nn

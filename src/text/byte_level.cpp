@@ -97,16 +97,18 @@ std::string spell_bytes(std::string_view word) {
 }
 
 void append_spelt_bytes(std::string_view piece, std::string& out) {
-  while (!piece.empty()) {
-    const DecodedChar decoded = decode_utf8(piece);
+  std::string bytes;
+  for (std::string_view rest = piece; !rest.empty();) {
+    const DecodedChar decoded = decode_utf8(rest);
     const int byte = decoded.code_point < kTable.byte_of.size() ? kTable.byte_of[decoded.code_point] : -1;
-    if (byte >= 0) {
-      out += static_cast<char>(byte);
-    } else {
-      out += piece.substr(0, decoded.size_bytes);
+    if (byte < 0) {
+      out += piece;
+      return;
     }
-    piece.remove_prefix(decoded.size_bytes);
+    bytes += static_cast<char>(byte);
+    rest.remove_prefix(decoded.size_bytes);
   }
+  out += bytes;
 }
 
 }  // namespace bertcram::text

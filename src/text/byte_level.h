@@ -15,7 +15,7 @@ size_t byte_level_word_bytes(std::string_view text, size_t from);
 /// The bytes of `word` as the visible characters that stand for them in such vocabularies ("Ġ" for a space).
 std::string spell_bytes(std::string_view word);
 
-/// Appends the bytes that the characters of a piece stand for; characters that stand for none are taken as they are.
+/// Appends the bytes that the characters of a piece stand for; a piece with one that stands for none is taken as it is.
 void append_spelt_bytes(std::string_view piece, std::string& out);
 
 }  // namespace bertcram::text

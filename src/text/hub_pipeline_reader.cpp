@@ -124,9 +124,9 @@ void read_pre_tokenizer(const JsonFields& fields, WordSplit& split) {
     for (size_t i = 0; i < list.size(); ++i) {
       read_pre_tokenizer({list[i], cat(fields.where(), ".pretokenizers[", i, "]")}, split);
     }
-  } else if (type == "Metaspace" && !split.metaspace) {
+  } else if (type == "Metaspace" && !split.metaspace && !split.byte_level) {
     read_metaspace(fields, split);
-  } else if (type == "WhitespaceSplit" && !split.metaspace) {
+  } else if (type == "WhitespaceSplit" && !split.metaspace && !split.byte_level) {
     split.at_white_space = true;
   } else if (type == "ByteLevel" && !split.metaspace && !split.at_white_space && !split.byte_level) {
     fields.require("use_regex", true, true);

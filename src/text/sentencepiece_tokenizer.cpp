@@ -115,8 +115,8 @@ std::string SentencePieceTokenizer::decode(std::span<const int32_t> ids) const {
   return join_metaspace_pieces(*this, ids);
 }
 
-void SentencePieceTokenizer::save(const std::filesystem::path& directory, int64_t max_tokens) const {
-  write_sentencepiece_directory(*this, bytes_, origin_, directory, max_tokens);
+void SentencePieceTokenizer::save(const std::filesystem::path& directory, const ModelInput& input) const {
+  write_sentencepiece_directory(*this, bytes_, origin_, directory, input);
 }
 
 }  // namespace bertcram::text

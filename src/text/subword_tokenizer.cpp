@@ -212,8 +212,8 @@ std::string SubwordTokenizer::decode(std::span<const int32_t> ids) const {
   return repair_utf8(text);
 }
 
-void SubwordTokenizer::save(const std::filesystem::path& directory, int64_t max_tokens) const {
-  write_subword_directory(*this, definition_, directory, max_tokens);
+void SubwordTokenizer::save(const std::filesystem::path& directory, const ModelInput& input) const {
+  write_subword_directory(*this, definition_, directory, input);
 }
 
 }  // namespace bertcram::text

@@ -153,12 +153,15 @@ struct DirectoryContent {
 };
 
 void write_directory(const Tokenizer& tokenizer, const DirectoryContent& content, const fs::path& directory,
-                     int64_t max_tokens) {
+                     const ModelInput& input) {
   util::make_writable_directory(directory);
   const json names = names_json(tokenizer);
   json config = names;
   config["tokenizer_class"] = "PreTrainedTokenizerFast";
-  config["model_max_length"] = max_tokens;
+  config["model_max_length"] = input.max_tokens;
+  if (!input.has_token_types) {
+    config["model_input_names"] = {"input_ids", "attention_mask"};
+  }
   config["clean_up_tokenization_spaces"] = false;
   json manifest = {{"format", kTokenizerFormat},
                    {"version", 1},
@@ -235,7 +238,7 @@ json subword_json(const SpmModel& model, const SpecialRoles& roles, const std::s
 }
 
 void write_subword_directory(const Tokenizer& tokenizer, const SubwordDefinition& definition, const fs::path& directory,
-                             int64_t max_tokens) {
+                             const ModelInput& input) {
   json document = json::parse(definition.json);
   if (const SpecialRoles roles = tokenizer.roles(); roles.cls && roles.sep) {
     // Pairs as bertcram makes them, whatever the tokenizer did before.
@@ -246,16 +249,16 @@ void write_subword_directory(const Tokenizer& tokenizer, const SubwordDefinition
                   {.tokenizer = std::move(document),
                    .spm_model = definition.spm_model,
                    .type = definition.model == SubwordModel::kUnigram ? "unigram" : "bpe"},
-                  directory, max_tokens);
+                  directory, input);
 }
 
 void write_sentencepiece_directory(const Tokenizer& tokenizer, const std::string& spm_model, const std::string& origin,
-                                   const fs::path& directory, int64_t max_tokens) {
+                                   const fs::path& directory, const ModelInput& input) {
   write_directory(tokenizer,
                   {.tokenizer = subword_json(parse_spm_model(spm_model, origin), tokenizer.roles(), origin),
                    .spm_model = spm_model,
                    .type = kSentencePieceType},
-                  directory, max_tokens);
+                  directory, input);
 }
 
 }  // namespace bertcram::text

@@ -69,14 +69,17 @@ json special_tokens_map(const SpecialNames& names) {
           {"mask_token", names.mask}};
 }
 
-json tokenizer_config(const WordPieceTokenizer& tokenizer, int64_t max_tokens) {
+json tokenizer_config(const WordPieceTokenizer& tokenizer, const ModelInput& input) {
   const NormalizerOptions& options = tokenizer.normalizer().options();
   json config = special_tokens_map(tokenizer.special_names());
   config["tokenizer_class"] = "BertTokenizer";
   config["do_lower_case"] = options.lowercase;
   config["strip_accents"] = options.strip_accents;
   config["tokenize_chinese_chars"] = options.handle_chinese_chars;
-  config["model_max_length"] = max_tokens;
+  config["model_max_length"] = input.max_tokens;
+  if (!input.has_token_types) {
+    config["model_input_names"] = {"input_ids", "attention_mask"};
+  }
   config["clean_up_tokenization_spaces"] = true;
   for (const LiteralTokens::Token& token : tokenizer.literals().tokens()) {
     config["added_tokens_decoder"][std::to_string(token.id)] = added_token_json(token.content);
@@ -105,10 +108,10 @@ std::string vocab_txt(const Vocabulary& vocabulary) {
 }  // namespace
 
 void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::filesystem::path& directory,
-                               int64_t max_tokens) {
+                               const ModelInput& input) {
   util::make_writable_directory(directory);
   write_json(directory / "tokenizer.json", tokenizer_json(tokenizer));
-  write_json(directory / "tokenizer_config.json", tokenizer_config(tokenizer, max_tokens));
+  write_json(directory / "tokenizer_config.json", tokenizer_config(tokenizer, input));
   write_json(directory / "special_tokens_map.json", special_tokens_map(tokenizer.special_names()));
   util::write_file_atomically(directory / "vocab.txt", vocab_txt(tokenizer.vocabulary()));
   write_json(directory / kTokenizerManifest, manifest(tokenizer));

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
-#include <vector>
 
 #include "bertcram/util/error.h"
 #include "unicode_exceptions.h"
@@ -194,29 +194,60 @@ std::u32string decompose(char32_t c) {
   return {parts.begin(), parts.begin() + size};
 }
 
-std::string compose(std::string_view text) {
-  constexpr char32_t kFirstThatMayCompose = 0x300;
-  bool is_composed = true;
-  for_each_char(text, [&](const DecodedChar& decoded) {
-    is_composed = is_composed && decoded.code_point < kFirstThatMayCompose;
-  });
-  if (is_composed) {
-    return std::string(text);
-  }
-  std::u32string parts;
-  for_each_char(text, [&](const DecodedChar& decoded) { parts += decompose(decoded.code_point); });
-  for (auto first = parts.begin(); first != parts.end();) {  // marks between two starters, by class
-    const auto is_starter = [](char32_t c) { return canonical_combining_class(c) == 0; };
+namespace {
+
+/// Marks between two starters, by class; those of one class keep their order.
+void order_marks(std::u32string& parts) {
+  const auto is_starter = [](char32_t c) { return canonical_combining_class(c) == 0; };
+  for (auto first = parts.begin(); first != parts.end();) {
     const auto end = std::find_if(first, parts.end(), is_starter);
     std::stable_sort(
         first, end, [](char32_t a, char32_t b) { return canonical_combining_class(a) < canonical_combining_class(b); });
     first = std::find_if_not(end, parts.end(), is_starter);
   }
-  std::vector<utf8proc_int32_t> buffer(parts.begin(), parts.end());
-  const auto size = utf8proc_normalize_utf32(buffer.data(), static_cast<utf8proc_ssize_t>(buffer.size()),
+}
+
+/// The character that two make, if they do.
+std::optional<char32_t> composed(char32_t first, char32_t second) {
+  std::array<utf8proc_int32_t, 2> pair = {static_cast<utf8proc_int32_t>(first), static_cast<utf8proc_int32_t>(second)};
+  const auto size = utf8proc_normalize_utf32(pair.data(), pair.size(),
                                              static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  BC_CHECK(size >= 0, "composition of a text of ", text.size(), " bytes");
-  return to_utf8(std::u32string(buffer.begin(), buffer.begin() + size));
+  const auto whole = static_cast<char32_t>(pair[0]);
+  return size == 1 && !contains(kNotDecomposed, whole) ? std::optional(whole) : std::nullopt;
+}
+
+}  // namespace
+
+std::string compose(std::string_view text) {
+  constexpr char32_t kFirstThatMayCompose = 0x300;
+  std::u32string parts;
+  bool is_composed = true;
+  for_each_char(text, [&](const DecodedChar& decoded) {
+    is_composed = is_composed && decoded.code_point < kFirstThatMayCompose;
+    parts += decompose(decoded.code_point);
+  });
+  if (is_composed) {
+    return std::string(text);
+  }
+  order_marks(parts);
+  // The algorithm of Unicode, §3.11: each character with the last starter, unless one of its class or higher is between.
+  std::u32string out;
+  std::optional<size_t> starter;
+  int last_class = 0;
+  for (const char32_t c : parts) {
+    const int own_class = canonical_combining_class(c);
+    const bool is_next = starter && *starter + 1 == out.size();
+    if (starter && (is_next || (last_class != 0 && last_class < own_class))) {
+      if (const auto whole = composed(out[*starter], c)) {
+        out[*starter] = *whole;
+        continue;
+      }
+    }
+    starter = own_class == 0 ? std::optional(out.size()) : starter;
+    last_class = own_class;
+    out += c;
+  }
+  return to_utf8(out);
 }
 
 std::u32string lowercase(char32_t c) {

@@ -128,8 +128,8 @@ std::string WordPieceTokenizer::decode(std::span<const int32_t> ids) const {
   return text;
 }
 
-void WordPieceTokenizer::save(const std::filesystem::path& directory, int64_t max_tokens) const {
-  write_tokenizer_directory(*this, directory, max_tokens);
+void WordPieceTokenizer::save(const std::filesystem::path& directory, const ModelInput& input) const {
+  write_tokenizer_directory(*this, directory, input);
 }
 
 std::unique_ptr<Tokenizer> make_wordpiece_tokenizer(std::vector<std::string> vocab, NormalizerOptions options) {

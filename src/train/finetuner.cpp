@@ -169,6 +169,7 @@ class Finetuner {
     const auto start = std::chrono::steady_clock::now();
     model::Head head = task_head(task);
     head.max_tokens = max_tokens;
+    head.pooling = source_.head.pooling;
     nn::Parameters parameters(model::parameter_specs(source_.shape, head), runtime_.compute_type, runtime_.device);
     parameters.initialise(static_cast<uint64_t>(seed), source_.shape.init_std);
     if (config_.init == config::InitFrom::kModel) {

@@ -3,14 +3,12 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/softmax.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 
 #include "batch_tensors.h"
 #include "bertcram/model/parameter_specs.h"
-#include "bertcram/nn/masked_lm_loss.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
 
@@ -21,8 +19,10 @@ using config::PretrainConfig;
 
 class MaskedLmObjective : public Objective {
  public:
-  MaskedLmObjective(const model::EncoderShape& shape, const nn::Parameters& parameters)
-      : device_(parameters.device()), encoder_(model::make_encoder(shape, {}, parameters)) {}
+  MaskedLmObjective(const PretrainConfig& config, const model::EncoderShape& shape, const nn::Parameters& parameters)
+      : device_(parameters.device()),
+        mask_prob_(config.mask.mask_prob),
+        encoder_(model::make_encoder(shape, {}, parameters)) {}
 
   BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
     const at::Tensor sum = masked_lm_loss(*encoder_, batch, options, device_);
@@ -34,12 +34,17 @@ class MaskedLmObjective : public Objective {
     return evaluate_masked_lm(*encoder_, batches, rows, micro_rows, device_, stop);
   }
 
+  double flops_per_token(int64_t seq_len) const override {
+    return model::flops_per_token(encoder_->shape(), seq_len, mask_prob_);
+  }
+
   std::vector<TrainedModel> models() const override {
     return {{.folder = "model", .shape = encoder_->shape(), .head = {}, .prefix = ""}};
   }
 
  private:
   at::Device device_;
+  double mask_prob_;
   std::unique_ptr<model::Encoder> encoder_;
 };
 
@@ -57,6 +62,7 @@ class ReplacedTokenObjective : public Objective {
   ReplacedTokenObjective(const PretrainConfig& config, const model::EncoderShape& shape,
                          const nn::Parameters& parameters)
       : device_(parameters.device()),
+        mask_prob_(config.mask.mask_prob),
         token_weight_(config.rtd.discriminator_weight * config.mask.mask_prob),
         generator_(model::make_encoder(generator_shape(config, shape), {}, parameters, model::kGeneratorPrefix)),
         discriminator_(model::make_encoder(shape, model::replaced_token_head(), parameters)) {}
@@ -77,39 +83,27 @@ class ReplacedTokenObjective : public Objective {
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
                                         const util::StopFlag& stop) const override {
     const c10::NoGradGuard no_grad;
-    auto scores = evaluate_masked_lm(*generator_, batches, rows, micro_rows, device_, stop);
-    double loss = 0;
-    int64_t tokens = 0;
-    int64_t correct = 0;
-    int64_t replaced = 0;
-    int64_t found = 0;
-    for (int64_t first = 0; scores && first < rows; first += micro_rows) {
+    Sums sums;
+    for (int64_t first = 0; first < rows; first += micro_rows) {
       if (stop.requested()) {
         return std::nullopt;
       }
-      const BatchTensors tensors = tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device_);
-      const at::Tensor logits =
-          generator_->masked_lm_logits(generator_->encode(tensors.input), tensors.positions);  // [masked, vocab]
       seed_dropout(static_cast<uint64_t>(first));  // the same samples whenever these rows are scored
-      const Question question = ask(tensors, nn::drawn_indices(at::softmax(logits, 1)));
-      const at::Tensor answers = answer(question, {});
-      const at::Tensor told = at::argmax(answers, 1);  // [batch * seq]
-      loss += at::cross_entropy_loss(answers, question.is_replaced, {}, at::Reduction::Sum).item<double>();
-      tokens += told.numel();
-      correct += told.eq(question.is_replaced).sum().item<int64_t>();
-      replaced += question.is_replaced.sum().item<int64_t>();
-      found += (told * question.is_replaced).sum().item<int64_t>();
+      score(tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device_), sums);
     }
-    if (scores) {
-      const auto share = [](int64_t part, int64_t whole) {
-        return static_cast<double>(part) / static_cast<double>(std::max<int64_t>(1, whole));
-      };
-      scores->replaced_tokens = {.loss = loss / static_cast<double>(std::max<int64_t>(1, tokens)),
-                                 .accuracy = share(correct, tokens),
-                                 .replaced_share = share(replaced, tokens),
-                                 .found = share(found, replaced)};
-    }
-    return scores;
+    const auto share = [](double part, double whole) { return part / std::max(1.0, whole); };
+    return HeldOutScores{.loss = share(sums.masked_lm, sums.masked),
+                         .accuracy = share(sums.predicted, sums.masked),
+                         .masked_tokens = static_cast<int64_t>(sums.masked),
+                         .replaced_tokens = ReplacedTokenScores{.loss = share(sums.discriminator, sums.tokens),
+                                                                .accuracy = share(sums.told, sums.tokens),
+                                                                .replaced_share = share(sums.replaced, sums.tokens),
+                                                                .found = share(sums.found, sums.replaced)}};
+  }
+
+  double flops_per_token(int64_t seq_len) const override {
+    return model::flops_per_token(generator_->shape(), seq_len, mask_prob_) +
+           model::flops_per_token(discriminator_->shape(), seq_len, /*decoded_share=*/0.0);
   }
 
   std::vector<TrainedModel> models() const override {
@@ -118,6 +112,34 @@ class ReplacedTokenObjective : public Objective {
   }
 
  private:
+  /// Of held-out rows.
+  struct Sums {
+    double masked_lm = 0;
+    double masked = 0;
+    double predicted = 0;  ///< masked tokens that the generator knows
+    double discriminator = 0;
+    double tokens = 0;
+    double told = 0;  ///< tokens that the discriminator judges right
+    double replaced = 0;
+    double found = 0;
+  };
+
+  void score(const BatchTensors& tensors, Sums& sums) const {
+    const at::Tensor states = generator_->encode(tensors.input);
+    const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.positions, tensors.targets);
+    const Question question = ask(tensors, generated.samples);
+    const at::Tensor scores = answer(question, {});
+    const at::Tensor told = at::argmax(scores, 1);  // [batch * seq]
+    sums.masked_lm += generated.loss.item<double>();
+    sums.masked += static_cast<double>(tensors.targets.numel());
+    sums.predicted += generated.correct.item<double>();
+    sums.discriminator += at::cross_entropy_loss(scores, question.is_replaced, {}, at::Reduction::Sum).item<double>();
+    sums.tokens += static_cast<double>(told.numel());
+    sums.told += told.eq(question.is_replaced).sum().item<double>();
+    sums.replaced += question.is_replaced.sum().item<double>();
+    sums.found += (told * question.is_replaced).sum().item<double>();
+  }
+
   struct Question {
     at::Tensor ids;          ///< [batch, seq]
     at::Tensor is_replaced;  ///< [batch * seq] int64; a sample that is the original token counts as original
@@ -137,6 +159,7 @@ class ReplacedTokenObjective : public Objective {
   }
 
   at::Device device_;
+  double mask_prob_;
   double token_weight_;  ///< both losses are divided by the number of predictions: mask_prob times that of the tokens
   std::unique_ptr<model::Encoder> generator_;
   std::unique_ptr<model::Encoder> discriminator_;
@@ -153,7 +176,7 @@ std::vector<nn::ParameterSpec> objective_specs(const PretrainConfig& config, con
 std::unique_ptr<Objective> make_objective(const PretrainConfig& config, const model::EncoderShape& shape,
                                           const nn::Parameters& parameters) {
   if (config.objective == config::Objective::kMlm) {
-    return std::make_unique<MaskedLmObjective>(shape, parameters);
+    return std::make_unique<MaskedLmObjective>(config, shape, parameters);
   }
   return std::make_unique<ReplacedTokenObjective>(config, shape, parameters);
 }

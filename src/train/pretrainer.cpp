@@ -400,7 +400,7 @@ class Pretrainer {
             {"device", describe(runtime_)},
             {"seed", config_.seed},
             {"parameters", state_.parameters.count()},
-            {"flops_per_token", model::flops_per_token(shape_, data_.manifest.seq_len, config_.mask.mask_prob)},
+            {"flops_per_token", state_.objective->flops_per_token(data_.manifest.seq_len)},
             {"unigram_entropy", data_.manifest.unigram_entropy}};
   }
 

@@ -124,6 +124,9 @@ TEST(ModelDirectory, WhatOtherHeadsLeftIsPassedOver) {
                  {{"cls.seq_relationship.weight", at::zeros({2, 8})},
                   {"bert.pooler.dense.bias", at::zeros({8})},
                   {"bert.embeddings.position_ids", at::zeros({1, 12})},
+                  {"classifier.weight", at::zeros({2, 8})},
+                  {"linear.weight", at::zeros({4, 8})},
+                  {"cls.predictions.decoder.bias", expected.stored("cls.predictions.bias")},
                   {"cls.predictions.decoder.weight", expected.stored("bert.embeddings.word_embeddings.weight")}});
   load_weights(scratch.path(), loaded, Strictness::kComplete);
   EXPECT_TRUE(same_bits(loaded.masters(), expected.masters()));
@@ -140,9 +143,9 @@ TEST(ModelDirectory, WhatHasNoPlaceInTheModelIsListed) {
                          "2 tensors have no place in the model of config.json: bert.encoder.layer.1.output.dense.bias, "
                          "bert.encoder.layer.1.output.dense.weight"));
   }
-  add_to_weights(scratch.path(), {{"cls.adapter.weight", at::zeros({2})}});
+  add_to_weights(scratch.path(), {{"cls.predictions.adapter.weight", at::zeros({2})}});
   EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, Strictness::kComplete); }),
-                       "1 tensors have no place in the model of config.json: cls.adapter.weight"));
+                       "1 tensors have no place in the model of config.json: cls.predictions.adapter.weight"));
   EXPECT_NO_THROW(load_weights(scratch.path(), loaded, Strictness::kEncoderOnly));
 }
 
@@ -155,6 +158,43 @@ TEST(ModelDirectory, AClassifierOfAnotherTaskIsNotLoaded) {
   const at::Tensor initial = loaded.leaf("classifier.weight").detach().clone();
   load_weights(scratch / "model", loaded, Strictness::kEncoderOnly);
   EXPECT_TRUE(same_bits(loaded.leaf("classifier.weight"), initial));
+}
+
+TEST(ModelDirectory, ADecoderOfItsOwnIsRefusedWhereItWouldBeUsed) {
+  const ScratchDirectory scratch;
+  nn::Parameters loaded = parameters_for({}, 2);
+  add_to_weights(scratch.path(), {{"cls.predictions.decoder.weight", at::ones({57, 8})}});
+  EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, Strictness::kComplete); }),
+                       "'cls.predictions.decoder.weight' differs from 'bert.embeddings.word_embeddings.weight'"));
+  nn::Parameters encoder = parameters_for({.kind = model::HeadKind::kNone}, 2);
+  EXPECT_NO_THROW(load_weights(scratch.path(), encoder, Strictness::kComplete));
+}
+
+TEST(ModelDirectory, ADecoderMayHoldTheOnlyBias) {
+  const ScratchDirectory scratch;
+  nn::Parameters source = parameters_for({}, 1);
+  source.stored("cls.predictions.bias").fill_(0.5);
+  auto views = source.stored_views(source.masters());
+  for (nn::NamedTensor& view : views) {
+    view.name = view.name == "cls.predictions.bias" ? "cls.predictions.decoder.bias" : view.name;
+  }
+  write_tensors(scratch / "model.safetensors", views);
+  nn::Parameters loaded = parameters_for({}, 2);
+  load_weights(scratch.path(), loaded, Strictness::kComplete);
+  EXPECT_TRUE(same_bits(loaded.masters(), source.masters()));
+}
+
+TEST(ModelDirectory, ABareEncoderMayHaveOtherTensorsBesideIt) {
+  const ScratchDirectory scratch;
+  nn::Parameters source = parameters_for({.kind = model::HeadKind::kNone}, 1);
+  std::vector<nn::NamedTensor> bare = {{"linear.weight", at::zeros({4, 8})}, {"pooler.dense.bias", at::zeros({8})}};
+  for (nn::NamedTensor& each : source.stored_views(source.masters())) {
+    bare.push_back({each.name.substr(5), each.tensor});
+  }
+  write_tensors(scratch / "model.safetensors", bare);
+  nn::Parameters loaded = parameters_for({.kind = model::HeadKind::kNone}, 2);
+  load_weights(scratch.path(), loaded, Strictness::kComplete);
+  EXPECT_TRUE(same_bits(loaded.masters(), source.masters()));
 }
 
 TEST(ModelDirectory, OneTensorUnderTwoNamesIsRefused) {

@@ -32,7 +32,7 @@ void change(const Field& field, util::RandomStream& random) {
     if (std::holds_alternative<int64_t*>(field.value)) {
       (void)field.assign(std::to_string(random.below(uint64_t{1} << random.below(14))));
     } else if (std::holds_alternative<double*>(field.value)) {
-      (void)field.assign(std::to_string(random.uniform()));
+      (void)field.assign(std::to_string(random.uniform() * (random.below(2) == 0 ? 1.0 : 100.0)));
     } else if (std::holds_alternative<bool*>(field.value)) {
       (void)field.assign(random.below(2) == 0 ? "true" : "false");
     } else if (const auto* list = std::get_if<std::vector<std::string>*>(&field.value)) {

@@ -144,8 +144,6 @@ def classifier_accuracy(model, tokenizer_folder, task_file, max_length=32):
         for line in lines:
             text, label = line.split("\t")
             inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
-            if model.config.model_type != "bert":
-                inputs.pop("token_type_ids", None)
             correct += model.config.id2label[int(model(**inputs).logits[0].argmax())] == label
     return 100 * correct / len(lines)
 

@@ -251,7 +251,9 @@ void read_hub_config(const std::string& bytes, const std::filesystem::path& /*fo
   }
   const auto shape = model::shape_from_hub_config(config, "config.json");
   const auto head = model::head_from_hub_config(config, "config.json");
-  model::parameter_specs(shape, head);
+  if (!model::parameter_specs(shape, head).front().shape.front()) {
+    throw std::logic_error("a model without words was accepted");
+  }
   model::to_hub_config(shape, head).dump();
 }
 

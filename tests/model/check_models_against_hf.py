@@ -27,7 +27,7 @@ MODERN_SHAPES = [dict(hidden_size=64, num_hidden_layers=3, num_attention_heads=4
                  dict(hidden_size=48, num_hidden_layers=7, num_attention_heads=3, intermediate_size=100, norm_eps=1e-7,
                       global_attn_every_n_layers=3, local_attention=8, max_position_embeddings=40),
                  dict(hidden_size=128, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64,
-                      global_attn_every_n_layers=2, local_attention=128)]
+                      global_attn_every_n_layers=2, local_attention=20)]
 SEQ = 30
 LENGTHS = [17, 5, 30, 1, 17, 17]
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "util/test_support.h"
@@ -152,15 +153,80 @@ TEST(HubConfig, UnsupportedFeaturesOfModernBertAreRefusedByName) {
     EXPECT_TRUE(contains(message, key)) << message;
     EXPECT_TRUE(contains(message, "not supported, expected")) << message;
   }
-  for (const auto& [key, value] : std::vector<std::pair<std::string, json>>{{"classifier_bias", true},
-                                                                            {"decoder_bias", false},
-                                                                            {"classifier_activation", "relu"},
-                                                                            {"classifier_pooling", "max"}}) {
-    json config = to_hub_config(kModern, {});
-    config[key] = value;
-    EXPECT_TRUE(contains(message_of<DataError>([&config = config] { head_from_hub_config(config, "config.json"); }),
-                         "config.json: " + key));
+}
+
+std::string shape_refusal(json config, const char* key, const json& value) {
+  config[key] = value;
+  return message_of<DataError>([&] { shape_from_hub_config(config, "config.json"); });
+}
+
+// What used to be undefined: no layers and an empty list of their kinds, sizes beyond any number, heads of -1.
+TEST(HubConfig, SizesThatAreNoneAreRefusedBeforeAnythingIsMadeOfThem) {
+  json empty = to_hub_config(kModern, {});
+  empty["layer_types"] = json::array();
+  EXPECT_TRUE(contains(shape_refusal(empty, "num_hidden_layers", 0), "config.json: num_hidden_layers = 0"));
+  EXPECT_TRUE(contains(shape_refusal(empty, "num_hidden_layers", 2), "layer_types"));
+  const json config = to_hub_config(kModern, {});
+  const auto least = std::numeric_limits<int64_t>::min();
+  EXPECT_TRUE(contains(shape_refusal(config, "hidden_size", least), "config.json: hidden_size"));
+  EXPECT_TRUE(contains(shape_refusal(config, "num_attention_heads", -1), "config.json: num_attention_heads = -1"));
+  for (const json& odd : {json(768.5), json(1e300), json(true), json("768"), json(~uint64_t{0}), json::array()}) {
+    EXPECT_TRUE(contains(shape_refusal(config, "hidden_size", odd), "config.json: hidden_size = " + odd.dump()));
   }
+  EXPECT_TRUE(contains(shape_refusal(config, "pad_token_id", 4'294'967'299), "config.json: pad_token_id"));
+  EXPECT_TRUE(contains(shape_refusal(config, "pad_token_id", true), "config.json: pad_token_id"));
+  for (const json& odd : {json(0), json(-0.02), json("x"), json(1e30)}) {
+    EXPECT_TRUE(contains(shape_refusal(config, "initializer_range", odd), "config.json: initializer_range"));
+  }
+  json without = config;
+  without.erase("vocab_size");
+  EXPECT_TRUE(
+      contains(message_of<DataError>([&] { shape_from_hub_config(without, "x"); }), "x: vocab_size is missing"));
+}
+
+TEST(HubConfig, RotaryPositionsThatAreScaledOrUnknownAreRefused) {
+  const json config = to_hub_config(kModern, {});
+  const json base = {{"rope_type", "default"}, {"rope_theta", 1e4}};
+  for (const json& odd :
+       {json{{"rope_type", "yarn"}, {"factor", 4.0}, {"rope_theta", 1e4}},  // not by kind of layer
+        json{{"full_attention", "x"}}, json{{"other_attention", base}}, json("yarn"), json::array({base}),
+        json{{"full_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}, {"factor", 2.0}}}},
+        json{{"full_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}, {"partial_rotary_factor", 0.5}}}},
+        json{{"sliding_attention", {{"rope_theta", 0.5}}}}}) {
+    EXPECT_TRUE(contains(shape_refusal(config, "rope_parameters", odd), "rope_parameters")) << odd;
+  }
+  json fine = config;
+  fine["rope_parameters"] = {{"full_attention", nullptr}};
+  EXPECT_EQ(shape_from_hub_config(fine, "x").global_rope_theta, kModern.global_rope_theta);
+}
+
+// An encoder can be used whatever its head is.
+TEST(HubConfig, WhatIsNotComputedOfAHeadIsSaidToThoseWhoNeedIt) {
+  const auto refusal = [](const json& config) { return head_from_hub_config(config, "config.json").refusal; };
+  const Head classifier = {.kind = HeadKind::kClassifier, .outputs = 2};
+  for (const auto& [key, value] : std::vector<std::pair<std::string, json>>{
+           {"classifier_bias", true}, {"classifier_activation", "relu"}, {"classifier_pooling", "max"}}) {
+    json config = to_hub_config(kModern, classifier);
+    EXPECT_EQ(refusal(config), "");
+    config[key] = value;
+    EXPECT_TRUE(contains(refusal(config), "config.json: " + key));
+    config[key] = nullptr;
+    EXPECT_EQ(refusal(config), "") << key;
+  }
+  for (const EncoderShape& shape : {kBase, kModern}) {
+    json config = to_hub_config(shape, classifier);
+    config["problem_type"] = "multi_label_classification";
+    EXPECT_TRUE(contains(refusal(config), "config.json: problem_type"));
+    config["problem_type"] = nullptr;
+    config["id2label"] = nullptr;
+    EXPECT_EQ(refusal(config), "");
+    EXPECT_EQ(head_from_hub_config(config, "x").outputs, 2);
+  }
+  json config = to_hub_config(kModern, classifier);
+  config["decoder_bias"] = false;
+  EXPECT_EQ(refusal(config), "") << "a classifier has no decoder";
+  config["architectures"] = {"ModernBertForMaskedLM"};
+  EXPECT_TRUE(contains(refusal(config), "config.json: decoder_bias"));
 }
 
 // As transformers 5 writes it; 4.48 wrote the number of layers between two global ones.
@@ -204,8 +270,8 @@ TEST(HubConfig, HeadsAreToldByTheirClass) {
   json mean =
       to_hub_config(kModern, {.kind = HeadKind::kClassifier, .outputs = 2, .pooling = ClassifierPooling::kMean});
   EXPECT_EQ(head_from_hub_config(mean, "x").pooling, ClassifierPooling::kMean);
-  mean["problem_type"] = "multi_label_classification";
-  EXPECT_TRUE(contains(message_of<DataError>([&] { head_from_hub_config(mean, "config.json"); }), "problem_type"));
+  mean["architectures"] = {"ModernBertForMaskedLM"};
+  EXPECT_EQ(head_from_hub_config(mean, "x").pooling, ClassifierPooling::kMean) << "for classifiers made of it";
 }
 
 TEST(HubConfig, HeadsThatRotaryPositionsCannotTurnAreRefused) {

@@ -207,8 +207,10 @@ TEST(SampledLoss, TheLossIsTheSameAndSamplesFollowThePrediction) {
   sampled.loss.backward();
   EXPECT_TRUE(states.grad().defined());
   EXPECT_FALSE(sampled.samples.requires_grad());
+  EXPECT_EQ(sampled.correct.item<int64_t>(), kRows) << "the first word is the best prediction everywhere";
   const at::Tensor shares = at::bincount(sampled.samples, {}, 4).to(at::kDouble) / kRows;
   EXPECT_TRUE(near(shares, at::tensor({0.7, 0.2, 0.1, 0.0}, at::kDouble), 0.015));
+  EXPECT_EQ(masked_lm_loss_and_samples(states, embedding, bias, at::ones_like(targets)).correct.item<int64_t>(), 0);
   at::manual_seed(3);
   EXPECT_TRUE(test::same_bits(masked_lm_loss_and_samples(states, embedding, bias, targets).samples, sampled.samples));
 }

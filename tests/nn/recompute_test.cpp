@@ -56,6 +56,9 @@ TEST(Recompute, CallsTheBlockOnceMoreInTheBackwardPass) {
   y.sum().backward();
   EXPECT_EQ(calls, 2);
   EXPECT_TRUE(test::near(x.grad(), at::full({2}, 3.0), 0));
+  const at::Tensor weight = at::ones({2}).requires_grad_(true);
+  recomputed(at::full({2}, 5.0), [&](const at::Tensor& in) { return in * weight; }).sum().backward();
+  EXPECT_TRUE(test::near(weight.grad(), at::full({2}, 5.0), 0)) << "a graph that ends at x would lose it";
   const c10::NoGradGuard no_gradients;
   EXPECT_FALSE(recomputed(x, [](const at::Tensor& in) { return in * 2; }).requires_grad());
 }

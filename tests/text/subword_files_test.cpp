@@ -49,15 +49,22 @@ void expect_refusals(const json& document, const std::vector<Refusal>& cases) {
 
 TEST(SubwordFiles, NormalisersAndPreTokenisersThatAreNotBuiltInAreRefusedByName) {
   std::vector<Refusal> cases;
-  for (const char* type : {"NFC", "NFD", "NFKC", "NFKD", "Nmt", "StripAccents", "BertNormalizer", "ByteLevel"}) {
+  for (const char* type : {"NFD", "NFKC", "NFKD", "Nmt", "StripAccents", "BertNormalizer", "ByteLevel"}) {
     cases.push_back({"/normalizer", {{"type", type}}, type});
     cases.push_back({"/normalizer/normalizers/0", {{"type", type}}, type});
   }
-  for (const char* type : {"ByteLevel", "BertPreTokenizer", "Whitespace", "Digits", "Punctuation", "Split",
-                           "CharDelimiterSplit", "UnicodeScripts"}) {
+  for (const char* type :
+       {"BertPreTokenizer", "Whitespace", "Digits", "Punctuation", "Split", "CharDelimiterSplit", "UnicodeScripts"}) {
     cases.push_back({"/pre_tokenizer", {{"type", type}}, type});
     cases.push_back({"/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {{{"type", type}}}}}, type});
   }
+  const json byte_level = {{"type", "ByteLevel"}};
+  for (const json& other : {json{{"type", "Metaspace"}}, json{{"type", "WhitespaceSplit"}}, byte_level}) {
+    for (const json& pair : {json{other, byte_level}, json{byte_level, other}}) {
+      cases.push_back({"/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", pair}}, "ByteLevel"});
+    }
+  }
+  cases.push_back({"/pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", false}}, "use_regex"});
   const json regex = {{"type", "Replace"}, {"pattern", {{"Regex", "\\s+"}}}, {"content", " "}};
   cases.push_back({"/normalizer", regex, "\\s+"});
   cases.push_back({"/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "*"}}, "precompiled_charsmap"});
@@ -155,7 +162,7 @@ TEST(SubwordFiles, SavedTokenizersLoadWithTheSameIdsAndFingerprint) {
     std::filesystem::create_directory(scratch / "hf");
     util::write_file_atomically(scratch / "hf/tokenizer.json", document.dump());
     const auto original = load_tokenizer(scratch / "hf", std::nullopt);
-    original->save(scratch / "tok", 77);
+    original->save(scratch / "tok", {.max_tokens = 77});
     EXPECT_TRUE(has_tokenizer_files(scratch / "tok"));
     const auto loaded = load_tokenizer(scratch / "tok", std::nullopt);
     EXPECT_EQ(loaded->fingerprint(), original->fingerprint());

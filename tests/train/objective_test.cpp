@@ -6,8 +6,9 @@
 
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/optim/adamw.h"
-#include "data/packing_support.h"
+#include "bertcram/train/masked_lm.h"
 #include "nn/tensor_support.h"
+#include "train/pretrain_support.h"
 #include "util/test_support.h"
 
 namespace bertcram::train {
@@ -79,7 +80,8 @@ TEST_P(ReplacedTokens, TheObjectiveIsTheWeightedSumOfBothLosses) {
               1e-3);
   EXPECT_NEAR(loss.masked_lm.item<double>() / 12, std::log(kVocab), 1.0);
   EXPECT_NEAR(loss.replaced_tokens.item<double>() / 48, std::log(2.0), 0.3);
-  EXPECT_LE(loss.replaced_tokens_correct.item<double>(), 48);
+  const double correct = loss.replaced_tokens_correct.item<double>();
+  EXPECT_TRUE(correct == std::round(correct) && correct > 0 && correct < 48) << correct;
 }
 
 TEST_P(ReplacedTokens, ReachEveryParameterOfBothModels) {
@@ -145,6 +147,54 @@ TEST_P(ReplacedTokens, ATinyDiscriminatorLearnsToTellThem) {
     accuracy = loss.replaced_tokens_correct.item<double>() / (16 * kSeq);
   }
   EXPECT_GT(accuracy, 0.97) << "the ids of a row ascend: any other token is out of place";
+}
+
+/// Packed rows, held out.
+class HeldOutReplacedTokens : public test::PretrainTest {};
+INSTANTIATE_TEST_SUITE_P(Once, HeldOutReplacedTokens, ::testing::Values(config::Precision::kFp32));
+
+// A model of zeros predicts every token alike and judges every token alike, so that everything can be told by counting.
+TEST_P(HeldOutReplacedTokens, AModelThatKnowsNothingIsScoredByCounting) {
+  PretrainConfig config = config_for("run");
+  config.objective = config::Objective::kRtd;
+  const auto manifest = data::read_packed_manifest(config.data);
+  const data::RowStore rows(config.data, manifest.train_shards, manifest);
+  const auto shape = model::make_shape(config.model, manifest.vocab_size, 0);
+  nn::Parameters parameters(objective_specs(config, shape), at::kFloat, at::kCPU);
+  parameters.stored("classifier.bias").copy_(at::tensor({0.0F, std::log(3.0F)}));  // three to one for "replaced"
+  const auto objective = make_objective(config, shape, parameters);
+  const data::MaskedBatches batches(rows, masking_options(test::tiny_tokenizer().special(), manifest.vocab_size, {}), 7,
+                                    data::RowOrder::kStored);
+  const util::StopFlag stop;
+  const HeldOutScores scores = objective->evaluate(batches, 200, 64, stop).value();
+  EXPECT_NEAR(scores.loss, std::log(static_cast<double>(manifest.vocab_size)), 1e-4);
+  ASSERT_TRUE(scores.replaced_tokens);
+  const ReplacedTokenScores& replaced = *scores.replaced_tokens;
+  const double tokens = 200.0 * static_cast<double>(manifest.seq_len);
+  const double masked_share = static_cast<double>(scores.masked_tokens) / tokens;
+  // A sample out of all tokens alike hits the original once in vocab_size times.
+  EXPECT_NEAR(replaced.replaced_share, masked_share * (1 - 1.0 / static_cast<double>(manifest.vocab_size)), 0.01);
+  EXPECT_NEAR(replaced.accuracy, replaced.replaced_share, 1e-9) << "it says 'replaced' of every token";
+  EXPECT_EQ(replaced.found, 1.0);
+  EXPECT_NEAR(replaced.loss,
+              replaced.replaced_share * std::log(4.0 / 3) + (1 - replaced.replaced_share) * std::log(4.0), 1e-4);
+  EXPECT_EQ(objective->evaluate(batches, 200, 64, stop)->replaced_tokens->replaced_share, replaced.replaced_share)
+      << "the same samples every time";
+  util::StopFlag stopped;
+  stopped.request(2);
+  EXPECT_FALSE(objective->evaluate(batches, 200, 64, stopped));
+}
+
+TEST(Objective, OperationsAreThoseOfAllThatIsTrained) {
+  PretrainConfig config = config_for(Arch::kBert);
+  const Trainee both(config);
+  model::EncoderShape generator = both.shape;
+  generator.layers = 1;
+  EXPECT_EQ(both.objective->flops_per_token(kSeq), model::flops_per_token(both.shape, kSeq, 0.0) +
+                                                       model::flops_per_token(generator, kSeq, config.mask.mask_prob));
+  config.objective = config::Objective::kMlm;
+  const Trainee one(config);
+  EXPECT_EQ(one.objective->flops_per_token(kSeq), model::flops_per_token(one.shape, kSeq, config.mask.mask_prob));
 }
 
 TEST(Objective, AMaskedLmHasOneModelAndReplacedTokenDetectionTwo) {

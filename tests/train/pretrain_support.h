@@ -55,8 +55,11 @@ class PretrainTest : public ::testing::TestWithParam<config::Precision> {
                                {.stop = stop, .progress = util::ProgressStyle::kQuiet, .resume = std::move(resume)});
   }
 
+  /// Of all models of the run.
   static std::string weights_of(const config::PretrainConfig& config) {
-    return read_bytes(std::filesystem::path(config.output) / "model/model.safetensors");
+    const std::filesystem::path generator = std::filesystem::path(config.output) / "generator/model.safetensors";
+    return read_bytes(std::filesystem::path(config.output) / "model/model.safetensors") +
+           (std::filesystem::exists(generator) ? read_bytes(generator) : "");
   }
 
   static std::filesystem::path checkpoints_of(const config::PretrainConfig& config) {
@@ -70,7 +73,9 @@ class PretrainTest : public ::testing::TestWithParam<config::Precision> {
         std::filesystem::remove_all(checkpoint);
       }
     }
-    std::filesystem::remove_all(std::filesystem::path(config.output) / "model");
+    for (const char* model : {"model", "generator"}) {
+      std::filesystem::remove_all(std::filesystem::path(config.output) / model);
+    }
   }
 
   /// The lines of metrics.jsonl without what a clock decides and without the starts.

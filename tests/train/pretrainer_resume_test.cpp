@@ -43,6 +43,78 @@ TEST_P(PretrainResume, ARunThatWasCutOffAnywhereEndsInTheSameBytes) {
   }
 }
 
+struct Variant {
+  const char* name;
+  config::Arch arch;
+  config::Objective objective;
+  bool recompute;
+};
+
+/// What is trained otherwise than by default.
+class PretrainVariantsResume : public test::PretrainTest {
+ protected:
+  config::PretrainConfig variant_config(const std::string& name, const Variant& variant) const {
+    auto config = config_for(name, GetParam());
+    config.model.arch = variant.arch;
+    config.model.global_every = 2;
+    config.model.local_attention = 4;
+    config.objective = variant.objective;
+    config.batch.recompute = variant.recompute;
+    return config;
+  }
+
+  static constexpr Variant kVariants[] = {
+      {"modern", config::Arch::kModern, config::Objective::kMlm, false},
+      {"rtd-bert", config::Arch::kBert, config::Objective::kRtd, false},
+      {"rtd-modern-recomputed", config::Arch::kModern, config::Objective::kRtd, true}};
+};
+INSTANTIATE_TEST_SUITE_P(Fp32AndBf16, PretrainVariantsResume,
+                         ::testing::Values(config::Precision::kFp32, config::Precision::kBf16),
+                         [](const auto& chosen) { return chosen.param == config::Precision::kFp32 ? "fp32" : "bf16"; });
+
+TEST_P(PretrainVariantsResume, ARunThatWasCutOffAnywhereEndsInTheSameBytes) {
+  for (const Variant& variant : kVariants) {
+    SCOPED_TRACE(variant.name);
+    const auto whole = variant_config(cat(variant.name, "-whole"), variant);
+    run(whole);
+    const std::string expected = weights_of(whole);
+    for (const int64_t steps : {4, 1}) {
+      const auto cut = variant_config(cat(variant.name, "-cut", steps), variant);
+      run(cut);
+      forget_after(cut, steps);
+      EXPECT_EQ(run(cut).steps, 6);
+      EXPECT_TRUE(weights_of(cut) == expected) << "cut after " << steps;
+      EXPECT_EQ(metrics_of(cut), metrics_of(whole)) << "cut after " << steps;
+    }
+  }
+}
+
+TEST_P(PretrainVariantsResume, RecomputationTrainsTheSameBytes) {
+  for (const Variant& variant : kVariants) {
+    auto kept = variant_config(cat(variant.name, "-kept"), variant);
+    auto recomputed = variant_config(cat(variant.name, "-recomputed"), variant);
+    kept.batch.recompute = false;
+    recomputed.batch.recompute = true;
+    run(kept);
+    run(recomputed);
+    EXPECT_TRUE(weights_of(kept) == weights_of(recomputed)) << variant.name;
+  }
+}
+
+// A kill between the two leaves a run whose budget is spent and whose last model is missing.
+TEST_P(PretrainVariantsResume, AGeneratorThatIsMissingOrDamagedIsWrittenAgain) {
+  const auto config = variant_config("run", kVariants[1]);
+  run(config);
+  const std::string weights = weights_of(config);
+  const auto generator = std::filesystem::path(config.output) / "generator";
+  std::filesystem::remove_all(generator);
+  run(config);
+  EXPECT_TRUE(weights_of(config) == weights);
+  test::write_bytes(generator / "model.safetensors", "nothing");
+  run(config);
+  EXPECT_TRUE(weights_of(config) == weights);
+}
+
 TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
   const auto whole = one_pass_config("whole");
   run(whole);

@@ -14,6 +14,9 @@ namespace bertcram::checkpoint {
 inline constexpr const char* kWeightsFile = "model.safetensors";
 inline constexpr const char* kWeightsIndex = "model.safetensors.index.json";
 
+/// @throws DataError, with what converts it, if the folder has a pickle instead of safetensors
+void refuse_pickle(const std::filesystem::path& directory);
+
 /// Mapped files; the tensors are views into them and live as long as the object.
 class Weights {
  public:

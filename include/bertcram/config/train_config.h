@@ -34,6 +34,10 @@ constexpr std::array<std::string_view, 3> enum_words(WeightInit) { return {"shor
 enum class WordEmbeddingStart { kCooccurrence, kRandom };
 constexpr std::array<std::string_view, 2> enum_words(WordEmbeddingStart) { return {"cooccurrence", "random"}; }
 
+/// Bounds of rope_theta, excluded: of what is trained and of what is read.
+inline constexpr double kLeastRopeTheta = 1.0;
+inline constexpr double kMostRopeTheta = 1e15;
+
 /// Shape of the encoder. Defaults are BERT-base (Devlin et al. 2019) at the sequence length of this project.
 struct ModelConfig {
   Arch arch = Arch::kBert;
@@ -66,7 +70,7 @@ struct ModelConfig {
       InRange{1, 1'000});
     v("local_attention", local_attention, "modern: tokens that a local layer sees, half of them on each side",
       InRange{2, 1'000'000});
-    v("rope_theta", rope_theta, "modern: base of the rotary positions; more for longer rows", Above{1.0});
+    v("rope_theta", rope_theta, "modern: base of the rotary positions; more for longer rows", Above{kLeastRopeTheta});
     v("init_std", init_std, "standard deviation of the initial weights", Above{0.0});
     v("layer_norm_eps", layer_norm_eps, "epsilon inside the layer norms", Above{0.0});
     v("init", init,

@@ -75,8 +75,8 @@ class Encoder {
   virtual at::Tensor finish(const at::Tensor& x) const = 0;
   /// Of gathered states, before the decoder. @param states [masked, hidden]  @return likewise
   virtual at::Tensor transform(const at::Tensor& states) const = 0;
-  /// What all layers read beside the states.
-  virtual LayerInput layer_input(const EncoderInput& input) const;
+  /// What all layers read beside the states. @param longest  tokens of the longest sequence
+  virtual LayerInput layer_input(const EncoderInput& input, int64_t longest) const;
 
   const nn::Parameters& parameters() const { return parameters_; }
   /// One of this encoder's own, in the compute type.

@@ -15,8 +15,9 @@ nlohmann::json to_hub_config(const EncoderShape& shape, const Head& head);
 /// @param where  the file, for errors. @throws DataError, naming a feature that bertcram does not compute
 EncoderShape shape_from_hub_config(const nlohmann::json& config, const std::string& where);
 
-/// The head by its class; of a class that bertcram does not know, the encoder alone.
-/// @throws DataError if the head's labels are damaged, or naming a feature that bertcram does not compute
+/// The head by its class; of a class that bertcram does not know, the encoder alone. What bertcram does not compute of the
+/// head is in its `refusal`, for those who need the head.
+/// @throws DataError if the head's labels are damaged
 Head head_from_hub_config(const nlohmann::json& config, const std::string& where);
 
 }  // namespace bertcram::model

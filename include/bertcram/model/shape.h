@@ -51,6 +51,7 @@ struct Head {
   std::vector<std::string> label_words = {};  ///< classifiers: names of the classes, for config.json
   int64_t max_tokens = 0;                     ///< classifier: what texts were cut to in fine-tuning; 0 = unknown
   ClassifierPooling pooling = ClassifierPooling::kFirst;  ///< classifier of `modern`; `bert` has the first only
+  std::string refusal = {};  ///< of a folder's head: what bertcram does not compute in it; empty if it does
 };
 
 /// Floating-point operations per trained token, forward and backward, without recomputation

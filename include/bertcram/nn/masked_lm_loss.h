@@ -25,6 +25,7 @@ at::Tensor masked_lm_loss_sum(const at::Tensor& states, const at::Tensor& embedd
 struct SampledLoss {
   at::Tensor loss;     ///< as of masked_lm_loss_sum
   at::Tensor samples;  ///< [masked] int64: a token drawn from each prediction; no gradient
+  at::Tensor correct;  ///< [] int64: how many targets are the best prediction; no gradient
 };
 
 /// The same loss, and what a generator puts in place of the masked tokens (Clark et al. 2020, §3.1), for which the

@@ -11,7 +11,7 @@ namespace bertcram::nn {
 /// that the gradients are the same numbers. Costs one more forward pass of the block.
 /// @param block  differentiable; gradients of what it refers to are added where backward() adds them. What it captures
 ///               must live until the backward pass
-/// @return       the block's result. Without gradients it is simply called.
+/// @return       the block's result. Without gradients, or if x needs none (the graph would end there), it is simply called.
 /// Pinned by: tests/nn/recompute_test.cpp
 at::Tensor recomputed(const at::Tensor& x, std::function<at::Tensor(const at::Tensor&)> block);
 

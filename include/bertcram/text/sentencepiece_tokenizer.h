@@ -35,7 +35,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::string decode(std::span<const int32_t> ids) const override;
   using Tokenizer::save;
   /// @throws DataError if the model has something that a tokenizer.json cannot say
-  void save(const std::filesystem::path& directory, int64_t max_tokens) const override;
+  void save(const std::filesystem::path& directory, const ModelInput& input) const override;
 
  private:
   class Library;

@@ -43,6 +43,12 @@ struct EncodeOptions {
   SpecialInText special_in_text = SpecialInText::kRecognise;
 };
 
+/// What the model of a tokenizer reads, for Hugging Face.
+struct ModelInput {
+  int64_t max_tokens = 512;     ///< what texts are cut to when asked to (`truncation=True`): the positions of the model
+  bool has_token_types = true;  ///< whether it takes `token_type_ids`
+};
+
 /// Text to token ids and back. Immutable, thread-safe.
 class Tokenizer {
  public:
@@ -68,10 +74,9 @@ class Tokenizer {
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 
   /// Writes a tokenizer directory that Hugging Face loads, manifest.json last. @throws ResourceError
-  /// @param max_tokens  what Hugging Face cuts texts to when asked to (`truncation=True`): the positions of the model
-  virtual void save(const std::filesystem::path& directory, int64_t max_tokens) const = 0;
-  /// The same for no model in particular: BERT's 512 positions.
-  void save(const std::filesystem::path& directory) const { save(directory, 512); }
+  virtual void save(const std::filesystem::path& directory, const ModelInput& input) const = 0;
+  /// The same for no model in particular.
+  void save(const std::filesystem::path& directory) const { save(directory, ModelInput{}); }
 };
 
 enum class Casing { kUncased, kCased };

@@ -27,10 +27,10 @@ inline constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_conf
 bool has_tokenizer_files(const std::filesystem::path& directory);
 
 /// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and, last, manifest.json.
-/// @param max_tokens  model_max_length in tokenizer_config.json
+/// @param input  model_max_length and model_input_names in tokenizer_config.json
 /// @throws ResourceError if a file cannot be written
 void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::filesystem::path& directory,
-                               int64_t max_tokens);
+                               const ModelInput& input);
 
 /// Reads a Hugging Face tokenizer.json. @throws DataError if it is damaged or not a BERT WordPiece tokenizer
 WordPieceDefinition read_tokenizer_json(const std::filesystem::path& path);
@@ -44,12 +44,12 @@ inline constexpr const char* kSentencePieceType = "sentencepiece";
 
 /// The same for a unigram or BPE tokenizer; spm.model, where there is one, instead of vocab.txt.
 void write_subword_directory(const Tokenizer& tokenizer, const SubwordDefinition& definition,
-                             const std::filesystem::path& directory, int64_t max_tokens);
+                             const std::filesystem::path& directory, const ModelInput& input);
 
 /// The same for a tokenizer that the SentencePiece library defines: spm.model decides, tokenizer.json says it to others.
 /// @throws DataError if tokenizer.json cannot say it
 void write_sentencepiece_directory(const Tokenizer& tokenizer, const std::string& spm_model, const std::string& origin,
-                                   const std::filesystem::path& directory, int64_t max_tokens);
+                                   const std::filesystem::path& directory, const ModelInput& input);
 
 /// Whether the model in a tokenizer.json is for read_subword_json (Unigram or BPE).
 /// @throws DataError if it is of a type that is not supported at all

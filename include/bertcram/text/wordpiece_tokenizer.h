@@ -47,7 +47,7 @@ class WordPieceTokenizer final : public Tokenizer {
   std::string fingerprint() const override { return fingerprint_; }
   std::string decode(std::span<const int32_t> ids) const override;
   using Tokenizer::save;
-  void save(const std::filesystem::path& directory, int64_t max_tokens) const override;
+  void save(const std::filesystem::path& directory, const ModelInput& input) const override;
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const Normalizer& normalizer() const { return normalizer_; }
