@@ -146,7 +146,8 @@ TEST(ModelDirectory, WhatHasNoPlaceInTheModelIsListed) {
   add_to_weights(scratch.path(), {{"cls.predictions.adapter.weight", at::zeros({2})}});
   EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, Strictness::kComplete); }),
                        "1 tensors have no place in the model of config.json: cls.predictions.adapter.weight"));
-  EXPECT_NO_THROW(load_weights(scratch.path(), loaded, Strictness::kEncoderOnly));
+  nn::Parameters classifier = parameters_for({.kind = model::HeadKind::kClassifier, .outputs = 2}, 2);
+  EXPECT_NO_THROW(load_weights(scratch.path(), classifier, Strictness::kEncoderOnly)) << "another model's head";
 }
 
 TEST(ModelDirectory, AClassifierOfAnotherTaskIsNotLoaded) {

@@ -19,6 +19,25 @@ def texts():
     return lines + ["", " ", "the", "the cat [MASK] the dog .", "caf\u00e9 \u6f22\u5b57 \U0001F600", "the cat sees " * 40]
 
 
+def byte_level_tokenizer(lines):
+    """As ModernBERT's: NFC, GPT-2's words, [MASK] takes the space before it."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(lines, trainers.BpeTrainer(
+        vocab_size=390, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+        special_tokens=["[UNK]", "[CLS]", "[SEP]", "[PAD]"]))
+    tokenizer.add_special_tokens([AddedToken("[MASK]", lstrip=True, normalized=False)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")])
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+        mask_token="[MASK]", model_input_names=["input_ids", "attention_mask"])
+
+
 class Embed(InteropTestCase):
 
     def theirs(self, folder, model, lines, pooling="mean", normalize=False, max_tokens=None):
@@ -135,6 +154,15 @@ class FillMask(InteropTestCase):
 
 class FillMaskModern(FillMask):
     family = "ModernBert"
+
+    def test_a_folder_with_the_kind_of_tokenizer_that_modernbert_has(self):
+        tokenizer = byte_level_tokenizer(text_fixture().read_text(encoding="utf-8").splitlines())
+        folder, model = self.save("ForMaskedLM", vocab_size=len(tokenizer))
+        tokenizer.save_pretrained(str(folder))
+        (folder / "vocab.txt").unlink(missing_ok=True)
+        (folder / "manifest.json").unlink(missing_ok=True)
+        self.check(folder, model, ["the [MASK] sees the dog .", "[MASK]  [MASK] caf\u00e9 \u6f22", "[MASK]"])
+        must("embed", "--model", folder, stdin="the cat's 12 dogs\n")
 
 
 class MinimalPairs(InteropTestCase):
