@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <ostream>
 
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/util/error.h"
@@ -90,6 +91,17 @@ struct Padded {
   EncoderInput input;
 };
 
+const char* name_of(const EncoderShape& shape) {
+  return shape.arch == config::Arch::kBert ? "bert" : shape.global_every == 1 ? "modern" : "modern_local";
+}
+
+}  // namespace
+
+/// For GoogleTest.
+void PrintTo(const EncoderShape& shape, std::ostream* out) { *out << name_of(shape); }
+
+namespace {
+
 class EncoderProperty : public ::testing::TestWithParam<EncoderShape> {
  protected:
   EncoderProperty() : seed_(test::test_seed()), trace_(__FILE__, __LINE__, test::seed_note(seed_)), random_(seed_) {}
@@ -100,11 +112,7 @@ class EncoderProperty : public ::testing::TestWithParam<EncoderShape> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Architectures, EncoderProperty, ::testing::Values(kBert, kModern, kLocal),
-                         [](const auto& shape) {
-                           return shape.param.arch == config::Arch::kBert ? "bert"
-                                  : shape.param.global_every == 1         ? "modern"
-                                                                          : "modern_local";
-                         });
+                         [](const auto& shape) { return name_of(shape.param); });
 
 TEST_P(EncoderProperty, PaddedRowsRowsAloneAndSequencesInOneRowAreTheSame) {
   const TinyModel model(GetParam(), {.kind = HeadKind::kClassifier, .outputs = 3});

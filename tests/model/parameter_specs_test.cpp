@@ -68,7 +68,8 @@ TEST(ParameterSpecs, ModernBertBaseHasTheKnownNumberOfParameters) {
 
 TEST(Presets, HaveAsManyParametersAsTheDocumentSays) {
   int presets = 0;
-  for (const std::string_view line : util::split(test::read_bytes(BERTCRAM_SOURCE_DIR "/docs/models.md"), '\n')) {
+  const std::string document = test::read_bytes(BERTCRAM_SOURCE_DIR "/docs/models.md");
+  for (const std::string_view line : util::split(document, '\n')) {
     const auto cells = util::split(line, '|');
     if (cells.size() != 5 || !cells[1].starts_with(" `") || cells[1].find(".yaml`") == std::string_view::npos) {
       continue;
