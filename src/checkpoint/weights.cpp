@@ -1,9 +1,12 @@
 #include "bertcram/checkpoint/weights.h"
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/hash.h"
 #include "bertcram/util/json.h"
 
 namespace bertcram::checkpoint {
@@ -39,6 +42,26 @@ void refuse_pickle(const fs::path& directory) {
                         ": pytorch_model.bin is a pickle, which bertcram never reads; convert it "
                         "with model.save_pretrained(DIR, safe_serialization=True)"));
   }
+}
+
+std::string weights_hash(const fs::path& directory) {
+  const Weights weights(directory);
+  const auto files = weights.files();
+  if (files.front() == weights.path()) {
+    return util::hash_file(files.front()).hex();
+  }
+  std::string all = util::hash_file(weights.path()).hex();
+  for (const fs::path& file : files) {
+    all += util::hash_file(file).hex();
+  }
+  return util::hash128(all).hex();
+}
+
+std::vector<fs::path> Weights::files() const {
+  std::vector<fs::path> paths;
+  std::ranges::transform(files_, std::back_inserter(paths), [](const auto& file) { return file->path(); });
+  std::ranges::sort(paths);
+  return paths;
 }
 
 Weights::Weights(const fs::path& directory) : path_(directory / kWeightsFile) {

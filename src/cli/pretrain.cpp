@@ -54,7 +54,12 @@ void run(const config::PretrainConfig& config, const std::string& resume, bool a
                   " % of the replaced ones found; the figures above are the generator's\n");
     }
   }
-  print_result(as_json, json, text + cat("model in ", result.model.string(), "\n"));
+  text += cat("model in ", result.model.string(), "\n");
+  if (result.generator) {
+    json["generator"] = result.generator->string();
+    text += cat("generator, a masked LM, in ", result.generator->string(), "\n");
+  }
+  print_result(as_json, json, text);
 }
 
 }  // namespace

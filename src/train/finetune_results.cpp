@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "bertcram/checkpoint/weights.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -40,7 +41,7 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
 json settings_of(const FinetuneConfig& config) {
   FinetuneConfig copy = config;
   return {{"fingerprint", config::fingerprint(config::fields_of(copy))},
-          {"model_xxh3_128", util::hash_file(fs::path(config.model) / "model.safetensors").hex()},
+          {"model_xxh3_128", checkpoint::weights_hash(config.model)},
           {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
 }
 

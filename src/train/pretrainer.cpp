@@ -328,7 +328,9 @@ class Pretrainer {
         throw util::StoppedError(context_.stop, "pretrain: stopped while scoring a finished run");
       }
     }
+    const auto models = state_.objective->models();
     return {.model = run_.model(),
+            .generator = models.size() > 1 ? std::optional(run_.path() / models[1].folder) : std::nullopt,
             .steps = position.step,
             .tokens = position.tokens,
             .elapsed_seconds = position.elapsed_seconds,

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/checkpoint/tensor_files.h"
+#include "bertcram/util/hash.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -43,6 +44,16 @@ TEST_F(Shards, AreReadAsOneSetOfTensors) {
   EXPECT_EQ(report.unexpected, (std::vector<std::string>{"a"}));
   EXPECT_EQ(b[2].item<double>(), 2.0);
   EXPECT_EQ(c.item<double>(), 3.0);
+}
+
+TEST_F(Shards, TheirHashIsOfAllOfThem) {
+  write_index(good_);
+  const std::string hash = weights_hash(scratch_.path());
+  EXPECT_EQ(weights_hash(scratch_.path()), hash);
+  write_tensors(scratch_ / "two.safetensors", {{"c", at::full({1}, 4.0)}});
+  EXPECT_NE(weights_hash(scratch_.path()), hash);
+  write_tensors(scratch_ / kWeightsFile, {{"whole", at::ones({1})}});
+  EXPECT_EQ(weights_hash(scratch_.path()), util::hash_file(scratch_ / kWeightsFile).hex());
 }
 
 TEST_F(Shards, OneFileGoesBeforeAnIndex) {

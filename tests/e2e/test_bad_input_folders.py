@@ -191,17 +191,77 @@ class ModelFolders(E2ETestCase):
         path.write_bytes(content[:8] + b"#" + content[9:])
         self.refused("model.safetensors")
 
-    def test_tensor_offsets_beyond_the_file(self):
+    def edit_header(self, change):
+        """@param change gets the header and the data, as a bytearray"""
         path = self.model / "model.safetensors"
         content = path.read_bytes()
         (length,) = struct.unpack("<Q", content[:8])
-        header = json.loads(content[8:8 + length])
-        name = next(key for key in header if key != "__metadata__")
-        header[name]["data_offsets"] = [1 << 60, (1 << 60) + header[name]["data_offsets"][1] -
-                                        header[name]["data_offsets"][0]]
+        header, data = json.loads(content[8:8 + length]), bytearray(content[8 + length:])
+        change(header, data)
         text = json.dumps(header).encode()
-        path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length:])
+        path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+    def test_tensor_offsets_beyond_the_file(self):
+        def move(header, data):
+            name = next(key for key in header if key != "__metadata__")
+            begin, end = header[name]["data_offsets"]
+            header[name]["data_offsets"] = [1 << 60, (1 << 60) + end - begin]
+        self.edit_header(move)
         self.refused("model.safetensors")
+
+    def test_tensors_that_overlap(self):
+        def move(header, data):
+            header["bert.embeddings.LayerNorm.bias"]["data_offsets"] = \
+                header["bert.embeddings.LayerNorm.weight"]["data_offsets"]
+        self.edit_header(move)
+        self.refused("model.safetensors", "overlap")
+
+    def test_a_tensor_that_is_not_aligned(self):
+        def shift(header, data):
+            for name, tensor in header.items():
+                if name != "__metadata__":
+                    tensor["data_offsets"] = [offset + 2 for offset in tensor["data_offsets"]]
+            header["odd"] = {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}
+            data[0:0] = bytes(2)
+        self.edit_header(shift)
+        self.refused("model.safetensors", "no multiple")
+
+    def test_a_tensor_of_another_type(self):
+        def change(header, data):
+            header["bert.embeddings.LayerNorm.bias"]["dtype"] = "I32"
+        self.edit_header(change)
+        self.refused("model.safetensors", "bert.embeddings.LayerNorm.bias", "I32", "F32")
+
+    def test_missing_tensors_are_listed(self):
+        def rename(header, data):
+            for part in ("key", "value"):
+                name = f"bert.encoder.layer.0.attention.self.{part}.bias"
+                header["classifier." + part] = header.pop(name)
+        self.edit_header(rename)
+        self.refused("model.safetensors", "2 tensors are missing", "attention.self.key.bias", "attention.self.value.bias")
+
+    def test_fewer_layers_in_the_config_than_in_the_weights(self):
+        config = json.loads((self.model / "config.json").read_text())
+        self.assertEqual(config["num_hidden_layers"], 1)
+        def add(header, data):
+            header["bert.encoder.layer.1.output.dense.bias"] = {"dtype": "F32", "shape": [1],
+                                                                "data_offsets": [len(data), len(data) + 4]}
+            data += bytes(4)
+        self.edit_header(add)
+        self.refused("model.safetensors", "no place", "bert.encoder.layer.1.output.dense.bias")
+
+    def test_features_of_a_config_that_are_not_computed(self):
+        original = (self.model / "config.json").read_text()
+        for key, value in (("hidden_act", "relu"), ("position_embedding_type", "relative_key"),
+                           ("quantization_config", {"bits": 8})):
+            (self.model / "config.json").write_text(json.dumps({**json.loads(original), key: value}))
+            self.refused("config.json", key, "not supported")
+
+    def test_a_shard_that_is_missing(self):
+        (self.model / "model.safetensors").unlink()
+        (self.model / "model.safetensors.index.json").write_text(
+            json.dumps({"weight_map": {"bert.embeddings.LayerNorm.bias": "model-00001-of-00002.safetensors"}}))
+        self.refused("model.safetensors.index.json", "model-00001-of-00002.safetensors")
 
     def test_only_a_pickle(self):
         (self.model / "model.safetensors").rename(self.model / "pytorch_model.bin")

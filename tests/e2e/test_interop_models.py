@@ -226,6 +226,7 @@ class TheirModels(InteropTestCase):
         self.assertFalse((folder / "model.safetensors").exists())
         self.assertGreater(len(list(folder.glob("model-*.safetensors"))), 2)
         self.assertEqual(run_eval("--model", folder, "--text", text_fixture(), "--rows", 4), whole)
+        must(*finetune_args(make_task(self.dir / "task"), folder, self.dir / "out", 1))
         first = sorted(folder.glob("model-*.safetensors"))[0]
         first.unlink()
         self.assert_fails(bertcram("eval", "--model", folder, "--text", text_fixture()), 3, first.name, "missing")

@@ -17,6 +17,9 @@ inline constexpr const char* kWeightsIndex = "model.safetensors.index.json";
 /// @throws DataError, with what converts it, if the folder has a pickle instead of safetensors
 void refuse_pickle(const std::filesystem::path& directory);
 
+/// Hash of the weights' bytes: of the file, or of its index and shards. @throws DataError as Weights does
+std::string weights_hash(const std::filesystem::path& directory);
+
 /// Mapped files; the tensors are views into them and live as long as the object.
 class Weights {
  public:
@@ -26,6 +29,8 @@ class Weights {
   const std::map<std::string, TensorBytes>& tensors() const { return tensors_; }
   /// For errors: the weights file, or the index.
   const std::filesystem::path& path() const { return path_; }
+  /// Of the safetensors files, by name.
+  std::vector<std::filesystem::path> files() const;
 
  private:
   void add_shards();

@@ -27,6 +27,7 @@ struct PretrainContext {
 
 struct PretrainResult {
   std::filesystem::path model;
+  std::optional<std::filesystem::path> generator;  ///< of replaced-token detection: the masked LM beside the model
   int64_t steps = 0;
   int64_t tokens = 0;
   double elapsed_seconds = 0;
