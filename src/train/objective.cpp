@@ -167,6 +167,15 @@ class ReplacedTokenObjective : public Objective {
 
 }  // namespace
 
+void BatchLoss::add(const BatchLoss& other) {
+  const auto add_one = [](const at::Tensor& one, at::Tensor& sum) { sum = sum.defined() ? sum.add(one) : one; };
+  add_one(other.masked_lm, masked_lm);
+  if (other.replaced_tokens.defined()) {
+    add_one(other.replaced_tokens, replaced_tokens);
+    add_one(other.replaced_tokens_correct, replaced_tokens_correct);
+  }
+}
+
 std::vector<nn::ParameterSpec> objective_specs(const PretrainConfig& config, const model::EncoderShape& shape) {
   return config.objective == config::Objective::kMlm
              ? model::parameter_specs(shape, {})

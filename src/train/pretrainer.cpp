@@ -1,10 +1,8 @@
 #include "bertcram/train/pretrainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/monitor/metrics_log.h"
 #include "bertcram/train/masked_lm.h"
@@ -18,6 +16,7 @@
 #include "resume.h"
 #include "run_data.h"
 #include "run_recorder.h"
+#include "training_clock.h"
 #include "training_state.h"
 
 namespace bertcram::train {
@@ -30,18 +29,6 @@ using util::log_info;
 constexpr int64_t kDefaultEvaluations = 20;
 constexpr double kLongStepShare = 0.05;
 constexpr int64_t kNoStep = -1;
-
-/// Seconds of training, across sessions.
-class TrainingClock {
- public:
-  explicit TrainingClock(double earlier_seconds) : earlier_seconds_(earlier_seconds), start_(Clock::now()) {}
-  double seconds() const { return earlier_seconds_ + std::chrono::duration<double>(Clock::now() - start_).count(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  double earlier_seconds_;
-  Clock::time_point start_;
-};
 
 /// The training loop and what it needs at hand.
 class Pretrainer {
@@ -61,7 +48,7 @@ class Pretrainer {
   PretrainResult run() {
     util::add_log_file(run_.log_file());
     start_or_resume();
-    if (budget_.is_spent(usage()) && has_models()) {
+    if (budget_.is_spent(usage()) && state_.has_models(run_.path(), *data_.tokenizer)) {
       log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
       conclude();
       return result();
@@ -139,7 +126,7 @@ class Pretrainer {
       const BatchLoss loss = state_.objective->loss(batch, encode_options());
       loss.total.backward();
       state_.parameters.accumulate_gradients();
-      add(loss, sums);
+      sums.add(loss);
       masked += static_cast<int64_t>(batch.targets.size());
     }
     if (masked == 0) {
@@ -171,15 +158,6 @@ class Pretrainer {
   model::EncodeOptions encode_options() const {
     return {.dropout = config_.model.dropout,
             .recompute = config_.batch.recompute ? model::Recompute::kPerLayer : model::Recompute::kNever};
-  }
-
-  static void add(const BatchLoss& loss, BatchLoss& sums) {
-    const auto add_one = [](const at::Tensor& one, at::Tensor& sum) { sum = sum.defined() ? sum.add(one) : one; };
-    add_one(loss.masked_lm, sums.masked_lm);
-    if (loss.replaced_tokens.defined()) {
-      add_one(loss.replaced_tokens, sums.replaced_tokens);
-      add_one(loss.replaced_tokens_correct, sums.replaced_tokens_correct);
-    }
   }
 
   /// A time budget of a few steps is no training, and it ends late: a step is not cut short.
@@ -293,23 +271,9 @@ class Pretrainer {
       }
       save();
     }
-    for (const TrainedModel& model : state_.objective->models()) {
-      checkpoint::write_model_directory(run_.path() / model.folder, stored(model), *data_.tokenizer);
-    }
+    state_.write_models(run_.path(), *data_.tokenizer);
     conclude();
     return result();
-  }
-
-  checkpoint::StoredModel stored(const TrainedModel& model) {
-    return {.shape = model.shape,
-            .head = model.head,
-            .tensors = checkpoint::model_tensors(model.shape, model.head, state_.parameters, model.prefix)};
-  }
-
-  bool has_models() {
-    return std::ranges::all_of(state_.objective->models(), [&](const TrainedModel& model) {
-      return checkpoint::is_model_of(run_.path() / model.folder, stored(model), *data_.tokenizer);
-    });
   }
 
   /// The last of a run; a session that was killed on the way here leaves it to the next.

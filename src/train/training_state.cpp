@@ -1,5 +1,7 @@
 #include "training_state.h"
 
+#include <algorithm>
+
 namespace bertcram::train {
 
 TrainingState::TrainingState(const config::PretrainConfig& config, const model::EncoderShape& shape,
@@ -25,6 +27,24 @@ void TrainingState::load(const std::filesystem::path& checkpoint) {
   position = checkpoint::load_checkpoint(checkpoint, tensors());
   optimizer.restore_steps(position.optimizer_steps);
   parameters.sync_compute();
+}
+
+checkpoint::StoredModel TrainingState::stored(const TrainedModel& model) {
+  return {.shape = model.shape,
+          .head = model.head,
+          .tensors = checkpoint::model_tensors(model.shape, model.head, parameters, model.prefix)};
+}
+
+void TrainingState::write_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer) {
+  for (const TrainedModel& model : objective->models()) {
+    checkpoint::write_model_directory(run / model.folder, stored(model), tokenizer);
+  }
+}
+
+bool TrainingState::has_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer) {
+  return std::ranges::all_of(objective->models(), [&](const TrainedModel& model) {
+    return checkpoint::is_model_of(run / model.folder, stored(model), tokenizer);
+  });
 }
 
 }  // namespace bertcram::train

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/nn/parameters.h"
 #include "bertcram/optim/adamw.h"
@@ -29,8 +30,14 @@ class TrainingState {
   /// Continues from this checkpoint. @throws DataError if it is damaged
   void load(const std::filesystem::path& checkpoint);
 
+  /// Writes the models of the objective into the run's folder.
+  void write_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer);
+  /// Whether they are there, bit for bit.
+  bool has_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer);
+
  private:
   checkpoint::TrainTensors tensors();
+  checkpoint::StoredModel stored(const TrainedModel& model);
 };
 
 }  // namespace bertcram::train

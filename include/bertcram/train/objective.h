@@ -24,6 +24,9 @@ struct BatchLoss {
   at::Tensor masked_lm;             ///< nats over the predictions, without gradient
   at::Tensor replaced_tokens = {};  ///< nats over all tokens, without gradient; undefined without discriminator
   at::Tensor replaced_tokens_correct = {};  ///< tokens told right, likewise
+
+  /// Adds up all but `total`.
+  void add(const BatchLoss& other);
 };
 
 /// A model that a run trains.
