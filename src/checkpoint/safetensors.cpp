@@ -97,6 +97,7 @@ TensorBytes parse_tensor(const std::string& name, const json& entry, std::span<c
 
 void check_no_holes(const std::map<std::string, TensorBytes>& tensors, std::span<const std::byte> data) {
   std::vector<const TensorBytes*> by_offset;
+  by_offset.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
     by_offset.push_back(&tensor);
   }

@@ -183,7 +183,7 @@ std::vector<ParameterSpec> replaced_token_specs(const EncoderShape& discriminato
     if (!is_embedding(spec.leaf, generator.arch)) {
       spec.leaf = kGeneratorPrefix + spec.leaf;
       for (std::string& part : spec.parts) {
-        part = kGeneratorPrefix + part;
+        part.insert(0, kGeneratorPrefix);
       }
       specs.push_back(std::move(spec));
     }
