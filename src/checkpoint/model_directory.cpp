@@ -33,7 +33,7 @@ json read_config(const fs::path& directory) {
                         " is missing); expected a folder written by 'bertcram pretrain' or Hugging Face"));
   }
   try {
-    return json::parse(util::read_file(path));
+    return json::parse(util::MappedFile(path).text());
   } catch (const json::exception& error) {
     throw DataError(cat(path.string(), ": not valid JSON (", util::json_error_text(error.what()), ")"));
   }
@@ -108,13 +108,18 @@ std::string shown(std::vector<std::string> names) {
   return util::join(names, ", ") + (count > kShownNames ? ", …" : "");
 }
 
+/// "1 tensor is …", "2 tensors are …"
+std::string counted(const std::vector<std::string>& names, const char* what) {
+  return cat(names.size(), names.size() == 1 ? " tensor is " : " tensors are ", what);
+}
+
 /// Of a file's tensors that are not wanted, those that are no other head's and no buffer.
 std::vector<std::string> without_place(const std::vector<std::string>& unexpected,
-                                       const std::vector<nn::NamedTensor>& targets) {
+                                       const std::vector<nn::NamedTensor>& targets, Strictness strictness) {
   const config::Arch arch = arch_of(targets);
   std::set<std::string_view> modules;  // of the wanted head
   for (const nn::NamedTensor& target : targets) {
-    if (!is_encoder_name(target.name, arch)) {
+    if (strictness == Strictness::kComplete && !is_encoder_name(target.name, arch)) {
       modules.insert(head_module(target.name));
     }
   }
@@ -224,18 +229,18 @@ void load_weights(const fs::path& directory, nn::Parameters& parameters, Strictn
     drop_tied_copies(tensors, arch, where);
   }
   const auto report = read_tensors(tensors, where, targets);
-  std::vector<std::string> missing;
-  for (const std::string& name : report.missing) {
-    if (strictness == Strictness::kComplete || is_encoder_name(name, arch)) {
-      missing.push_back(name);
-    }
+  std::vector<std::string> missing = report.missing;
+  if (strictness == Strictness::kEncoderOnly) {
+    std::erase_if(missing, [&](const std::string& name) { return !is_encoder_name(name, arch); });
   }
-  if (!missing.empty()) {
-    throw DataError(cat(where, ": ", missing.size(), " tensors are missing: ", shown(missing)));
-  }
-  if (const auto names = without_place(report.unexpected, targets); !names.empty()) {
-    throw DataError(
-        cat(where, ": ", names.size(), " tensors have no place in the model of config.json: ", shown(names)));
+  const auto displaced = without_place(report.unexpected, targets, strictness);
+  if (!missing.empty() || !displaced.empty()) {
+    const std::string lack = missing.empty() ? "" : cat(counted(missing, "missing"), ": ", shown(missing));
+    const std::string excess =
+        displaced.empty()
+            ? ""
+            : cat(counted(displaced, "without a place in the model of config.json"), ": ", shown(displaced));
+    throw DataError(cat(where, ": ", lack, lack.empty() || excess.empty() ? "" : "; ", excess));
   }
   parameters.sync_compute();
 }

@@ -21,6 +21,9 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
   require(model.rope_theta < kMostRopeTheta,
           cat("model.rope_theta ", model.rope_theta, " is not below ", kMostRopeTheta));
   require(model.layer_norm_eps < 1.0, cat("model.layer_norm_eps ", model.layer_norm_eps, " is not below 1"));
+  require(config.rtd.generator_layers <= model.layers,
+          cat("rtd.generator_layers ", config.rtd.generator_layers, " is more than model.layers ", model.layers,
+              "; the generator is the smaller one"));
   require(config.mask.mask_share + config.mask.random_share <= 1.0,
           "mask.mask_share and mask.random_share together exceed 1");
   const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +

@@ -47,6 +47,13 @@ void require_value(const json& config, const char* key, const json& expected, co
   }
 }
 
+/// Two names for GELU with the error function.
+void require_gelu(const json& config, const char* key, const std::string& where) {
+  if (config.value(key, json()) != "gelu_python") {
+    require_value(config, key, "gelu", where);
+  }
+}
+
 /// What is the same for all models of Hugging Face.
 void require_common(const json& config, const std::string& where) {
   require_value(config, "tie_word_embeddings", true, where);
@@ -123,7 +130,7 @@ EncoderShape common_shape(const json& config, Arch arch, const std::string& wher
 }
 
 EncoderShape bert_shape(const json& config, const std::string& where) {
-  require_value(config, "hidden_act", "gelu", where);
+  require_gelu(config, "hidden_act", where);
   require_value(config, "position_embedding_type", "absolute", where);
   EncoderShape shape = common_shape(config, Arch::kBert, where);
   shape.token_types = whole_number(config, "type_vocab_size", {.high = 10'000}, int64_t{2}, where);
@@ -159,7 +166,8 @@ double rope_theta(const json& parameters, const char* kind, double fallback, con
     return fallback;
   }
   const std::string path = cat(where, ": rope_parameters.", kind);
-  for (const auto& [key, value] : own->items()) {
+  require_value(*own, "rope_type", "default", path);
+  for (const auto& [key, value] : own->items()) {  // nothing else has a meaning there
     if (key != "rope_theta") {
       require_value(*own, key.c_str(), key == "partial_rotary_factor" ? json(1.0) : json("default"), path);
     }
@@ -170,7 +178,9 @@ double rope_theta(const json& parameters, const char* kind, double fallback, con
 void read_rotary(const json& config, EncoderShape& shape, const std::string& where) {
   require_value(config, "rope_scaling", nullptr, where);
   shape.global_rope_theta = number(config, "global_rope_theta", kLeastTheta, kMostTheta, 160'000.0, where);
-  shape.local_rope_theta = number(config, "local_rope_theta", kLeastTheta, kMostTheta, 10'000.0, where);
+  const auto local = config.find("local_rope_theta");  // transformers 4: null means as the global layers
+  const double local_default = local != config.end() && local->is_null() ? shape.global_rope_theta : 10'000.0;
+  shape.local_rope_theta = number(config, "local_rope_theta", kLeastTheta, kMostTheta, local_default, where);
   const json* parameters = find(config, "rope_parameters");
   if (parameters == nullptr) {
     return;
@@ -186,7 +196,7 @@ void read_rotary(const json& config, EncoderShape& shape, const std::string& whe
 }
 
 EncoderShape modern_shape(const json& config, const std::string& where) {
-  require_value(config, "hidden_activation", "gelu", where);
+  require_gelu(config, "hidden_activation", where);
   for (const char* key : {"norm_bias", "attention_bias", "mlp_bias"}) {
     require_value(config, key, false, where);
   }
@@ -244,7 +254,7 @@ void require_known_head(const json& config, Arch arch, HeadKind kind, const std:
   }
   if (arch == Arch::kModern) {
     require_value(config, "classifier_bias", false, where);
-    require_value(config, "classifier_activation", "gelu", where);
+    require_gelu(config, "classifier_activation", where);
     if (kind == HeadKind::kMaskedLm) {
       require_value(config, "decoder_bias", true, where);
     }

@@ -106,7 +106,8 @@ inline int64_t nesting_depth(std::string_view json) {
 /// Parses a JSON file. @throws DataError if it is missing, empty, not JSON, or nested deeper than any tokenizer's
 inline nlohmann::json parse_json_file(const std::filesystem::path& path) {
   constexpr int64_t kMaxDepth = 128;  // as serde_json's, with which Hugging Face reads
-  const std::string content = util::read_file(path);
+  const util::MappedFile file(path);
+  const std::string_view content = file.text();
   if (const int64_t depth = nesting_depth(content); depth > kMaxDepth) {
     throw DataError(cat(path.string(), ": lists and objects in each other ", depth, " deep; at most ", kMaxDepth,
                         " levels are supported"));

@@ -14,16 +14,21 @@ namespace bertcram::train {
 namespace {
 
 template <class Number>
-void require_finite(std::span<const Number> numbers, const char* what) {
+void require_finite(std::span<const Number> numbers, const char* what, const std::string& model) {
   if (!std::ranges::all_of(numbers, [](Number number) { return std::isfinite(number); })) {
-    throw DataError(cat("--model: its weights give ", what, " that are not numbers; is it damaged?"));
+    throw DataError(cat("--model ", model, ": its weights give ", what, " that are not numbers; is it damaged?"));
   }
 }
 
 }  // namespace
 
-void require_numbers(std::span<const float> numbers, const char* what) { require_finite(numbers, what); }
-void require_numbers(std::span<const double> numbers, const char* what) { require_finite(numbers, what); }
+void require_numbers(std::span<const float> numbers, const char* what, const std::string& model) {
+  require_finite(numbers, what, model);
+}
+
+void require_numbers(std::span<const double> numbers, const char* what, const std::string& model) {
+  require_finite(numbers, what, model);
+}
 
 void for_each_batch(const Runtime& runtime, int64_t count, const std::function<void(int64_t)>& body) {
   const int64_t workers = runtime.device.is_cpu() ? std::min(runtime.threads, count) : std::min<int64_t>(1, count);

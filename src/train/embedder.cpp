@@ -3,9 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/clamp_min.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/mean.h>
-#include <ATen/ops/sum.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <atomic>
@@ -67,7 +64,7 @@ class ModelEmbedder : public Embedder {
       const auto batch = batches[static_cast<size_t>(i)];
       store(embed_batch(encoded, batch), batch, vectors);
     });
-    require_numbers(vectors, "vectors");
+    require_numbers(vectors, "vectors", config_.model);
     return vectors;
   }
 
@@ -109,27 +106,12 @@ class ModelEmbedder : public Embedder {
     const model::EncoderInput input =
         padded_batch(encoded, batch, model_.shape().pad_id, runtime_.compute_type, runtime_.device);
     const at::Tensor states = model_.encoder().encode(input).to(at::kFloat);  // [batch, seq, hidden]
-    at::Tensor pooled = config_.pooling == config::Pooling::kCls ? states.select(1, 0) : mean(states, encoded, batch);
+    at::Tensor pooled = config_.pooling == config::Pooling::kCls ? model::first_tokens(states, input)
+                                                                 : model::mean_of_tokens(states, input);
     if (config_.normalize) {
       pooled = pooled / at::clamp_min(at::linalg_vector_norm(pooled, 2, -1, /*keepdim=*/true), 1e-12);
     }
     return pooled.to(at::kCPU).contiguous();
-  }
-
-  /// The mean over the tokens of each text. @param states [batch, seq, hidden]  @return [batch, hidden]
-  static at::Tensor mean(const at::Tensor& states, const std::vector<EncodedText>& encoded,
-                         std::span<const int64_t> batch) {
-    const bool is_padded =
-        std::ranges::any_of(batch, [&](int64_t i) { return length_of(encoded, i) != states.size(1); });
-    if (!is_padded) {
-      return at::mean(states, 1);
-    }
-    at::Tensor pooled = states.select(1, 0).clone();
-    for (int64_t row = 0; row < states.size(0); ++row) {
-      const int64_t length = length_of(encoded, batch[static_cast<size_t>(row)]);
-      pooled.select(0, row).copy_(at::mean(states.select(0, row).narrow(0, 0, length), 0));
-    }
-    return pooled;
   }
 
   void store(const at::Tensor& pooled, std::span<const int64_t> batch, std::vector<float>& vectors) const {

@@ -22,7 +22,8 @@ namespace {
 class ModelMaskFiller : public MaskFiller {
  public:
   ModelMaskFiller(const config::FillMaskConfig& config, checkpoint::ModelDirectory source)
-      : top_k_(std::min(config.top_k, source.tokenizer->vocab_size())),
+      : name_(config.model),
+        top_k_(std::min(config.top_k, source.tokenizer->vocab_size())),
         tokenizer_(std::move(source.tokenizer)),
         runtime_(resolve_runtime(config.runtime)),
         model_(source, source.head, runtime_) {}
@@ -61,7 +62,7 @@ class ModelMaskFiller : public MaskFiller {
         at::topk(probabilities.narrow(1, 0, tokenizer_->vocab_size()), top_k_);  // [masks, top_k] each
     const at::Tensor host_values = values.to(at::kCPU).contiguous();
     require_numbers(std::span(host_values.const_data_ptr<float>(), static_cast<size_t>(host_values.numel())),
-                    "probabilities");
+                    "probabilities", name_);
     const at::Tensor host_ids = ids.to(at::kCPU).contiguous();
     std::vector<FilledMask> filled;
     for (size_t mask = 0; mask < masks.size(); ++mask) {
@@ -77,6 +78,7 @@ class ModelMaskFiller : public MaskFiller {
     return filled;
   }
 
+  std::string name_;  ///< of the model's folder, for errors
   int64_t top_k_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   Runtime runtime_;

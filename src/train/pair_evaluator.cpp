@@ -32,7 +32,8 @@ struct Question {
 class PairEvaluator {
  public:
   PairEvaluator(const config::EvalConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
-      : stop_(stop),
+      : name_(config.model),
+        stop_(stop),
         tokenizer_(std::move(source.tokenizer)),
         runtime_(resolve_runtime(config.runtime)),
         model_(source, source.head, runtime_) {}
@@ -142,9 +143,10 @@ class PairEvaluator {
                                  .to(at::kCPU)
                                  .contiguous();  // [rows, 1]
     std::copy_n(found.const_data_ptr<double>(), rows, logs.begin());
-    require_numbers(logs, "log-probabilities");
+    require_numbers(logs, "log-probabilities", name_);
   }
 
+  std::string name_;  ///< of the model's folder, for errors
   const util::StopFlag& stop_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   Runtime runtime_;

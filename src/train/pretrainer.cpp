@@ -324,18 +324,21 @@ class Pretrainer {
     PretrainConfig copy = config_;
     state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
     state_.position.data_id = data_.id;
-    state_.position.runtime = describe(runtime_);
+    state_.position.runtime = circumstances();
   }
 
   /// Continuing elsewhere is allowed; that its numbers differ in the last digits has to be known.
   void note_other_runtime() {
     std::string& before = state_.position.runtime;
-    if (before != describe(runtime_)) {
+    if (before != circumstances()) {
       util::log_warning("pretrain", cat("the checkpoint comes from ", before, "; this session runs on ",
-                                        describe(runtime_), ": the run goes on, but not bit for bit as there"));
+                                        circumstances(), ": the run goes on, but not bit for bit as there"));
     }
-    before = describe(runtime_);
+    before = circumstances();
   }
+
+  /// What the last bits of a run depend on beside its configuration.
+  std::string circumstances() const { return cat(describe(runtime_), ", passes of ", micro_rows(), " rows"); }
 
   void write_config() const {
     PretrainConfig copy = config_;

@@ -58,7 +58,7 @@ void throw_write_error(const std::filesystem::path& path, int error_number) {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would wait for its writer
   if (descriptor < 0) {
     throw_read_error(path, errno);
   }
@@ -67,6 +67,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (!is_known || !S_ISREG(info.st_mode)) {
     const int error_number = !is_known ? errno : (S_ISDIR(info.st_mode) ? EISDIR : EINVAL);
     ::close(descriptor);
+    if (error_number == EINVAL) {
+      throw DataError(cat(path.string(), ": not a regular file"));
+    }
     throw_read_error(path, error_number);
   }
   size_ = static_cast<size_t>(info.st_size);

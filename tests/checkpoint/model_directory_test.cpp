@@ -88,7 +88,7 @@ TEST(ModelDirectory, AMissingEncoderTensorIsNamedEvenForTheEncoderAlone) {
   std::erase_if(views, [](const nn::NamedTensor& each) { return each.name.ends_with("self.key.weight"); });
   write_tensors(scratch / "model.safetensors", views);
   EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), source, Strictness::kEncoderOnly); }),
-                       "1 tensors are missing: bert.encoder.layer.0.attention.self.key.weight"));
+                       "1 tensor is missing: bert.encoder.layer.0.attention.self.key.weight"));
 }
 
 TEST(ModelDirectory, WhatIsMissingOrUnsuitableIsSaid) {
@@ -139,13 +139,14 @@ TEST(ModelDirectory, WhatHasNoPlaceInTheModelIsListed) {
   add_to_weights(scratch.path(), {{"bert.encoder.layer.1.output.dense.bias", at::zeros({8})},
                                   {"bert.encoder.layer.1.output.dense.weight", at::zeros({8, 16})}});
   for (const Strictness strictness : {Strictness::kComplete, Strictness::kEncoderOnly}) {
-    EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, strictness); }),
-                         "2 tensors have no place in the model of config.json: bert.encoder.layer.1.output.dense.bias, "
-                         "bert.encoder.layer.1.output.dense.weight"));
+    EXPECT_TRUE(
+        contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, strictness); }),
+                 "2 tensors are without a place in the model of config.json: bert.encoder.layer.1.output.dense.bias, "
+                 "bert.encoder.layer.1.output.dense.weight"));
   }
   add_to_weights(scratch.path(), {{"cls.predictions.adapter.weight", at::zeros({2})}});
   EXPECT_TRUE(contains(message_of<DataError>([&] { load_weights(scratch.path(), loaded, Strictness::kComplete); }),
-                       "1 tensors have no place in the model of config.json: cls.predictions.adapter.weight"));
+                       "1 tensor is without a place in the model of config.json: cls.predictions.adapter.weight"));
   nn::Parameters classifier = parameters_for({.kind = model::HeadKind::kClassifier, .outputs = 2}, 2);
   EXPECT_NO_THROW(load_weights(scratch.path(), classifier, Strictness::kEncoderOnly)) << "another model's head";
 }

@@ -1,6 +1,7 @@
 """Bad tokenizer, packed and model folders: each mistake has its exit code and one helpful line; nothing is damaged."""
 
 import json
+import os
 import shutil
 import struct
 import unittest
@@ -240,6 +241,23 @@ class ModelFolders(E2ETestCase):
         self.edit_header(rename)
         self.refused("model.safetensors", "2 tensors are missing", "attention.self.key.bias", "attention.self.value.bias")
 
+    def test_what_is_missing_and_what_is_too_much_are_both_listed(self):
+        def rename(header, data):
+            header["bert.encoder.layer.9.output.dense.bias"] = header.pop("bert.encoder.layer.0.output.dense.bias")
+        self.edit_header(rename)
+        self.refused("1 tensor is missing: bert.encoder.layer.0.output.dense.bias",
+                     "1 tensor is without a place in the model of config.json: bert.encoder.layer.9.output.dense.bias")
+
+    def test_files_that_would_wait_for_a_writer(self):
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            with self.subTest(file=name):
+                original = (self.model / name).read_bytes()
+                (self.model / name).unlink()
+                os.mkfifo(self.model / name)
+                self.assert_fails(self.bertcram("embed", "--model", self.model, stdin="a\n"), INPUT, name, "regular file")
+                (self.model / name).unlink()
+                (self.model / name).write_bytes(original)
+
     def test_fewer_layers_in_the_config_than_in_the_weights(self):
         config = json.loads((self.model / "config.json").read_text())
         self.assertEqual(config["num_hidden_layers"], 1)
@@ -248,7 +266,7 @@ class ModelFolders(E2ETestCase):
                                                                 "data_offsets": [len(data), len(data) + 4]}
             data += bytes(4)
         self.edit_header(add)
-        self.refused("model.safetensors", "no place", "bert.encoder.layer.1.output.dense.bias")
+        self.refused("model.safetensors", "without a place", "bert.encoder.layer.1.output.dense.bias")
 
     def test_features_of_a_config_that_are_not_computed(self):
         original = (self.model / "config.json").read_text()

@@ -263,6 +263,14 @@ class TheirModernModels(TheirModels):
     unlike = ({"hidden_activation": "silu"}, {"norm_bias": True}, {"mlp_bias": True}, {"tie_word_embeddings": False},
               {"classifier_bias": True}, {"decoder_bias": False}, {"layer_types": ["sliding_attention"] * 4})
 
+    def test_an_encoder_whose_head_is_not_computed_can_be_fine_tuned(self):
+        task = make_task(self.dir / "task")
+        for setting in ({"classifier_bias": True}, {"decoder_bias": False}):
+            with self.subTest(**setting):
+                folder, _ = self.save("ForMaskedLM", name="-".join(setting), **setting)
+                must(*finetune_args(task, folder, self.dir / f"out-{'-'.join(setting)}", 1))
+                self.assert_fails(bertcram("fill-mask", "--model", folder, stdin="the [MASK]\n"), 3, *setting)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

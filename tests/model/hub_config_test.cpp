@@ -184,6 +184,26 @@ TEST(HubConfig, SizesThatAreNoneAreRefusedBeforeAnythingIsMadeOfThem) {
       contains(message_of<DataError>([&] { shape_from_hub_config(without, "x"); }), "x: vocab_size is missing"));
 }
 
+TEST(HubConfig, NoThetaOfLocalLayersIsThatOfTheGlobalOnes) {  // as transformers 4.48 has it
+  json config = to_hub_config(kModern, {});
+  config["global_rope_theta"] = 77.0;
+  config["local_rope_theta"] = nullptr;
+  EXPECT_EQ(shape_from_hub_config(config, "x").local_rope_theta, 77.0);
+  config.erase("local_rope_theta");
+  EXPECT_EQ(shape_from_hub_config(config, "x").local_rope_theta, 10'000.0);
+}
+
+TEST(HubConfig, AnotherNameForGeluIsRead) {
+  json bert = to_hub_config(kBase, {});
+  bert["hidden_act"] = "gelu_python";
+  EXPECT_TRUE(shape_from_hub_config(bert, "x") == kBase);
+  json modern = to_hub_config(kModern, {});
+  modern["hidden_activation"] = "gelu_python";
+  modern["classifier_activation"] = "gelu_python";
+  EXPECT_TRUE(shape_from_hub_config(modern, "x") == kModern);
+  EXPECT_EQ(head_from_hub_config(modern, "x").refusal, "");
+}
+
 TEST(HubConfig, RotaryPositionsThatAreScaledOrUnknownAreRefused) {
   const json config = to_hub_config(kModern, {});
   const json base = {{"rope_type", "default"}, {"rope_theta", 1e4}};
@@ -195,6 +215,8 @@ TEST(HubConfig, RotaryPositionsThatAreScaledOrUnknownAreRefused) {
         json{{"sliding_attention", {{"rope_theta", 0.5}}}}}) {
     EXPECT_TRUE(contains(shape_refusal(config, "rope_parameters", odd), "rope_parameters")) << odd;
   }
+  const json linear = {{"full_attention", {{"factor", 2.0}, {"rope_type", "linear"}, {"rope_theta", 1e4}}}};
+  EXPECT_TRUE(contains(shape_refusal(config, "rope_parameters", linear), "rope_type = \"linear\" is not supported"));
   json fine = config;
   fine["rope_parameters"] = {{"full_attention", nullptr}};
   EXPECT_EQ(shape_from_hub_config(fine, "x").global_rope_theta, kModern.global_rope_theta);

@@ -47,10 +47,11 @@ TEST(ForEachBatch, ThrowsWhatACallThrewAndStops) {
 
 TEST(RequireNumbers, RefusesWhatIsNone) {
   const std::vector<float> good = {0.0F, -1.0F};
-  EXPECT_NO_THROW(require_numbers(good, "vectors"));
+  EXPECT_NO_THROW(require_numbers(good, "vectors", "m"));
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     const std::vector<double> numbers = {1.0, bad};
-    EXPECT_TRUE(test::contains(test::message_of<DataError>([&] { require_numbers(numbers, "vectors"); }), "vectors"));
+    EXPECT_TRUE(test::contains(test::message_of<DataError>([&] { require_numbers(numbers, "vectors", "runs/m"); }),
+                               "--model runs/m: its weights give vectors that are not numbers"));
   }
 }
 
