@@ -87,6 +87,28 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string>
   return nearest ? "; did you mean '" + *nearest + "'?" : "; see 'bertcram --help'";
 }
 
+constexpr std::string_view kLogFile = "--log-file";  // its value is no command
+
+/// What to say of the first word that is no option, where no command was found; empty if all are options.
+std::string unknown_command(std::span<char*> words) {
+  std::vector<std::string> commands;
+  for (const Command& command : kCommands) {
+    commands.emplace_back(command.name);
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string word = words[i];
+    if (word == kLogFile) {
+      ++i;
+    } else if (!word.starts_with("-")) {
+      const auto longer =
+          std::ranges::find_if(commands, [&](const auto& name) { return name.starts_with(word + "-"); });
+      return cat("unknown command '", word, "'",
+                 longer != commands.end() ? "; did you mean '" + *longer + "'?" : did_you_mean(word, commands));
+    }
+  }
+  return "";
+}
+
 /// The usage error behind CLI11's: the first option or command that does not exist, with the nearest that does.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std::span<char*> words) {
   const auto chosen = app.get_subcommands();
@@ -98,22 +120,15 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string argument = words[i];
     const std::string word = argument.substr(0, argument.find('='));
-    if (argument == "--log-file") {
-      ++i;  // its value is no command
+    if (argument == kLogFile) {
+      ++i;
       continue;
     }
     if (word.starts_with("--") && std::ranges::find(options, word) == options.end()) {
       return cat("unknown option '", word, "'", did_you_mean(word, options));
     }
     if (chosen.empty() && !word.starts_with("-")) {
-      std::vector<std::string> commands;
-      for (const Command& command : kCommands) {
-        commands.emplace_back(command.name);
-        if (commands.back().starts_with(word + "-")) {
-          return cat("unknown command '", word, "'; did you mean '", command.name, "'?");
-        }
-      }
-      return cat("unknown command '", word, "'", did_you_mean(word, commands));
+      return unknown_command(words.subspan(i));
     }
   }
   return cat(error.what(), "; see 'bertcram ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help'");
@@ -135,13 +150,17 @@ void run(int argc, char** argv) {
     auto run_command = command.setup(*sub);
     sub->callback([&chosen, run_command] { chosen = run_command; });
   }
+  const auto words = std::span(argv, static_cast<size_t>(argc)).subspan(1);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
+    if (const std::string odd = app.get_subcommands().empty() ? unknown_command(words) : ""; !odd.empty()) {
+      throw bertcram::ConfigError(odd);
+    }
     app.exit(request);
     return;
   } catch (const CLI::ParseError& error) {
-    throw bertcram::ConfigError(usage_message(app, error, std::span(argv, static_cast<size_t>(argc)).subspan(1)));
+    throw bertcram::ConfigError(usage_message(app, error, words));
   }
   using bertcram::util::LogLevel;
   bertcram::util::configure_logging(

@@ -29,8 +29,11 @@ constexpr size_t kShownNames = 5;
 json read_config(const fs::path& directory) {
   const fs::path path = directory / kConfigFile;
   if (!fs::exists(path)) {
-    throw DataError(cat("--model ", directory.string(), ": no model here (", kConfigFile,
-                        " is missing); expected a folder written by 'bertcram pretrain' or Hugging Face"));
+    const fs::path inside = directory / "model";  // of a run
+    throw DataError(cat("--model ", directory.string(), ": no model here (", kConfigFile, " is missing); ",
+                        fs::exists(inside / kConfigFile)
+                            ? cat("did you mean ", inside.string(), "?")
+                            : "expected a folder written by 'bertcram pretrain' or Hugging Face"));
   }
   try {
     return json::parse(util::MappedFile(path).text());

@@ -95,6 +95,8 @@ TEST(ModelDirectory, WhatIsMissingOrUnsuitableIsSaid) {
   const ScratchDirectory scratch;
   EXPECT_TRUE(contains(message_of<DataError>([&] { open_model_directory(scratch / "none"); }), "config.json"));
   write_model(scratch / "model");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { open_model_directory(scratch.path()); }),
+                       "did you mean " + (scratch / "model").string() + "?"));
   test::write_bytes(scratch / "model/config.json", "{");
   EXPECT_TRUE(contains(message_of<DataError>([&] { open_model_directory(scratch / "model"); }), "not valid JSON"));
   write_model(scratch / "pickle");

@@ -103,6 +103,10 @@ class Misspellings(E2ETestCase):
     def test_an_unknown_command_without_a_near_one(self):
         self.assert_fails(self.bertcram("xyzzyplugh"), USAGE, "xyzzyplugh", "--help")
 
+    def test_help_of_a_command_that_does_not_exist(self):
+        self.assert_fails(self.bertcram("pretain", "--help"), USAGE, "'pretain'", "did you mean 'pretrain'")
+        self.assert_fails(self.bertcram("--log-file", "pretrain", "nosuch", "-h"), USAGE, "'nosuch'")
+
     def test_an_unknown_option_has_its_nearest_name(self):
         cases = {"tokenize": ("--vocab-sise", "--vocab-size"), "pack": ("--seqlen", "--seq-len"),
                  "pretrain": ("--buget", "--budget"), "eval": ("--modle", "--model"),
