@@ -12,6 +12,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
+#include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
 #include "cli/command.h"
@@ -182,12 +183,6 @@ constexpr const char* kOutOfMemory =
     "out of memory; when training, use fewer rows per pass (--set batch.micro_rows=N, or --micro-rows N) or a smaller "
     "model, otherwise fewer --threads";
 
-/// LibTorch and the standard library report exhausted memory in several ways.
-bool is_out_of_memory(const std::string& message) {
-  return message.find("out of memory") != std::string::npos ||
-         message.find("can't allocate memory") != std::string::npos;
-}
-
 /// What a file-system call fails for: something on the user's side, or something that ran out or is forbidden.
 ExitCode exit_code_of(const std::error_code& error) {
   constexpr std::array kInput = {ENOENT, ELOOP, ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG};
@@ -207,13 +202,11 @@ int main(int argc, char** argv) {
     return static_cast<int>(ExitCode::kDone);
   } catch (const bertcram::Error& error) {
     return report(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return report(ExitCode::kResources, kOutOfMemory);
   } catch (const std::filesystem::filesystem_error& error) {
     return report(exit_code_of(error.code()), cat(error.path1().string(), ": ", error.code().message()));
   } catch (const std::exception& error) {
     const std::string message = error.what();
-    if (is_out_of_memory(message)) {
+    if (bertcram::util::is_out_of_memory(error)) {
       return report(ExitCode::kResources, kOutOfMemory);
     }
     return report(ExitCode::kBug, cat("internal error: ", message.substr(0, message.find('\n')),

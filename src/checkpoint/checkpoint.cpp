@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bertcram/checkpoint/tensor_files.h"
 #include "bertcram/util/error.h"
@@ -50,8 +53,15 @@ json to_json(const TrainState& state, const json& hashes) {
           {"runtime", state.runtime},
           {"evaluated_step", state.evaluated_step},
           {"evaluated_share", state.evaluated_share},
+          {"reserved_seconds", state.reserved_seconds},
           {"final_evaluation_step", state.final_evaluation_step},
           {"metrics_bytes", state.metrics_bytes},
+          {"eval_loss", state.eval_loss ? json(*state.eval_loss) : json(nullptr)},
+          {"rows_per_pass", state.rows_per_pass},
+          {"skipped_steps", state.skipped_steps},
+          {"rate_factor", state.rate_factor},
+          {"loss_scale", state.loss_scale.factor},
+          {"loss_scale_good_steps", state.loss_scale.good_steps},
           {"xxh3_128", hashes}};
 }
 
@@ -92,23 +102,87 @@ TrainState state_of(const json& stored) {
   state.runtime = stored.value("runtime", "");
   state.evaluated_step = stored.value("evaluated_step", int64_t{0});
   state.evaluated_share = stored.value("evaluated_share", 0.0);
+  state.reserved_seconds = stored.value("reserved_seconds", 0.0);
   state.final_evaluation_step = stored.value("final_evaluation_step", int64_t{-1});
   state.metrics_bytes = stored.value("metrics_bytes", int64_t{0});
+  if (const auto loss = stored.find("eval_loss"); loss != stored.end() && loss->is_number()) {
+    state.eval_loss = loss->get<double>();
+  }
+  state.rows_per_pass = stored.value("rows_per_pass", int64_t{0});
+  state.skipped_steps = stored.value("skipped_steps", int64_t{0});
+  state.rate_factor = stored.value("rate_factor", 1.0);
+  state.loss_scale = {.factor = stored.value("loss_scale", 1.0),
+                      .good_steps = stored.value("loss_scale_good_steps", int64_t{0})};
   return state;
+}
+
+/// A checkpoint that cannot be read is neither the best nor the first of a stretch, but may be among the newest.
+std::set<fs::path> staying(const std::vector<fs::path>& newest_first, const Retention& retention) {
+  const auto newest = std::min(newest_first.size(), static_cast<size_t>(retention.newest));
+  std::set<fs::path> stays(newest_first.begin(), newest_first.begin() + static_cast<std::ptrdiff_t>(newest));
+  if (!retention.best && retention.every_seconds <= 0) {
+    return stays;
+  }
+  fs::path best;
+  double best_loss = std::numeric_limits<double>::infinity();
+  std::map<int64_t, fs::path> first_of_stretch;
+  for (const fs::path& checkpoint : newest_first) {
+    try {
+      const TrainState state = read_state(checkpoint);
+      if (state.eval_loss.value_or(best_loss) < best_loss) {
+        best = checkpoint;
+        best_loss = *state.eval_loss;
+      }
+      if (retention.every_seconds > 0) {  // older ones come later and replace
+        first_of_stretch[static_cast<int64_t>(state.elapsed_seconds / retention.every_seconds)] = checkpoint;
+      }
+    } catch (const DataError&) {
+      continue;
+    }
+  }
+  first_of_stretch.erase(0);  // the beginning of a run is no stretch that anybody wants back
+  for (const auto& [stretch, checkpoint] : first_of_stretch) {
+    stays.insert(checkpoint);
+  }
+  if (retention.best && !best.empty()) {
+    stays.insert(best);
+  }
+  return stays;
+}
+
+int64_t bytes_of(const std::vector<nn::NamedTensor>& tensors) {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) {
+    bytes += static_cast<int64_t>(tensor.nbytes());
+  }
+  return bytes;
 }
 
 }  // namespace
 
-void clean_up(const fs::path& directory, int64_t keep) {
+void require_space(const fs::path& directory, const TrainTensors& tensors) {
+  constexpr int64_t kBesideTensors = int64_t{1} << 20;  // state.json, headers, what the run logs meanwhile
+  const int64_t needed =
+      bytes_of(tensors.masters) + bytes_of(tensors.first_moments) + bytes_of(tensors.second_moments) + kBesideTensors;
+  util::make_writable_directory(directory);
+  std::error_code unknown;
+  const auto space = fs::space(directory, unknown);
+  if (!unknown && space.available < static_cast<uintmax_t>(needed)) {
+    throw ResourceError(cat(directory.string(), ": no room for a checkpoint: ", needed / 1'000'000, " MB needed, ",
+                            space.available / 1'000'000, " MB free"));
+  }
+}
+
+void clean_up(const fs::path& directory, const Retention& retention) {
   const auto checkpoints = list_checkpoints(directory);
-  for (size_t i = 0; i < checkpoints.size(); ++i) {
-    if (i < static_cast<size_t>(keep)) {
-      util::remove_stale_temporaries(checkpoints[i]);  // of update_state
+  const auto stays = staying(checkpoints, retention);
+  for (const fs::path& checkpoint : checkpoints) {
+    if (stays.contains(checkpoint)) {
+      util::remove_stale_temporaries(checkpoint);  // of update_state
       continue;
     }
     // Renamed first: a checkpoint that is half removed must not look complete.
-    const fs::path doomed = directory / (kPartialPrefix + checkpoints[i].filename().string());
-    fs::rename(checkpoints[i], doomed);
+    fs::rename(checkpoint, directory / (kPartialPrefix + checkpoint.filename().string()));
   }
   std::error_code missing;
   for (const auto& entry : fs::directory_iterator(directory, missing)) {
@@ -118,7 +192,8 @@ void clean_up(const fs::path& directory, int64_t keep) {
   }
 }
 
-void save_checkpoint(const fs::path& directory, const TrainState& state, const TrainTensors& tensors, int64_t keep) {
+void save_checkpoint(const fs::path& directory, const TrainState& state, const TrainTensors& tensors,
+                     const Retention& retention) {
   const fs::path final_path = directory / folder_name(state.step);
   const fs::path partial = directory / (kPartialPrefix + folder_name(state.step));
   fs::remove_all(partial);
@@ -140,7 +215,7 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
     fs::remove_all(partial, ignored);
     throw;
   }
-  clean_up(directory, keep);
+  clean_up(directory, retention);
 }
 
 void update_state(const fs::path& directory, const TrainState& state) {

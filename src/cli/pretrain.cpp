@@ -22,13 +22,22 @@ train::ResumeChoice parse_resume(const std::string& word) {
   return {.kind = Kind::kPath, .path = word};
 }
 
-void run(const config::PretrainConfig& config, const std::string& resume, bool as_json, const Session& session) {
+/// Options that are no configuration.
+struct RunOptions {
+  std::string resume = "auto";
+  bool may_change_config = false;
+  bool as_json = false;
+};
+
+void run(const config::PretrainConfig& config, const RunOptions& options, const Session& session) {
   if (const auto problems = config::contradictions(config); !problems.empty()) {
     throw ConfigError(util::join(problems, "\n"));
   }
   outlive_readers();
-  const auto result = training().run_pretrain(
-      config, {.stop = session.stop, .progress = session.progress, .resume = parse_resume(resume)});
+  const auto result = training().run_pretrain(config, {.stop = session.stop,
+                                                       .progress = session.progress,
+                                                       .resume = parse_resume(options.resume),
+                                                       .may_change_config = options.may_change_config});
   nlohmann::json json = {{"model", result.model.string()},
                          {"steps", result.steps},
                          {"tokens", result.tokens},
@@ -59,15 +68,14 @@ void run(const config::PretrainConfig& config, const std::string& resume, bool a
     json["generator"] = result.generator->string();
     text += cat("generator, a masked LM, in ", result.generator->string(), "\n");
   }
-  print_result(as_json, json, text);
+  print_result(options.as_json, json, text);
 }
 
 }  // namespace
 
 Run setup_pretrain(CLI::App& app) {
   const auto config = std::make_shared<config::PretrainConfig>();
-  const auto resume = std::make_shared<std::string>("auto");
-  const auto as_json = std::make_shared<bool>(false);
+  const auto options = std::make_shared<RunOptions>();
   const auto fields = config::fields_of(*config);
   ConfigFlags flags(app);
   flags.add("--data", "data", fields);
@@ -78,11 +86,14 @@ Run setup_pretrain(CLI::App& app) {
   flags.add("--seed", "seed", fields);
   flags.add_runtime(fields);
   flags.add_config_options();
-  app.add_option("--resume", *resume, "auto: continue the run in --output; never; or a checkpoint folder [auto]");
-  app.add_flag("--json", *as_json, "print the result as JSON");
-  return [config, resume, as_json, flags](const Session& session) {
+  app.add_option("--resume", options->resume,
+                 "auto: continue the run in --output; never; or a checkpoint folder [auto]");
+  app.add_flag("--allow-config-change", options->may_change_config,
+               "continue the run with other settings than it began with, all but the model's");
+  app.add_flag("--json", options->as_json, "print the result as JSON");
+  return [config, options, flags](const Session& session) {
     flags.apply(config::fields_of(*config), session);
-    run(*config, *resume, *as_json, session);
+    run(*config, *options, session);
   };
 }
 

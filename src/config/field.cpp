@@ -42,7 +42,7 @@ std::string yaml_list(const std::vector<std::string>& items) {
 }  // namespace
 
 std::string Field::text() const {
-  return std::visit(Overloaded{[](const int64_t* v) { return std::to_string(*v); },
+  return std::visit(Overloaded{[&](const int64_t* v) { return zero_is_auto && *v == 0 ? "auto" : std::to_string(*v); },
                                [](const double* v) { return util::format_number(*v); },
                                [](const bool* v) { return std::string(*v ? "true" : "false"); },
                                [](const std::string* v) { return yaml_text(*v); },
@@ -52,13 +52,14 @@ std::string Field::text() const {
 }
 
 std::string Field::type_name() const {
-  return std::visit(Overloaded{[](const int64_t*) { return std::string("integer"); },
-                               [](const double*) { return std::string("number"); },
-                               [](const bool*) { return std::string("true or false"); },
-                               [](const std::string*) { return std::string("text"); },
-                               [](const std::vector<std::string>*) { return std::string("list"); },
-                               [](const EnumRef& v) { return "one of " + util::join(v.words, "|"); }},
-                    value);
+  return std::visit(
+      Overloaded{[&](const int64_t*) { return std::string(zero_is_auto ? "auto or integer" : "integer"); },
+                 [](const double*) { return std::string("number"); },
+                 [](const bool*) { return std::string("true or false"); },
+                 [](const std::string*) { return std::string("text"); },
+                 [](const std::vector<std::string>*) { return std::string("list"); },
+                 [](const EnumRef& v) { return "one of " + util::join(v.words, "|"); }},
+      value);
 }
 
 std::optional<std::string> Field::assign(const std::string& scalar) const {
@@ -72,7 +73,10 @@ std::optional<std::string> Field::assign(const std::string& scalar) const {
     *target = *parsed;
     return std::nullopt;
   };
-  return std::visit(Overloaded{[&](int64_t* target) { return numeric(target, util::parse_int(scalar)); },
+  return std::visit(Overloaded{[&](int64_t* target) {
+                                 const bool is_auto = zero_is_auto && scalar == "auto";
+                                 return numeric(target, is_auto ? std::optional<int64_t>(0) : util::parse_int(scalar));
+                               },
                                [&](double* target) { return numeric(target, util::parse_double(scalar)); },
                                [&](bool* target) -> std::optional<std::string> {
                                  if (scalar != "true" && scalar != "false") {
@@ -134,6 +138,8 @@ void FieldVisitor::constrain(Field& field, Duration) {
   field.range = "duration";
   field.is_duration = true;
 }
+
+void FieldVisitor::constrain(Field& field, ZeroIsAuto) { field.zero_is_auto = true; }
 
 void FieldVisitor::constrain(Field& field, Untracked) { field.is_tracked = false; }
 

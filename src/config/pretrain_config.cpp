@@ -26,6 +26,10 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
               "; the generator is the smaller one"));
   require(config.mask.mask_share + config.mask.random_share <= 1.0,
           "mask.mask_share and mask.random_share together exceed 1");
+  require(config.batch.start_rows <= config.batch.rows,
+          cat("batch.start_rows ", config.batch.start_rows, " is more than batch.rows ", config.batch.rows));
+  require(config.schedule.warmup_frac + config.schedule.hold_frac <= 1.0,
+          "schedule.warmup_frac and schedule.hold_frac together exceed 1");
   const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +
                       static_cast<int>(config.budget.tokens > 0);
   require(budgets == 1, cat(budgets == 0 ? "no budget is set" : "more than one budget is set",

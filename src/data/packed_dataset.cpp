@@ -130,9 +130,11 @@ MaskedBatches::MaskedBatches(const RowStore& rows, MaskingOptions masking, uint6
   BC_CHECK(rows.rows() > 0);
 }
 
-MaskedBatch MaskedBatches::assemble(int64_t first_sample, int64_t count) const {
+MaskedBatch MaskedBatches::assemble(int64_t first_sample, int64_t count, std::optional<double> mask_prob) const {
   using util::RandomPurpose;
-  MaskedBatch batch{.rows = count, .seq_len = rows_.seq_len()};
+  MaskingOptions masking = masking_;
+  masking.mask_prob = mask_prob.value_or(masking_.mask_prob);
+  MaskedBatch batch{.rows = count, .seq_len = rows_.seq_len(), .mask_prob = masking.mask_prob};
   batch.ids.resize(static_cast<size_t>(count * batch.seq_len));
   std::vector<int32_t> positions;
   std::vector<int32_t> targets;
@@ -150,7 +152,7 @@ MaskedBatch MaskedBatches::assemble(int64_t first_sample, int64_t count) const {
     rows_.read_row(static_cast<int64_t>(row), ids);
     positions.clear();
     targets.clear();
-    mask_row(ids, util::RandomStream(seed_, RandomPurpose::kMasking, {epoch, row}), masking_, positions, targets);
+    mask_row(ids, util::RandomStream(seed_, RandomPurpose::kMasking, {epoch, row}), masking, positions, targets);
     for (size_t k = 0; k < positions.size(); ++k) {
       batch.positions.push_back(i * batch.seq_len + positions[k]);
       batch.targets.push_back(targets[k]);

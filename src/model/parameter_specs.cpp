@@ -9,7 +9,7 @@ namespace {
 
 using config::Arch;
 using config::WeightInit;
-using nn::Decay;
+using nn::Group;
 using nn::Init;
 using nn::ParameterSpec;
 
@@ -54,18 +54,28 @@ Start start_of(Role role, const EncoderShape& shape) {
   throw InternalError("unknown WeightInit");
 }
 
+Group group_of(Role role) {
+  const bool is_table = role == Role::kTable || role == Role::kPositions || role == Role::kClassifier;
+  return is_table ? Group::kTable : Group::kMatrix;
+}
+
 /// Collects specs of one model.
 class SpecList {
  public:
   explicit SpecList(const EncoderShape& shape) : shape_(shape) {}
 
-  void weight(const std::string& name, Role role, std::vector<int64_t> sizes) {
+  void weight(const std::string& name, Role role, std::vector<int64_t> sizes, int64_t blocks = 1) {
     const Start start = start_of(role, shape_);
-    specs_.push_back(
-        {.leaf = name, .parts = {name}, .shape = std::move(sizes), .init = start.init, .init_scale = start.scale});
+    specs_.push_back({.leaf = name,
+                      .parts = {name},
+                      .shape = std::move(sizes),
+                      .init = start.init,
+                      .init_scale = start.scale,
+                      .group = group_of(role),
+                      .blocks = blocks});
   }
   void bias(const std::string& name, int64_t size) {
-    specs_.push_back({.leaf = name, .parts = {name}, .shape = {size}, .init = Init::kZeros, .decay = Decay::kNo});
+    specs_.push_back({.leaf = name, .parts = {name}, .shape = {size}, .init = Init::kZeros, .group = Group::kVector});
   }
   /// With a bias.
   void dense(const std::string& name, Role role, int64_t out, int64_t in) {
@@ -77,7 +87,7 @@ class SpecList {
                       .parts = {name + ".weight"},
                       .shape = {size},
                       .init = Init::kOnes,
-                      .decay = Decay::kNo});
+                      .group = Group::kVector});
   }
   void norm(const std::string& name, int64_t size) {
     norm_weight(name, size);
@@ -90,12 +100,13 @@ class SpecList {
                             .parts = {},
                             .shape = {3 * shape_.hidden, shape_.hidden},
                             .init = start.init,
-                            .init_scale = start.scale};
+                            .init_scale = start.scale,
+                            .blocks = 3};
     ParameterSpec bias = {.leaf = self + ".qkv.bias",
                           .parts = {},
                           .shape = {3 * shape_.hidden},
                           .init = Init::kZeros,
-                          .decay = Decay::kNo};
+                          .group = Group::kVector};
     for (const char* part : {"query", "key", "value"}) {
       weight.parts.push_back(self + "." + part + ".weight");
       bias.parts.push_back(self + "." + part + ".bias");
@@ -150,10 +161,10 @@ void add_modern(SpecList& list, const EncoderShape& shape, const Head& head) {
     if (layer > 0) {  // the first layer reads what the embedding norm has just normalised
       list.norm_weight(prefix + ".attn_norm", hidden);
     }
-    list.weight(prefix + ".attn.Wqkv.weight", Role::kQkv, {3 * hidden, hidden});
+    list.weight(prefix + ".attn.Wqkv.weight", Role::kQkv, {3 * hidden, hidden}, /*blocks=*/3);
     list.weight(prefix + ".attn.Wo.weight", Role::kResidual, {hidden, hidden});
     list.norm_weight(prefix + ".mlp_norm", hidden);
-    list.weight(prefix + ".mlp.Wi.weight", Role::kInner, {2 * shape.ffn, hidden});
+    list.weight(prefix + ".mlp.Wi.weight", Role::kInner, {2 * shape.ffn, hidden}, /*blocks=*/2);
     list.weight(prefix + ".mlp.Wo.weight", Role::kResidual, {hidden, shape.ffn});
   }
   list.norm_weight("model.final_norm", hidden);

@@ -43,19 +43,18 @@ void fill_sinusoid(float* out, int64_t rows, int64_t width, double standard_devi
 
 Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType compute_type, at::Device device)
     : compute_type_(compute_type) {
-  // Decayed tensors first, each group in the given order: two contiguous ranges for the optimizer.
+  // Group by group, each in the given order: contiguous ranges for the optimizer.
   int64_t offset = 0;
   std::vector<int64_t> offsets(specs.size());
-  for (const Decay group : {Decay::kYes, Decay::kNo}) {
+  for (const Group group : {Group::kMatrix, Group::kTable, Group::kVector}) {
+    const int64_t begin = offset;
     for (size_t i = 0; i < specs.size(); ++i) {
-      if (specs[i].decay == group) {
+      if (specs[i].group == group) {
         offsets[i] = offset;
         offset += aligned(numel(specs[i].shape));
       }
     }
-    if (group == Decay::kYes) {
-      decayed_size_ = offset;
-    }
+    ranges_[static_cast<size_t>(group)] = {.begin = begin, .size = offset - begin};
   }
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
   masters_ = at::zeros({offset}, options);
@@ -142,7 +141,14 @@ void Parameters::accumulate_gradients() {
   }
 }
 
-void Parameters::zero_gradients() { gradients_.zero_(); }
+void Parameters::zero_gradients() {
+  gradients_.zero_();
+  if (compute_type_ != at::kFloat) {
+    for (Slot& each : slots_) {
+      each.compute.mutable_grad().reset();
+    }
+  }
+}
 
 void Parameters::sync_compute() {
   const c10::NoGradGuard no_grad;
@@ -167,6 +173,16 @@ void Parameters::assign(const std::string& stored_name, const at::Tensor& values
   const c10::NoGradGuard no_grad;
   stored(stored_name).copy_(values);
   sync_compute();
+}
+
+std::vector<at::Tensor> Parameters::matrix_views(const at::Tensor& flat) const {
+  std::vector<at::Tensor> views;
+  for (const Slot& each : slots_) {
+    if (each.spec.group == Group::kMatrix) {
+      views.push_back(view_of(flat, each).view({each.spec.blocks, -1, each.spec.shape[1]}));
+    }
+  }
+  return views;
 }
 
 std::vector<NamedTensor> Parameters::stored_views(const at::Tensor& flat) const {

@@ -25,7 +25,7 @@ at::Tensor turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Te
   const auto half_of = [&](const at::Tensor& whole, int64_t which) {  // [batch, seq, query and key, heads, half]
     return whole.narrow(2, 0, 2).narrow(4, which * half, half);
   };
-  const at::ScalarType type = qkv.scalar_type() == at::kBFloat16 ? at::kFloat : qkv.scalar_type();
+  const at::ScalarType type = at::isReducedFloatingType(qkv.scalar_type()) ? at::kFloat : qkv.scalar_type();
   const at::Tensor first = half_of(from, 0).to(type);
   const at::Tensor second = half_of(from, 1).to(type);
   half_of(to, 0).copy_((first * cosines).sub_(second * sines));

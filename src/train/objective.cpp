@@ -11,17 +11,23 @@
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
+#include "bertcram/train/schedule.h"
 
 namespace bertcram::train {
 namespace {
 
 using config::PretrainConfig;
 
+/// Over the run.
+double mean_mask_prob(const config::MaskConfig& mask) {
+  return 0.5 * (mask_prob_at(mask, 0.0) + mask_prob_at(mask, 1.0));
+}
+
 class MaskedLmObjective : public Objective {
  public:
   MaskedLmObjective(const PretrainConfig& config, const model::EncoderShape& shape, const nn::Parameters& parameters)
       : device_(parameters.device()),
-        mask_prob_(config.mask.mask_prob),
+        mask_prob_(mean_mask_prob(config.mask)),
         encoder_(model::make_encoder(shape, {}, parameters)) {}
 
   BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
@@ -62,8 +68,8 @@ class ReplacedTokenObjective : public Objective {
   ReplacedTokenObjective(const PretrainConfig& config, const model::EncoderShape& shape,
                          const nn::Parameters& parameters)
       : device_(parameters.device()),
-        mask_prob_(config.mask.mask_prob),
-        token_weight_(config.rtd.discriminator_weight * config.mask.mask_prob),
+        mask_prob_(mean_mask_prob(config.mask)),
+        token_weight_(config.rtd.discriminator_weight),
         generator_(model::make_encoder(generator_shape(config, shape), {}, parameters, model::kGeneratorPrefix)),
         discriminator_(model::make_encoder(shape, model::replaced_token_head(), parameters)) {}
 
@@ -74,7 +80,8 @@ class ReplacedTokenObjective : public Objective {
     const Question question = ask(tensors, generated.samples);
     const at::Tensor scores = answer(question, options);
     const at::Tensor sum = at::cross_entropy_loss(scores, question.is_replaced, {}, at::Reduction::Sum);
-    return {.total = generated.loss + token_weight_ * sum,
+    // Both are divided by the number of predictions later, which is mask_prob times that of the tokens.
+    return {.total = generated.loss + token_weight_ * batch.mask_prob * sum,
             .masked_lm = generated.loss.detach(),
             .replaced_tokens = sum.detach(),
             .replaced_tokens_correct = at::argmax(scores.detach(), 1).eq(question.is_replaced).sum().to(at::kFloat)};
@@ -160,7 +167,7 @@ class ReplacedTokenObjective : public Objective {
 
   at::Device device_;
   double mask_prob_;
-  double token_weight_;  ///< both losses are divided by the number of predictions: mask_prob times that of the tokens
+  double token_weight_;
   std::unique_ptr<model::Encoder> generator_;
   std::unique_ptr<model::Encoder> discriminator_;
 };

@@ -12,10 +12,14 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
+#include "checkpointing.h"
 #include "data_start.h"
+#include "health.h"
+#include "held_out_rows.h"
 #include "resume.h"
 #include "run_data.h"
 #include "run_recorder.h"
+#include "train_step.h"
 #include "training_clock.h"
 #include "training_state.h"
 
@@ -26,9 +30,8 @@ using config::PretrainConfig;
 using nlohmann::json;
 using util::log_info;
 
-constexpr int64_t kDefaultEvaluations = 20;
 constexpr double kLongStepShare = 0.05;
-constexpr int64_t kNoStep = -1;
+constexpr double kRateAfterDiverging = 0.5;
 
 /// The training loop and what it needs at hand.
 class Pretrainer {
@@ -39,11 +42,14 @@ class Pretrainer {
         data_(opened(config)),
         run_(config.output),
         runtime_(resolve_runtime(config.runtime)),
-        held_out_masking_(masking({})),
+        held_out_(config_.eval, data_.valid, masking({})),
         train_(data_.train, masking(config.mask), static_cast<uint64_t>(config.seed), data_.manifest.train_order),
         budget_(config.budget),
         shape_(model::make_shape(config.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
-        state_(config, shape_, runtime_) {}
+        state_(config, shape_, runtime_),
+        step_(config_, runtime_, train_, state_),
+        checkpoints_(config_.checkpoint, run_.checkpoints(), state_),
+        skips_(config_.health.max_skipped_steps) {}
 
   PretrainResult run() {
     util::add_log_file(run_.log_file());
@@ -53,7 +59,7 @@ class Pretrainer {
       conclude();
       return result();
     }
-    write_config();
+    util::write_file_atomically(run_.config_file(), config_yaml());
     run_.link_latest();
     log_start();
     recorder_.emplace(run_, usage(), context_.progress);
@@ -62,19 +68,22 @@ class Pretrainer {
     evaluate_if_due();
     recorder_->leave_out(clock.seconds() - state_.position.elapsed_seconds);
     while (!budget_.is_spent(usage())) {
-      const bool is_whole = train_step();
-      state_.position.elapsed_seconds = clock.seconds();
-      if (!is_whole) {
+      const double began = clock.seconds();
+      const auto figures =
+          step_.run(next_step_settings(config_, budget_, usage(), data_.manifest.seq_len), context_.stop);
+      const double trained_until = clock.seconds();
+      state_.position.elapsed_seconds = trained_until;
+      if (!figures) {
         save();
         throw_stopped();
       }
-      const double trained_until = clock.seconds();
+      watch_health(*figures, trained_until - began);
       warn_of_long_steps();
-      log_step();
+      log_step(*figures);
       evaluate_if_due();
       state_.position.elapsed_seconds = clock.seconds();
       if (budget_.is_spent(usage())) {
-        log_last_step();
+        log_last_step(*figures);
         evaluate_at_the_end();
       }
       save_if_due();
@@ -102,62 +111,48 @@ class Pretrainer {
         .steps = state_.position.step, .tokens = state_.position.tokens, .seconds = state_.position.elapsed_seconds};
   }
 
-  int64_t micro_rows() const { return std::min(config_.batch.micro_rows, config_.batch.rows); }
-  int64_t tokens_per_step() const { return config_.batch.rows * data_.manifest.seq_len; }
-
-  /// Draw, forward, backward, accumulate; then clip and step.
-  /// @return false if a stop came between two passes: nothing has changed but the time
-  bool train_step() {
-    auto& position = state_.position;
-    const double lr = learning_rate(config_.schedule, config_.optim.learning_rate,
-                                    budget_.share_for_step(usage(), tokens_per_step()));
-    BatchLoss sums;
-    int64_t masked = 0;
-    for (int64_t row = 0; row < config_.batch.rows; row += micro_rows()) {
-      if (row > 0 && context_.stop.requested()) {
-        state_.parameters.zero_gradients();
-        return false;
-      }
-      const int64_t count = std::min(micro_rows(), config_.batch.rows - row);
-      const data::MaskedBatch batch = train_.assemble(position.samples + row, count);
-      seed_dropout(
-          util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
-                         static_cast<uint64_t>(position.samples + row)}));
-      const BatchLoss loss = state_.objective->loss(batch, encode_options());
-      loss.total.backward();
-      state_.parameters.accumulate_gradients();
-      sums.add(loss);
-      masked += static_cast<int64_t>(batch.targets.size());
+  /// What the step did beside the loss: skipped, and skipped too often.
+  void watch_health(const StepFigures& figures, double seconds) {
+    if (figures.outcome == StepOutcome::kScaleOverflow) {
+      log_info("pretrain", cat("step ", state_.position.step, ": overflow in fp16, skipped; the loss is scaled by ",
+                               state_.scaler.factor(), " from now on"));
+    } else if (figures.outcome == StepOutcome::kNotFinite) {
+      ++state_.position.skipped_steps;
+      util::log_warning("pretrain",
+                        cat("step ", state_.position.step, ": the gradient is not finite (loss ", figures.loss,
+                            "), the step is skipped; ", state_.position.skipped_steps, " so far"));
     }
-    if (masked == 0) {
-      throw DataError(cat("pretrain: the rows of step ", position.step + 1,
-                          " hold no token that can be predicted, only "
-                          "special and unknown ones; does the tokenizer fit the text?"));
+    if (skips_.after_step(figures.outcome)) {
+      go_back();
     }
-    const optim::StepReport report = state_.optimizer.step(lr, static_cast<double>(masked));
-    last_ = {.loss = sums.masked_lm.item<double>() / static_cast<double>(masked),
-             .learning_rate = lr,
-             .gradient_norm = report.gradient_norm,
-             .memory_bytes = peak_memory_bytes(runtime_)};
-    if (sums.replaced_tokens.defined()) {
-      const auto tokens = static_cast<double>(tokens_per_step());
-      last_.replaced_token_loss = sums.replaced_tokens.item<double>() / tokens;
-      last_.replaced_token_accuracy = sums.replaced_tokens_correct.item<double>() / tokens;
+    if (const auto times = slow_steps_.after_step(seconds / static_cast<double>(figures.tokens))) {
+      util::log_warning("pretrain", cat("step ", state_.position.step, " took ", util::format_fixed(*times, 1),
+                                        " times as long as the ones before; is the machine busy or too hot?"));
     }
-    if (!report.is_finite) {
-      write_status(run_, "diverged", usage(), budget_.share(usage()));
-      throw DivergedError(cat("pretrain: the gradient became non-finite at step ", position.step + 1, " (loss ",
-                              last_.loss, "); start again with a lower optim.learning_rate and another --output"));
-    }
-    ++position.step;
-    position.samples += config_.batch.rows;
-    position.tokens += tokens_per_step();
-    return true;
   }
 
-  model::EncodeOptions encode_options() const {
-    return {.dropout = config_.model.dropout,
-            .recompute = config_.batch.recompute ? model::Recompute::kPerLayer : model::Recompute::kNever};
+  /// To the last checkpoint that is whole, with half of the learning rate: once in a run.
+  void go_back() {
+    const auto& position = state_.position;
+    const std::string what =
+        cat("the gradient was not finite in ", skips_.in_a_row(), " steps in a row, up to step ", position.step);
+    checkpoints_.finish_writing();
+    const double elapsed = position.elapsed_seconds;
+    if (position.rate_factor < 1.0 ||
+        !resume_run(run_, {.kind = ResumeChoice::Kind::kAuto, .path = {}}, identity(), state_)) {
+      write_status(run_, "diverged", usage(), budget_.share(usage()));
+      throw DivergedError(cat(
+          "pretrain: ", what, ", ",
+          position.rate_factor < 1.0 ? "with half the learning rate too" : "and there is no checkpoint to go back to",
+          "; start again with a lower optim.learning_rate and another --output"));
+    }
+    state_.position.rate_factor = kRateAfterDiverging;
+    state_.position.elapsed_seconds = elapsed;
+    skips_.reset();
+    checkpoints_.starts_here(/*is_saved=*/false);
+    recorder_->rewind(usage(), position.metrics_bytes);
+    util::log_warning("pretrain", cat(what, ": back at step ", position.step, " with ", kRateAfterDiverging,
+                                      " of the learning rate"));
   }
 
   /// A time budget of a few steps is no training, and it ends late: a step is not cut short.
@@ -170,39 +165,32 @@ class Pretrainer {
     }
   }
 
-  void log_step() {
-    recorder_->advance(tokens_per_step(), budget_.share(usage()));
+  void log_step(const StepFigures& figures) {
+    recorder_->advance(figures.tokens, budget_.share(usage()));
     if (state_.position.step % config_.log_every_steps == 0) {
-      recorder_->step(usage(), last_, budget_.share(usage()));
+      recorder_->step(usage(), figures, budget_.share(usage()));
     }
   }
 
-  void log_last_step() {
+  void log_last_step(const StepFigures& figures) {
     if (recorder_->last_logged_step() != state_.position.step) {
-      recorder_->step(usage(), last_, budget_.share(usage()));
+      recorder_->step(usage(), figures, budget_.share(usage()));
     }
-  }
-
-  /// Evaluations that should have been made after `step` steps and this share of the budget.
-  int64_t evaluations_due(int64_t step, double share) const {
-    return config_.eval.every_steps > 0 ? step / config_.eval.every_steps
-                                        : static_cast<int64_t>(share * kDefaultEvaluations);
   }
 
   /// Also at the start of a session: the one before may have been stopped in an evaluation.
   void evaluate_if_due() {
     auto& position = state_.position;
     const double share = budget_.share(usage());
-    const bool is_due =
-        evaluations_due(position.step, share) > evaluations_due(position.evaluated_step, position.evaluated_share);
-    if (data_.valid.rows() == 0 || share >= 1.0 || !is_due) {
+    if (!held_out_.is_due(position.step, share, position.evaluated_step, position.evaluated_share)) {
       return;
     }
-    const int64_t wanted = config_.eval.rows == 0 ? data_.valid.rows() : config_.eval.rows;
-    if (const auto scores = evaluate(std::min(wanted, data_.valid.rows()))) {
+    if (const auto scores = held_out_.score_some(*state_.objective, step_.rows_per_pass(), context_.stop)) {
       record(*scores);
       position.evaluated_step = position.step;
       position.evaluated_share = share;
+      position.reserved_seconds = held_out_.seconds_for_all();
+      budget_.reserve(position.reserved_seconds);
     }
   }
 
@@ -211,7 +199,7 @@ class Pretrainer {
     if (!lacks_final_evaluation()) {
       return;
     }
-    final_scores_ = evaluate(data_.valid.rows());
+    final_scores_ = score_all();
     if (final_scores_) {
       record(*final_scores_);
       state_.position.final_evaluation_step = state_.position.step;
@@ -220,41 +208,50 @@ class Pretrainer {
   }
 
   bool lacks_final_evaluation() const {
-    return data_.valid.rows() > 0 && state_.position.final_evaluation_step != state_.position.step;
+    return !held_out_.is_empty() && state_.position.final_evaluation_step != state_.position.step;
   }
 
-  /// @return nullopt when asked to stop on the way
-  std::optional<HeldOutScores> evaluate(int64_t rows) const {
-    const data::MaskedBatches batches(data_.valid, held_out_masking_, /*seed=*/0, data::RowOrder::kStored);
-    return state_.objective->evaluate(batches, rows, micro_rows(), context_.stop);
+  std::optional<HeldOutScores> score_all() const {
+    return held_out_.score_all(*state_.objective, step_.rows_per_pass(), context_.stop);
   }
 
-  void record(const HeldOutScores& scores) { recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy); }
+  void record(const HeldOutScores& scores) {
+    state_.position.eval_loss = scores.loss;
+    recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy);
+    if (!is_plateau_noted_ &&
+        is_on_unigram_plateau(scores.loss, data_.manifest.unigram_entropy, budget_.share(usage()))) {
+      is_plateau_noted_ = true;
+      util::log_warning("pretrain",
+                        "the held-out loss is still that of guessing by the frequency of tokens: the learning rate is "
+                        "too high or too low, the budget too small for the model, or the text not what it seems");
+    }
+  }
 
   void save_if_due() {
-    const auto& position = state_.position;
-    const bool by_steps = config_.checkpoint.every_steps > 0 && position.step % config_.checkpoint.every_steps == 0;
-    const auto every = util::parse_duration(config_.checkpoint.every_time);
-    const bool by_time = !config_.checkpoint.every_time.empty() && position.elapsed_seconds - saved_seconds_ >= *every;
+    checkpoints_.poll();
     const bool is_stopping = context_.stop.requested();
-    if (by_steps || by_time || is_stopping || budget_.is_spent(usage())) {
+    if (is_stopping || budget_.is_spent(usage())) {
       save();
+    } else if (checkpoints_.is_due() && skips_.in_a_row() == 0) {
+      note_position();
+      checkpoints_.save_in_background();
     }
     if (is_stopping && (!budget_.is_spent(usage()) || lacks_final_evaluation())) {
       throw_stopped();
     }
   }
 
-  /// A checkpoint of this step that was read or written before stays: only what is not in its tensors is replaced.
   void save() {
+    note_position();
+    checkpoints_.save_now();
+  }
+
+  /// What a checkpoint says of the run's other parts.
+  void note_position() {
     state_.position.metrics_bytes = recorder_->metrics_bytes();
-    if (saved_step_ == state_.position.step) {
-      checkpoint::update_state(run_.checkpoints(), state_.position);
-    } else {
-      state_.save(run_.checkpoints(), config_.checkpoint.keep);
-    }
-    saved_step_ = state_.position.step;
-    saved_seconds_ = state_.position.elapsed_seconds;
+    state_.position.optimizer_steps = state_.optimizer.steps_done();
+    state_.position.rows_per_pass = step_.rows_per_pass();
+    state_.position.runtime = circumstances();
   }
 
   [[noreturn]] void throw_stopped() {
@@ -278,7 +275,7 @@ class Pretrainer {
 
   /// The last of a run; a session that was killed on the way here leaves it to the next.
   void conclude() const {
-    checkpoint::clean_up(run_.checkpoints(), config_.checkpoint.keep);
+    checkpoint::clean_up(run_.checkpoints(), retention_of(config_.checkpoint));
     if (!says_finished(run_)) {
       write_status(run_, "finished", usage(), budget_.share(usage()));
     }
@@ -286,8 +283,8 @@ class Pretrainer {
 
   PretrainResult result() {
     const auto& position = state_.position;
-    if (!final_scores_ && data_.valid.rows() > 0) {
-      final_scores_ = evaluate(data_.valid.rows());
+    if (!final_scores_ && !held_out_.is_empty()) {
+      final_scores_ = score_all();
       if (!final_scores_) {
         throw util::StoppedError(context_.stop, "pretrain: stopped while scoring a finished run");
       }
@@ -303,26 +300,27 @@ class Pretrainer {
   }
 
   void start_or_resume() {
-    if (resume_run(run_, context_.resume, {.config = config_, .data_id = data_.id}, state_)) {
+    if (resume_run(run_, context_.resume, identity(), state_)) {
+      step_.choose_rows_per_pass(state_.position.rows_per_pass);
+      state_.position.config_yaml = config_yaml();
       note_other_runtime();
-      const bool is_in_this_folder = context_.resume.kind != ResumeChoice::Kind::kPath;
-      saved_step_ = is_in_this_folder ? state_.position.step : kNoStep;
-      saved_seconds_ = state_.position.elapsed_seconds;
+      checkpoints_.starts_here(/*is_saved=*/context_.resume.kind != ResumeChoice::Kind::kPath);
     } else {
       start_fresh();
     }
+    budget_.reserve(state_.position.reserved_seconds);
     monitor::rewind_metrics(run_.metrics_file(), state_.position.metrics_bytes);
   }
 
   void start_fresh() {
-    check_stored_config(run_, config_);
+    check_stored_config(run_, identity());
     log_info("pretrain", "checking the packed data");
     data_.train.verify(context_.stop);
     data_.valid.verify(context_.stop);
+    step_.choose_rows_per_pass(/*stored=*/0);
     state_.position.elapsed_seconds =
         start_from_data(config_, data_, runtime_.threads, context_.stop, state_.parameters);
-    PretrainConfig copy = config_;
-    state_.position.config_yaml = config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
+    state_.position.config_yaml = config_yaml();
     state_.position.data_id = data_.id;
     state_.position.runtime = circumstances();
   }
@@ -338,12 +336,11 @@ class Pretrainer {
   }
 
   /// What the last bits of a run depend on beside its configuration.
-  std::string circumstances() const { return cat(describe(runtime_), ", passes of ", micro_rows(), " rows"); }
+  std::string circumstances() const { return cat(describe(runtime_), ", passes of ", step_.rows_per_pass(), " rows"); }
 
-  void write_config() const {
+  std::string config_yaml() const {
     PretrainConfig copy = config_;
-    util::write_file_atomically(run_.config_file(),
-                                config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain));
+    return config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
   }
 
   void log_start() const {
@@ -351,11 +348,16 @@ class Pretrainer {
     log_info("pretrain", cat("data: ", util::format_count(rows), " rows of ", data_.manifest.seq_len, " tokens, ",
                              util::format_count(data_.valid.rows()), " held out; unigram entropy ",
                              util::format_fixed(data_.manifest.unigram_entropy, 3), " nats per token"));
-    log_info("pretrain", cat("model: ", util::format_count(state_.parameters.count()), " parameters, ",
-                             describe(runtime_), "; batch ", config_.batch.rows, " rows in passes of ", micro_rows()));
+    log_info("pretrain",
+             cat("model: ", util::format_count(state_.parameters.count()), " parameters, ", describe(runtime_),
+                 "; batch ", config_.batch.rows, " rows in passes of ", step_.rows_per_pass()));
     if (data_.valid.rows() == 0) {
       util::log_warning("pretrain", "no held-out rows: pack with a larger --valid-frac to see the held-out loss");
     }
+  }
+
+  RunIdentity identity() const {
+    return {.config = config_, .data_id = data_.id, .may_change = context_.may_change_config};
   }
 
   json about_the_run() const {
@@ -378,16 +380,18 @@ class Pretrainer {
   RunData data_;
   RunDirectory run_;
   Runtime runtime_;
-  data::MaskingOptions held_out_masking_;  ///< BERT's 15 %, as `bertcram eval`: runs at other rates can be compared
+  HeldOutRows held_out_;
   data::MaskedBatches train_;
   Budget budget_;
   model::EncoderShape shape_;
   TrainingState state_;
+  TrainStep step_;
+  Checkpointing checkpoints_;
+  SkipCounter skips_;
+  SlowStepDetector slow_steps_;
   std::optional<RunRecorder> recorder_;
-  StepFigures last_;
   std::optional<HeldOutScores> final_scores_;
-  int64_t saved_step_ = kNoStep;
-  double saved_seconds_ = 0;
+  bool is_plateau_noted_ = false;
 };
 
 }  // namespace

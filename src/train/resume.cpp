@@ -1,5 +1,8 @@
 #include "resume.h"
 
+#include <algorithm>
+#include <array>
+
 #include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
@@ -13,36 +16,55 @@ namespace {
 namespace fs = std::filesystem;
 using config::PretrainConfig;
 
-/// @throws ConfigError if tracked values differ  @param where the stored ones stand
+/// Whether weights of one value are of no use for the other. @param difference  "key: before -> now"
+bool is_built_in(const std::string& difference) {
+  constexpr std::array kBuiltIn = {"model.", "objective:", "rtd.generator_layers:"};
+  return std::ranges::any_of(kBuiltIn, [&](const char* key) { return difference.starts_with(key); });
+}
+
+/// @throws ConfigError if tracked values differ that may not  @param where the stored ones stand
 void check_same_config(const std::string& stored_yaml, const std::string& where, const RunDirectory& run,
-                       const PretrainConfig& config) {
+                       const RunIdentity& identity) {
   PretrainConfig before;
-  PretrainConfig now = config;
+  PretrainConfig now = identity.config;
   config::apply_yaml(config::fields_of(before), stored_yaml, where);
   const auto differing = config::differences(config::fields_of(before), config::fields_of(now));
-  if (!differing.empty()) {
-    throw ConfigError(cat(where, " is of another run: ", util::join(differing, ", "),
-                          "; use the same settings to continue it, or another --output than ", run.path().string()));
+  if (differing.empty()) {
+    return;
   }
+  if (!identity.may_change) {
+    throw ConfigError(cat(where, " is of another run: ", util::join(differing, ", "),
+                          "; use the same settings to continue it, --allow-config-change to go on with these, or "
+                          "another --output than ",
+                          run.path().string()));
+  }
+  std::vector<std::string> impossible;
+  std::ranges::copy_if(differing, std::back_inserter(impossible), is_built_in);
+  if (!impossible.empty()) {
+    throw ConfigError(cat("--allow-config-change: ", util::join(impossible, ", "),
+                          " cannot change in a run, its weights are made for it; use another --output than ",
+                          run.path().string()));
+  }
+  util::log_warning("pretrain", cat("going on with another configuration: ", util::join(differing, ", ")));
 }
 
 void check_same_run(const checkpoint::TrainState& stored, const std::string& where, const RunDirectory& run,
                     const RunIdentity& identity) {
-  check_same_config(stored.config_yaml, where, run, identity.config);
+  check_same_config(stored.config_yaml, where, run, identity);
   if (stored.data_id != identity.data_id) {
     throw ConfigError(cat("--data ", identity.config.data, " is not the data that ", run.path().string(),
                           " was trained on; name the same data, or another --output"));
   }
 }
 
-std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& choice, const PretrainConfig& config) {
+std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity) {
   auto found = checkpoint::list_checkpoints(run.checkpoints());
   if (choice.kind == ResumeChoice::Kind::kPath) {
     if (!fs::exists(choice.path / "state.json")) {
       throw DataError(cat("--resume ", choice.path.string(),
                           ": no checkpoint here; expected a folder such as RUN/checkpoints/step-0000001000"));
     }
-    check_stored_config(run, config);
+    check_stored_config(run, identity);
     std::error_code ignored;
     if (!found.empty() && !fs::equivalent(choice.path.parent_path(), run.checkpoints(), ignored)) {
       throw ConfigError(cat("--resume ", choice.path.string(), ", but ", run.path().string(),
@@ -61,7 +83,7 @@ std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& ch
 
 bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity,
                 TrainingState& state) {
-  const std::vector<fs::path> found = candidates(run, choice, identity.config);
+  const std::vector<fs::path> found = candidates(run, choice, identity);
   for (const fs::path& candidate : found) {
     try {
       check_same_run(checkpoint::read_state(candidate), candidate.string(), run, identity);
@@ -87,9 +109,9 @@ bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunId
   return false;
 }
 
-void check_stored_config(const RunDirectory& run, const PretrainConfig& config) {
+void check_stored_config(const RunDirectory& run, const RunIdentity& identity) {
   if (fs::exists(run.config_file())) {
-    check_same_config(util::read_file(run.config_file()), run.config_file().string(), run, config);
+    check_same_config(util::read_file(run.config_file()), run.config_file().string(), run, identity);
   }
 }
 

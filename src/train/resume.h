@@ -14,6 +14,7 @@ namespace bertcram::train {
 struct RunIdentity {
   const config::PretrainConfig& config;  ///< its tracked fields
   const std::string& data_id;            ///< of the packed data
+  bool may_change = false;               ///< what is not built into the weights may differ: it is logged
 };
 
 /// Loads the newest checkpoint that is not damaged into `state`, or the one that was chosen, and puts newer ones aside.
@@ -22,6 +23,6 @@ struct RunIdentity {
 bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity, TrainingState& state);
 
 /// @throws ConfigError if the folder's config.yaml has other tracked values (names them)
-void check_stored_config(const RunDirectory& run, const config::PretrainConfig& config);
+void check_stored_config(const RunDirectory& run, const RunIdentity& identity);
 
 }  // namespace bertcram::train

@@ -79,6 +79,11 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
                                  util::format_fixed(unigram_entropy, 3), ")", discriminator));
 }
 
+void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes) {
+  monitor::rewind_metrics(run_.metrics_file(), metrics_bytes);
+  last_ = start;
+}
+
 bool says_finished(const RunDirectory& run) {
   if (!std::filesystem::exists(run.status_file())) {
     return false;

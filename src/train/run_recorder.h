@@ -13,12 +13,21 @@
 
 namespace bertcram::train {
 
+/// What came of a step.
+enum class StepOutcome {
+  kDone,
+  kScaleOverflow,  ///< skipped: the factor of the loss in fp16 was too large, and is smaller now
+  kNotFinite,      ///< skipped: the gradient is not finite
+};
+
 /// Figures of one optimizer step.
 struct StepFigures {
   double loss = 0;  ///< of the masked LM, nats per predicted token
   double learning_rate = 0;
-  double gradient_norm = 0;                                      ///< before clipping
-  int64_t memory_bytes = 0;                                      ///< peak so far
+  double gradient_norm = 0;  ///< before clipping
+  int64_t memory_bytes = 0;  ///< peak so far
+  int64_t tokens = 0;        ///< trained on
+  StepOutcome outcome = StepOutcome::kDone;
   std::optional<double> replaced_token_loss = std::nullopt;      ///< nats per token
   std::optional<double> replaced_token_accuracy = std::nullopt;  ///< 0..1
 };
@@ -40,6 +49,8 @@ class RunRecorder {
   /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
   void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy);
+  /// Cuts metrics.jsonl to what a checkpoint remembers: the run goes on from there.
+  void rewind(const Usage& start, int64_t metrics_bytes);
   /// Time that was not training, for an evaluation or a checkpoint: left out of the rate in the next metrics line.
   void leave_out(double seconds) { last_.seconds += seconds; }
 

@@ -18,7 +18,8 @@ namespace {
 using config::DeviceKind;
 using config::Precision;
 
-constexpr int kFirstCapabilityWithBf16 = 8;  // sm_80, Ampere
+constexpr int kFirstCapabilityWithBf16 = 8;         // sm_80, Ampere
+constexpr int kFirstCapabilityWithTensorCores = 7;  // sm_70, Volta; Turing: fp16
 
 /// Major compute capability of the first GPU as the driver tells it, or nullopt without a usable driver and GPU.
 /// Asked through libcuda directly, so that a CPU-only installation needs no CUDA library.
@@ -85,9 +86,13 @@ at::ScalarType choose_type(Precision wanted, const at::Device& device, const std
   switch (wanted) {
     case Precision::kFp32: return at::kFloat;
     case Precision::kBf16: return at::kBFloat16;
+    case Precision::kFp16: return at::kHalf;
     case Precision::kAuto: break;
   }
-  return has_fast_bf16(device, capability) ? at::kBFloat16 : at::kFloat;
+  if (has_fast_bf16(device, capability)) {
+    return at::kBFloat16;
+  }
+  return device.is_cuda() && capability.value_or(0) >= kFirstCapabilityWithTensorCores ? at::kHalf : at::kFloat;
 }
 
 }  // namespace
@@ -104,7 +109,9 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
 
 std::string describe(const Runtime& runtime) {
   const std::string device = runtime.device.is_cuda() ? "cuda" : cat("cpu (", runtime.threads, " threads)");
-  return device + (runtime.compute_type == at::kFloat ? ", fp32" : ", bf16");
+  return device + (runtime.compute_type == at::kFloat  ? ", fp32"
+                   : runtime.compute_type == at::kHalf ? ", fp16"
+                                                       : ", bf16");
 }
 
 void seed_dropout(uint64_t seed) { at::manual_seed(seed); }

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "bertcram/glue/batching.h"
+#include "bertcram/optim/loss_scaler.h"
 #include "bertcram/train/schedule.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
@@ -26,6 +27,7 @@ config::OptimConfig optim_config(const glue::FinetuneRecipe& recipe) {
           .beta2 = recipe.beta2,
           .epsilon = recipe.epsilon,
           .weight_decay = recipe.weight_decay,
+          .table_weight_decay = recipe.weight_decay,
           .clip_norm = recipe.clip_norm.value_or(0.0)};
 }
 
@@ -60,7 +62,7 @@ at::Tensor task_loss_sum(const at::Tensor& outputs, const at::Tensor& targets) {
 
 /// Forward and backward of one batch in passes of micro_examples. @return summed loss, [] fp32, without gradient
 at::Tensor accumulate_batch(const model::Encoder& encoder, nn::Parameters& parameters, const EncodedSplit& train,
-                            std::span<const int64_t> batch, const FinetuneOptions& options) {
+                            std::span<const int64_t> batch, const FinetuneOptions& options, double loss_factor) {
   const size_t micro = options.micro_examples > 0 ? static_cast<size_t>(options.micro_examples) : batch.size();
   at::Tensor sum = at::zeros({}, at::TensorOptions(at::kFloat).device(parameters.device()));
   for (size_t first = 0; first < batch.size(); first += micro) {
@@ -70,7 +72,7 @@ at::Tensor accumulate_batch(const model::Encoder& encoder, nn::Parameters& param
     const at::Tensor states = encoder.encode(input, {.dropout = options.recipe.dropout_prob});
     const at::Tensor outputs = encoder.classify(states, input, options.recipe.dropout_prob);
     const at::Tensor loss = task_loss_sum(outputs, chosen_targets(train, chosen, parameters.device()));
-    loss.backward();
+    loss.mul(loss_factor).backward();
     sum += loss.detach();
     parameters.accumulate_gradients();
   }
@@ -158,7 +160,8 @@ glue::MetricValues score_outputs(const glue::TaskSpec& task, const EncodedSplit&
 bool finetune(const model::Encoder& encoder, nn::Parameters& parameters, const glue::TaskSpec& task,
               const EncodedSplit& train, const FinetuneOptions& options, const util::StopFlag& stop,
               util::Progress& progress) {
-  optim::AdamW optimizer(parameters, optim_config(options.recipe));
+  optim::Optimizer optimizer(parameters, optim_config(options.recipe));
+  optim::LossScaler scaler(parameters.compute_type());
   const config::ScheduleConfig schedule = schedule_config(options.recipe);
   const int64_t per_epoch = glue::batches_per_epoch(train.size(), options.recipe.batch_examples);
   const auto total_steps = static_cast<double>(per_epoch * options.recipe.epochs);
@@ -174,10 +177,11 @@ bool finetune(const model::Encoder& encoder, nn::Parameters& parameters, const g
       }
       seed_dropout(
           util::mix_key({seed, static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(step)}));
-      loss_sum += accumulate_batch(encoder, parameters, train, batch, options);
+      loss_sum += accumulate_batch(encoder, parameters, train, batch, options, scaler.factor());
       const double lr =
           learning_rate(schedule, options.recipe.learning_rate, (static_cast<double>(step) + 0.5) / total_steps);
-      if (!optimizer.step(lr, static_cast<double>(batch.size())).is_finite) {
+      const bool is_finite = optimizer.step(lr, static_cast<double>(batch.size()) * scaler.factor()).is_finite;
+      if (!scaler.update(is_finite) && !is_finite) {
         throw DivergedError(cat("finetune-glue: ", task.name, " seed ", options.seed,
                                 ": the gradient became non-finite at step ", step + 1, "; lower --learning-rate"));
       }

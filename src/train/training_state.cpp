@@ -1,6 +1,11 @@
 #include "training_state.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/isfinite.h>
+
 #include <algorithm>
+
+#include "bertcram/util/error.h"
 
 namespace bertcram::train {
 
@@ -8,6 +13,7 @@ TrainingState::TrainingState(const config::PretrainConfig& config, const model::
                              const Runtime& runtime)
     : parameters(objective_specs(config, shape), runtime.compute_type, runtime.device),
       optimizer(parameters, config.optim),
+      scaler(runtime.compute_type),
       objective(make_objective(config, shape, parameters)) {
   parameters.initialise(static_cast<uint64_t>(config.seed), shape.init_std);
 }
@@ -18,14 +24,13 @@ checkpoint::TrainTensors TrainingState::tensors() {
           .second_moments = parameters.stored_views(optimizer.second_moments())};
 }
 
-void TrainingState::save(const std::filesystem::path& checkpoints, int64_t keep) {
-  position.optimizer_steps = optimizer.steps_done();
-  checkpoint::save_checkpoint(checkpoints, position, tensors(), keep);
-}
-
 void TrainingState::load(const std::filesystem::path& checkpoint) {
   position = checkpoint::load_checkpoint(checkpoint, tensors());
+  if (!at::isfinite(parameters.masters()).all().item<bool>()) {
+    throw DataError(cat(checkpoint.string(), ": its weights are not all numbers"));
+  }
   optimizer.restore_steps(position.optimizer_steps);
+  scaler.restore(position.loss_scale);
   parameters.sync_compute();
 }
 

@@ -8,7 +8,8 @@
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/nn/parameters.h"
-#include "bertcram/optim/adamw.h"
+#include "bertcram/optim/loss_scaler.h"
+#include "bertcram/optim/optimizer.h"
 #include "bertcram/train/objective.h"
 #include "bertcram/train/runtime.h"
 
@@ -22,11 +23,13 @@ class TrainingState {
   TrainingState& operator=(const TrainingState&) = delete;
 
   nn::Parameters parameters;
-  optim::AdamW optimizer;
+  optim::Optimizer optimizer;
+  optim::LossScaler scaler;
   std::unique_ptr<Objective> objective;
   checkpoint::TrainState position;
 
-  void save(const std::filesystem::path& checkpoints, int64_t keep);
+  /// What a checkpoint holds: views.
+  checkpoint::TrainTensors tensors();
   /// Continues from this checkpoint. @throws DataError if it is damaged
   void load(const std::filesystem::path& checkpoint);
 
@@ -36,7 +39,6 @@ class TrainingState {
   bool has_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer);
 
  private:
-  checkpoint::TrainTensors tensors();
   checkpoint::StoredModel stored(const TrainedModel& model);
 };
 

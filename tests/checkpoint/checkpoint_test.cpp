@@ -2,6 +2,8 @@
 
 #include "bertcram/checkpoint/checkpoint.h"
 
+#include "bertcram/checkpoint/background_writer.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -70,7 +72,7 @@ std::vector<std::string> names_in(const std::filesystem::path& directory) {
 TEST(Checkpoint, AnUpdateChangesTheStateAndNothingElse) {
   const ScratchDirectory scratch;
   const TrainTensors saved = tensors_of(1);
-  save_checkpoint(scratch.path(), state_at(7), saved, 2);
+  save_checkpoint(scratch.path(), state_at(7), saved, {.newest = 2});
   TrainState changed = state_at(7);
   changed.final_evaluation_step = 7;
   changed.metrics_bytes = 1234;
@@ -86,7 +88,7 @@ TEST(Checkpoint, AnUpdateChangesTheStateAndNothingElse) {
 TEST(Checkpoint, RestoresExactlyWhatWasSaved) {
   const ScratchDirectory scratch;
   const TrainTensors saved = tensors_of(1);
-  save_checkpoint(scratch.path(), state_at(7), saved, 2);
+  save_checkpoint(scratch.path(), state_at(7), saved, {.newest = 2});
   const auto found = list_checkpoints(scratch.path());
   ASSERT_EQ(found.size(), 1U);
   const TrainTensors loaded = tensors_of(0);
@@ -107,7 +109,7 @@ TEST(Checkpoint, RestoresExactlyWhatWasSaved) {
 TEST(Checkpoint, TheNewestAreKeptAndListedFirst) {
   const ScratchDirectory scratch;
   for (const int64_t step : {8, 9, 10, 11, 100}) {
-    save_checkpoint(scratch.path(), state_at(step), tensors_of(1), 3);
+    save_checkpoint(scratch.path(), state_at(step), tensors_of(1), {.newest = 3});
   }
   EXPECT_EQ(names_in(scratch.path()),
             (std::vector<std::string>{"step-0000000010", "step-0000000011", "step-0000000100"}));
@@ -117,14 +119,77 @@ TEST(Checkpoint, TheNewestAreKeptAndListedFirst) {
   EXPECT_EQ(read_state(found[2]).step, 10);
 }
 
+TEST(Checkpoint, TheBestStaysAndTheFirstOfEachStretchOfTime) {
+  const ScratchDirectory scratch;
+  const std::vector<std::pair<double, double>> at = {{50, 5.0},  {101, 3.0}, {150, 2.0},
+                                                     {210, 4.0}, {290, 4.5}, {295, 4.6}};
+  int64_t step = 0;
+  for (const auto& [seconds, loss] : at) {
+    TrainState state = state_at(++step);
+    state.elapsed_seconds = seconds;
+    state.eval_loss = loss;
+    save_checkpoint(scratch.path(), state, tensors_of(1), {.newest = 1, .best = true, .every_seconds = 100});
+  }
+  EXPECT_EQ(names_in(scratch.path()),
+            (std::vector<std::string>{"step-0000000002", "step-0000000003", "step-0000000004", "step-0000000006"}));
+  clean_up(scratch.path(), {.newest = 1, .best = true});
+  EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000003", "step-0000000006"}));
+  clean_up(scratch.path(), {.newest = 1});
+  EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000006"}));
+}
+
+TEST(Checkpoint, WithoutRoomNothingIsBegun) {
+  const ScratchDirectory scratch;
+  TrainTensors huge;  // 4 EB that nothing stands behind
+  huge.masters = {{"w", at::zeros({1}).expand({int64_t{1} << 60})}};
+  EXPECT_TRUE(contains(message_of<ResourceError>([&] { require_space(scratch.path(), huge); }), "MB free"));
+  EXPECT_NO_THROW(require_space(scratch.path(), tensors_of(1)));
+}
+
+TEST(BackgroundWriter, WritesWhatTheTensorsWereWhenItWasStarted) {
+  const ScratchDirectory scratch;
+  BackgroundWriter writer(scratch.path());
+  TrainTensors changing = tensors_of(3);
+  const TrainTensors expected = tensors_of(3);
+  writer.start(state_at(5), changing, {.newest = 2});
+  for (auto* list : {&changing.masters, &changing.first_moments, &changing.second_moments}) {
+    for (nn::NamedTensor& each : *list) {
+      each.tensor.fill_(7.0);
+    }
+  }
+  writer.wait();
+  TrainTensors read = tensors_of(0);
+  EXPECT_EQ(load_checkpoint(list_checkpoints(scratch.path()).at(0), read).step, 5);
+  EXPECT_TRUE(are_equal(read, expected));
+}
+
+TEST(BackgroundWriter, SaysOnceWhatWentWrongAndGoesOn) {
+  const ScratchDirectory scratch;
+  const auto folder = scratch / "checkpoints";
+  BackgroundWriter writer(folder);
+  scratch.write("checkpoints/.partial-step-0000000002", "a file where the folder should be made");
+  std::filesystem::create_directories(folder / "step-0000000001");
+  scratch.write("checkpoints/step-0000000001/state.json", "{");
+  writer.start(state_at(1), tensors_of(1), {.newest = 2});
+  EXPECT_NO_THROW(writer.wait());
+  EXPECT_FALSE(writer.is_busy());
+  std::filesystem::remove_all(folder);
+  scratch.write("checkpoints", "no folder any more");
+  EXPECT_THROW(writer.start(state_at(2), tensors_of(1), {.newest = 2}), Error);
+  std::filesystem::remove(folder);
+  writer.start(state_at(3), tensors_of(1), {.newest = 2});
+  EXPECT_NO_THROW(writer.wait());
+  EXPECT_EQ(list_checkpoints(folder).size(), 1U);
+}
+
 TEST(Checkpoint, PartialFoldersAreNotListedAndGoWithTheNextSave) {
   const ScratchDirectory scratch;
-  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), {.newest = 2});
   scratch.write(".partial-step-0000000002/weights.safetensors", "half");
   scratch.write(".partial-step-0000000002/state.json", "{}");
   scratch.write("step-0000000003/weights.safetensors", "no state.json");
   EXPECT_EQ(list_checkpoints(scratch.path()).size(), 1U);
-  save_checkpoint(scratch.path(), state_at(2), tensors_of(1), 2);
+  save_checkpoint(scratch.path(), state_at(2), tensors_of(1), {.newest = 2});
   EXPECT_EQ(list_checkpoints(scratch.path()).size(), 2U);
   for (const std::string& name : names_in(scratch.path())) {
     EXPECT_FALSE(name.starts_with(".partial-")) << name;
@@ -136,10 +201,10 @@ TEST(Checkpoint, AMissingFolderHasNone) { EXPECT_TRUE(list_checkpoints("/nowhere
 // Found by review: a damaged checkpoint of the same step was taken for the one to be written, and stayed for ever.
 TEST(Checkpoint, ADamagedOneOfTheSameStepIsReplaced) {
   const ScratchDirectory scratch;
-  save_checkpoint(scratch.path(), state_at(5), tensors_of(1), 2);
+  save_checkpoint(scratch.path(), state_at(5), tensors_of(1), {.newest = 2});
   const auto folder = list_checkpoints(scratch.path())[0];
   test::write_bytes(folder / "weights.safetensors", "damaged");
-  save_checkpoint(scratch.path(), state_at(5), tensors_of(2), 2);
+  save_checkpoint(scratch.path(), state_at(5), tensors_of(2), {.newest = 2});
   const TrainTensors loaded = tensors_of(0);
   EXPECT_NO_THROW(load_checkpoint(folder, loaded));
   EXPECT_TRUE(are_equal(loaded, tensors_of(2)));
@@ -147,12 +212,12 @@ TEST(Checkpoint, ADamagedOneOfTheSameStepIsReplaced) {
 }
 
 TEST(Checkpoint, APlaceThatCannotBeWrittenIsAResourceErrorAndKeepsTheOthers) {
-  EXPECT_THROW(save_checkpoint("/proc/none", state_at(1), tensors_of(1), 2), ResourceError);
+  EXPECT_THROW(save_checkpoint("/proc/none", state_at(1), tensors_of(1), {.newest = 2}), ResourceError);
 }
 
 TEST(CheckpointFormat, AFlippedByteInAnyFileIsADataErrorThatChangesNothing) {
   const ScratchDirectory scratch;
-  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), {.newest = 2});
   const auto folder = list_checkpoints(scratch.path())[0];
   EXPECT_EQ(names_in(folder), (std::vector<std::string>{"first_moments.safetensors", "second_moments.safetensors",
                                                         "state.json", "weights.safetensors"}));
@@ -177,7 +242,7 @@ TEST(CheckpointFormat, AFlippedByteInAnyFileIsADataErrorThatChangesNothing) {
 
 TEST(CheckpointFormat, TruncatedAndMissingFilesAreDataErrors) {
   const ScratchDirectory scratch;
-  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), {.newest = 2});
   const auto folder = list_checkpoints(scratch.path())[0];
   for (const std::string& name : names_in(folder)) {
     const std::string whole = test::read_bytes(folder / name);
@@ -193,7 +258,7 @@ TEST(CheckpointFormat, TruncatedAndMissingFilesAreDataErrors) {
 
 TEST(CheckpointFormat, TensorsOfAnotherModelAreADataError) {
   const ScratchDirectory scratch;
-  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), 2);
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), {.newest = 2});
   const auto folder = list_checkpoints(scratch.path())[0];
   TrainTensors other = tensors_of(0);
   other.masters[0].name = "v";

@@ -39,7 +39,7 @@ TEST(ParameterSpecs, BertBaseHasTheKnownNumberOfParameters) {
 
 TEST(ParameterSpecs, DecayIsForMatricesOnly) {
   for (const nn::ParameterSpec& spec : parameter_specs({.vocab = 10, .hidden = 4, .layers = 1, .heads = 2}, {})) {
-    EXPECT_EQ(spec.decay == nn::Decay::kYes, spec.shape.size() == 2) << spec.leaf;
+    EXPECT_EQ(spec.group != nn::Group::kVector, spec.shape.size() == 2) << spec.leaf;
     EXPECT_EQ(spec.init == nn::Init::kOnes, spec.leaf.ends_with("LayerNorm.weight")) << spec.leaf;
   }
 }

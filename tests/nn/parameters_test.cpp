@@ -15,10 +15,11 @@ using test::near;
 using test::same_bits;
 
 std::vector<ParameterSpec> specs() {
-  return {{.leaf = "a.weight", .parts = {"a.weight"}, .shape = {5, 7}},
-          {.leaf = "a.bias", .parts = {"a.bias"}, .shape = {5}, .init = Init::kZeros, .decay = Decay::kNo},
-          {.leaf = "qkv.weight", .parts = {"query.weight", "key.weight", "value.weight"}, .shape = {6, 4}},
-          {.leaf = "norm.weight", .parts = {"norm.weight"}, .shape = {9}, .init = Init::kOnes, .decay = Decay::kNo}};
+  return {
+      {.leaf = "a.weight", .parts = {"a.weight"}, .shape = {5, 7}},
+      {.leaf = "a.bias", .parts = {"a.bias"}, .shape = {5}, .init = Init::kZeros, .group = Group::kVector},
+      {.leaf = "qkv.weight", .parts = {"query.weight", "key.weight", "value.weight"}, .shape = {6, 4}},
+      {.leaf = "norm.weight", .parts = {"norm.weight"}, .shape = {9}, .init = Init::kOnes, .group = Group::kVector}};
 }
 
 at::Tensor find(const std::vector<NamedTensor>& views, const std::string& name) {
@@ -56,7 +57,8 @@ TEST(Parameters, DecayedOnesStandFirstAndAllStandAligned) {
   for (const ParameterSpec& spec : specs()) {
     const auto* at = parameters.leaf(spec.leaf).data_ptr<float>();
     EXPECT_EQ((at - base) % 16, 0) << spec.leaf;
-    EXPECT_EQ(at - base < parameters.decayed_size(), spec.decay == Decay::kYes) << spec.leaf;
+    const FlatRange range = parameters.range_of(spec.group);
+    EXPECT_TRUE(range.begin <= at - base && at - base < range.begin + range.size) << spec.leaf;
   }
 }
 

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "bertcram/model/parameter_specs.h"
-#include "bertcram/optim/adamw.h"
+#include "bertcram/optim/optimizer.h"
 #include "data/packing_support.h"
 #include "nn/tensor_support.h"
 
@@ -85,7 +85,7 @@ TEST(MaskedLm, ATinyModelLearnsOneBatchByHeart) {
   const data::MaskedBatch batch = random_batch(random, 8);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     TinyModel model(type);
-    optim::AdamW optimizer(model.parameters, {.weight_decay = 0.0});
+    optim::Optimizer optimizer(model.parameters, {.weight_decay = 0.0});
     const auto masked = static_cast<double>(batch.targets.size());
     double first = 0;
     double last = 0;

@@ -40,6 +40,73 @@ TEST(LearningRate, AllWarmUpOrNoneAndSharesOutsideAreFine) {
   EXPECT_DOUBLE_EQ(learning_rate({.warmup_frac = 0.1}, 1.0, -1.0), 0.0);
 }
 
+TEST(LearningRate, StaysAtThePeakWhileItIsHeld) {
+  const config::ScheduleConfig schedule{.warmup_frac = 0.1, .hold_frac = 0.6};
+  EXPECT_DOUBLE_EQ(learning_rate(schedule, 1.0, 0.05), 0.5);
+  EXPECT_DOUBLE_EQ(learning_rate(schedule, 1.0, 0.1), 1.0);
+  EXPECT_DOUBLE_EQ(learning_rate(schedule, 1.0, 0.7), 1.0);
+  EXPECT_NEAR(learning_rate(schedule, 1.0, 0.85), 0.5, 1e-12);
+  EXPECT_NEAR(learning_rate(schedule, 1.0, 1.0), 0.0, 1e-12);
+  EXPECT_DOUBLE_EQ(learning_rate({.warmup_frac = 0.2, .hold_frac = 0.8}, 1.0, 1.0), 1.0) << "no way down at all";
+}
+
+TEST(LearningRate, OneMinusSquareRoot) {
+  const config::ScheduleConfig schedule{.warmup_frac = 0.0, .hold_frac = 0.2, .anneal = config::Anneal::kSqrt};
+  EXPECT_NEAR(learning_rate(schedule, 1.0, 0.4), 0.5, 1e-12);  // a quarter of the way down
+  EXPECT_NEAR(learning_rate(schedule, 1.0, 1.0), 0.0, 1e-12);
+}
+
+TEST(RowsAt, GrowByTheirFirstNumberOverTheRamp) {
+  const config::BatchConfig batch{.rows = 256, .start_rows = 32, .ramp_frac = 0.5};
+  EXPECT_EQ(rows_at(batch, 0.0), 32);
+  EXPECT_EQ(rows_at(batch, 0.07), 32);
+  EXPECT_EQ(rows_at(batch, 0.072), 64);
+  EXPECT_EQ(rows_at(batch, 0.25), 128);
+  EXPECT_EQ(rows_at(batch, 0.499), 224);
+  EXPECT_EQ(rows_at(batch, 0.5), 256);
+  EXPECT_EQ(rows_at(batch, 1.0), 256);
+  EXPECT_EQ(rows_at({.rows = 100, .start_rows = 0}, 0.0), 100) << "no ramp";
+  EXPECT_EQ(rows_at({.rows = 100, .start_rows = 30, .ramp_frac = 0.0}, 0.0), 100);
+}
+
+TEST(MaskProbAt, IsLinearInTheShareOfTheBudget) {
+  const config::MaskConfig mask{.mask_prob = 0.30, .end_mask_prob = 0.15};
+  EXPECT_DOUBLE_EQ(mask_prob_at(mask, 0.0), 0.30);
+  EXPECT_DOUBLE_EQ(mask_prob_at(mask, 1.0 / 3), 0.25);
+  EXPECT_DOUBLE_EQ(mask_prob_at(mask, 1.0), 0.15);
+  EXPECT_DOUBLE_EQ(mask_prob_at({.mask_prob = 0.2}, 0.9), 0.2) << "no other end";
+}
+
+TEST(NextStepSettings, AreReadInTheMiddleOfTheStep) {
+  config::PretrainConfig config;
+  config.optim.learning_rate = 1.0;
+  config.schedule = {.warmup_frac = 0.0};
+  config.batch = {.rows = 8, .start_rows = 2, .ramp_frac = 0.5};
+  config.mask = {.mask_prob = 0.3, .end_mask_prob = 0.1};
+  config.budget.tokens = 1000;
+  const Budget budget(config.budget);
+  const StepSettings first = next_step_settings(config, budget, {}, 10);
+  EXPECT_EQ(first.rows, 2);
+  EXPECT_DOUBLE_EQ(first.learning_rate, 0.99);  // 20 tokens: at 1 % of the budget
+  EXPECT_DOUBLE_EQ(first.mask_prob, 0.298);
+  const StepSettings late = next_step_settings(config, budget, {.tokens = 800}, 10);
+  EXPECT_EQ(late.rows, 8);
+  EXPECT_NEAR(late.learning_rate, 0.16, 1e-12);
+}
+
+TEST(Budget, ReservesTimeForWhatFollowsOnTheLastStep) {
+  Budget budget({.time = "100s"});
+  budget.reserve(10);
+  EXPECT_DOUBLE_EQ(budget.share({.seconds = 45}), 0.5);
+  EXPECT_TRUE(budget.is_spent({.seconds = 90}));
+  budget.reserve(60);
+  EXPECT_TRUE(budget.is_spent({.seconds = 75})) << "a quarter at most";
+  EXPECT_FALSE(budget.is_spent({.seconds = 74}));
+  Budget steps({.steps = 4});
+  steps.reserve(1000);
+  EXPECT_DOUBLE_EQ(steps.share({.steps = 1}), 0.25);
+}
+
 TEST(Budget, OfSteps) {
   const Budget budget({.steps = 4});
   EXPECT_DOUBLE_EQ(budget.share({.steps = 1, .tokens = 99, .seconds = 99}), 0.25);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bertcram/nn/parameters.h"
+#include "bertcram/optim/loss_scaler.h"
 
 namespace bertcram::checkpoint {
 
@@ -24,8 +25,14 @@ struct TrainState {
   std::string runtime;          ///< device, threads and number format of the session that wrote it
   int64_t evaluated_step = 0;   ///< of the last evaluation during training; 0 = none yet
   double evaluated_share = 0;   ///< share of the budget that was used then
+  double reserved_seconds = 0;  ///< of a time budget, for the evaluation at its end
   int64_t final_evaluation_step = -1;  ///< step whose evaluation on all held-out rows is in the metrics; -1 = none
   int64_t metrics_bytes = 0;           ///< size of metrics.jsonl: what comes later in it is written again
+  std::optional<double> eval_loss;     ///< of the last held-out evaluation
+  int64_t rows_per_pass = 0;           ///< of the session that wrote it; 0 = not known
+  int64_t skipped_steps = 0;           ///< whose gradient was not finite
+  double rate_factor = 1.0;            ///< of the learning rate: less than 1 once the run went back after diverging
+  optim::LossScale loss_scale;
 };
 
 /// The tensors of a run: masters and both moments, under their stored names.
@@ -35,17 +42,27 @@ struct TrainTensors {
   std::vector<nn::NamedTensor> second_moments;
 };
 
-/// Writes `directory/step-N`: into a temporary folder, each file fsynced and hashed, then renamed; then removes all
-/// but the newest `keep` checkpoints. @throws ResourceError; what was there before is untouched then
+/// Which checkpoints stay when a new one is written.
+struct Retention {
+  int64_t newest = 2;        ///< so many
+  bool best = false;         ///< the one with the lowest held-out loss
+  double every_seconds = 0;  ///< the first of each such stretch of training time; 0 = none
+};
+
+/// Writes `directory/step-N`: into a temporary folder, each file fsynced and hashed, then renamed; then removes what
+/// need not stay. @throws ResourceError; what was there before is untouched then
 void save_checkpoint(const std::filesystem::path& directory, const TrainState& state, const TrainTensors& tensors,
-                     int64_t keep);
+                     const Retention& retention);
+
+/// @throws ResourceError if the disk has not enough room for a checkpoint of these
+void require_space(const std::filesystem::path& directory, const TrainTensors& tensors);
 
 /// Replaces the state of `directory/step-N`, N = state.step, whose tensors stay as they are. @throws ResourceError;
 /// DataError if there is no such checkpoint
 void update_state(const std::filesystem::path& directory, const TrainState& state);
 
-/// Removes what interrupted writes left, and all but the newest `keep` checkpoints.
-void clean_up(const std::filesystem::path& directory, int64_t keep);
+/// Removes what interrupted writes left, and the checkpoints that need not stay.
+void clean_up(const std::filesystem::path& directory, const Retention& retention);
 
 /// Removes checkpoints behind `step`: a run that continues from an older one leaves that branch.
 void discard_newer(const std::filesystem::path& directory, int64_t step);

@@ -7,12 +7,16 @@ namespace bertcram::config {
 /// Masked-language-model corruption (Devlin et al. 2019, §3.1).
 struct MaskConfig {
   double mask_prob = 0.15;
+  double end_mask_prob = 0.0;
   double mask_share = 0.8;
   double random_share = 0.1;
 
   void visit(FieldVisitor& v) {
     v("mask_prob", mask_prob, "share of a row's tokens that are predicted; the same number in every row",
       InRange{0.01, 0.9});
+    v("end_mask_prob", end_mask_prob,
+      "the same at the end of the budget, linear in between (Ankner et al. 2024: 0.30 to 0.15); 0 = as at the start",
+      InRange{0.0, 0.9});
     v("mask_share", mask_share, "share of the predicted tokens replaced by [MASK]", InRange{0.0, 1.0});
     v("random_share", random_share, "share of the predicted tokens replaced by a random one; the rest stays",
       InRange{0.0, 1.0});
@@ -39,14 +43,21 @@ struct RtdConfig {
 
 struct BatchConfig {
   int64_t rows = 2048;
-  int64_t micro_rows = 64;
+  int64_t start_rows = 0;
+  double ramp_frac = 0.5;
+  int64_t micro_rows = 0;
   bool recompute = false;
 
   void visit(FieldVisitor& v) {
     v("rows", rows, "rows per optimizer step (the effective batch)", InRange{1, 1'000'000});
+    v("start_rows", start_rows, "rows of the first steps, growing by as many at a time; 0 = rows from the start",
+      InRange{0, 1'000'000});
+    v("ramp_frac", ramp_frac, "share of the budget over which the batch grows from start_rows to rows",
+      InRange{0.0, 1.0});
     v("micro_rows", micro_rows,
-      "rows per forward and backward pass; changes memory, speed and random draws (dropout, rtd) only",
-      InRange{1, 1'000'000}, Untracked{});
+      "rows per forward and backward pass; changes memory, speed and random draws (dropout, rtd) only; auto = as many "
+      "as fit and make it faster",
+      InRange{0, 1'000'000}, ZeroIsAuto{}, Untracked{});
     v("recompute", recompute,
       "compute each layer's activations again in the backward pass: less memory, a third more time, equal gradients",
       Untracked{});
@@ -70,11 +81,16 @@ struct CheckpointConfig {
   int64_t every_steps = 0;
   std::string every_time = "15m";
   int64_t keep = 2;
+  bool keep_best = false;
+  std::string keep_every;
 
   void visit(FieldVisitor& v) {
     v("every_steps", every_steps, "steps between checkpoints; 0 = by time only", AtLeast{0}, Untracked{});
     v("every_time", every_time, "time between checkpoints", Duration{}, Untracked{});
     v("keep", keep, "newest checkpoints that are kept", AtLeast{1}, Untracked{});
+    v("keep_best", keep_best, "also keep the one with the lowest held-out loss", Untracked{});
+    v("keep_every", keep_every, "also keep the first of each such stretch of training time, e.g. 24h", Duration{},
+      Untracked{});
   }
 };
 
@@ -87,6 +103,18 @@ struct HeldOutConfig {
       Untracked{});
     v("rows", rows, "rows of the validation set used during training, 15 % of the tokens masked; 0 = all", AtLeast{0},
       Untracked{});
+  }
+};
+
+/// What is done about steps whose loss or gradient is not finite.
+struct HealthConfig {
+  int64_t max_skipped_steps = 10;
+
+  void visit(FieldVisitor& v) {
+    v("max_skipped_steps", max_skipped_steps,
+      "steps without a finite gradient in a row, each of them skipped, until the run goes back to its last checkpoint "
+      "with half the learning rate; the second time it ends (exit 5)",
+      AtLeast{1});
   }
 };
 
@@ -107,6 +135,7 @@ struct PretrainConfig {
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;
   HeldOutConfig eval;
+  HealthConfig health;
 
   void visit(FieldVisitor& v) {
     v("data", data, "folder made by 'bertcram pack'", Untracked{});
@@ -124,6 +153,7 @@ struct PretrainConfig {
     v.section("schedule", schedule);
     v.section("checkpoint", checkpoint);
     v.section("eval", eval);
+    v.section("health", health);
   }
 };
 

@@ -13,14 +13,16 @@ namespace bertcram::config {
 enum class Arch { kBert, kModern };
 constexpr std::array<std::string_view, 2> enum_words(Arch) { return {"bert", "modern"}; }
 
-enum class Precision { kAuto, kFp32, kBf16 };
-constexpr std::array<std::string_view, 3> enum_words(Precision) { return {"auto", "fp32", "bf16"}; }
+/// fp16 trains with a scaled loss (Micikevicius et al. 2018); for cards without bf16.
+enum class Precision { kAuto, kFp32, kBf16, kFp16 };
+constexpr std::array<std::string_view, 4> enum_words(Precision) { return {"auto", "fp32", "bf16", "fp16"}; }
 
 enum class DeviceKind { kAuto, kCpu, kCuda };
 constexpr std::array<std::string_view, 3> enum_words(DeviceKind) { return {"auto", "cpu", "cuda"}; }
 
-enum class Anneal { kLinear, kCosine };
-constexpr std::array<std::string_view, 2> enum_words(Anneal) { return {"linear", "cosine"}; }
+/// Height above the end at share x of the way down: 1 - x; (1 + cos(pi x)) / 2; 1 - sqrt(x) (Hägele et al. 2024).
+enum class Anneal { kLinear, kCosine, kSqrt };
+constexpr std::array<std::string_view, 3> enum_words(Anneal) { return {"linear", "cosine", "sqrt"}; }
 
 /// How weights start. All draw from N(0, init_std); `bert` stops there, as Hugging Face's BERT does. `short-run` also
 /// starts position embeddings as sinusoids, key weights equal to query weights (attention begins on similar and near
@@ -83,34 +85,48 @@ struct ModelConfig {
   }
 };
 
-/// AdamW (Loshchilov & Hutter 2019) with bias correction.
+/// What moves the matrices between hidden states; AdamW moves all else. docs/models.md, docs/recipes.md.
+enum class Algorithm { kAdamW, kMuon };
+constexpr std::array<std::string_view, 2> enum_words(Algorithm) { return {"adamw", "muon"}; }
+
+/// AdamW (Loshchilov & Hutter 2019) with bias correction; Muon (Jordan et al. 2024; Liu et al. 2025).
 struct OptimConfig {
+  Algorithm algorithm = Algorithm::kAdamW;
   double learning_rate = 1e-3;
   double beta1 = 0.9;
   double beta2 = 0.98;
   double epsilon = 1e-6;
+  double muon_momentum = 0.95;
   double weight_decay = 0.01;
+  double table_weight_decay = 0.01;
   double clip_norm = 0.5;
 
   void visit(FieldVisitor& v) {
+    v("algorithm", algorithm, "adamw; or muon, for the matrices between hidden states alone");
     v("learning_rate", learning_rate, "peak learning rate", Above{0.0});
     v("beta1", beta1, "decay of the first moment", InRange{0.0, 0.9999});
     v("beta2", beta2, "decay of the second moment", InRange{0.0, 0.99999});
     v("epsilon", epsilon, "added to the root of the second moment", Above{0.0});
-    v("weight_decay", weight_decay, "decoupled weight decay; none on biases and layer norms", AtLeast{0.0});
+    v("muon_momentum", muon_momentum, "muon: decay of the momentum", InRange{0.0, 0.9999});
+    v("weight_decay", weight_decay, "decoupled weight decay of the matrices between hidden states", AtLeast{0.0});
+    v("table_weight_decay", table_weight_decay, "that of embeddings and classifiers; biases and layer norms have none",
+      AtLeast{0.0});
     v("clip_norm", clip_norm, "largest global gradient norm; 0 = no clipping", AtLeast{0.0});
   }
 };
 
-/// One-cycle learning rate (Smith & Topin 2018): up to the peak, then down, over the share of the budget used.
+/// Learning rate over the share of the budget used: up to the peak, along it, then down. The schedules that go by names
+/// (one-cycle, triangle, trapezoid, …) are settings of these (docs/recipes.md).
 struct ScheduleConfig {
   double warmup_frac = 0.1;
+  double hold_frac = 0.0;
   double start_frac = 0.0;
   double end_frac = 0.0;
   Anneal anneal = Anneal::kLinear;
 
   void visit(FieldVisitor& v) {
     v("warmup_frac", warmup_frac, "share of the budget until the peak learning rate", InRange{0.0, 1.0});
+    v("hold_frac", hold_frac, "share of the budget at the peak after that", InRange{0.0, 1.0});
     v("start_frac", start_frac, "learning rate at the start as a share of the peak", InRange{0.0, 1.0});
     v("end_frac", end_frac, "learning rate at the end as a share of the peak", InRange{0.0, 1.0});
     v("anneal", anneal, "shape of the way down");

@@ -77,6 +77,7 @@ struct MaskedBatch {
   std::vector<int32_t> ids{};        ///< [rows * seq_len], corrupted
   std::vector<int64_t> positions{};  ///< [masked], into the flattened rows, ascending
   std::vector<int64_t> targets{};    ///< [masked], original ids in [0, vocab_size)
+  double mask_prob = 0;              ///< share of each row that was to be masked
 };
 
 /// Batches of a split as pure functions of (seed, sample number): any batch can be made at once, in any order.
@@ -84,8 +85,11 @@ class MaskedBatches {
  public:
   MaskedBatches(const RowStore& rows, MaskingOptions masking, uint64_t seed, RowOrder order);
 
+  int64_t seq_len() const { return rows_.seq_len(); }
+
   /// Samples [first, first + count): sample n is row permutation_e(n mod rows) of epoch e = n / rows.
-  MaskedBatch assemble(int64_t first_sample, int64_t count) const;
+  /// @param mask_prob  if given, instead of the one of the options
+  MaskedBatch assemble(int64_t first_sample, int64_t count, std::optional<double> mask_prob = std::nullopt) const;
 
  private:
   const RowStore& rows_;

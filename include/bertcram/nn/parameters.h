@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -17,6 +18,12 @@ namespace bertcram::nn {
 struct NamedTensor {
   std::string name;
   at::Tensor tensor;
+};
+
+/// A part of a flat buffer, in numbers.
+struct FlatRange {
+  int64_t begin = 0;
+  int64_t size = 0;
 };
 
 class Parameters {
@@ -40,14 +47,17 @@ class Parameters {
 
   /// Adds what backward left in the leaves to the flat fp32 gradient and clears the leaves.
   void accumulate_gradients();
+  /// Also those that backward left in the leaves.
   void zero_gradients();
   /// Copies the masters to the compute type; after every change of the masters.
   void sync_compute();
 
   at::Tensor& masters() { return masters_; }
   at::Tensor& gradients() { return gradients_; }
-  /// The first `decayed_size()` numbers of every flat buffer are those that weight decay applies to.
-  int64_t decayed_size() const { return decayed_size_; }
+  /// Where a group stands in every flat buffer.
+  FlatRange range_of(Group group) const { return ranges_[static_cast<size_t>(group)]; }
+  /// Views of `flat` as the linear maps of Group::kMatrix: [blocks, out, in] each.
+  std::vector<at::Tensor> matrix_views(const at::Tensor& flat) const;
   /// Trainable numbers, without alignment gaps.
   int64_t count() const;
   at::ScalarType compute_type() const { return compute_type_; }
@@ -70,7 +80,7 @@ class Parameters {
   at::ScalarType compute_type_;
   std::vector<Slot> slots_;
   std::map<std::string, size_t> index_;
-  int64_t decayed_size_ = 0;
+  std::array<FlatRange, 3> ranges_{};
   at::Tensor masters_;
   at::Tensor gradients_;
   at::Tensor compute_;

@@ -23,6 +23,7 @@ struct PretrainContext {
   const util::StopFlag& stop;
   util::ProgressStyle progress = util::ProgressStyle::kAuto;
   ResumeChoice resume;
+  bool may_change_config = false;  ///< a run may go on with settings that are not built into its weights
 };
 
 struct PretrainResult {

@@ -1,5 +1,5 @@
 #pragma once
-// Budget and learning rate, both as functions of how much of the budget is used.
+// Budget, and what changes with the share of it that is used: learning rate, batch size, masking rate.
 
 #include <cstdint>
 
@@ -7,9 +7,15 @@
 
 namespace bertcram::train {
 
-/// Learning rate at `share` of the budget used (0..1): one cycle, up to the peak over warmup_frac, then down.
-/// Source: Smith & Topin 2018. Pinned by: tests/train/schedule_test.cpp
+/// Learning rate at `share` of the budget used (0..1): up to the peak over warmup_frac, along it over hold_frac, then
+/// down. Source: Smith & Topin 2018. Pinned by: tests/train/schedule_test.cpp
 double learning_rate(const config::ScheduleConfig& schedule, double peak, double share);
+
+/// Rows per optimizer step: from start_rows to rows over ramp_frac, in steps of start_rows.
+int64_t rows_at(const config::BatchConfig& batch, double share);
+
+/// Share of the tokens that are predicted: linear from mask_prob to end_mask_prob (Ankner et al. 2024).
+double mask_prob_at(const config::MaskConfig& mask, double share);
 
 /// What a run has used so far.
 struct Usage {
@@ -23,6 +29,9 @@ class Budget {
  public:
   explicit Budget(const config::BudgetConfig& config);
 
+  /// Takes this much off a time budget, at most a quarter of it: what follows on the last step has to fit too.
+  void reserve(double seconds);
+
   /// Used share, 0..1 (1 = spent).
   double share(const Usage& usage) const;
   bool is_spent(const Usage& usage) const { return share(usage) >= 1.0; }
@@ -32,8 +41,20 @@ class Budget {
 
  private:
   double seconds_ = 0;
+  double reserved_seconds_ = 0;
   int64_t steps_ = 0;
   int64_t tokens_ = 0;
 };
+
+/// What one optimizer step is done with.
+struct StepSettings {
+  double learning_rate = 0;
+  int64_t rows = 0;
+  double mask_prob = 0;
+};
+
+/// Of the step that follows on `usage`, of rows of seq_len tokens.
+StepSettings next_step_settings(const config::PretrainConfig& config, const Budget& budget, const Usage& usage,
+                                int64_t seq_len);
 
 }  // namespace bertcram::train

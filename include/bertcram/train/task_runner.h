@@ -11,7 +11,7 @@
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/reader.h"
 #include "bertcram/model/encoder.h"
-#include "bertcram/optim/adamw.h"
+#include "bertcram/optim/optimizer.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/progress.h"

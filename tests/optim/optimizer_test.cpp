@@ -1,6 +1,6 @@
 // AdamW against an independent loop in double precision.
 
-#include "bertcram/optim/adamw.h"
+#include "bertcram/optim/optimizer.h"
 
 #include <cmath>
 
@@ -18,7 +18,7 @@ constexpr int64_t kAll = 64;
 
 nn::Parameters make_parameters(at::ScalarType type = at::kFloat) {
   return nn::Parameters({{.leaf = "w", .parts = {"w"}, .shape = {kDecayed}},
-                         {.leaf = "b", .parts = {"b"}, .shape = {kAll - kDecayed}, .decay = nn::Decay::kNo}},
+                         {.leaf = "b", .parts = {"b"}, .shape = {kAll - kDecayed}, .group = nn::Group::kVector}},
                         type, at::kCPU);
 }
 
@@ -57,7 +57,7 @@ at::Tensor as_tensor(const std::vector<double>& values) { return at::tensor(valu
 void compare_over_steps(const config::OptimConfig& config, uint64_t seed) {
   util::RandomStream random(seed);
   nn::Parameters parameters = make_parameters();
-  AdamW optimizer(parameters, config);
+  Optimizer optimizer(parameters, config);
   PlainAdamW plain{.config = config, .weights = {}};
   for (int64_t i = 0; i < kAll; ++i) {
     plain.weights.push_back(2 * random.uniform() - 1);
@@ -93,7 +93,7 @@ TEST(AdamWProperty, EqualsAPlainLoopWithClippingDecayAndBiasCorrection) {
 TEST(AdamW, TheFirstStepMovesByTheLearningRateByHand) {
   // Bias correction makes mean / sqrt(spread) the gradient's sign; decay takes rate * 0.1 of the weight before.
   nn::Parameters parameters = make_parameters();
-  AdamW optimizer(parameters, {.epsilon = 1e-12, .weight_decay = 0.1, .clip_norm = 0.0});
+  Optimizer optimizer(parameters, {.epsilon = 1e-12, .weight_decay = 0.1, .clip_norm = 0.0});
   parameters.masters().fill_(1.0);
   parameters.gradients().fill_(-5.0);
   optimizer.step(0.01, 1.0);
@@ -104,8 +104,8 @@ TEST(AdamW, TheFirstStepMovesByTheLearningRateByHand) {
 TEST(AdamW, TheDivisorScalesTheGradient) {
   nn::Parameters one = make_parameters();
   nn::Parameters two = make_parameters();
-  AdamW first(one, {.clip_norm = 0.0});
-  AdamW second(two, {.clip_norm = 0.0});
+  Optimizer first(one, {.clip_norm = 0.0});
+  Optimizer second(two, {.clip_norm = 0.0});
   one.gradients().fill_(0.25);
   two.gradients().fill_(2.0);
   EXPECT_DOUBLE_EQ(first.step(0.1, 1.0).gradient_norm, 0.25 * 8);
@@ -117,7 +117,7 @@ TEST(AdamW, TheDivisorScalesTheGradient) {
 TEST(AdamW, ANonFiniteGradientIsReportedAndChangesNothing) {
   for (const double bad : {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     nn::Parameters parameters = make_parameters();
-    AdamW optimizer(parameters, {});
+    Optimizer optimizer(parameters, {});
     parameters.masters().fill_(1.0);
     parameters.gradients().fill_(1.0);
     optimizer.step(0.1, 1.0);
@@ -137,7 +137,7 @@ TEST(AdamW, ANonFiniteGradientIsReportedAndChangesNothing) {
 
 TEST(AdamW, RefreshesTheComputeCopyAndKeepsSmallUpdatesInTheMasters) {
   nn::Parameters parameters = make_parameters(at::kBFloat16);
-  AdamW optimizer(parameters, {.weight_decay = 0.0});
+  Optimizer optimizer(parameters, {.weight_decay = 0.0});
   parameters.masters().fill_(1.0);
   parameters.sync_compute();
   for (int step = 0; step < 100; ++step) {  // each far below the 1/256 that bf16 resolves near 1

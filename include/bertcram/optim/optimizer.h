@@ -1,5 +1,6 @@
 #pragma once
-// AdamW over flat buffers (Kingma & Ba 2015; Loshchilov & Hutter 2019), with global-norm clipping.
+// The update of a model's flat buffers: clipping by the global norm, then AdamW (Kingma & Ba 2015; Loshchilov & Hutter
+// 2019), or Muon for the matrices between hidden states and AdamW for the rest.
 
 #include <ATen/core/Tensor.h>
 
@@ -16,21 +17,22 @@ struct StepReport {
   bool is_finite = true;     ///< false: the update was skipped; only the gradient is gone
 };
 
-class AdamW {
+class Optimizer {
  public:
-  AdamW(nn::Parameters& parameters, const config::OptimConfig& config);
+  Optimizer(nn::Parameters& parameters, const config::OptimConfig& config);
 
-  /// One update from the flat gradient: divides it by `divisor` (the batch's predictions), clips its global norm,
-  /// moves masters and moments, refreshes the compute copy and clears the gradient.
+  /// One update from the flat gradient: divides it by `divisor` (the batch's predictions, times the scale of the loss),
+  /// clips its global norm, moves masters and moments, refreshes the compute copy and clears the gradient.
   StepReport step(double learning_rate, double divisor);
 
   int64_t steps_done() const { return steps_done_; }
   at::Tensor& first_moments() { return first_moments_; }    ///< layout of parameters.masters()
-  at::Tensor& second_moments() { return second_moments_; }  ///< likewise
+  at::Tensor& second_moments() { return second_moments_; }  ///< likewise; zero where Muon works
   void restore_steps(int64_t steps_done) { steps_done_ = steps_done; }
 
  private:
-  void update_range(int64_t begin, int64_t size, double learning_rate, double weight_decay);
+  void update_by_adamw(nn::FlatRange range, double learning_rate, double weight_decay);
+  void update_by_muon(double learning_rate);
 
   nn::Parameters& parameters_;
   config::OptimConfig config_;

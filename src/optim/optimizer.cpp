@@ -1,4 +1,4 @@
-#include "bertcram/optim/adamw.h"
+#include "bertcram/optim/optimizer.h"
 
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
@@ -7,15 +7,18 @@
 
 #include <cmath>
 
+#include "bertcram/optim/muon.h"
+
 namespace bertcram::optim {
 
-AdamW::AdamW(nn::Parameters& parameters, const config::OptimConfig& config)
+Optimizer::Optimizer(nn::Parameters& parameters, const config::OptimConfig& config)
     : parameters_(parameters),
       config_(config),
       first_moments_(at::zeros_like(parameters.masters())),
       second_moments_(at::zeros_like(parameters.masters())) {}
 
-void AdamW::update_range(int64_t begin, int64_t size, double learning_rate, double weight_decay) {
+void Optimizer::update_by_adamw(nn::FlatRange range, double learning_rate, double weight_decay) {
+  const auto [begin, size] = range;
   if (size == 0) {
     return;
   }
@@ -30,7 +33,18 @@ void AdamW::update_range(int64_t begin, int64_t size, double learning_rate, doub
                     config_.beta2, weight_decay, config_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
 }
 
-StepReport AdamW::step(double learning_rate, double divisor) {
+void Optimizer::update_by_muon(double learning_rate) {
+  const auto weights = parameters_.matrix_views(parameters_.masters());
+  const auto gradients = parameters_.matrix_views(parameters_.gradients());
+  const auto momenta = parameters_.matrix_views(first_moments_);
+  const MuonOptions options = {
+      .learning_rate = learning_rate, .momentum = config_.muon_momentum, .weight_decay = config_.weight_decay};
+  for (size_t i = 0; i < weights.size(); ++i) {
+    muon_update(weights[i], gradients[i], momenta[i], options, parameters_.compute_type());
+  }
+}
+
+StepReport Optimizer::step(double learning_rate, double divisor) {
   const c10::NoGradGuard no_grad;
   at::Tensor& gradients = parameters_.gradients();
   const double norm = gradients.norm().item<double>() / divisor;
@@ -41,9 +55,13 @@ StepReport AdamW::step(double learning_rate, double divisor) {
   const bool is_clipped = config_.clip_norm > 0 && norm > config_.clip_norm;
   gradients.mul_((is_clipped ? config_.clip_norm / norm : 1.0) / divisor);
   ++steps_done_;
-  const int64_t decayed = parameters_.decayed_size();
-  update_range(0, decayed, learning_rate, config_.weight_decay);
-  update_range(decayed, gradients.numel() - decayed, learning_rate, 0.0);
+  if (config_.algorithm == config::Algorithm::kMuon) {
+    update_by_muon(learning_rate);
+  } else {
+    update_by_adamw(parameters_.range_of(nn::Group::kMatrix), learning_rate, config_.weight_decay);
+  }
+  update_by_adamw(parameters_.range_of(nn::Group::kTable), learning_rate, config_.table_weight_decay);
+  update_by_adamw(parameters_.range_of(nn::Group::kVector), learning_rate, 0.0);
   parameters_.sync_compute();
   parameters_.zero_gradients();
   return {.gradient_norm = norm, .is_finite = true};

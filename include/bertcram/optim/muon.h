@@ -1,0 +1,24 @@
+#pragma once
+// Muon: the momentum of a matrix, made orthogonal (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon).
+
+#include <ATen/core/Tensor.h>
+
+namespace bertcram::optim {
+
+/// Moves all singular values of each matrix near 1 (0.7 to 1.2 for those above a thousandth of the largest) by five
+/// Newton-Schulz iterations of fifth order, in the type of `matrices`.
+/// @param matrices [count, rows, columns]  @return likewise
+at::Tensor orthogonalised(const at::Tensor& matrices);
+
+struct MuonOptions {
+  double learning_rate = 0;  ///< as AdamW's: an update has the root mean square 0.2 (Liu et al. 2025, §2.2)
+  double momentum = 0.95;
+  double weight_decay = 0;
+};
+
+/// One update with Nesterov momentum. All [count, rows, columns] fp32; weights and momenta are changed.
+/// @param compute_type  that the iterations run in
+void muon_update(at::Tensor weights, const at::Tensor& gradients, at::Tensor momenta, const MuonOptions& options,
+                 at::ScalarType compute_type);
+
+}  // namespace bertcram::optim

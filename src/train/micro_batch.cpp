@@ -1,0 +1,45 @@
+#include "micro_batch.h"
+
+#include <algorithm>
+
+namespace bertcram::train {
+
+int64_t usual_rows_per_pass(int64_t seq_len, int64_t most) {
+  constexpr int64_t kTokens = 4096;
+  return std::clamp<int64_t>(kTokens / seq_len, 1, most);
+}
+
+std::optional<int64_t> fastest_rows_per_pass(int64_t most,
+                                             const std::function<std::optional<double>(int64_t)>& seconds_of) {
+  constexpr int64_t kFirst = 8;
+  constexpr double kWorthIt = 1.02;  // less is noise, and larger passes cost memory
+  constexpr int kPatience = 2;
+  std::optional<int64_t> best;
+  double best_rate = 0;
+  int in_vain = 0;
+  int64_t rows = std::min(kFirst, most);
+  while (true) {
+    const auto seconds = seconds_of(rows);
+    if (!seconds && (best || rows == 1)) {
+      return best;
+    }
+    if (!seconds) {  // not even the first: fewer then
+      rows /= 2;
+      continue;
+    }
+    const double rate = static_cast<double>(rows) / *seconds;
+    if (rate > kWorthIt * best_rate) {
+      best = rows;
+      best_rate = rate;
+      in_vain = 0;
+    } else if (++in_vain == kPatience) {
+      return best;
+    }
+    if (rows == most || rows < std::min(kFirst, most)) {  // the end; or a size from which there is no way up
+      return best;
+    }
+    rows = std::min(2 * rows, most);
+  }
+}
+
+}  // namespace bertcram::train

@@ -1,0 +1,149 @@
+#include "train_step.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/out_of_memory.h"
+#include "bertcram/util/random.h"
+#include "micro_batch.h"
+
+namespace bertcram::train {
+namespace {
+
+model::EncodeOptions encode_options(const config::PretrainConfig& config) {
+  return {.dropout = config.model.dropout,
+          .recompute = config.batch.recompute ? model::Recompute::kPerLayer : model::Recompute::kNever};
+}
+
+/// Keeps nothing for passes of another size.
+void release_unused_memory(const Runtime& runtime) {
+  if (!runtime.device.is_cpu()) {
+    at::accelerator::emptyCache();
+  }
+}
+
+}  // namespace
+
+TrainStep::TrainStep(const config::PretrainConfig& config, const Runtime& runtime, const data::MaskedBatches& batches,
+                     TrainingState& state)
+    : config_(config), runtime_(runtime), batches_(batches), state_(state) {}
+
+void TrainStep::choose_rows_per_pass(int64_t stored) {
+  const int64_t wanted = config_.batch.micro_rows > 0 ? config_.batch.micro_rows : stored;
+  const int64_t most = config_.batch.rows;
+  if (wanted > 0) {
+    rows_per_pass_ = std::min(wanted, most);
+  } else if (runtime_.device.is_cpu()) {
+    rows_per_pass_ = usual_rows_per_pass(batches_.seq_len(), most);
+  } else {
+    const auto found = fastest_rows_per_pass(most, [this](int64_t rows) { return seconds_of_pass(rows); });
+    if (!found) {
+      throw ResourceError("not even one row at a time fits the memory; use a smaller model or batch.recompute=true");
+    }
+    rows_per_pass_ = *found;
+  }
+}
+
+/// Forward and backward, the second time: the first finds its memory.
+std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
+  const StepSettings settings = {.learning_rate = 0, .rows = rows, .mask_prob = mask_prob_at(config_.mask, 0.0)};
+  const util::StopFlag never;
+  rows_per_pass_ = rows;
+  std::optional<double> seconds;
+  try {
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      const auto start = std::chrono::steady_clock::now();
+      const auto sums = accumulate(settings, never);
+      state_.parameters.gradients().sum().item<double>();  // waits for the device
+      seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+  } catch (const std::exception& error) {
+    if (!util::is_out_of_memory(error)) {
+      throw;
+    }
+    seconds = std::nullopt;
+  }
+  state_.parameters.zero_gradients();
+  release_unused_memory(runtime_);
+  return seconds;
+}
+
+std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const util::StopFlag& stop) {
+  auto& position = state_.position;
+  const auto sums = accumulate_or_back_off(settings, stop);
+  if (!sums) {
+    state_.parameters.zero_gradients();
+    return std::nullopt;
+  }
+  if (sums->masked == 0) {
+    throw DataError(cat("pretrain: the rows of step ", position.step + 1,
+                        " hold no token that can be predicted, only special and unknown ones; does the tokenizer fit "
+                        "the text?"));
+  }
+  const auto masked = static_cast<double>(sums->masked);
+  const double rate = settings.learning_rate * position.rate_factor;
+  const optim::StepReport report = state_.optimizer.step(rate, masked * state_.scaler.factor());
+  const bool is_overflow = state_.scaler.update(report.is_finite);
+  const int64_t tokens = settings.rows * batches_.seq_len();
+  StepFigures figures = {.loss = sums->loss.masked_lm.item<double>() / masked,
+                         .learning_rate = rate,
+                         .gradient_norm = report.gradient_norm,
+                         .memory_bytes = peak_memory_bytes(runtime_),
+                         .tokens = tokens,
+                         .outcome = report.is_finite ? StepOutcome::kDone
+                                    : is_overflow    ? StepOutcome::kScaleOverflow
+                                                     : StepOutcome::kNotFinite};
+  if (sums->loss.replaced_tokens.defined()) {
+    figures.replaced_token_loss = sums->loss.replaced_tokens.item<double>() / static_cast<double>(tokens);
+    figures.replaced_token_accuracy = sums->loss.replaced_tokens_correct.item<double>() / static_cast<double>(tokens);
+  }
+  ++position.step;
+  position.samples += settings.rows;
+  position.tokens += tokens;
+  position.loss_scale = state_.scaler.state();
+  return figures;
+}
+
+std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSettings& settings,
+                                                                 const util::StopFlag& stop) {
+  while (true) {
+    try {
+      return accumulate(settings, stop);
+    } catch (const std::exception& error) {
+      if (!util::is_out_of_memory(error) || rows_per_pass_ == 1) {
+        throw;
+      }
+    }
+    state_.parameters.zero_gradients();
+    release_unused_memory(runtime_);
+    rows_per_pass_ = (rows_per_pass_ + 1) / 2;
+    util::log_warning("pretrain", cat("out of memory at step ", state_.position.step + 1,
+                                      ": going on with this step in passes of ", rows_per_pass_, " rows"));
+  }
+}
+
+std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& settings, const util::StopFlag& stop) {
+  Sums sums;
+  for (int64_t row = 0; row < settings.rows; row += rows_per_pass_) {
+    if (row > 0 && stop.requested()) {
+      return std::nullopt;
+    }
+    const int64_t first = state_.position.samples + row;
+    const auto batch = batches_.assemble(first, std::min(rows_per_pass_, settings.rows - row), settings.mask_prob);
+    seed_dropout(util::mix_key({static_cast<uint64_t>(config_.seed),
+                                static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(first)}));
+    const BatchLoss loss = state_.objective->loss(batch, encode_options(config_));
+    loss.total.mul(state_.scaler.factor()).backward();
+    state_.parameters.accumulate_gradients();
+    sums.loss.add(loss);
+    sums.masked += static_cast<int64_t>(batch.targets.size());
+  }
+  return sums;
+}
+
+}  // namespace bertcram::train

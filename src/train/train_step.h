@@ -1,0 +1,49 @@
+#pragma once
+
+#include <optional>
+
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/data/packed_dataset.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/train/schedule.h"
+#include "bertcram/util/stop.h"
+#include "run_recorder.h"
+#include "training_state.h"
+
+namespace bertcram::train {
+
+/// One optimizer step of pretraining: draw, forward, backward, accumulate, in passes of a few rows; then clip and step.
+class TrainStep {
+ public:
+  /// All must outlive it.
+  TrainStep(const config::PretrainConfig& config, const Runtime& runtime, const data::MaskedBatches& batches,
+            TrainingState& state);
+
+  /// Takes the step and moves the state's position. A pass that finds no memory begins the step again with half of the
+  /// rows per pass; the mathematics stays the same. A gradient that is not finite leaves the weights as they are.
+  /// @return nullopt if a stop came between two passes: nothing has changed then
+  /// @throws DataError if there was nothing to predict; what the last attempt threw if a single row finds no memory
+  std::optional<StepFigures> run(const StepSettings& settings, const util::StopFlag& stop);
+
+  /// As configured; if that is `auto`, the `stored` number of an earlier session, or on a GPU the fastest that fits.
+  /// @param stored  0 = there is none  @throws ResourceError if not even one row finds memory
+  void choose_rows_per_pass(int64_t stored);
+  int64_t rows_per_pass() const { return rows_per_pass_; }
+
+ private:
+  struct Sums {
+    BatchLoss loss;
+    int64_t masked = 0;
+  };
+  std::optional<double> seconds_of_pass(int64_t rows);
+  std::optional<Sums> accumulate_or_back_off(const StepSettings& settings, const util::StopFlag& stop);
+  std::optional<Sums> accumulate(const StepSettings& settings, const util::StopFlag& stop);
+
+  const config::PretrainConfig& config_;
+  const Runtime& runtime_;
+  const data::MaskedBatches& batches_;
+  TrainingState& state_;
+  int64_t rows_per_pass_ = 1;
+};
+
+}  // namespace bertcram::train

@@ -1,0 +1,54 @@
+#include "train/health.h"
+
+#include <gtest/gtest.h>
+
+namespace bertcram::train {
+namespace {
+
+TEST(SkipCounter, CountsSkippedStepsInARow) {
+  SkipCounter skips(3);
+  EXPECT_FALSE(skips.after_step(StepOutcome::kNotFinite));
+  EXPECT_FALSE(skips.after_step(StepOutcome::kNotFinite));
+  EXPECT_FALSE(skips.after_step(StepOutcome::kDone)) << "starts again";
+  EXPECT_FALSE(skips.after_step(StepOutcome::kNotFinite));
+  EXPECT_FALSE(skips.after_step(StepOutcome::kScaleOverflow)) << "neither one more nor a good step";
+  EXPECT_FALSE(skips.after_step(StepOutcome::kNotFinite));
+  EXPECT_EQ(skips.in_a_row(), 2);
+  EXPECT_TRUE(skips.after_step(StepOutcome::kNotFinite));
+  skips.reset();
+  EXPECT_FALSE(skips.after_step(StepOutcome::kNotFinite));
+}
+
+TEST(SkipCounter, OneMayBeTooMany) { EXPECT_TRUE(SkipCounter(1).after_step(StepOutcome::kNotFinite)); }
+
+TEST(SlowStepDetector, SaysHowManyTimesTheMedianASlowStepTook) {
+  SlowStepDetector detector;
+  for (int step = 0; step < 32; ++step) {
+    EXPECT_FALSE(detector.after_step(step % 2 == 0 ? 1.0 : 1.2));
+  }
+  EXPECT_FALSE(detector.after_step(3.0)) << "not three times the median";
+  const auto times = detector.after_step(6.0);
+  ASSERT_TRUE(times);
+  EXPECT_NEAR(*times, 5.0, 1e-9);
+}
+
+TEST(SlowStepDetector, KnowsNothingAtFirstAndDoesNotRepeatItself) {
+  SlowStepDetector detector;
+  EXPECT_FALSE(detector.after_step(1.0));
+  EXPECT_FALSE(detector.after_step(100.0));
+  int warnings = 0;
+  for (int step = 0; step < 300; ++step) {
+    warnings += detector.after_step(step % 20 == 19 ? 50.0 : 1.0) ? 1 : 0;
+  }
+  EXPECT_EQ(warnings, 2);
+}
+
+TEST(UnigramPlateau, IsALossNearTheEntropyLateEnough) {
+  EXPECT_TRUE(is_on_unigram_plateau(7.0, 7.0, 0.2));
+  EXPECT_TRUE(is_on_unigram_plateau(6.9, 7.0, 0.9));
+  EXPECT_FALSE(is_on_unigram_plateau(6.9, 7.0, 0.19)) << "too early to worry";
+  EXPECT_FALSE(is_on_unigram_plateau(6.7, 7.0, 0.9)) << "it is learning";
+}
+
+}  // namespace
+}  // namespace bertcram::train
