@@ -80,6 +80,7 @@ Run setup_pretrain(CLI::App& app) {
   ConfigFlags flags(app);
   flags.add("--data", "data", fields);
   flags.add("--output", "output", fields);
+  flags.add("--init-from", "init_from", fields);
   flags.add("--budget", "budget.time", fields);
   flags.add("--steps", "budget.steps", fields);
   flags.add("--tokens", "budget.tokens", fields);

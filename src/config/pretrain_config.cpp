@@ -30,6 +30,8 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
           cat("batch.start_rows ", config.batch.start_rows, " is more than batch.rows ", config.batch.rows));
   require(config.schedule.warmup_frac + config.schedule.hold_frac <= 1.0,
           "schedule.warmup_frac and schedule.hold_frac together exceed 1");
+  require(config.init_from.empty() || config.objective == Objective::kMlm,
+          "init_from goes on with masked language modelling; objective rtd starts from scratch");
   const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +
                       static_cast<int>(config.budget.tokens > 0);
   require(budgets == 1, cat(budgets == 0 ? "no budget is set" : "more than one budget is set",

@@ -13,9 +13,9 @@
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
 #include "checkpointing.h"
-#include "data_start.h"
 #include "health.h"
 #include "held_out_rows.h"
+#include "origin.h"
 #include "resume.h"
 #include "run_data.h"
 #include "run_recorder.h"
@@ -37,16 +37,16 @@ constexpr double kRateAfterDiverging = 0.5;
 class Pretrainer {
  public:
   Pretrainer(const PretrainConfig& config, const PretrainContext& context)
-      : config_(config),
-        context_(context),
-        data_(opened(config)),
-        run_(config.output),
-        runtime_(resolve_runtime(config.runtime)),
+      : context_(context),
+        data_(config.data),
+        origin_(config, data_),
+        config_(origin_.config()),
+        run_(config_.output),
+        runtime_(resolve_runtime(config_.runtime)),
         held_out_(config_.eval, data_.valid, masking({})),
-        train_(data_.train, masking(config.mask), static_cast<uint64_t>(config.seed), data_.manifest.train_order),
-        budget_(config.budget),
-        shape_(model::make_shape(config.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
-        state_(config, shape_, runtime_),
+        train_(data_.train, masking(config_.mask), static_cast<uint64_t>(config_.seed), data_.manifest.train_order),
+        budget_(config_.budget),
+        state_(config_, origin_.shape(), runtime_),
         step_(config_, runtime_, train_, state_),
         checkpoints_(config_.checkpoint, run_.checkpoints(), state_),
         skips_(config_.health.max_skipped_steps) {}
@@ -93,15 +93,6 @@ class Pretrainer {
   }
 
  private:
-  static RunData opened(const PretrainConfig& config) {
-    RunData data(config.data);
-    if (data.manifest.seq_len > config.model.max_positions) {
-      throw ConfigError(cat("model.max_positions ", config.model.max_positions, " is less than the rows of ",
-                            data.manifest.seq_len, " tokens in ", config.data));
-    }
-    return data;
-  }
-
   data::MaskingOptions masking(const config::MaskConfig& mask) const {
     return masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, mask);
   }
@@ -318,8 +309,7 @@ class Pretrainer {
     data_.train.verify(context_.stop);
     data_.valid.verify(context_.stop);
     step_.choose_rows_per_pass(/*stored=*/0);
-    state_.position.elapsed_seconds =
-        start_from_data(config_, data_, runtime_.threads, context_.stop, state_.parameters);
+    state_.position.elapsed_seconds = origin_.start(data_, runtime_.threads, context_.stop, state_.parameters);
     state_.position.config_yaml = config_yaml();
     state_.position.data_id = data_.id;
     state_.position.runtime = circumstances();
@@ -375,15 +365,15 @@ class Pretrainer {
             {"unigram_entropy", data_.manifest.unigram_entropy}};
   }
 
-  const PretrainConfig& config_;
   const PretrainContext& context_;
   RunData data_;
+  Origin origin_;
+  const PretrainConfig& config_;
   RunDirectory run_;
   Runtime runtime_;
   HeldOutRows held_out_;
   data::MaskedBatches train_;
   Budget budget_;
-  model::EncoderShape shape_;
   TrainingState state_;
   TrainStep step_;
   Checkpointing checkpoints_;

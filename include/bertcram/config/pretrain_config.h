@@ -122,6 +122,7 @@ struct HealthConfig {
 struct PretrainConfig {
   std::string data;
   std::string output;
+  std::string init_from;
   int64_t seed = 0;
   int64_t log_every_steps = 10;
   RuntimeConfig runtime;
@@ -140,6 +141,8 @@ struct PretrainConfig {
   void visit(FieldVisitor& v) {
     v("data", data, "folder made by 'bertcram pack'", Untracked{});
     v("output", output, "run folder; the same command continues the run in it", Untracked{});
+    v("init_from", init_from,
+      "model folder to go on from (bertcram's or Hugging Face's), with its shape and tokenizer; empty = from scratch");
     v("seed", seed, "seed of initialisation, order and masking", AtLeast{0});
     v("log_every_steps", log_every_steps, "steps between lines in metrics.jsonl", AtLeast{1}, Untracked{});
     v.section("runtime", runtime);

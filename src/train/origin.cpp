@@ -1,0 +1,100 @@
+#include "origin.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "bertcram/config/resolve.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+#include "data_start.h"
+
+namespace bertcram::train {
+namespace {
+
+using config::ModelConfig;
+
+/// What of a shape stands in the configuration.
+ModelConfig with_shape(ModelConfig config, const model::EncoderShape& shape) {
+  config.arch = shape.arch;
+  config.hidden = shape.hidden;
+  config.layers = shape.layers;
+  config.heads = shape.heads;
+  config.ffn = shape.ffn;
+  config.max_positions = shape.max_positions;
+  config.layer_norm_eps = shape.layer_norm_eps;
+  if (shape.arch == config::Arch::kModern) {
+    config.global_every = shape.global_every;
+    config.local_attention = shape.local_attention;
+    config.rope_theta = shape.global_rope_theta;
+  }
+  return config;
+}
+
+/// Fields that were set to something else than what the folder has. "model.hidden: 512 -> 256"
+std::vector<std::string> overruled(ModelConfig given, ModelConfig folder) {
+  ModelConfig defaults;
+  const auto default_fields = config::fields_of(defaults);
+  const auto given_fields = config::fields_of(given);
+  const auto folder_fields = config::fields_of(folder);
+  std::vector<std::string> found;
+  for (size_t i = 0; i < given_fields.size(); ++i) {
+    if (given_fields[i].text() != default_fields[i].text() && given_fields[i].text() != folder_fields[i].text()) {
+      found.push_back(
+          cat("model.", given_fields[i].path, " is ", folder_fields[i].text(), " there, not ", given_fields[i].text()));
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+Origin::Origin(const config::PretrainConfig& config, const RunData& data) : config_(config) {
+  if (config.init_from.empty()) {
+    shape_ = model::make_shape(config.model, data.manifest.vocab_size, data.tokenizer->special().pad);
+  } else {
+    take_over_shape(data);
+  }
+  if (data.manifest.seq_len > shape_.max_positions) {
+    throw ConfigError(cat(config.init_from.empty() ? "model.max_positions " : config.init_from + ": its positions, ",
+                          shape_.max_positions, ", are less than the rows of ", data.manifest.seq_len, " tokens in ",
+                          config.data));
+  }
+}
+
+void Origin::take_over_shape(const RunData& data) {
+  const std::string& path = config_.init_from;
+  folder_ = checkpoint::open_model_directory(path);
+  if (folder_->tokenizer->fingerprint() != data.manifest.tokenizer_fingerprint) {
+    throw DataError(cat("init_from ", path, ": its tokenizer is not the one of ", config_.data,
+                        "; pack the text with --tokenizer ", path));
+  }
+  if (folder_->head.kind == model::HeadKind::kMaskedLm && !folder_->head.refusal.empty()) {
+    throw DataError(folder_->head.refusal);
+  }
+  shape_ = folder_->shape;
+  if (shape_.arch == config::Arch::kModern) {  // rotary positions go on for ever
+    shape_.max_positions = std::max(shape_.max_positions, data.manifest.seq_len);
+  }
+  const ModelConfig resolved = with_shape(config_.model, shape_);
+  if (const auto problems = overruled(config_.model, resolved); !problems.empty()) {
+    throw ConfigError(cat("init_from ", path, ": ", util::join(problems, ", "), "; leave model.* out"));
+  }
+  config_.model = resolved;
+}
+
+double Origin::start(const RunData& data, int64_t threads, const util::StopFlag& stop,
+                     nn::Parameters& parameters) const {
+  if (!folder_) {
+    return start_from_data(config_, data, threads, stop, parameters);
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const bool is_complete = folder_->head.kind == model::HeadKind::kMaskedLm;
+  checkpoint::load_weights(folder_->path, parameters,
+                           is_complete ? checkpoint::Strictness::kComplete : checkpoint::Strictness::kEncoderOnly);
+  util::log_info("pretrain", cat("starting from ", folder_->path.string(),
+                                 is_complete ? "" : "; it has no masked-LM head, which starts at random"));
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace bertcram::train

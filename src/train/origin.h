@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/nn/parameters.h"
+#include "bertcram/util/stop.h"
+#include "run_data.h"
+
+namespace bertcram::train {
+
+/// What a run starts from: a model folder (`init_from`), or random weights and what the training data tells.
+class Origin {
+ public:
+  /// @throws ConfigError if model.* contradicts the folder, or the rows are longer than the model; DataError if the
+  /// folder holds no encoder or masked LM of the data's tokenizer
+  Origin(const config::PretrainConfig& config, const RunData& data);
+
+  /// The configuration, with the folder's model in it.
+  const config::PretrainConfig& config() const { return config_; }
+  const model::EncoderShape& shape() const { return shape_; }
+
+  /// Fills freshly drawn weights. @return seconds that it took: they belong to the budget. @throws util::StoppedError
+  double start(const RunData& data, int64_t threads, const util::StopFlag& stop, nn::Parameters& parameters) const;
+
+ private:
+  void take_over_shape(const RunData& data);
+
+  config::PretrainConfig config_;
+  std::optional<checkpoint::ModelDirectory> folder_;
+  model::EncoderShape shape_;
+};
+
+}  // namespace bertcram::train

@@ -1,0 +1,121 @@
+// Runs that go on from a model folder: weights, shape and tokenizer are its own.
+
+#include "train/origin.h"
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/model/parameter_specs.h"
+#include "bertcram/util/error.h"
+#include "train/pretrain_support.h"
+
+namespace bertcram::train {
+namespace {
+
+using test::contains;
+using test::message_of;
+
+class OriginTest : public test::PretrainTest {
+ protected:
+  config::PretrainConfig first_run(config::Arch arch = config::Arch::kBert) const {
+    auto config = config_for("first");
+    config.model.arch = arch;
+    config.model.dropout = 0;
+    run(config);
+    return config;
+  }
+  /// One step that moves nothing, from the first run's model.
+  config::PretrainConfig second_run(const config::PretrainConfig& first) const {
+    auto config = config_for("second");
+    config.model = {};
+    config.init_from = first.output + "/model";
+    config.budget.steps = 1;
+    config.optim.learning_rate = 1e-30;
+    config.optim.weight_decay = 0;
+    return config;
+  }
+};
+
+TEST_F(OriginTest, TheWeightsAreTheFoldersBitForBit) {
+  for (const auto arch : {config::Arch::kBert, config::Arch::kModern}) {
+    const auto first = first_run(arch);
+    const auto second = second_run(first);
+    const auto result = run(second);
+    EXPECT_TRUE(weights_of(second) == weights_of(first));
+    EXPECT_DOUBLE_EQ(result.held_out->loss, run(first).held_out->loss);
+    std::filesystem::remove_all(first.output);
+    std::filesystem::remove_all(second.output);
+  }
+}
+
+TEST_F(OriginTest, TheConfigurationSaysTheFoldersShape) {
+  const auto first = first_run();
+  const auto second = second_run(first);
+  run(second);
+  const std::string written = test::read_bytes(std::filesystem::path(second.output) / "config.yaml");
+  EXPECT_TRUE(contains(written, "hidden: 16"));
+  EXPECT_TRUE(contains(written, "init_from: "));
+}
+
+TEST_F(OriginTest, AnEncoderWithoutAHeadGetsANewOne) {
+  const auto first = first_run();
+  const auto folder = checkpoint::open_model_directory(first.output + "/model");
+  nn::Parameters encoder(model::parameter_specs(folder.shape, {.kind = model::HeadKind::kNone}), at::kFloat, at::kCPU);
+  checkpoint::load_weights(folder.path, encoder, checkpoint::Strictness::kEncoderOnly);
+  const model::Head none = {.kind = model::HeadKind::kNone};
+  checkpoint::write_model_directory(
+      scratch_ / "encoder",
+      {.shape = folder.shape, .head = none, .tensors = checkpoint::model_tensors(folder.shape, none, encoder)},
+      *folder.tokenizer);
+  auto config = second_run(first);
+  config.init_from = (scratch_ / "encoder").string();
+  EXPECT_NO_THROW(run(config));
+  EXPECT_TRUE(contains(test::read_bytes(std::filesystem::path(config.output) / "run.log"), "no masked-LM head"));
+}
+
+TEST_F(OriginTest, WhatContradictsTheFolderIsRefused) {
+  const auto first = first_run();
+  auto config = second_run(first);
+  config.model.hidden = 32;
+  config.model.layers = 2;  // as it is there
+  config.model.ffn = 64;
+  const std::string message = message_of<ConfigError>([&] { run(config); });
+  EXPECT_TRUE(contains(message, "model.hidden is 16 there, not 32")) << message;
+  EXPECT_TRUE(contains(message, "model.ffn is 32 there, not 64")) << message;
+  EXPECT_FALSE(contains(message, "layers")) << message;
+}
+
+TEST_F(OriginTest, ATokenizerThatIsNotTheDatasIsRefused) {
+  const auto first = first_run();
+  auto config = second_run(first);
+  const auto vocab = std::filesystem::path(first.output) / "model/tokenizer.json";
+  std::string json = test::read_bytes(vocab);
+  const size_t at = json.find("\"lowercase\": true");
+  ASSERT_NE(at, std::string::npos);
+  json.replace(at, 17, "\"lowercase\": false");
+  test::write_bytes(vocab, json);
+  for (const char* name : {"tokenizer_config.json", "manifest.json"}) {  // they would contradict
+    std::filesystem::remove(vocab.parent_path() / name);
+  }
+  EXPECT_TRUE(contains(message_of<DataError>([&] { run(config); }), "--tokenizer " + config.init_from));
+}
+
+TEST_F(OriginTest, LongerRowsNeedPositionsUnlessTheyAreRotary) {
+  const auto bert = first_run();
+  config::PackConfig options;
+  options.input = {(scratch_ / "text").string()};
+  options.output = (scratch_ / "long").string();
+  options.seq_len = 32;
+  options.valid_frac = 0.1;
+  options.threads = 1;
+  test::pack(options);
+  auto config = second_run(bert);
+  config.data = options.output;
+  EXPECT_TRUE(
+      contains(message_of<ConfigError>([&] { run(config); }), "its positions, 16, are less than the rows of 32"));
+  std::filesystem::remove_all(bert.output);
+  config.init_from = first_run(config::Arch::kModern).output + "/model";
+  EXPECT_EQ(run(config).tokens, 8 * 32);
+  EXPECT_EQ(checkpoint::open_model_directory(config.output + "/model").shape.max_positions, 32);
+}
+
+}  // namespace
+}  // namespace bertcram::train
