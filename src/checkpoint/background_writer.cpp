@@ -25,7 +25,7 @@ BackgroundWriter::~BackgroundWriter() {
 
 void BackgroundWriter::start(const TrainState& state, const TrainTensors& tensors, const Retention& retention) {
   wait();
-  require_space(directory_, tensors);
+  require_room(directory_, tensors);
   TrainTensors copies = {.masters = copied(tensors.masters),
                          .first_moments = copied(tensors.first_moments),
                          .second_moments = copied(tensors.second_moments)};

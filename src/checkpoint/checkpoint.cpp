@@ -150,26 +150,30 @@ std::set<fs::path> staying(const std::vector<fs::path>& newest_first, const Rete
   return stays;
 }
 
-int64_t bytes_of(const std::vector<nn::NamedTensor>& tensors) {
-  int64_t bytes = 0;
-  for (const auto& [name, tensor] : tensors) {
-    bytes += static_cast<int64_t>(tensor.nbytes());
+/// On disk.
+int64_t bytes_of(const TrainTensors& tensors) {
+  int64_t bytes = int64_t{1} << 16;  // state.json, headers, what the run logs meanwhile
+  for (const auto* list : {&tensors.masters, &tensors.first_moments, &tensors.second_moments}) {
+    for (const auto& [name, tensor] : *list) {
+      bytes += static_cast<int64_t>(tensor.nbytes());
+    }
   }
   return bytes;
 }
 
 }  // namespace
 
-void require_space(const fs::path& directory, const TrainTensors& tensors) {
-  constexpr int64_t kBesideTensors = int64_t{1} << 20;  // state.json, headers, what the run logs meanwhile
-  const int64_t needed =
-      bytes_of(tensors.masters) + bytes_of(tensors.first_moments) + bytes_of(tensors.second_moments) + kBesideTensors;
-  util::make_writable_directory(directory);
+bool has_room(const fs::path& directory, const TrainTensors& tensors) {
   std::error_code unknown;
   const auto space = fs::space(directory, unknown);
-  if (!unknown && space.available < static_cast<uintmax_t>(needed)) {
-    throw ResourceError(cat(directory.string(), ": no room for a checkpoint: ", needed / 1'000'000, " MB needed, ",
-                            space.available / 1'000'000, " MB free"));
+  return unknown || space.available >= static_cast<uintmax_t>(bytes_of(tensors));
+}
+
+void require_room(const fs::path& directory, const TrainTensors& tensors) {
+  util::make_writable_directory(directory);
+  if (!has_room(directory, tensors)) {
+    throw ResourceError(cat(directory.string(), ": no room for a checkpoint of ", bytes_of(tensors) / 1000, " kB, ",
+                            fs::space(directory).available / 1000, " kB are free; make room"));
   }
 }
 

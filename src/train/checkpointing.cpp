@@ -43,10 +43,7 @@ bool Checkpointing::is_due() const {
 
 void Checkpointing::save_in_background() {
   try {
-    writer_.start(state_.position, state_.tensors(), retention_of(config_));
-    saved_step_ = state_.position.step;
-    saved_seconds_ = state_.position.elapsed_seconds;
-    retry_seconds_ = 0;
+    start_writing();
   } catch (const ResourceError& error) {
     note_failure(error);
   }
@@ -57,9 +54,19 @@ void Checkpointing::save_now() {
   if (saved_step_ == state_.position.step) {
     checkpoint::update_state(directory_, state_.position);
   } else {
-    writer_.start(state_.position, state_.tensors(), retention_of(config_));
+    start_writing();
     writer_.wait();
   }
+}
+
+void Checkpointing::start_writing() {
+  const checkpoint::TrainTensors tensors = state_.tensors();
+  finish_writing();
+  if (!checkpoint::has_room(directory_, tensors) && checkpoint::list_checkpoints(directory_).size() > 1) {
+    util::log_warning("pretrain", cat(directory_.string(), ": no room for another checkpoint; only the newest stays"));
+    checkpoint::clean_up(directory_, {.newest = 1});
+  }
+  writer_.start(state_.position, tensors, retention_of(config_));
   saved_step_ = state_.position.step;
   saved_seconds_ = state_.position.elapsed_seconds;
   retry_seconds_ = 0;

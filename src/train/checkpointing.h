@@ -18,7 +18,8 @@ class Checkpointing {
   /// By steps or by time.
   bool is_due() const;
   /// Copies the state and writes it while training goes on. What goes wrong is logged and tried again a minute of
-  /// training later: a full disk must not end a run that can still be saved when there is room.
+  /// training later: a full disk must not end a run that can still be saved when there is room. Older checkpoints than
+  /// the newest go first where there is none.
   void save_in_background();
   /// Returns when the state is on disk. A checkpoint of this step that is there already stays: only what is not in its
   /// tensors is replaced. @throws ResourceError
@@ -29,6 +30,7 @@ class Checkpointing {
   void finish_writing();
 
  private:
+  void start_writing();
   void note_failure(const std::exception& error);
 
   const config::CheckpointConfig& config_;

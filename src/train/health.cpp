@@ -37,10 +37,11 @@ std::optional<double> SlowStepDetector::after_step(double seconds_per_token) {
   return times;
 }
 
-bool is_on_unigram_plateau(double held_out_loss, double unigram_entropy, double share) {
+bool is_on_unigram_plateau(double held_out_loss, double unigram_entropy, int64_t steps, double share) {
+  constexpr int64_t kMany = 100;
   constexpr double kLate = 0.2;
   constexpr double kBarelyBelow = 0.97;
-  return share >= kLate && held_out_loss > kBarelyBelow * unigram_entropy;
+  return steps >= kMany && share >= kLate && held_out_loss > kBarelyBelow * unigram_entropy;
 }
 
 }  // namespace bertcram::train

@@ -37,7 +37,7 @@ class SlowStepDetector {
 };
 
 /// Whether a held-out loss says that nothing but the frequencies of tokens was learned, late enough to worry.
-/// @param share  of the budget
-bool is_on_unigram_plateau(double held_out_loss, double unigram_entropy, double share);
+/// @param steps  done: of very few nothing is expected  @param share  of the budget
+bool is_on_unigram_plateau(double held_out_loss, double unigram_entropy, int64_t steps, double share);
 
 }  // namespace bertcram::train

@@ -66,7 +66,8 @@ class Pretrainer {
     recorder_->header(about_the_run());
     const TrainingClock clock(state_.position.elapsed_seconds);
     evaluate_if_due();
-    recorder_->leave_out(clock.seconds() - state_.position.elapsed_seconds);
+    recorder_->leave_out(clock.seconds() - state_.position.elapsed_seconds,
+                         clock.seconds() - state_.position.elapsed_seconds);
     while (!budget_.is_spent(usage())) {
       const double began = clock.seconds();
       const auto figures =
@@ -80,14 +81,16 @@ class Pretrainer {
       watch_health(*figures, trained_until - began);
       warn_of_long_steps();
       log_step(*figures);
+      const double logged_until = clock.seconds();
       evaluate_if_due();
       state_.position.elapsed_seconds = clock.seconds();
+      const double evaluated = state_.position.elapsed_seconds - logged_until;
       if (budget_.is_spent(usage())) {
         log_last_step(*figures);
         evaluate_at_the_end();
       }
       save_if_due();
-      recorder_->leave_out(clock.seconds() - trained_until);
+      recorder_->leave_out(clock.seconds() - trained_until, evaluated);
     }
     return finish();
   }
@@ -157,7 +160,7 @@ class Pretrainer {
   }
 
   void log_step(const StepFigures& figures) {
-    recorder_->advance(figures.tokens, budget_.share(usage()));
+    recorder_->advance(figures, budget_.share(usage()));
     if (state_.position.step % config_.log_every_steps == 0) {
       recorder_->step(usage(), figures, budget_.share(usage()));
     }
@@ -209,8 +212,8 @@ class Pretrainer {
   void record(const HeldOutScores& scores) {
     state_.position.eval_loss = scores.loss;
     recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy);
-    if (!is_plateau_noted_ &&
-        is_on_unigram_plateau(scores.loss, data_.manifest.unigram_entropy, budget_.share(usage()))) {
+    if (!is_plateau_noted_ && is_on_unigram_plateau(scores.loss, data_.manifest.unigram_entropy, state_.position.step,
+                                                    budget_.share(usage()))) {
       is_plateau_noted_ = true;
       util::log_warning("pretrain",
                         "the held-out loss is still that of guessing by the frequency of tokens: the learning rate is "

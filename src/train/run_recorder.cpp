@@ -23,9 +23,10 @@ RunRecorder::RunRecorder(const RunDirectory& run, const Usage& start, util::Prog
 
 void RunRecorder::header(const json& about_the_run) { metrics_.write(about_the_run); }
 
-void RunRecorder::advance(int64_t tokens, double share) {
+void RunRecorder::advance(const StepFigures& figures, double share) {
+  load_seconds_ += figures.load_seconds;
   progress_.set_share(share);
-  progress_.add(tokens);
+  progress_.add(figures.tokens);
 }
 
 void RunRecorder::step(const Usage& usage, const StepFigures& figures, double share) {
@@ -38,7 +39,11 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
                {"tokens_per_second", static_cast<double>(usage.tokens - last_.tokens) / seconds},
                {"mfu", nullptr},
                {"elapsed_seconds", usage.seconds},
-               {"memory_bytes", figures.memory_bytes}};
+               {"memory_bytes", figures.memory_bytes},
+               {"load_share", load_seconds_ / (seconds + overhead_seconds_)},
+               {"overhead_share", overhead_seconds_ / (seconds + overhead_seconds_)}};
+  load_seconds_ = 0;
+  overhead_seconds_ = 0;
   if (figures.replaced_token_loss) {
     line["rtd_loss"] = *figures.replaced_token_loss;
     line["rtd_accuracy"] = *figures.replaced_token_accuracy;

@@ -27,6 +27,7 @@ struct StepFigures {
   double gradient_norm = 0;  ///< before clipping
   int64_t memory_bytes = 0;  ///< peak so far
   int64_t tokens = 0;        ///< trained on
+  double load_seconds = 0;   ///< spent on waiting for data
   StepOutcome outcome = StepOutcome::kDone;
   std::optional<double> replaced_token_loss = std::nullopt;      ///< nats per token
   std::optional<double> replaced_token_accuracy = std::nullopt;  ///< 0..1
@@ -45,14 +46,18 @@ class RunRecorder {
 
   void header(const nlohmann::json& about_the_run);
   /// Moves the live line; called every step. @param share of the budget used
-  void advance(int64_t tokens, double share);
+  void advance(const StepFigures& figures, double share);
   /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
   void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy);
   /// Cuts metrics.jsonl to what a checkpoint remembers: the run goes on from there.
   void rewind(const Usage& start, int64_t metrics_bytes);
-  /// Time that was not training, for an evaluation or a checkpoint: left out of the rate in the next metrics line.
-  void leave_out(double seconds) { last_.seconds += seconds; }
+  /// Time that was not training: left out of the rate in the next metrics line, which has the part that no evaluation
+  /// needed (logging, checkpoints) as overhead.
+  void leave_out(double seconds, double evaluation_seconds) {
+    last_.seconds += seconds;
+    overhead_seconds_ += seconds - evaluation_seconds;
+  }
 
   int64_t last_logged_step() const { return last_.steps; }
   int64_t metrics_bytes() const { return metrics_.size_bytes(); }
@@ -61,7 +66,9 @@ class RunRecorder {
   const RunDirectory& run_;
   monitor::MetricsLog metrics_;
   util::Progress progress_;
-  Usage last_;  ///< at the last metrics line, for the rate
+  Usage last_;                   ///< at the last metrics line, for the rate
+  double load_seconds_ = 0;      ///< since the last metrics line
+  double overhead_seconds_ = 0;  ///< likewise
 };
 
 }  // namespace bertcram::train

@@ -103,6 +103,9 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   runtime.device = choose_device(config.device, capability);
   runtime.compute_type = choose_type(config.precision, runtime.device, capability);
   runtime.threads = util::thread_count(config.threads);
+  if (config.tf32) {
+    at::globalContext().setFloat32MatmulPrecision("high");
+  }
   at::set_num_threads(static_cast<int>(runtime.threads));
   return runtime;
 }

@@ -15,9 +15,8 @@
 namespace bertcram::train {
 namespace {
 
-model::EncodeOptions encode_options(const config::PretrainConfig& config) {
-  return {.dropout = config.model.dropout,
-          .recompute = config.batch.recompute ? model::Recompute::kPerLayer : model::Recompute::kNever};
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 /// Keeps nothing for passes of another size.
@@ -31,7 +30,7 @@ void release_unused_memory(const Runtime& runtime) {
 
 TrainStep::TrainStep(const config::PretrainConfig& config, const Runtime& runtime, const data::MaskedBatches& batches,
                      TrainingState& state)
-    : config_(config), runtime_(runtime), batches_(batches), state_(state) {}
+    : config_(config), runtime_(runtime), batches_(batches), state_(state), recomputes_(config.batch.recompute) {}
 
 void TrainStep::choose_rows_per_pass(int64_t stored) {
   const int64_t wanted = config_.batch.micro_rows > 0 ? config_.batch.micro_rows : stored;
@@ -41,12 +40,21 @@ void TrainStep::choose_rows_per_pass(int64_t stored) {
   } else if (runtime_.device.is_cpu()) {
     rows_per_pass_ = usual_rows_per_pass(batches_.seq_len(), most);
   } else {
-    const auto found = fastest_rows_per_pass(most, [this](int64_t rows) { return seconds_of_pass(rows); });
+    auto found = search_rows_per_pass();
+    if (!found && !recomputes_) {
+      recomputes_ = true;
+      util::log_warning("pretrain", "not even one row fits the memory: activations are computed again when needed");
+      found = search_rows_per_pass();
+    }
     if (!found) {
-      throw ResourceError("not even one row at a time fits the memory; use a smaller model or batch.recompute=true");
+      throw ResourceError("not even one row at a time fits the memory; use a smaller model");
     }
     rows_per_pass_ = *found;
   }
+}
+
+std::optional<int64_t> TrainStep::search_rows_per_pass() {
+  return fastest_rows_per_pass(config_.batch.rows, [this](int64_t rows) { return seconds_of_pass(rows); });
 }
 
 /// Forward and backward, the second time: the first finds its memory.
@@ -60,7 +68,7 @@ std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
       const auto start = std::chrono::steady_clock::now();
       const auto sums = accumulate(settings, never);
       state_.parameters.gradients().sum().item<double>();  // waits for the device
-      seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      seconds = seconds_since(start);
     }
   } catch (const std::exception& error) {
     if (!util::is_out_of_memory(error)) {
@@ -95,6 +103,7 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
                          .gradient_norm = report.gradient_norm,
                          .memory_bytes = peak_memory_bytes(runtime_),
                          .tokens = tokens,
+                         .load_seconds = sums->load_seconds,
                          .outcome = report.is_finite ? StepOutcome::kDone
                                     : is_overflow    ? StepOutcome::kScaleOverflow
                                                      : StepOutcome::kNotFinite};
@@ -115,29 +124,36 @@ std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSetti
     try {
       return accumulate(settings, stop);
     } catch (const std::exception& error) {
-      if (!util::is_out_of_memory(error) || rows_per_pass_ == 1) {
+      if (!util::is_out_of_memory(error) || (rows_per_pass_ == 1 && recomputes_)) {
         throw;
       }
     }
     state_.parameters.zero_gradients();
     release_unused_memory(runtime_);
+    recomputes_ = recomputes_ || rows_per_pass_ == 1;
     rows_per_pass_ = (rows_per_pass_ + 1) / 2;
-    util::log_warning("pretrain", cat("out of memory at step ", state_.position.step + 1,
-                                      ": going on with this step in passes of ", rows_per_pass_, " rows"));
+    util::log_warning("pretrain",
+                      cat("out of memory at step ", state_.position.step + 1, ": going on with this step in passes of ",
+                          rows_per_pass_, " rows", recomputes_ ? ", activations computed again when needed" : ""));
   }
 }
 
 std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& settings, const util::StopFlag& stop) {
+  const model::EncodeOptions options = {
+      .dropout = config_.model.dropout,
+      .recompute = recomputes_ ? model::Recompute::kPerLayer : model::Recompute::kNever};
   Sums sums;
   for (int64_t row = 0; row < settings.rows; row += rows_per_pass_) {
     if (row > 0 && stop.requested()) {
       return std::nullopt;
     }
     const int64_t first = state_.position.samples + row;
+    const auto begin = std::chrono::steady_clock::now();
     const auto batch = batches_.assemble(first, std::min(rows_per_pass_, settings.rows - row), settings.mask_prob);
+    sums.load_seconds += seconds_since(begin);
     seed_dropout(util::mix_key({static_cast<uint64_t>(config_.seed),
                                 static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(first)}));
-    const BatchLoss loss = state_.objective->loss(batch, encode_options(config_));
+    const BatchLoss loss = state_.objective->loss(batch, options);
     loss.total.mul(state_.scaler.factor()).backward();
     state_.parameters.accumulate_gradients();
     sums.loss.add(loss);

@@ -142,8 +142,8 @@ TEST(Checkpoint, WithoutRoomNothingIsBegun) {
   const ScratchDirectory scratch;
   TrainTensors huge;  // 4 EB that nothing stands behind
   huge.masters = {{"w", at::zeros({1}).expand({int64_t{1} << 60})}};
-  EXPECT_TRUE(contains(message_of<ResourceError>([&] { require_space(scratch.path(), huge); }), "MB free"));
-  EXPECT_NO_THROW(require_space(scratch.path(), tensors_of(1)));
+  EXPECT_TRUE(contains(message_of<ResourceError>([&] { require_room(scratch.path(), huge); }), "make room"));
+  EXPECT_NO_THROW(require_room(scratch.path(), tensors_of(1)));
 }
 
 TEST(BackgroundWriter, WritesWhatTheTensorsWereWhenItWasStarted) {

@@ -74,24 +74,32 @@ class FullDisk(E2ETestCase):
             self.assert_fails(result, RESOURCES, "No space left")
 
     def test_pretrain_keeps_its_checkpoints_and_continues_once_there_is_room(self):
-        # A checkpoint takes about 220 kB; two are kept and the third finds no room.
-        disk = self.disk(size_bytes=600_000)
+        # A checkpoint takes about 220 kB: a second one finds no room beside the first.
+        disk = self.disk(size_bytes=400_000)
         command = pretrain_args(make_packed(), disk.path / "run", 20, checkpoint__every_steps=5)
         result = self.bertcram(*command)
-        self.assert_fails(result, RESOURCES, "No space left", "make room", disk.path / "run")
+        self.assert_fails(result, RESOURCES, "no room for a checkpoint", "make room", disk.path / "run")
+        self.assertIn("no checkpoint at step 10", result.err)
         checkpoints = sorted((disk.path / "run" / "checkpoints").iterdir())
-        self.assertEqual([path.name[-2:] for path in checkpoints], ["05", "10"])
+        self.assertEqual([path.name[-2:] for path in checkpoints], ["05"])
         self.assert_no_temporaries(disk.path)
         self.assertEqual((disk.path / "precious.txt").read_text(), "keep me")
         with self.unharmed(*checkpoints):  # still no room: still the same
-            self.assert_fails(self.bertcram(*command), RESOURCES, "No space left")
+            self.assert_fails(self.bertcram(*command), RESOURCES, "no room for a checkpoint")
         disk.resize(8 << 20)
         again = self.assert_ok(self.bertcram(*command))
-        self.assertIn("continuing from step-0000000010", again.err)
+        self.assertIn("continuing from step-0000000005", again.err)
         whole = self.dir / "whole"
         self.assert_ok(self.bertcram(*pretrain_args(make_packed(), whole, 20, checkpoint__every_steps=5)))
         self.assertEqual((disk.path / "run" / "model" / "model.safetensors").read_bytes(),
                          (whole / "model" / "model.safetensors").read_bytes())
+
+    def test_pretrain_lets_an_older_checkpoint_go_where_there_is_no_room(self):
+        disk = self.disk(size_bytes=700_000)  # for two, and the model
+        command = pretrain_args(make_packed(), disk.path / "run", 20, checkpoint__every_steps=5, checkpoint__keep=3)
+        result = self.assert_ok(self.bertcram(*command))
+        self.assertIn("no room for another checkpoint; only the newest stays", result.err)
+        self.assertTrue((disk.path / "run" / "checkpoints" / "step-0000000020").exists())
 
     def test_finetune(self):
         task = make_task(self.dir / "task")

@@ -10,7 +10,7 @@ import unittest
 from interop import (MASKING, TOLERANCE, InteropTestCase, RandomStream, classifier_accuracy, load, masked_lm_scores,
                      run_eval, torch, transformers)
 import safetensors.torch
-from support import (BINARY, bertcram, finetune_args, make_model, make_packed, make_task, make_tokenizer, must, pretrain_args,
+from support import (BINARY, bertcram, finetune_args, make_model, make_packed, make_task, make_tokenizer, must, pretrain_args, sets,
                      text_fixture)
 
 PROBE_MODEL = pathlib.Path(os.environ.get("BERTCRAM_PROBE_MODEL", BINARY.parent / "probe_model"))
@@ -247,6 +247,18 @@ class TheirModels(InteropTestCase):
         folder, _ = self.save("ForMaskedLM")
         task = make_task(self.dir / "task")
         self.assert_ok(bertcram(*finetune_args(task, folder, self.dir / "out", 1)))
+
+    def test_pretraining_goes_on_from_a_model_of_transformers(self):  # domain adaptation
+        folder, model = self.save("ForMaskedLM")
+        packed = self.packed_by(folder)
+        theirs = masked_lm_scores(model, packed)
+        out = self.dir / "run"
+        must("pretrain", "--init-from", folder, "--data", packed, "--output", out, "--steps", 40, "--threads", 1,
+             "--precision", "fp32", *sets(batch__rows=8, log_every_steps=10))
+        adapted = load(self.kind("ForMaskedLM"), out / "model")
+        ours = masked_lm_scores(adapted, packed)
+        self.assertLess(ours["loss"], theirs["loss"] - 0.2)
+        self.assert_same_scores(run_eval("--model", out / "model", "--data", packed), ours)
 
     def test_half_precision_weights_are_read(self):
         folder, model = self.save("ForMaskedLM")

@@ -340,7 +340,7 @@ class Runs(ResumeTestCase):
         at = arguments.index("--steps")
         arguments[at:at + 2] = ["--budget", "1s"]
         result = self.assert_ok(self.bertcram(*arguments, "--json"))
-        self.assertGreaterEqual(result.json["elapsed_seconds"], 1.0)
+        self.assertGreater(result.json["elapsed_seconds"], 0.75)  # what the last evaluation takes is kept of the second
         again = self.assert_ok(self.bertcram(*arguments, "--json"))
         self.assertEqual(again.json["steps"], result.json["steps"])
 

@@ -44,10 +44,11 @@ TEST(SlowStepDetector, KnowsNothingAtFirstAndDoesNotRepeatItself) {
 }
 
 TEST(UnigramPlateau, IsALossNearTheEntropyLateEnough) {
-  EXPECT_TRUE(is_on_unigram_plateau(7.0, 7.0, 0.2));
-  EXPECT_TRUE(is_on_unigram_plateau(6.9, 7.0, 0.9));
-  EXPECT_FALSE(is_on_unigram_plateau(6.9, 7.0, 0.19)) << "too early to worry";
-  EXPECT_FALSE(is_on_unigram_plateau(6.7, 7.0, 0.9)) << "it is learning";
+  EXPECT_TRUE(is_on_unigram_plateau(7.0, 7.0, 100, 0.2));
+  EXPECT_TRUE(is_on_unigram_plateau(6.9, 7.0, 100, 0.9));
+  EXPECT_FALSE(is_on_unigram_plateau(6.9, 7.0, 5000, 0.19)) << "too early to worry";
+  EXPECT_FALSE(is_on_unigram_plateau(6.9, 7.0, 99, 0.9)) << "so few steps say nothing";
+  EXPECT_FALSE(is_on_unigram_plateau(6.7, 7.0, 5000, 0.9)) << "it is learning";
 }
 
 }  // namespace

@@ -21,12 +21,12 @@ using test::same_bits;
 /// An objective that first calls back.
 class Hooked : public Objective {
  public:
-  using Hook = std::function<void(const data::MaskedBatch&, BatchLoss&)>;
+  using Hook = std::function<void(const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss&)>;
   Hooked(std::unique_ptr<Objective> inner, Hook hook) : inner_(std::move(inner)), hook_(std::move(hook)) {}
 
   BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
     BatchLoss loss = inner_->loss(batch, options);
-    hook_(batch, loss);
+    hook_(batch, options, loss);
     return loss;
   }
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
@@ -84,7 +84,7 @@ TEST_F(TrainStepTest, APassWithoutMemoryBeginsTheStepAgainWithHalfOfTheRows) {
   Trainee tight(without_dropout(), data_);
   int refused = 0;
   bool is_first_pass = true;
-  tight.hook([&](const data::MaskedBatch& batch, BatchLoss&) {
+  tight.hook([&](const data::MaskedBatch& batch, const model::EncodeOptions&, BatchLoss&) {
     if (batch.rows > 1 && !is_first_pass) {  // after a pass whose gradients are in the sum already
       ++refused;
       is_first_pass = batch.rows > 2;
@@ -107,15 +107,23 @@ TEST_F(TrainStepTest, OneRowWithoutMemoryIsTheEnd) {
   for (const char* words :
        {"CUDA out of memory. Tried to allocate 2 GiB", "DefaultCPUAllocator: can't allocate memory"}) {
     Trainee trainee(without_dropout(), data_);
-    trainee.hook([&](const data::MaskedBatch&, BatchLoss&) { throw std::runtime_error(words); });
+    std::vector<model::Recompute> modes;
+    trainee.hook([&](const data::MaskedBatch&, const model::EncodeOptions& options, BatchLoss&) {
+      modes.push_back(options.recompute);
+      throw std::runtime_error(words);
+    });
     EXPECT_THROW(trainee.run(), std::runtime_error);
     EXPECT_EQ(trainee.step.rows_per_pass(), 1) << words;
+    EXPECT_EQ(modes, (std::vector{model::Recompute::kNever, model::Recompute::kNever, model::Recompute::kNever,
+                                  model::Recompute::kPerLayer}))
+        << "4, 2 and 1 rows, and 1 that recomputes";
   }
 }
 
 TEST_F(TrainStepTest, AnotherErrorIsNotTakenForOne) {
   Trainee trainee(without_dropout(), data_);
-  trainee.hook([&](const data::MaskedBatch&, BatchLoss&) { throw InternalError("a bug"); });
+  trainee.hook(
+      [&](const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss&) { throw InternalError("a bug"); });
   EXPECT_THROW(trainee.run(), InternalError);
   EXPECT_EQ(trainee.step.rows_per_pass(), 4);
 }
@@ -124,7 +132,7 @@ TEST_F(TrainStepTest, AGradientThatIsNotFiniteChangesNoWeightAndTheDataGoesOn) {
   for (const auto precision : {config::Precision::kFp32, config::Precision::kBf16}) {
     Trainee trainee(without_dropout(precision), data_);
     bool is_broken = true;
-    trainee.hook([&](const data::MaskedBatch&, BatchLoss& loss) {
+    trainee.hook([&](const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss& loss) {
       if (is_broken) {
         loss.total = loss.total * std::numeric_limits<double>::quiet_NaN();
       }
@@ -145,7 +153,7 @@ TEST_F(TrainStepTest, AGradientThatIsNotFiniteChangesNoWeightAndTheDataGoesOn) {
 
 TEST_F(TrainStepTest, AStopBetweenPassesChangesNothing) {
   Trainee trainee(without_dropout(), data_);
-  trainee.hook([&](const data::MaskedBatch&, BatchLoss&) { trainee.stop.request(15); });
+  trainee.hook([&](const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss&) { trainee.stop.request(15); });
   const at::Tensor before = trainee.state.parameters.masters().clone();
   EXPECT_FALSE(trainee.run());
   EXPECT_TRUE(same_bits(trainee.state.parameters.masters(), before));
@@ -181,7 +189,7 @@ TEST_F(TrainStepTest, InFp16TheScaleOfTheLossDoesNotShow) {
 
 TEST_F(TrainStepTest, AnOverflowInFp16HalvesTheScaleAndSkipsTheStep) {
   Trainee trainee(without_dropout(config::Precision::kFp16), data_);
-  trainee.hook([&](const data::MaskedBatch&, BatchLoss& loss) {
+  trainee.hook([&](const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss& loss) {
     if (trainee.state.scaler.factor() > 300.0) {
       loss.total = loss.total * std::numeric_limits<double>::infinity();
     }

@@ -54,8 +54,10 @@ struct Retention {
 void save_checkpoint(const std::filesystem::path& directory, const TrainState& state, const TrainTensors& tensors,
                      const Retention& retention);
 
-/// @throws ResourceError if the disk has not enough room for a checkpoint of these
-void require_space(const std::filesystem::path& directory, const TrainTensors& tensors);
+/// Whether the disk has room for a checkpoint of these; true if that cannot be told.
+bool has_room(const std::filesystem::path& directory, const TrainTensors& tensors);
+/// @throws ResourceError if not, or if the folder cannot be made
+void require_room(const std::filesystem::path& directory, const TrainTensors& tensors);
 
 /// Replaces the state of `directory/step-N`, N = state.step, whose tensors stay as they are. @throws ResourceError;
 /// DataError if there is no such checkpoint

@@ -137,11 +137,13 @@ struct ScheduleConfig {
 struct RuntimeConfig {
   DeviceKind device = DeviceKind::kAuto;
   Precision precision = Precision::kAuto;
+  bool tf32 = false;
   int64_t threads = 0;
 
   void visit(FieldVisitor& v) {
     v("device", device, "where to compute; auto = the GPU if there is one", Untracked{});
     v("precision", precision, "number format of weights and activations; masters and sums are always fp32");
+    v("tf32", tf32, "fp32 products on a GPU with 10 bits of mantissa: faster, less exact");
     v("threads", threads, "CPU threads; 0 = one per core (results are bit-exact for a fixed number)", InRange{0, 1024},
       Untracked{});
   }

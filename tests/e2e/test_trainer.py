@@ -1,0 +1,153 @@
+"""What happens to a pretraining run on a machine that is short of memory, time or patience."""
+
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import unittest
+
+from support import (BINARY, DONE, RESOURCES, USAGE, E2ETestCase, environment, finish, make_packed, pretrain_args,
+                     read_jsonl, sets, start, stop_after)
+
+CLOCK = pathlib.Path(os.environ.get("BERTCRAM_CLOCK_LIBRARY", BINARY.parent / "jumping_clock.so")).resolve()
+
+
+def weights(run):
+    return (run / "model" / "model.safetensors").read_bytes()
+
+
+def steps(run):
+    return [line for line in read_jsonl(run / "metrics.jsonl") if "lr" in line]
+
+
+class Memory(E2ETestCase):
+    LARGE = {"model__hidden": 128, "model__layers": 2, "model__ffn": 512, "batch__rows": 1024, "batch__micro_rows": 1024,
+             "eval__rows": 8}
+
+    def run_within(self, data_bytes, output, **more):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
+        arguments = pretrain_args(make_packed(), output, 2, **{**self.LARGE, **more})
+        return subprocess.run([str(BINARY), *map(str, arguments)], capture_output=True, env=environment(), text=True,
+                              preexec_fn=limit if data_bytes else None)
+
+    def test_a_pass_that_finds_no_memory_is_halved_and_the_step_stays_the_same(self):
+        whole, tight = self.dir / "whole", self.dir / "tight"
+        self.assertEqual(self.run_within(0, whole).returncode, DONE)
+        done = self.run_within(500 << 20, tight)
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertIn("out of memory at step 1: going on with this step in passes of 512 rows", done.stderr)
+        for ours, theirs in zip(steps(tight), steps(whole)):
+            self.assertAlmostEqual(ours["loss"], theirs["loss"], places=4)
+            self.assertAlmostEqual(ours["grad_norm"], theirs["grad_norm"], places=3)
+        state = json.loads(next((tight / "checkpoints").glob("step-*/state.json")).read_text())
+        self.assertLess(state["rows_per_pass"], 1024)
+
+    def test_a_model_that_does_not_fit_at_all_ends_with_4(self):
+        done = self.run_within(300 << 20, self.dir / "run", model__hidden=4096, model__ffn=16384)
+        self.assertEqual(done.returncode, RESOURCES, done.stderr)
+        self.assertIn("out of memory", done.stderr)
+        self.assertNotIn("terminate", done.stderr)
+
+
+class Time(E2ETestCase):
+
+    def test_a_time_budget_ends_with_the_rate_at_its_end_and_the_last_evaluation_in_it(self):
+        run = self.dir / "run"
+        arguments = pretrain_args(make_packed(), run, 1)
+        at = arguments.index("--steps")
+        arguments[at:at + 2] = ["--budget", "3s"]
+        result = self.assert_ok(self.bertcram(*arguments, "--json"))
+        lines = steps(run)
+        self.assertGreater(len(lines), 50)
+        peak = max(line["lr"] for line in lines)
+        self.assertLess(lines[-1]["lr"], 0.05 * peak)
+        self.assertGreater(result.json["elapsed_seconds"], 3 * 0.75)
+        self.assertLess(result.json["elapsed_seconds"], 3.5)
+
+    def test_a_wall_clock_that_jumps_changes_nothing(self):
+        command = lambda run: pretrain_args(make_packed(), run, 20, checkpoint__every_steps=5)
+        self.assert_ok(self.bertcram(*command(self.dir / "calm")))
+        self.assertTrue(CLOCK.exists(), CLOCK)
+        self.assert_ok(self.bertcram(*command(self.dir / "jumping"), env=environment(LD_PRELOAD=CLOCK)))
+        self.assertEqual(weights(self.dir / "jumping"), weights(self.dir / "calm"))
+        for line in steps(self.dir / "jumping"):
+            self.assertTrue(0 <= line["elapsed_seconds"] < 1000, line)
+            self.assertGreater(line["tokens_per_second"], 0)
+
+    def test_logging_checkpoints_and_data_take_little_time(self):
+        run = self.dir / "run"
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), run, 20, checkpoint__every_steps=5)))
+        for line in steps(run):
+            self.assertTrue(0 <= line["load_share"] <= 1 and 0 <= line["overhead_share"] <= 1, line)
+
+
+class Impatience(E2ETestCase):
+
+    def begun(self, run, **more):
+        process = start(*pretrain_args(make_packed(), run, 4000, checkpoint__every_steps=50, eval__every_steps=500, **more))
+        metrics = run / "metrics.jsonl"
+        self.assertTrue(stop_after(process, lambda: metrics.exists() and metrics.read_bytes().count(b"\n") > 60))
+        return process
+
+    def test_a_storm_of_signals_ends_the_run_once(self):
+        run = self.dir / "run"
+        process = self.begun(run)
+        for number in [signal.SIGTERM] + [signal.SIGTERM, signal.SIGINT, signal.SIGHUP] * 20:
+            process.send_signal(number)
+        result = finish(process)
+        self.assertIn(result.code, (128 + signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGHUP))
+        self.assertEqual(result.err.count("after writing a checkpoint"), 1)
+        self.assertEqual(json.loads((run / "status.json").read_text())["state"], "stopped")
+        self.assert_no_temporaries(run)
+
+    def test_a_run_folder_that_vanishes_is_made_again(self):
+        run = self.dir / "run"
+        process = self.begun(run)
+        shutil.rmtree(run, ignore_errors=True)
+        self.assertTrue(stop_after(process, lambda: any((run / "checkpoints").glob("step-*"))))
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(finish(process).code, 128 + signal.SIGTERM)
+        newest = max((run / "checkpoints").glob("step-*"))
+        step = int(newest.name.split("-")[1])
+        again = self.assert_ok(self.bertcram(*pretrain_args(make_packed(), run, step + 5, checkpoint__every_steps=50,
+                                                            eval__every_steps=500), "--allow-config-change"))
+        self.assertIn(f"continuing from {newest.name}", again.err)
+
+    def test_another_configuration_only_where_that_is_allowed(self):
+        run = self.dir / "run"
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), run, 10)))
+        longer = pretrain_args(make_packed(), run, 20, optim__learning_rate=1e-4)
+        self.assert_fails(self.bertcram(*longer), USAGE, "budget.steps: 10 -> 20", "optim.learning_rate",
+                          "--allow-config-change")
+        result = self.assert_ok(self.bertcram(*longer, "--allow-config-change"))
+        self.assertIn("optim.learning_rate", result.err)
+        self.assertEqual([line["step"] for line in steps(run)], list(range(1, 21)))
+        self.assert_fails(self.bertcram(*pretrain_args(make_packed(), run, 30, model__layers=3), "--allow-config-change"),
+                          USAGE, "model.layers", "cannot change")
+
+
+class Going(E2ETestCase):
+
+    def test_a_run_goes_on_from_the_model_of_another(self):
+        first, second = self.dir / "first", self.dir / "second"
+        self.assert_ok(self.bertcram(*pretrain_args(make_packed(), first, 60, optim__learning_rate=5e-3)))
+        begin = self.bertcram("eval", "--model", first / "model", "--data", make_packed(), "--json", "--precision", "fp32")
+        self.assert_ok(self.bertcram("pretrain", "--data", make_packed(), "--output", second, "--init-from",
+                                     first / "model", "--steps", 40, "--threads", 1, "--precision", "fp32",
+                                     *sets(**{"batch.rows": 8, "batch.micro_rows": 4, "log_every_steps": 1,
+                                              "optim.learning_rate": 1e-3})))
+        self.assertLess(steps(second)[0]["loss"], begin.json["loss"] + 0.5)
+        end = self.bertcram("eval", "--model", second / "model", "--data", make_packed(), "--json", "--precision", "fp32")
+        self.assertLess(end.json["loss"], begin.json["loss"])
+
+    def test_a_folder_that_is_none(self):
+        self.assert_fails(self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run", "--init-from",
+                                        self.dir / "nothing", "--steps", 1), 3, "nothing", "config.json")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
