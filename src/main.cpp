@@ -3,11 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <exception>
-#include <new>
 #include <span>
 
 #include "bertcram/util/error.h"
@@ -50,9 +51,21 @@ constexpr std::array<Command, 9> kCommands = {{
 // Written by the signal handlers, which can reach nothing but a global.
 bertcram::util::StopFlag g_stop;
 
+std::atomic<time_t> g_first_signal = 0;  // seconds of the monotonic clock
+
+/// The first one asks to stop. A second one ends the process at once, unless it comes so soon that it is meant as the
+/// same: schedulers and impatient fingers send several.
 void request_stop(int signal_number) {
-  g_stop.request(signal_number);
-  std::signal(signal_number, SIG_DFL);  // the second one ends the process at once
+  constexpr time_t kPatienceSeconds = 2;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  if (!g_stop.requested()) {
+    g_first_signal = now.tv_sec;
+    g_stop.request(signal_number);
+  } else if (now.tv_sec - g_first_signal > kPatienceSeconds) {
+    std::signal(signal_number, SIG_DFL);
+    std::raise(signal_number);
+  }
 }
 
 /// Folders in which `--config NAME` is looked up: beside the sources, and installed beside the executable.

@@ -57,7 +57,8 @@ json to_json(const TrainState& state, const json& hashes) {
           {"final_evaluation_step", state.final_evaluation_step},
           {"metrics_bytes", state.metrics_bytes},
           {"eval_loss", state.eval_loss ? json(*state.eval_loss) : json(nullptr)},
-          {"rows_per_pass", state.rows_per_pass},
+          {"rows_per_pass", state.passes.rows},
+          {"recomputes", state.passes.recomputes},
           {"skipped_steps", state.skipped_steps},
           {"rate_factor", state.rate_factor},
           {"loss_scale", state.loss_scale.factor},
@@ -108,10 +109,10 @@ TrainState state_of(const json& stored) {
   if (const auto loss = stored.find("eval_loss"); loss != stored.end() && loss->is_number()) {
     state.eval_loss = loss->get<double>();
   }
-  state.rows_per_pass = stored.value("rows_per_pass", int64_t{0});
+  state.passes = {.rows = stored.value("rows_per_pass", int64_t{0}), .recomputes = stored.value("recomputes", false)};
   state.skipped_steps = stored.value("skipped_steps", int64_t{0});
   state.rate_factor = stored.value("rate_factor", 1.0);
-  state.loss_scale = {.factor = stored.value("loss_scale", 1.0),
+  state.loss_scale = {.factor = stored.value("loss_scale", 0.0),
                       .good_steps = stored.value("loss_scale_good_steps", int64_t{0})};
   return state;
 }
@@ -129,7 +130,7 @@ std::set<fs::path> staying(const std::vector<fs::path>& newest_first, const Rete
   for (const fs::path& checkpoint : newest_first) {
     try {
       const TrainState state = read_state(checkpoint);
-      if (state.eval_loss.value_or(best_loss) < best_loss) {
+      if (state.evaluated_step == state.step && state.eval_loss.value_or(best_loss) < best_loss) {
         best = checkpoint;
         best_loss = *state.eval_loss;
       }
@@ -148,6 +149,23 @@ std::set<fs::path> staying(const std::vector<fs::path>& newest_first, const Rete
     stays.insert(best);
   }
   return stays;
+}
+
+/// What interrupted writes and removals left.
+void remove_leftovers(const fs::path& directory) {
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(directory, missing)) {
+    if (entry.path().filename().string().starts_with(kPartialPrefix)) {
+      fs::remove_all(entry.path());
+    }
+  }
+}
+
+/// Renamed first: a checkpoint that is half removed must not look complete.
+void remove_checkpoint(const fs::path& checkpoint) {
+  const fs::path doomed = checkpoint.parent_path() / (kPartialPrefix + checkpoint.filename().string());
+  fs::rename(checkpoint, doomed);
+  fs::remove_all(doomed);
 }
 
 /// On disk.
@@ -169,6 +187,22 @@ bool has_room(const fs::path& directory, const TrainTensors& tensors) {
   return unknown || space.available >= static_cast<uintmax_t>(bytes_of(tensors));
 }
 
+int64_t make_room(const fs::path& directory, const TrainTensors& tensors, const Retention& retention) {
+  remove_leftovers(directory);
+  const auto checkpoints = list_checkpoints(directory);
+  Retention without_age = retention;
+  without_age.newest = 1;
+  const auto stays = staying(checkpoints, without_age);
+  int64_t removed = 0;
+  for (auto oldest = checkpoints.rbegin(); oldest != checkpoints.rend() && !has_room(directory, tensors); ++oldest) {
+    if (!stays.contains(*oldest)) {
+      remove_checkpoint(*oldest);
+      ++removed;
+    }
+  }
+  return removed;
+}
+
 void require_room(const fs::path& directory, const TrainTensors& tensors) {
   util::make_writable_directory(directory);
   if (!has_room(directory, tensors)) {
@@ -178,20 +212,14 @@ void require_room(const fs::path& directory, const TrainTensors& tensors) {
 }
 
 void clean_up(const fs::path& directory, const Retention& retention) {
+  remove_leftovers(directory);
   const auto checkpoints = list_checkpoints(directory);
   const auto stays = staying(checkpoints, retention);
   for (const fs::path& checkpoint : checkpoints) {
     if (stays.contains(checkpoint)) {
       util::remove_stale_temporaries(checkpoint);  // of update_state
-      continue;
-    }
-    // Renamed first: a checkpoint that is half removed must not look complete.
-    fs::rename(checkpoint, directory / (kPartialPrefix + checkpoint.filename().string()));
-  }
-  std::error_code missing;
-  for (const auto& entry : fs::directory_iterator(directory, missing)) {
-    if (entry.path().filename().string().starts_with(kPartialPrefix)) {
-      fs::remove_all(entry.path());
+    } else {
+      remove_checkpoint(checkpoint);
     }
   }
 }
@@ -219,7 +247,11 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
     fs::remove_all(partial, ignored);
     throw;
   }
-  clean_up(directory, retention);
+  try {
+    clean_up(directory, retention);
+  } catch (const fs::filesystem_error& error) {  // the checkpoint itself is whole
+    util::log_warning("checkpoint", cat("old checkpoints stay: ", error.what()));
+  }
 }
 
 void update_state(const fs::path& directory, const TrainState& state) {

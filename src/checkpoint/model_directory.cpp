@@ -30,7 +30,7 @@ json read_config(const fs::path& directory) {
   const fs::path path = directory / kConfigFile;
   if (!fs::exists(path)) {
     const fs::path inside = directory / "model";  // of a run
-    throw DataError(cat("--model ", directory.string(), ": no model here (", kConfigFile, " is missing); ",
+    throw DataError(cat(directory.string(), ": no model here (", kConfigFile, " is missing); ",
                         fs::exists(inside / kConfigFile)
                             ? cat("did you mean ", inside.string(), "?")
                             : "expected a folder written by 'bertcram pretrain' or Hugging Face"));

@@ -86,6 +86,7 @@ Run setup_pretrain(CLI::App& app) {
   flags.add("--tokens", "budget.tokens", fields);
   flags.add("--seed", "seed", fields);
   flags.add_runtime(fields);
+  flags.add("--memory-limit", "runtime.memory_limit", fields);
   flags.add_config_options();
   app.add_option("--resume", options->resume,
                  "auto: continue the run in --output; never; or a checkpoint folder [auto]");

@@ -90,6 +90,9 @@ std::optional<std::string> Field::assign(const std::string& scalar) const {
                                    return cat("'", util::excerpt(scalar),
                                               "' is not a duration such as 90s, 15m, 100h or 1h30m");
                                  }
+                                 if (is_bytes && !scalar.empty() && util::parse_bytes(scalar).value_or(0) <= 0) {
+                                   return cat("'", util::excerpt(scalar), "' is not a size such as 8GiB or 500MB");
+                                 }
                                  *target = scalar;
                                  return std::nullopt;
                                },
@@ -138,6 +141,8 @@ void FieldVisitor::constrain(Field& field, Duration) {
   field.range = "duration";
   field.is_duration = true;
 }
+
+void FieldVisitor::constrain(Field& field, Bytes) { field.is_bytes = true; }
 
 void FieldVisitor::constrain(Field& field, ZeroIsAuto) { field.zero_is_auto = true; }
 

@@ -30,7 +30,7 @@ bool LossScaler::update(bool is_finite) {
 }
 
 void LossScaler::restore(const LossScale& state) {
-  if (is_active_ && state.factor > 1.0) {
+  if (is_active_ && state.factor >= kSmallest) {
     scale_ = state;
   }
 }

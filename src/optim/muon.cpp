@@ -10,7 +10,7 @@
 
 namespace bertcram::optim {
 
-at::Tensor orthogonalised(const at::Tensor& matrices) {
+at::Tensor orthogonalised(const at::Tensor& matrices, at::ScalarType compute_type) {
   constexpr int kIterations = 5;
   constexpr double kLinear = 3.4445;  // of x -> ax + bx^3 + cx^5, which has its fixed point near 1
   constexpr double kCubic = -4.7750;
@@ -19,12 +19,13 @@ at::Tensor orthogonalised(const at::Tensor& matrices) {
   const bool is_tall = matrices.size(1) > matrices.size(2);
   at::Tensor x = is_tall ? matrices.transpose(1, 2) : matrices;
   x = x / (at::linalg_vector_norm(x, 2, at::IntArrayRef{1, 2}, /*keepdim=*/true) + kSmallest);
+  x = x.to(compute_type);  // of numbers about 1: gradients themselves may be too small for fp16
   for (int i = 0; i < kIterations; ++i) {
     const at::Tensor gram = at::bmm(x, x.transpose(1, 2));                            // [count, short, short]
     const at::Tensor mix = at::baddbmm(gram, gram, gram, /*beta=*/kCubic, kQuintic);  // b G + c G^2
     x = at::baddbmm(x, mix, x, /*beta=*/kLinear);                                     // a X + (b G + c G^2) X
   }
-  return is_tall ? x.transpose(1, 2) : x;
+  return (is_tall ? x.transpose(1, 2) : x).to(matrices.scalar_type());
 }
 
 void muon_update(at::Tensor weights, const at::Tensor& gradients, at::Tensor momenta, const MuonOptions& options,
@@ -32,7 +33,7 @@ void muon_update(at::Tensor weights, const at::Tensor& gradients, at::Tensor mom
   constexpr double kRootMeanSquare = 0.2;
   momenta.mul_(options.momentum).add_(gradients);
   const at::Tensor ahead = gradients.add(momenta, options.momentum);
-  const at::Tensor direction = orthogonalised(ahead.to(compute_type)).to(weights.scalar_type());
+  const at::Tensor direction = orthogonalised(ahead, compute_type);
   // An orthogonal [rows, columns] matrix has the root mean square 1 / sqrt(max(rows, columns)).
   const auto longest = static_cast<double>(std::max(weights.size(1), weights.size(2)));
   weights.mul_(1.0 - options.learning_rate * options.weight_decay);

@@ -1,5 +1,7 @@
 #include "checkpointing.h"
 
+#include <algorithm>
+
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
@@ -28,6 +30,11 @@ void Checkpointing::starts_here(bool is_saved) {
   retry_seconds_ = 0;
 }
 
+void Checkpointing::after_evaluation(double held_out_loss) {
+  is_best_ = config_.keep_best && held_out_loss < best_loss_;
+  best_loss_ = std::min(best_loss_, held_out_loss);
+}
+
 bool Checkpointing::is_due() const {
   const auto& position = state_.position;
   if (position.step == saved_step_) {
@@ -36,15 +43,20 @@ bool Checkpointing::is_due() const {
   if (retry_seconds_ > 0) {
     return position.elapsed_seconds >= retry_seconds_;
   }
-  const bool by_steps = config_.every_steps > 0 && position.step % config_.every_steps == 0;
+  const int64_t saved_step = std::max<int64_t>(saved_step_, 0);
+  const bool by_steps =
+      config_.every_steps > 0 && position.step / config_.every_steps > saved_step / config_.every_steps;
   const double every = util::parse_duration(config_.every_time).value_or(0.0);
-  return by_steps || (every > 0 && position.elapsed_seconds - saved_seconds_ >= every);
+  return is_best_ || by_steps || (every > 0 && position.elapsed_seconds - saved_seconds_ >= every);
 }
 
 void Checkpointing::save_in_background() {
   try {
-    start_writing();
-  } catch (const ResourceError& error) {
+    finish_writing();
+    make_room();
+    is_saving();
+    writer_.start(state_.position, state_.tensors(), retention_of(config_));
+  } catch (const std::exception& error) {
     note_failure(error);
   }
 }
@@ -52,24 +64,31 @@ void Checkpointing::save_in_background() {
 void Checkpointing::save_now() {
   finish_writing();
   if (saved_step_ == state_.position.step) {
-    checkpoint::update_state(directory_, state_.position);
-  } else {
-    start_writing();
-    writer_.wait();
+    try {
+      checkpoint::update_state(directory_, state_.position);
+      return;
+    } catch (const DataError& error) {
+      util::log_warning("pretrain", cat("writing the checkpoint again: ", error.what()));
+    }
+  }
+  make_room();
+  writer_.write(state_.position, state_.tensors(), retention_of(config_));
+  is_saving();
+}
+
+void Checkpointing::make_room() {
+  const int64_t removed = checkpoint::make_room(directory_, state_.tensors(), retention_of(config_));
+  if (removed > 0) {
+    util::log_warning("pretrain", cat(directory_.string(), ": no room for another checkpoint; ", removed,
+                                      removed == 1 ? " older one is" : " older ones are", " removed"));
   }
 }
 
-void Checkpointing::start_writing() {
-  const checkpoint::TrainTensors tensors = state_.tensors();
-  finish_writing();
-  if (!checkpoint::has_room(directory_, tensors) && checkpoint::list_checkpoints(directory_).size() > 1) {
-    util::log_warning("pretrain", cat(directory_.string(), ": no room for another checkpoint; only the newest stays"));
-    checkpoint::clean_up(directory_, {.newest = 1});
-  }
-  writer_.start(state_.position, tensors, retention_of(config_));
+void Checkpointing::is_saving() {
   saved_step_ = state_.position.step;
   saved_seconds_ = state_.position.elapsed_seconds;
   retry_seconds_ = 0;
+  is_best_ = false;
 }
 
 void Checkpointing::poll() {
@@ -87,8 +106,8 @@ void Checkpointing::finish_writing() {
 }
 
 void Checkpointing::note_failure(const std::exception& error) {
-  util::log_error("pretrain", cat("no checkpoint at step ", state_.position.step, ": ", error.what(),
-                                  "; trying again in ", util::format_duration(kRetrySeconds)));
+  util::log_error("pretrain", cat("no checkpoint of step ", saved_step_, ": ", error.what(), "; trying again in ",
+                                  util::format_duration(kRetrySeconds)));
   saved_step_ = kNoStep;
   retry_seconds_ = state_.position.elapsed_seconds + kRetrySeconds;
 }

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
 namespace bertcram::train {
 namespace {
 
@@ -37,11 +41,56 @@ std::optional<double> SlowStepDetector::after_step(double seconds_per_token) {
   return times;
 }
 
+std::optional<double> StallDetector::after_step(double load_seconds, double step_seconds) {
+  constexpr double kTooMuch = 0.2;
+  load_seconds_ += load_seconds;
+  step_seconds_ += step_seconds;
+  if (++steps_ < static_cast<int64_t>(kWindow)) {
+    return std::nullopt;
+  }
+  const double share = step_seconds_ > 0 ? load_seconds_ / step_seconds_ : 0;
+  load_seconds_ = step_seconds_ = 0;
+  steps_ = 0;
+  const bool is_news = share > kTooMuch && !is_noted_;
+  is_noted_ = is_noted_ || is_news;
+  return is_news ? std::optional(share) : std::nullopt;
+}
+
 bool is_on_unigram_plateau(double held_out_loss, double unigram_entropy, int64_t steps, double share) {
   constexpr int64_t kMany = 100;
   constexpr double kLate = 0.2;
   constexpr double kBarelyBelow = 0.97;
   return steps >= kMany && share >= kLate && held_out_loss > kBarelyBelow * unigram_entropy;
+}
+
+bool HealthWatch::after_step(const StepFigures& figures, double seconds, checkpoint::TrainState& position) {
+  const std::string step = cat("step ", position.step);
+  if (figures.outcome == StepOutcome::kScaleOverflow) {
+    util::log_info("pretrain", cat(step, ": overflow in fp16, skipped; the loss is scaled by ",
+                                   position.loss_scale.factor, " from now on"));
+  } else if (figures.outcome == StepOutcome::kNotFinite) {
+    ++position.skipped_steps;
+    util::log_warning("pretrain", cat(step, ": the gradient is not finite (loss ", figures.loss,
+                                      "), the step is skipped; ", position.skipped_steps, " so far"));
+  }
+  if (const auto times = slow_steps_.after_step(seconds / static_cast<double>(figures.tokens))) {
+    util::log_warning("pretrain", cat(step, " took ", util::format_fixed(*times, 1),
+                                      " times as long as the ones before; is the machine busy or too hot?"));
+  }
+  if (const auto share = stalls_.after_step(figures.load_seconds, seconds)) {
+    util::log_warning("pretrain", cat(step, ": ", util::format_fixed(100 * *share, 0),
+                                      " % of the time goes into waiting for data; copy it to a faster disk"));
+  }
+  return skips_.after_step(figures.outcome);
+}
+
+void HealthWatch::after_evaluation(double held_out_loss, double unigram_entropy, int64_t steps, double share) {
+  if (!is_plateau_noted_ && is_on_unigram_plateau(held_out_loss, unigram_entropy, steps, share)) {
+    is_plateau_noted_ = true;
+    util::log_warning("pretrain",
+                      "the held-out loss is still that of guessing by the frequency of tokens: the learning rate is "
+                      "too high or too low, the budget too small for the model, or the text not what it seems");
+  }
 }
 
 }  // namespace bertcram::train

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "bertcram/util/out_of_memory.h"
+
 namespace bertcram::train {
 
 HeldOutRows::HeldOutRows(const config::HeldOutConfig& config, const data::RowStore& rows, data::MaskingOptions masking)
@@ -34,7 +36,16 @@ std::optional<HeldOutScores> HeldOutRows::score_all(const Objective& objective, 
 std::optional<HeldOutScores> HeldOutRows::score(const Objective& objective, int64_t rows, int64_t rows_per_pass,
                                                 const util::StopFlag& stop) const {
   const data::MaskedBatches batches(rows_, masking_, /*seed=*/0, data::RowOrder::kStored);
-  return objective.evaluate(batches, rows, rows_per_pass, stop);
+  while (true) {
+    try {
+      return objective.evaluate(batches, rows, rows_per_pass, stop);
+    } catch (const std::exception& error) {  // what fits with gradients may not fit with fp32 logits
+      if (!util::is_out_of_memory(error) || rows_per_pass == 1) {
+        throw;
+      }
+    }
+    rows_per_pass = (rows_per_pass + 1) / 2;
+  }
 }
 
 }  // namespace bertcram::train

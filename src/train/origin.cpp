@@ -90,6 +90,11 @@ double Origin::start(const RunData& data, int64_t threads, const util::StopFlag&
   }
   const auto start = std::chrono::steady_clock::now();
   const bool is_complete = folder_->head.kind == model::HeadKind::kMaskedLm;
+  if (!is_complete) {  // a new head knows the frequencies at least
+    config::PretrainConfig head_only = config_;
+    head_only.model.word_embeddings = config::WordEmbeddingStart::kRandom;
+    start_from_data(head_only, data, threads, stop, parameters);
+  }
   checkpoint::load_weights(folder_->path, parameters,
                            is_complete ? checkpoint::Strictness::kComplete : checkpoint::Strictness::kEncoderOnly);
   util::log_info("pretrain", cat("starting from ", folder_->path.string(),

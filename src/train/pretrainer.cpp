@@ -49,7 +49,7 @@ class Pretrainer {
         state_(config_, origin_.shape(), runtime_),
         step_(config_, runtime_, train_, state_),
         checkpoints_(config_.checkpoint, run_.checkpoints(), state_),
-        skips_(config_.health.max_skipped_steps) {}
+        health_(config_.health) {}
 
   PretrainResult run() {
     util::add_log_file(run_.log_file());
@@ -78,7 +78,11 @@ class Pretrainer {
         save();
         throw_stopped();
       }
-      watch_health(*figures, trained_until - began);
+      if (health_.after_step(*figures, trained_until - began, state_.position)) {
+        go_back();
+        continue;
+      }
+      step_seconds_ = trained_until - began;
       warn_of_long_steps();
       log_step(*figures);
       const double logged_until = clock.seconds();
@@ -101,66 +105,60 @@ class Pretrainer {
   }
 
   Usage usage() const {
-    return {
-        .steps = state_.position.step, .tokens = state_.position.tokens, .seconds = state_.position.elapsed_seconds};
-  }
-
-  /// What the step did beside the loss: skipped, and skipped too often.
-  void watch_health(const StepFigures& figures, double seconds) {
-    if (figures.outcome == StepOutcome::kScaleOverflow) {
-      log_info("pretrain", cat("step ", state_.position.step, ": overflow in fp16, skipped; the loss is scaled by ",
-                               state_.scaler.factor(), " from now on"));
-    } else if (figures.outcome == StepOutcome::kNotFinite) {
-      ++state_.position.skipped_steps;
-      util::log_warning("pretrain",
-                        cat("step ", state_.position.step, ": the gradient is not finite (loss ", figures.loss,
-                            "), the step is skipped; ", state_.position.skipped_steps, " so far"));
-    }
-    if (skips_.after_step(figures.outcome)) {
-      go_back();
-    }
-    if (const auto times = slow_steps_.after_step(seconds / static_cast<double>(figures.tokens))) {
-      util::log_warning("pretrain", cat("step ", state_.position.step, " took ", util::format_fixed(*times, 1),
-                                        " times as long as the ones before; is the machine busy or too hot?"));
-    }
+    return {.steps = state_.position.step,
+            .tokens = state_.position.tokens,
+            .seconds = state_.position.elapsed_seconds,
+            .step_seconds = step_seconds_};
   }
 
   /// To the last checkpoint that is whole, with half of the learning rate: once in a run.
   void go_back() {
-    const auto& position = state_.position;
-    const std::string what =
-        cat("the gradient was not finite in ", skips_.in_a_row(), " steps in a row, up to step ", position.step);
-    checkpoints_.finish_writing();
+    auto& position = state_.position;
+    const std::string what = cat("the gradient was not finite in ", health_.skipped_in_a_row(),
+                                 " steps in a row, up to step ", position.step);
     const double elapsed = position.elapsed_seconds;
-    if (position.rate_factor < 1.0 ||
-        !resume_run(run_, {.kind = ResumeChoice::Kind::kAuto, .path = {}}, identity(), state_)) {
-      write_status(run_, "diverged", usage(), budget_.share(usage()));
-      throw DivergedError(cat(
-          "pretrain: ", what, ", ",
-          position.rate_factor < 1.0 ? "with half the learning rate too" : "and there is no checkpoint to go back to",
-          "; start again with a lower optim.learning_rate and another --output"));
+    if (position.rate_factor < 1.0) {
+      end_diverged(cat(what, ", with half the learning rate too"));
     }
-    state_.position.rate_factor = kRateAfterDiverging;
-    state_.position.elapsed_seconds = elapsed;
-    skips_.reset();
-    checkpoints_.starts_here(/*is_saved=*/false);
+    checkpoints_.finish_writing();
+    try {
+      if (!resume_run(run_, {.kind = ResumeChoice::Kind::kAuto, .path = {}}, identity(), state_)) {
+        end_diverged(cat(what, ", and there is no checkpoint to go back to"));
+      }
+    } catch (const DataError& error) {
+      end_diverged(cat(what, ", and no checkpoint can be read: ", error.what()));
+    }
+    position.rate_factor = kRateAfterDiverging;
+    position.elapsed_seconds = elapsed;
+    take_over_position();
+    checkpoints_.starts_here(/*is_saved=*/true);
+    checkpoints_.save_now();  // the factor alone: going back once means once in all sessions
     recorder_->rewind(usage(), position.metrics_bytes);
+    health_.has_gone_back();
     util::log_warning("pretrain", cat(what, ": back at step ", position.step, " with ", kRateAfterDiverging,
                                       " of the learning rate"));
   }
 
+  [[noreturn]] void end_diverged(const std::string& why) const {
+    write_status(run_, "diverged", usage(), budget_.share(usage()));
+    throw DivergedError(cat("pretrain: ", why, "; start again with a lower optim.learning_rate and another --output"));
+  }
+
   /// A time budget of a few steps is no training, and it ends late: a step is not cut short.
   void warn_of_long_steps() const {
-    const double share = budget_.share(usage());
-    if (!config_.budget.time.empty() && state_.position.step == 1 && share > kLongStepShare) {
+    if (config_.budget.time.empty() || state_.position.step != 1) {
+      return;
+    }
+    const double share = step_seconds_ / util::parse_duration(config_.budget.time).value();
+    if (share > kLongStepShare) {
       util::log_warning("pretrain", cat("the first step took ", util::format_fixed(100 * std::min(1.0, share), 0),
-                                        " % of the budget (", util::format_duration(usage().seconds),
+                                        " % of the budget (", util::format_duration(step_seconds_),
                                         "); give more, or a smaller batch.rows or model"));
     }
   }
 
   void log_step(const StepFigures& figures) {
-    recorder_->advance(figures, budget_.share(usage()));
+    recorder_->advance(usage(), figures, budget_.share(usage()));
     if (state_.position.step % config_.log_every_steps == 0) {
       recorder_->step(usage(), figures, budget_.share(usage()));
     }
@@ -179,11 +177,12 @@ class Pretrainer {
     if (!held_out_.is_due(position.step, share, position.evaluated_step, position.evaluated_share)) {
       return;
     }
-    if (const auto scores = held_out_.score_some(*state_.objective, step_.rows_per_pass(), context_.stop)) {
+    if (const auto scores = held_out_.score_some(*state_.objective, step_.passes().rows, context_.stop)) {
       record(*scores);
+      checkpoints_.after_evaluation(scores->loss);
       position.evaluated_step = position.step;
       position.evaluated_share = share;
-      position.reserved_seconds = held_out_.seconds_for_all();
+      position.reserved_seconds = held_out_.seconds_for_all() + checkpoints_.seconds_of_last() + 0.5 * step_seconds_;
       budget_.reserve(position.reserved_seconds);
     }
   }
@@ -206,19 +205,13 @@ class Pretrainer {
   }
 
   std::optional<HeldOutScores> score_all() const {
-    return held_out_.score_all(*state_.objective, step_.rows_per_pass(), context_.stop);
+    return held_out_.score_all(*state_.objective, step_.passes().rows, context_.stop);
   }
 
   void record(const HeldOutScores& scores) {
     state_.position.eval_loss = scores.loss;
     recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy);
-    if (!is_plateau_noted_ && is_on_unigram_plateau(scores.loss, data_.manifest.unigram_entropy, state_.position.step,
-                                                    budget_.share(usage()))) {
-      is_plateau_noted_ = true;
-      util::log_warning("pretrain",
-                        "the held-out loss is still that of guessing by the frequency of tokens: the learning rate is "
-                        "too high or too low, the budget too small for the model, or the text not what it seems");
-    }
+    health_.after_evaluation(scores.loss, data_.manifest.unigram_entropy, state_.position.step, budget_.share(usage()));
   }
 
   void save_if_due() {
@@ -226,7 +219,7 @@ class Pretrainer {
     const bool is_stopping = context_.stop.requested();
     if (is_stopping || budget_.is_spent(usage())) {
       save();
-    } else if (checkpoints_.is_due() && skips_.in_a_row() == 0) {
+    } else if (checkpoints_.is_due() && !health_.is_ill()) {
       note_position();
       checkpoints_.save_in_background();
     }
@@ -244,7 +237,7 @@ class Pretrainer {
   void note_position() {
     state_.position.metrics_bytes = recorder_->metrics_bytes();
     state_.position.optimizer_steps = state_.optimizer.steps_done();
-    state_.position.rows_per_pass = step_.rows_per_pass();
+    state_.position.passes = step_.passes();
     state_.position.runtime = circumstances();
   }
 
@@ -295,23 +288,31 @@ class Pretrainer {
 
   void start_or_resume() {
     if (resume_run(run_, context_.resume, identity(), state_)) {
-      step_.choose_rows_per_pass(state_.position.rows_per_pass);
-      state_.position.config_yaml = config_yaml();
+      step_.choose_passes(state_.position.passes);
+      take_over_position();
       note_other_runtime();
       checkpoints_.starts_here(/*is_saved=*/context_.resume.kind != ResumeChoice::Kind::kPath);
     } else {
       start_fresh();
     }
-    budget_.reserve(state_.position.reserved_seconds);
     monitor::rewind_metrics(run_.metrics_file(), state_.position.metrics_bytes);
+  }
+
+  /// What a loaded position means for this session.
+  void take_over_position() {
+    auto& position = state_.position;
+    position.config_yaml = config_yaml();
+    budget_.reserve(position.reserved_seconds);
+    position.evaluated_share = std::min(position.evaluated_share, budget_.share(usage()));  // of a budget that grew
   }
 
   void start_fresh() {
     check_stored_config(run_, identity());
+    checkpoint::require_room(run_.checkpoints(), state_.tensors());
     log_info("pretrain", "checking the packed data");
     data_.train.verify(context_.stop);
     data_.valid.verify(context_.stop);
-    step_.choose_rows_per_pass(/*stored=*/0);
+    step_.choose_passes(/*stored=*/{});
     state_.position.elapsed_seconds = origin_.start(data_, runtime_.threads, context_.stop, state_.parameters);
     state_.position.config_yaml = config_yaml();
     state_.position.data_id = data_.id;
@@ -329,7 +330,10 @@ class Pretrainer {
   }
 
   /// What the last bits of a run depend on beside its configuration.
-  std::string circumstances() const { return cat(describe(runtime_), ", passes of ", step_.rows_per_pass(), " rows"); }
+  std::string circumstances() const {
+    const auto passes = step_.passes();
+    return cat(describe(runtime_), ", passes of ", passes.rows, " rows", passes.recomputes ? ", recomputed" : "");
+  }
 
   std::string config_yaml() const {
     PretrainConfig copy = config_;
@@ -343,7 +347,7 @@ class Pretrainer {
                              util::format_fixed(data_.manifest.unigram_entropy, 3), " nats per token"));
     log_info("pretrain",
              cat("model: ", util::format_count(state_.parameters.count()), " parameters, ", describe(runtime_),
-                 "; batch ", config_.batch.rows, " rows in passes of ", step_.rows_per_pass()));
+                 "; batch ", config_.batch.rows, " rows in passes of ", step_.passes().rows));
     if (data_.valid.rows() == 0) {
       util::log_warning("pretrain", "no held-out rows: pack with a larger --valid-frac to see the held-out loss");
     }
@@ -380,11 +384,10 @@ class Pretrainer {
   TrainingState state_;
   TrainStep step_;
   Checkpointing checkpoints_;
-  SkipCounter skips_;
-  SlowStepDetector slow_steps_;
+  HealthWatch health_;
   std::optional<RunRecorder> recorder_;
   std::optional<HeldOutScores> final_scores_;
-  bool is_plateau_noted_ = false;
+  double step_seconds_ = 0;  ///< of the last step
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ using config::PretrainConfig;
 
 /// Whether weights of one value are of no use for the other. @param difference  "key: before -> now"
 bool is_built_in(const std::string& difference) {
-  constexpr std::array kBuiltIn = {"model.", "objective:", "rtd.generator_layers:"};
+  constexpr std::array kBuiltIn = {"model.", "objective:", "rtd.generator_layers:", "optim.algorithm:"};
   return std::ranges::any_of(kBuiltIn, [&](const char* key) { return difference.starts_with(key); });
 }
 

@@ -19,11 +19,17 @@ RunRecorder::RunRecorder(const RunDirectory& run, const Usage& start, util::Prog
     : run_(run),
       metrics_(run.metrics_file()),
       progress_({.label = "pretrain", .unit = "tokens", .style = progress}),
-      last_(start) {}
+      last_(start),
+      heartbeat_seconds_(start.seconds) {}
 
 void RunRecorder::header(const json& about_the_run) { metrics_.write(about_the_run); }
 
-void RunRecorder::advance(const StepFigures& figures, double share) {
+void RunRecorder::advance(const Usage& usage, const StepFigures& figures, double share) {
+  constexpr double kHeartbeatSeconds = 15;
+  if (usage.seconds - heartbeat_seconds_ >= kHeartbeatSeconds) {
+    write_status(run_, "running", usage, share);
+    heartbeat_seconds_ = usage.seconds;
+  }
   load_seconds_ += figures.load_seconds;
   progress_.set_share(share);
   progress_.add(figures.tokens);
@@ -51,6 +57,7 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
   metrics_.write(line);
   last_ = usage;
   write_status(run_, "running", usage, share);
+  heartbeat_seconds_ = usage.seconds;
   const double left = share > 0 ? usage.seconds * (1 - share) / share : 0;
   const std::string discriminator =
       figures.replaced_token_loss ? cat(" + ", util::format_fixed(*figures.replaced_token_loss, 3)) : "";
@@ -87,6 +94,8 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
 void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes) {
   monitor::rewind_metrics(run_.metrics_file(), metrics_bytes);
   last_ = start;
+  load_seconds_ = 0;
+  overhead_seconds_ = 0;
 }
 
 bool says_finished(const RunDirectory& run) {

@@ -45,8 +45,9 @@ class RunRecorder {
   RunRecorder(const RunDirectory& run, const Usage& start, util::ProgressStyle progress);
 
   void header(const nlohmann::json& about_the_run);
-  /// Moves the live line; called every step. @param share of the budget used
-  void advance(const StepFigures& figures, double share);
+  /// Moves the live line, and the heartbeat if that is a quarter of a minute old; called every step.
+  /// @param share of the budget used
+  void advance(const Usage& usage, const StepFigures& figures, double share);
   /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
   void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy);
@@ -67,6 +68,7 @@ class RunRecorder {
   monitor::MetricsLog metrics_;
   util::Progress progress_;
   Usage last_;                   ///< at the last metrics line, for the rate
+  double heartbeat_seconds_;     ///< elapsed time of the last one
   double load_seconds_ = 0;      ///< since the last metrics line
   double overhead_seconds_ = 0;  ///< likewise
 };

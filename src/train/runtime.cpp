@@ -6,11 +6,14 @@
 #include <dlfcn.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::train {
 namespace {
@@ -21,9 +24,15 @@ using config::Precision;
 constexpr int kFirstCapabilityWithBf16 = 8;         // sm_80, Ampere
 constexpr int kFirstCapabilityWithTensorCores = 7;  // sm_70, Volta; Turing: fp16
 
-/// Major compute capability of the first GPU as the driver tells it, or nullopt without a usable driver and GPU.
-/// Asked through libcuda directly, so that a CPU-only installation needs no CUDA library.
-std::optional<int> first_gpu_capability() {
+/// What the driver says of the first GPU.
+struct GpuFacts {
+  int capability = 0;  ///< major compute capability
+  size_t memory_bytes = 0;
+};
+
+/// nullopt without a usable driver and GPU. Asked through libcuda directly, so that a CPU-only installation needs no CUDA
+/// library.
+std::optional<GpuFacts> first_gpu() {
   void* driver = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (driver == nullptr) {
     return std::nullopt;
@@ -32,14 +41,33 @@ std::optional<int> first_gpu_capability() {
   using InitFunction = int (*)(unsigned);
   using CountFunction = int (*)(int*);
   using AttributeFunction = int (*)(int*, int, int);
+  using MemoryFunction = int (*)(size_t*, int);
   const auto init = reinterpret_cast<InitFunction>(::dlsym(driver, "cuInit"));
   const auto count_devices = reinterpret_cast<CountFunction>(::dlsym(driver, "cuDeviceGetCount"));
   const auto attribute = reinterpret_cast<AttributeFunction>(::dlsym(driver, "cuDeviceGetAttribute"));
+  const auto memory = reinterpret_cast<MemoryFunction>(::dlsym(driver, "cuDeviceTotalMem_v2"));
   int count = 0;
-  int major = 0;
-  const bool usable = init != nullptr && count_devices != nullptr && attribute != nullptr && init(0) == 0 &&
-                      count_devices(&count) == 0 && count > 0 && attribute(&major, kCapabilityMajor, 0) == 0;
-  return usable ? std::optional(major) : std::nullopt;
+  GpuFacts facts;
+  const bool usable = init != nullptr && count_devices != nullptr && attribute != nullptr && memory != nullptr &&
+                      init(0) == 0 && count_devices(&count) == 0 && count > 0 &&
+                      attribute(&facts.capability, kCapabilityMajor, 0) == 0 && memory(&facts.memory_bytes, 0) == 0;
+  return usable ? std::optional(facts) : std::nullopt;
+}
+
+/// For LibTorch's allocator, which reads it when it is loaded.
+void limit_gpu_memory(int64_t bytes, const GpuFacts& gpu) {
+  const char* const others = std::getenv("PYTORCH_CUDA_ALLOC_CONF");
+  const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(gpu.memory_bytes));
+  const std::string settings = cat(others != nullptr ? cat(others, ",") : "", "per_process_memory_fraction:", share);
+  ::setenv("PYTORCH_CUDA_ALLOC_CONF", settings.c_str(), /*replace=*/1);
+}
+
+/// For all that the process allocates from now on.
+void limit_process_memory(int64_t bytes) {
+  rlimit data{};
+  ::getrlimit(RLIMIT_DATA, &data);
+  data.rlim_cur = std::min(static_cast<rlim_t>(bytes), data.rlim_max);
+  ::setrlimit(RLIMIT_DATA, &data);
 }
 
 /// Loads LibTorch's CUDA half, which registers its kernels; false if it or its libraries are not installed.
@@ -48,22 +76,21 @@ bool load_cuda_half() {
   return loaded && at::hasCUDA();
 }
 
-at::Device choose_device(DeviceKind wanted, const std::optional<int>& capability) {
+at::Device choose_device(DeviceKind wanted, const std::optional<GpuFacts>& gpu) {
   if (wanted == DeviceKind::kCpu) {
     return at::kCPU;
   }
-  const bool usable = capability.has_value() && load_cuda_half();
+  const bool usable = gpu.has_value() && load_cuda_half();
   if (usable) {
     return at::Device(at::kCUDA, 0);
   }
   if (wanted == DeviceKind::kCuda) {
-    throw ResourceError(capability
-                            ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed; run "
+    throw ResourceError(gpu ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed; run "
                               "./scripts/setup.sh on this machine"
                             : "runtime.device=cuda: no NVIDIA GPU with a working driver found; see 'nvidia-smi', "
                               "or use runtime.device=cpu");
   }
-  if (capability) {
+  if (gpu) {
     util::log_warning("runtime",
                       "there is a GPU, but LibTorch's CUDA libraries are not installed; using the CPU. Run "
                       "./scripts/setup.sh to install them");
@@ -71,9 +98,9 @@ at::Device choose_device(DeviceKind wanted, const std::optional<int>& capability
   return at::kCPU;
 }
 
-bool has_fast_bf16(const at::Device& device, const std::optional<int>& capability) {
+bool has_fast_bf16(const at::Device& device, const std::optional<GpuFacts>& gpu) {
   if (device.is_cuda()) {
-    return capability.value_or(0) >= kFirstCapabilityWithBf16;
+    return gpu->capability >= kFirstCapabilityWithBf16;
   }
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512bf16") != 0;
@@ -82,26 +109,33 @@ bool has_fast_bf16(const at::Device& device, const std::optional<int>& capabilit
 #endif
 }
 
-at::ScalarType choose_type(Precision wanted, const at::Device& device, const std::optional<int>& capability) {
+at::ScalarType choose_type(Precision wanted, const at::Device& device, const std::optional<GpuFacts>& gpu) {
   switch (wanted) {
     case Precision::kFp32: return at::kFloat;
     case Precision::kBf16: return at::kBFloat16;
     case Precision::kFp16: return at::kHalf;
     case Precision::kAuto: break;
   }
-  if (has_fast_bf16(device, capability)) {
+  if (has_fast_bf16(device, gpu)) {
     return at::kBFloat16;
   }
-  return device.is_cuda() && capability.value_or(0) >= kFirstCapabilityWithTensorCores ? at::kHalf : at::kFloat;
+  return device.is_cuda() && gpu->capability >= kFirstCapabilityWithTensorCores ? at::kHalf : at::kFloat;
 }
 
 }  // namespace
 
 Runtime resolve_runtime(const config::RuntimeConfig& config) {
-  const auto capability = config.device == DeviceKind::kCpu ? std::nullopt : first_gpu_capability();
+  const auto gpu = config.device == DeviceKind::kCpu ? std::nullopt : first_gpu();
+  const auto limit = util::parse_bytes(config.memory_limit);
+  if (limit && gpu) {
+    limit_gpu_memory(*limit, *gpu);
+  }
   Runtime runtime;
-  runtime.device = choose_device(config.device, capability);
-  runtime.compute_type = choose_type(config.precision, runtime.device, capability);
+  runtime.device = choose_device(config.device, gpu);
+  if (limit && runtime.device.is_cpu()) {
+    limit_process_memory(*limit);
+  }
+  runtime.compute_type = choose_type(config.precision, runtime.device, gpu);
   runtime.threads = util::thread_count(config.threads);
   if (config.tf32) {
     at::globalContext().setFloat32MatmulPrecision("high");

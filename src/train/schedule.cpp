@@ -78,7 +78,7 @@ double Budget::share_for_step(const Usage& usage, int64_t tokens_per_step) const
     const double middle = static_cast<double>(usage.tokens) + 0.5 * static_cast<double>(tokens_per_step);
     return std::min(1.0, middle / static_cast<double>(tokens_));
   }
-  return share(usage);
+  return share({.seconds = usage.seconds + 0.5 * usage.step_seconds});
 }
 
 StepSettings next_step_settings(const config::PretrainConfig& config, const Budget& budget, const Usage& usage,

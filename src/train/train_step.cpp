@@ -30,38 +30,46 @@ void release_unused_memory(const Runtime& runtime) {
 
 TrainStep::TrainStep(const config::PretrainConfig& config, const Runtime& runtime, const data::MaskedBatches& batches,
                      TrainingState& state)
-    : config_(config), runtime_(runtime), batches_(batches), state_(state), recomputes_(config.batch.recompute) {}
+    : config_(config),
+      runtime_(runtime),
+      batches_(batches),
+      state_(state),
+      passes_{.rows = 1, .recomputes = config.batch.recompute} {}
 
-void TrainStep::choose_rows_per_pass(int64_t stored) {
-  const int64_t wanted = config_.batch.micro_rows > 0 ? config_.batch.micro_rows : stored;
+void TrainStep::choose_passes(const checkpoint::Passes& stored) {
   const int64_t most = config_.batch.rows;
-  if (wanted > 0) {
-    rows_per_pass_ = std::min(wanted, most);
+  if (config_.batch.micro_rows > 0) {
+    passes_.rows = std::min(config_.batch.micro_rows, most);
+  } else if (stored.rows > 0) {
+    passes_ = {.rows = std::min(stored.rows, most), .recomputes = stored.recomputes || config_.batch.recompute};
   } else if (runtime_.device.is_cpu()) {
-    rows_per_pass_ = usual_rows_per_pass(batches_.seq_len(), most);
+    passes_.rows = usual_rows_per_pass(batches_.seq_len(), most);
   } else {
-    auto found = search_rows_per_pass();
-    if (!found && !recomputes_) {
-      recomputes_ = true;
-      util::log_warning("pretrain", "not even one row fits the memory: activations are computed again when needed");
-      found = search_rows_per_pass();
-    }
-    if (!found) {
-      throw ResourceError("not even one row at a time fits the memory; use a smaller model");
-    }
-    rows_per_pass_ = *found;
+    search_passes();
   }
 }
 
-std::optional<int64_t> TrainStep::search_rows_per_pass() {
-  return fastest_rows_per_pass(config_.batch.rows, [this](int64_t rows) { return seconds_of_pass(rows); });
+void TrainStep::search_passes() {
+  const auto search = [this] {
+    return fastest_rows_per_pass(config_.batch.rows, [this](int64_t rows) { return seconds_of_pass(rows); });
+  };
+  auto found = search();
+  if (!found && !passes_.recomputes) {
+    passes_.recomputes = true;
+    util::log_warning("pretrain", "not even one row fits the memory: activations are computed again when needed");
+    found = search();
+  }
+  if (!found) {
+    throw ResourceError("not even one row at a time fits the memory; use a smaller model");
+  }
+  passes_.rows = *found;
 }
 
 /// Forward and backward, the second time: the first finds its memory.
 std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
   const StepSettings settings = {.learning_rate = 0, .rows = rows, .mask_prob = mask_prob_at(config_.mask, 0.0)};
   const util::StopFlag never;
-  rows_per_pass_ = rows;
+  passes_.rows = rows;
   std::optional<double> seconds;
   try {
     for (int repeat = 0; repeat < 2; ++repeat) {
@@ -120,36 +128,40 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
 
 std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSettings& settings,
                                                                  const util::StopFlag& stop) {
+  const int64_t first_rows = passes_.rows;
   while (true) {
     try {
       return accumulate(settings, stop);
     } catch (const std::exception& error) {
-      if (!util::is_out_of_memory(error) || (rows_per_pass_ == 1 && recomputes_)) {
+      if (!util::is_out_of_memory(error) || (passes_.rows == 1 && passes_.recomputes)) {
         throw;
       }
     }
     state_.parameters.zero_gradients();
     release_unused_memory(runtime_);
-    recomputes_ = recomputes_ || rows_per_pass_ == 1;
-    rows_per_pass_ = (rows_per_pass_ + 1) / 2;
+    if (passes_.rows == 1) {
+      passes_ = {.rows = first_rows, .recomputes = true};
+    } else {
+      passes_.rows = (passes_.rows + 1) / 2;
+    }
     util::log_warning("pretrain",
                       cat("out of memory at step ", state_.position.step + 1, ": going on with this step in passes of ",
-                          rows_per_pass_, " rows", recomputes_ ? ", activations computed again when needed" : ""));
+                          passes_.rows, " rows", passes_.recomputes ? ", activations computed again when needed" : ""));
   }
 }
 
 std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& settings, const util::StopFlag& stop) {
   const model::EncodeOptions options = {
       .dropout = config_.model.dropout,
-      .recompute = recomputes_ ? model::Recompute::kPerLayer : model::Recompute::kNever};
+      .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever};
   Sums sums;
-  for (int64_t row = 0; row < settings.rows; row += rows_per_pass_) {
+  for (int64_t row = 0; row < settings.rows; row += passes_.rows) {
     if (row > 0 && stop.requested()) {
       return std::nullopt;
     }
     const int64_t first = state_.position.samples + row;
     const auto begin = std::chrono::steady_clock::now();
-    const auto batch = batches_.assemble(first, std::min(rows_per_pass_, settings.rows - row), settings.mask_prob);
+    const auto batch = batches_.assemble(first, std::min(passes_.rows, settings.rows - row), settings.mask_prob);
     sums.load_seconds += seconds_since(begin);
     seed_dropout(util::mix_key({static_cast<uint64_t>(config_.seed),
                                 static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(first)}));

@@ -20,16 +20,19 @@ class TrainStep {
             TrainingState& state);
 
   /// Takes the step and moves the state's position. A pass that finds no memory begins the step again with half of the
-  /// rows per pass, in the end with recomputed activations; the mathematics stays the same. A gradient that is not finite leaves the weights as they are.
+  /// rows per pass, and where a single row finds none, once more from the whole with recomputed activations; the
+  /// mathematics stays the same. A gradient that is not finite leaves the weights as they are.
   /// @return nullopt if a stop came between two passes: nothing has changed then
   /// @throws DataError if there was nothing to predict; what the last attempt threw if a single row finds no memory
   std::optional<StepFigures> run(const StepSettings& settings, const util::StopFlag& stop);
 
-  /// As configured; if that is `auto`, the `stored` number of an earlier session, or on a GPU the fastest that fits, with
+  /// As configured; if that is `auto`, what an earlier session `stored`, or on a GPU the fastest that fits, with
   /// recomputed activations if not even one row fits without.
-  /// @param stored  0 = there is none  @throws ResourceError if not even one row finds memory
-  void choose_rows_per_pass(int64_t stored);
-  int64_t rows_per_pass() const { return rows_per_pass_; }
+  /// @throws ResourceError if not even one row finds memory
+  void choose_passes(const checkpoint::Passes& stored);
+  /// The fastest that fit, by trying. @throws likewise
+  void search_passes();
+  checkpoint::Passes passes() const { return passes_; }
 
  private:
   struct Sums {
@@ -37,7 +40,6 @@ class TrainStep {
     int64_t masked = 0;
     double load_seconds = 0;
   };
-  std::optional<int64_t> search_rows_per_pass();
   std::optional<double> seconds_of_pass(int64_t rows);
   std::optional<Sums> accumulate_or_back_off(const StepSettings& settings, const util::StopFlag& stop);
   std::optional<Sums> accumulate(const StepSettings& settings, const util::StopFlag& stop);
@@ -46,8 +48,7 @@ class TrainStep {
   const Runtime& runtime_;
   const data::MaskedBatches& batches_;
   TrainingState& state_;
-  int64_t rows_per_pass_ = 1;
-  bool recomputes_;
+  checkpoint::Passes passes_;
 };
 
 }  // namespace bertcram::train

@@ -138,6 +138,25 @@ std::optional<double> parse_duration(std::string_view text) {
   return total;
 }
 
+std::optional<int64_t> parse_bytes(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, double>, 9> kUnits = {{{"", 1},
+                                                                          {"B", 1},
+                                                                          {"kB", 1e3},
+                                                                          {"MB", 1e6},
+                                                                          {"GB", 1e9},
+                                                                          {"KiB", 0x1p10},
+                                                                          {"MiB", 0x1p20},
+                                                                          {"GiB", 0x1p30},
+                                                                          {"TiB", 0x1p40}}};
+  const size_t unit_at = std::min(text.find_first_not_of("0123456789."), text.size());
+  const auto value = parse_double(text.substr(0, unit_at));
+  const auto* unit = std::ranges::find(kUnits, text.substr(unit_at), &std::pair<std::string_view, double>::first);
+  if (!value || unit == kUnits.end() || *value * unit->second > 0x1p62) {
+    return std::nullopt;
+  }
+  return static_cast<int64_t>(*value * unit->second);
+}
+
 int64_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<int64_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);

@@ -57,7 +57,18 @@ TrainState state_at(int64_t step) {
           .elapsed_seconds = 0.1 * static_cast<double>(step),
           .optimizer_steps = step - 1,
           .config_yaml = "seed: 1\n# \"quotes\" and ümlauts\n",
-          .data_id = "abc"};
+          .data_id = "abc",
+          .runtime = "cpu",
+          .evaluated_step = step - 1,
+          .evaluated_share = 0.3,
+          .reserved_seconds = 1.7,
+          .final_evaluation_step = step,
+          .metrics_bytes = 99,
+          .eval_loss = 4.5,
+          .passes = {.rows = 7, .recomputes = true},
+          .skipped_steps = 3,
+          .rate_factor = 0.5,
+          .loss_scale = {.factor = 256.0, .good_steps = 12}};
 }
 
 std::vector<std::string> names_in(const std::filesystem::path& directory) {
@@ -103,6 +114,19 @@ TEST(Checkpoint, RestoresExactlyWhatWasSaved) {
     EXPECT_EQ(read.optimizer_steps, wanted.optimizer_steps);
     EXPECT_EQ(read.config_yaml, wanted.config_yaml);
     EXPECT_EQ(read.data_id, wanted.data_id);
+    EXPECT_EQ(read.runtime, wanted.runtime);
+    EXPECT_EQ(read.evaluated_step, wanted.evaluated_step);
+    EXPECT_EQ(read.evaluated_share, wanted.evaluated_share);
+    EXPECT_EQ(read.reserved_seconds, wanted.reserved_seconds);
+    EXPECT_EQ(read.final_evaluation_step, wanted.final_evaluation_step);
+    EXPECT_EQ(read.metrics_bytes, wanted.metrics_bytes);
+    EXPECT_EQ(read.eval_loss, wanted.eval_loss);
+    EXPECT_EQ(read.passes.rows, wanted.passes.rows);
+    EXPECT_EQ(read.passes.recomputes, wanted.passes.recomputes);
+    EXPECT_EQ(read.skipped_steps, wanted.skipped_steps);
+    EXPECT_EQ(read.rate_factor, wanted.rate_factor);
+    EXPECT_EQ(read.loss_scale.factor, wanted.loss_scale.factor);
+    EXPECT_EQ(read.loss_scale.good_steps, wanted.loss_scale.good_steps);
   }
 }
 
@@ -119,16 +143,23 @@ TEST(Checkpoint, TheNewestAreKeptAndListedFirst) {
   EXPECT_EQ(read_state(found[2]).step, 10);
 }
 
+/// A checkpoint right after an evaluation.
+void save_evaluated(const std::filesystem::path& folder, int64_t step, double seconds, double loss,
+                    const Retention& retention) {
+  TrainState state = state_at(step);
+  state.elapsed_seconds = seconds;
+  state.eval_loss = loss;
+  state.evaluated_step = step;
+  save_checkpoint(folder, state, tensors_of(1), retention);
+}
+
 TEST(Checkpoint, TheBestStaysAndTheFirstOfEachStretchOfTime) {
   const ScratchDirectory scratch;
   const std::vector<std::pair<double, double>> at = {{50, 5.0},  {101, 3.0}, {150, 2.0},
                                                      {210, 4.0}, {290, 4.5}, {295, 4.6}};
   int64_t step = 0;
   for (const auto& [seconds, loss] : at) {
-    TrainState state = state_at(++step);
-    state.elapsed_seconds = seconds;
-    state.eval_loss = loss;
-    save_checkpoint(scratch.path(), state, tensors_of(1), {.newest = 1, .best = true, .every_seconds = 100});
+    save_evaluated(scratch.path(), ++step, seconds, loss, {.newest = 1, .best = true, .every_seconds = 100});
   }
   EXPECT_EQ(names_in(scratch.path()),
             (std::vector<std::string>{"step-0000000002", "step-0000000003", "step-0000000004", "step-0000000006"}));
@@ -136,6 +167,31 @@ TEST(Checkpoint, TheBestStaysAndTheFirstOfEachStretchOfTime) {
   EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000003", "step-0000000006"}));
   clean_up(scratch.path(), {.newest = 1});
   EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000006"}));
+}
+
+TEST(Checkpoint, OnlyWhereALossWasMeasuredCanItBeTheBest) {
+  const ScratchDirectory scratch;
+  save_evaluated(scratch.path(), 1, 10, 2.0, {.newest = 9});
+  TrainState later = state_at(2);  // the loss is that of step 1
+  later.eval_loss = 2.0;
+  later.evaluated_step = 1;
+  save_checkpoint(scratch.path(), later, tensors_of(1), {.newest = 9});
+  save_evaluated(scratch.path(), 3, 30, 3.0, {.newest = 1, .best = true});
+  EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000001", "step-0000000003"}));
+}
+
+TEST(Checkpoint, WithoutRoomWhatOnlyItsAgeKeepsGoes) {
+  const ScratchDirectory scratch;
+  TrainTensors huge;  // nothing stands behind them, and no disk holds them
+  huge.masters = {{"w", at::zeros({1}).expand({int64_t{1} << 60})}};
+  for (const int64_t step : {1, 2, 3, 4}) {
+    save_evaluated(scratch.path(), step, static_cast<double>(step), step == 2 ? 1.0 : 5.0, {.newest = 9});
+  }
+  scratch.write(".partial-step-0000000005/weights.safetensors", "half");
+  EXPECT_EQ(make_room(scratch.path(), tensors_of(1), {.newest = 9}), 0) << "there is room";
+  EXPECT_FALSE(std::filesystem::exists(scratch / ".partial-step-0000000005"));
+  EXPECT_EQ(make_room(scratch.path(), huge, {.newest = 9, .best = true}), 2);
+  EXPECT_EQ(names_in(scratch.path()), (std::vector<std::string>{"step-0000000002", "step-0000000004"}));
 }
 
 TEST(Checkpoint, WithoutRoomNothingIsBegun) {
@@ -165,21 +221,18 @@ TEST(BackgroundWriter, WritesWhatTheTensorsWereWhenItWasStarted) {
 
 TEST(BackgroundWriter, SaysOnceWhatWentWrongAndGoesOn) {
   const ScratchDirectory scratch;
-  const auto folder = scratch / "checkpoints";
-  BackgroundWriter writer(folder);
-  scratch.write("checkpoints/.partial-step-0000000002", "a file where the folder should be made");
-  std::filesystem::create_directories(folder / "step-0000000001");
-  scratch.write("checkpoints/step-0000000001/state.json", "{");
-  writer.start(state_at(1), tensors_of(1), {.newest = 2});
-  EXPECT_NO_THROW(writer.wait());
+  BackgroundWriter writer(scratch.path());
+  TrainTensors unsuitable = tensors_of(1);  // weights are written in fp32 alone, which shows on the thread
+  unsuitable.masters[0].tensor = unsuitable.masters[0].tensor.to(at::kDouble);
+  writer.start(state_at(1), unsuitable, {.newest = 2});
+  EXPECT_THROW(writer.wait(), Error);
+  EXPECT_NO_THROW(writer.wait()) << "said once";
   EXPECT_FALSE(writer.is_busy());
-  std::filesystem::remove_all(folder);
-  scratch.write("checkpoints", "no folder any more");
-  EXPECT_THROW(writer.start(state_at(2), tensors_of(1), {.newest = 2}), Error);
-  std::filesystem::remove(folder);
-  writer.start(state_at(3), tensors_of(1), {.newest = 2});
+  EXPECT_TRUE(names_in(scratch.path()).empty());
+  writer.start(state_at(2), tensors_of(1), {.newest = 2});
   EXPECT_NO_THROW(writer.wait());
-  EXPECT_EQ(list_checkpoints(folder).size(), 1U);
+  EXPECT_EQ(list_checkpoints(scratch.path()).size(), 1U);
+  EXPECT_GT(writer.seconds_of_last(), 0.0);
 }
 
 TEST(Checkpoint, PartialFoldersAreNotListedAndGoWithTheNextSave) {

@@ -58,6 +58,9 @@ TEST(LossScaler, GoesOnFromACheckpoint) {
   EXPECT_EQ(after.state().good_steps, 1);
   after.restore({});  // of a session in fp32
   EXPECT_EQ(after.factor(), before.factor());
+  after.restore({.factor = 1.0, .good_steps = 5});
+  EXPECT_EQ(after.factor(), 1.0) << "halved down to the end is a state too";
+  EXPECT_EQ(LossScaler(at::kFloat).state().factor, 0.0);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ TEST(OrthogonalisedProperty, SingularValuesComeNearOneAndDirectionsStay) {
   at::manual_seed(seed);
   for (const auto& [rows, columns] : {std::pair(24, 24), std::pair(16, 40), std::pair(40, 16), std::pair(1, 8)}) {
     const at::Tensor matrices = at::randn({3, rows, columns});
-    const at::Tensor result = orthogonalised(matrices);
+    const at::Tensor result = orthogonalised(matrices, at::kFloat);
     ASSERT_EQ(result.sizes(), matrices.sizes());
     for (int64_t i = 0; i < 3; ++i) {
       const auto [u, s, vh] = at::linalg_svd(matrices[i], /*full_matrices=*/false);
@@ -40,8 +40,8 @@ TEST(OrthogonalisedProperty, SingularValuesComeNearOneAndDirectionsStay) {
 TEST(Orthogonalised, IgnoresTheSizeOfTheGradientAndLeavesZerosAlone) {
   at::manual_seed(3);
   const at::Tensor matrix = at::randn({1, 8, 12});
-  EXPECT_TRUE(near(orthogonalised(matrix * 1e4), orthogonalised(matrix), 1e-4));
-  EXPECT_EQ(orthogonalised(at::zeros({1, 4, 4})).abs().max().item<double>(), 0.0);
+  EXPECT_TRUE(near(orthogonalised(matrix * 1e4, at::kFloat), orthogonalised(matrix, at::kFloat), 1e-4));
+  EXPECT_EQ(orthogonalised(at::zeros({1, 4, 4}), at::kFloat).abs().max().item<double>(), 0.0);
 }
 
 TEST(MuonUpdate, EqualsItsFormula) {
@@ -55,7 +55,7 @@ TEST(MuonUpdate, EqualsItsFormula) {
   for (int step = 0; step < 3; ++step) {
     const at::Tensor gradients = at::randn_like(start);
     expected_momenta = 0.9 * expected_momenta + gradients;
-    const at::Tensor direction = orthogonalised(gradients + 0.9 * expected_momenta);
+    const at::Tensor direction = orthogonalised(gradients + 0.9 * expected_momenta, at::kFloat);
     expected = expected * (1 - 0.01 * 0.5) - 0.01 * 0.2 * std::sqrt(10.0) * direction;
     muon_update(weights, gradients, momenta, options, at::kFloat);
   }

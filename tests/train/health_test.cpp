@@ -43,6 +43,36 @@ TEST(SlowStepDetector, KnowsNothingAtFirstAndDoesNotRepeatItself) {
   EXPECT_EQ(warnings, 2);
 }
 
+TEST(StallDetector, WarnsOnceWhereAFifthOfTheTimeIsSpentOnWaiting) {
+  StallDetector quick;
+  StallDetector stalled;
+  int warnings = 0;
+  for (int step = 1; step <= 128; ++step) {
+    EXPECT_FALSE(quick.after_step(0.19, 1.0));
+    const auto share = stalled.after_step(step % 2 == 0 ? 0.6 : 0.0, 1.0);
+    EXPECT_EQ(share.has_value(), step == 32) << step;
+    warnings += share ? 1 : 0;
+    EXPECT_NEAR(share.value_or(0.3), 0.3, 1e-12);
+  }
+  EXPECT_EQ(warnings, 1);
+}
+
+TEST(HealthWatch, CountsWhatIsSkippedAndSaysWhenToGoBack) {
+  HealthWatch health({.max_skipped_steps = 2});
+  checkpoint::TrainState position;
+  const StepFigures good = {.tokens = 8};
+  const StepFigures bad = {.tokens = 8, .outcome = StepOutcome::kNotFinite};
+  EXPECT_FALSE(health.after_step(bad, 1.0, position));
+  EXPECT_TRUE(health.is_ill());
+  EXPECT_FALSE(health.after_step(good, 1.0, position));
+  EXPECT_FALSE(health.is_ill());
+  EXPECT_FALSE(health.after_step(bad, 1.0, position));
+  EXPECT_TRUE(health.after_step(bad, 1.0, position));
+  EXPECT_EQ(position.skipped_steps, 3);
+  health.has_gone_back();
+  EXPECT_FALSE(health.is_ill());
+}
+
 TEST(UnigramPlateau, IsALossNearTheEntropyLateEnough) {
   EXPECT_TRUE(is_on_unigram_plateau(7.0, 7.0, 100, 0.2));
   EXPECT_TRUE(is_on_unigram_plateau(6.9, 7.0, 100, 0.9));

@@ -79,6 +79,16 @@ TEST_F(PretrainRecipe, ARunThatDivergesGoesBackOnceWithHalfTheRateAndThenEnds) {
   EXPECT_TRUE(contains(message, "3 steps in a row, up to step 4, with half the learning rate too")) << message;
   EXPECT_TRUE(contains(log_of(config), "back at step 1 with 0.5 of the learning rate"));
   EXPECT_TRUE(contains(log_of(config), "the step is skipped; 3 so far"));
+  std::vector<int64_t> steps;
+  for (const auto& line : metrics_of(config)) {
+    if (line.contains("lr")) {
+      steps.push_back(line["step"]);
+    }
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3})) << "what was gone back from is cut off, once";
+  const auto kept = checkpoint::list_checkpoints(checkpoints_of(config));
+  EXPECT_EQ(checkpoint::read_state(kept.at(0)).rate_factor, 0.5) << "also for the sessions to come";
+  EXPECT_TRUE(contains(message_of<DivergedError>([&] { run(config); }), "with half the learning rate too"));
   const auto status = nlohmann::json::parse(test::read_bytes(std::filesystem::path(config.output) / "status.json"));
   EXPECT_EQ(status["state"], "diverged");
   EXPECT_EQ(checkpoint::list_checkpoints(checkpoints_of(config)).size(), 1U) << "none is made of a run that is ill";

@@ -94,6 +94,13 @@ TEST(NextStepSettings, AreReadInTheMiddleOfTheStep) {
   EXPECT_NEAR(late.learning_rate, 0.16, 1e-12);
 }
 
+TEST(Budget, AStepOfATimeBudgetIsReadInItsMiddle) {
+  const Budget budget({.time = "100s"});
+  EXPECT_DOUBLE_EQ(budget.share_for_step({.seconds = 40, .step_seconds = 10}, 99), 0.45);
+  EXPECT_DOUBLE_EQ(budget.share({.seconds = 40, .step_seconds = 10}), 0.4);
+  EXPECT_DOUBLE_EQ(budget.share_for_step({.seconds = 99, .step_seconds = 10}, 99), 1.0);
+}
+
 TEST(Budget, ReservesTimeForWhatFollowsOnTheLastStep) {
   Budget budget({.time = "100s"});
   budget.reserve(10);

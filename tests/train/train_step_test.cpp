@@ -53,7 +53,7 @@ class TrainStepTest : public test::PretrainTest {
           shape(model::make_shape(config.model, data.manifest.vocab_size, data.tokenizer->special().pad)),
           state(config, shape, runtime),
           step(config, runtime, batches, state) {
-      step.choose_rows_per_pass(0);
+      step.choose_passes({});
     }
     void hook(Hooked::Hook hook) {
       state.objective = std::make_unique<Hooked>(std::move(state.objective), std::move(hook));
@@ -96,7 +96,7 @@ TEST_F(TrainStepTest, APassWithoutMemoryBeginsTheStepAgainWithHalfOfTheRows) {
   const auto figures = tight.run();
   ASSERT_TRUE(figures);
   EXPECT_EQ(refused, 2);
-  EXPECT_EQ(tight.step.rows_per_pass(), 1);
+  EXPECT_EQ(tight.step.passes().rows, 1);
   EXPECT_EQ(tight.state.position.step, 1);
   EXPECT_EQ(tight.state.position.samples, 8);
   EXPECT_NEAR(figures->loss, expected->loss, 1e-5);
@@ -113,10 +113,11 @@ TEST_F(TrainStepTest, OneRowWithoutMemoryIsTheEnd) {
       throw std::runtime_error(words);
     });
     EXPECT_THROW(trainee.run(), std::runtime_error);
-    EXPECT_EQ(trainee.step.rows_per_pass(), 1) << words;
-    EXPECT_EQ(modes, (std::vector{model::Recompute::kNever, model::Recompute::kNever, model::Recompute::kNever,
-                                  model::Recompute::kPerLayer}))
-        << "4, 2 and 1 rows, and 1 that recomputes";
+    EXPECT_EQ(trainee.step.passes().rows, 1) << words;
+    EXPECT_EQ(modes,
+              (std::vector{model::Recompute::kNever, model::Recompute::kNever, model::Recompute::kNever,
+                           model::Recompute::kPerLayer, model::Recompute::kPerLayer, model::Recompute::kPerLayer}))
+        << "4, 2 and 1 rows, and the same again that recompute";
   }
 }
 
@@ -125,7 +126,7 @@ TEST_F(TrainStepTest, AnotherErrorIsNotTakenForOne) {
   trainee.hook(
       [&](const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss&) { throw InternalError("a bug"); });
   EXPECT_THROW(trainee.run(), InternalError);
-  EXPECT_EQ(trainee.step.rows_per_pass(), 4);
+  EXPECT_EQ(trainee.step.passes().rows, 4);
 }
 
 TEST_F(TrainStepTest, AGradientThatIsNotFiniteChangesNoWeightAndTheDataGoesOn) {
@@ -202,17 +203,44 @@ TEST_F(TrainStepTest, AnOverflowInFp16HalvesTheScaleAndSkipsTheStep) {
   EXPECT_EQ(trainee.state.optimizer.steps_done(), 1);
 }
 
+TEST_F(TrainStepTest, ASearchTakesWhatFitsAndRecomputesWhereNothingDoes) {
+  Trainee trainee(without_dropout(), data_);
+  const at::Tensor before = trainee.state.parameters.masters().clone();
+  trainee.hook([&](const data::MaskedBatch& batch, const model::EncodeOptions& options, BatchLoss&) {
+    if (batch.rows > 2 || options.recompute == model::Recompute::kNever) {
+      throw std::bad_alloc();
+    }
+  });
+  trainee.step.search_passes();
+  EXPECT_EQ(trainee.step.passes().rows, 2);
+  EXPECT_TRUE(trainee.step.passes().recomputes);
+  EXPECT_TRUE(same_bits(trainee.state.parameters.masters(), before));
+  EXPECT_EQ(trainee.state.parameters.gradients().abs().max().item<double>(), 0.0);
+  EXPECT_EQ(trainee.state.position.samples, 0) << "no row is used up by trying";
+  Trainee resumed(without_dropout(), data_);
+  resumed.config.batch.micro_rows = 0;
+  resumed.step.choose_passes(trainee.step.passes());
+  EXPECT_EQ(resumed.step.passes().rows, 2);
+  EXPECT_TRUE(resumed.step.passes().recomputes) << "a run goes on as it began";
+}
+
+TEST_F(TrainStepTest, ASearchInVainSaysSo) {
+  Trainee trainee(without_dropout(), data_);
+  trainee.hook([&](const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss&) { throw std::bad_alloc(); });
+  EXPECT_THROW(trainee.step.search_passes(), ResourceError);
+}
+
 TEST_F(TrainStepTest, AutomaticPassesAreSomeFourThousandTokensOnACpu) {
   auto config = without_dropout();
   config.batch = {.rows = 1000, .micro_rows = 0};
   Trainee trainee(config, data_);
-  EXPECT_EQ(trainee.step.rows_per_pass(), 256);
-  trainee.step.choose_rows_per_pass(/*stored=*/7);
-  EXPECT_EQ(trainee.step.rows_per_pass(), 7) << "a run goes on as it began";
+  EXPECT_EQ(trainee.step.passes().rows, 256);
+  trainee.step.choose_passes({.rows = 7});
+  EXPECT_EQ(trainee.step.passes().rows, 7) << "a run goes on as it began";
   config.batch.micro_rows = 5;
   Trainee chosen(config, data_);
-  chosen.step.choose_rows_per_pass(/*stored=*/7);
-  EXPECT_EQ(chosen.step.rows_per_pass(), 5);
+  chosen.step.choose_passes({.rows = 7});
+  EXPECT_EQ(chosen.step.passes().rows, 5);
 }
 
 }  // namespace

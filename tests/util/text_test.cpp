@@ -64,6 +64,18 @@ TEST(Text, ReadsDurations) {
   EXPECT_EQ(parse_duration("42"), 42);
 }
 
+TEST(Text, SizesInBytes) {
+  EXPECT_EQ(parse_bytes("8GiB"), int64_t{8} << 30);
+  EXPECT_EQ(parse_bytes("1.5MiB"), 3 << 19);
+  EXPECT_EQ(parse_bytes("8GB"), 8'000'000'000);
+  EXPECT_EQ(parse_bytes("64kB"), 64'000);
+  EXPECT_EQ(parse_bytes("17"), 17);
+  EXPECT_EQ(parse_bytes("17B"), 17);
+  for (const char* text : {"", "GiB", "8G", "8 GiB", "-1GiB", "8gib", "9999999TiB", "1.2.3MB", "8GiBB"}) {
+    EXPECT_EQ(parse_bytes(text), std::nullopt) << "'" << text << "'";
+  }
+}
+
 TEST(Text, RefusesWhatIsNoDuration) {
   for (const char* text : {"", "h", "1x", "1h30", "-1", "-1h", "1 h", "1.2.3h", "nan", "inf", "1h m", "h1"}) {
     EXPECT_EQ(parse_duration(text), std::nullopt) << "'" << text << "'";

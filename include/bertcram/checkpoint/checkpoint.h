@@ -13,9 +13,15 @@
 
 namespace bertcram::checkpoint {
 
+/// How a batch is divided into forward and backward passes.
+struct Passes {
+  int64_t rows = 0;  ///< 0 = not known
+  bool recomputes = false;
+};
+
 /// Where a run stands, beside its tensors.
 struct TrainState {
-  int64_t step = 0;             ///< optimizer steps done
+  int64_t step = 0;             ///< optimizer steps done, skipped ones included
   int64_t samples = 0;          ///< rows consumed: the data cursor; order and masking follow from it and the seed
   int64_t tokens = 0;           ///< tokens trained on
   double elapsed_seconds = 0;   ///< training time of all sessions
@@ -29,7 +35,7 @@ struct TrainState {
   int64_t final_evaluation_step = -1;  ///< step whose evaluation on all held-out rows is in the metrics; -1 = none
   int64_t metrics_bytes = 0;           ///< size of metrics.jsonl: what comes later in it is written again
   std::optional<double> eval_loss;     ///< of the last held-out evaluation
-  int64_t rows_per_pass = 0;           ///< of the session that wrote it; 0 = not known
+  Passes passes;                       ///< of the session that wrote it
   int64_t skipped_steps = 0;           ///< whose gradient was not finite
   double rate_factor = 1.0;            ///< of the learning rate: less than 1 once the run went back after diverging
   optim::LossScale loss_scale;
@@ -45,7 +51,7 @@ struct TrainTensors {
 /// Which checkpoints stay when a new one is written.
 struct Retention {
   int64_t newest = 2;        ///< so many
-  bool best = false;         ///< the one with the lowest held-out loss
+  bool best = false;         ///< the one with the lowest held-out loss, of those that were made where it was measured
   double every_seconds = 0;  ///< the first of each such stretch of training time; 0 = none
 };
 
@@ -56,7 +62,10 @@ void save_checkpoint(const std::filesystem::path& directory, const TrainState& s
 
 /// Whether the disk has room for a checkpoint of these; true if that cannot be told.
 bool has_room(const std::filesystem::path& directory, const TrainTensors& tensors);
-/// @throws ResourceError if not, or if the folder cannot be made
+/// Removes what interrupted writes left and then, until there is room, the oldest checkpoints of those that only their
+/// age keeps; the newest, the best and those of each stretch stay. @return how many checkpoints went
+int64_t make_room(const std::filesystem::path& directory, const TrainTensors& tensors, const Retention& retention);
+/// @throws ResourceError if there is none, or if the folder cannot be made
 void require_room(const std::filesystem::path& directory, const TrainTensors& tensors);
 
 /// Replaces the state of `directory/step-N`, N = state.step, whose tensors stay as they are. @throws ResourceError;

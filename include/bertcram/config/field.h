@@ -29,6 +29,7 @@ struct InRange {
   double low, high;
 };                   ///< both ends included
 struct Duration {};  ///< a string such as 90s, 15m, 100h, 1h30m; empty = not set
+struct Bytes {};     ///< a string such as 8GiB, 500MB; empty = not set
 /// The word `auto` stands for 0.
 struct ZeroIsAuto {};
 /// The field does not change what is computed (a path, a thread count): left out of the fingerprint.
@@ -49,6 +50,7 @@ struct Field {
   std::string range;                    ///< the constraint in words, e.g. "in [0, 1]"; empty if there is none
   std::function<bool(double)> accepts;  ///< the numeric constraint; empty if there is none
   bool is_duration = false;
+  bool is_bytes = false;
   bool zero_is_auto = false;
   bool is_tracked = true;
 
@@ -98,6 +100,7 @@ class FieldVisitor {
   static void constrain(Field& field, Above c);
   static void constrain(Field& field, InRange c);
   static void constrain(Field& field, Duration c);
+  static void constrain(Field& field, Bytes c);
   static void constrain(Field& field, ZeroIsAuto c);
   static void constrain(Field& field, Untracked c);
 

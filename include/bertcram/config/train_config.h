@@ -2,6 +2,7 @@
 // Configuration shared by everything that trains: model, optimizer, schedule, precision.
 
 #include <array>
+#include <string>
 #include <string_view>
 
 #include "bertcram/config/field.h"
@@ -138,12 +139,16 @@ struct RuntimeConfig {
   DeviceKind device = DeviceKind::kAuto;
   Precision precision = Precision::kAuto;
   bool tf32 = false;
+  std::string memory_limit;
   int64_t threads = 0;
 
   void visit(FieldVisitor& v) {
     v("device", device, "where to compute; auto = the GPU if there is one", Untracked{});
     v("precision", precision, "number format of weights and activations; masters and sums are always fp32");
     v("tf32", tf32, "fp32 products on a GPU with 10 bits of mantissa: faster, less exact");
+    v("memory_limit", memory_limit,
+      "most memory to use, e.g. 8GiB: of the GPU, or on the CPU of the process; empty = all there is", Bytes{},
+      Untracked{});
     v("threads", threads, "CPU threads; 0 = one per core (results are bit-exact for a fixed number)", InRange{0, 1024},
       Untracked{});
   }

@@ -9,7 +9,7 @@ namespace bertcram::optim {
 
 /// What of a LossScaler a checkpoint keeps.
 struct LossScale {
-  double factor = 1.0;
+  double factor = 0.0;     ///< 0 = none, in other types than fp16
   int64_t good_steps = 0;  ///< since it last changed
 };
 
@@ -23,7 +23,7 @@ class LossScaler {
   /// @return whether the overflow was the factor's fault: there was room to halve it
   bool update(bool is_finite);
 
-  LossScale state() const { return scale_; }
+  LossScale state() const { return is_active_ ? scale_ : LossScale{}; }
   /// A state of another type of arithmetic is left alone.
   void restore(const LossScale& state);
 

@@ -5,10 +5,10 @@
 
 namespace bertcram::optim {
 
-/// Moves all singular values of each matrix near 1 (0.7 to 1.2 for those above a thousandth of the largest) by five
-/// Newton-Schulz iterations of fifth order, in the type of `matrices`.
-/// @param matrices [count, rows, columns]  @return likewise
-at::Tensor orthogonalised(const at::Tensor& matrices);
+/// Moves the singular values of each matrix near 1 by five Newton-Schulz iterations of fifth order: to 0.7 to 1.2 where they
+/// are above some hundredth of the largest, less near 1 below.
+/// @param matrices [count, rows, columns]  @param compute_type  that the iterations run in  @return likewise
+at::Tensor orthogonalised(const at::Tensor& matrices, at::ScalarType compute_type);
 
 struct MuonOptions {
   double learning_rate = 0;  ///< as AdamW's: an update has the root mean square 0.2 (Liu et al. 2025, §2.2)

@@ -16,7 +16,8 @@ struct Runtime {
   int64_t threads = 1;
 };
 
-/// Chooses what `auto` means here: the GPU if one is usable; bf16 where the device has it in hardware.
+/// Chooses what `auto` means here: the GPU if one is usable; bf16 where the device has it in hardware, fp16 on a GPU that
+/// has only that.
 /// Loads LibTorch's CUDA half on the way, so that one executable serves machines with and without it.
 /// @throws ResourceError if a device is asked for that is not there
 Runtime resolve_runtime(const config::RuntimeConfig& config);

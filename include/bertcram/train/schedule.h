@@ -22,6 +22,7 @@ struct Usage {
   int64_t steps = 0;
   int64_t tokens = 0;
   double seconds = 0;
+  double step_seconds = 0;  ///< of the last step; 0 = none yet
 };
 
 /// The limit of a run, in exactly one of time, steps and tokens.
@@ -36,7 +37,7 @@ class Budget {
   double share(const Usage& usage) const;
   bool is_spent(const Usage& usage) const { return share(usage) >= 1.0; }
   /// Share in the middle of a step of `tokens_per_step`, where its learning rate is read: neither the first nor the
-  /// last step of a run from 0 to 0 is wasted. A time budget is read at the start of the step.
+  /// last step of a run from 0 to 0 is wasted. A step of a time budget is expected to take as long as the one before.
   double share_for_step(const Usage& usage, int64_t tokens_per_step) const;
 
  private:

@@ -25,6 +25,8 @@ std::optional<int64_t> parse_int(std::string_view text);    ///< whole text, dec
 std::optional<double> parse_double(std::string_view text);  ///< whole text, finite; nullopt if it is anything else
 /// "90s", "15m", "100h", "2d", "1h30m" or bare seconds → seconds; nullopt if it is none of these.
 std::optional<double> parse_duration(std::string_view text);
+/// "8GiB", "500MiB", "8GB" (powers of 1000), "64kB" or bare bytes → bytes; nullopt if it is none of these, or too many.
+std::optional<int64_t> parse_bytes(std::string_view text);
 
 /// Number of single-character edits between two words (Levenshtein).
 int64_t edit_distance(std::string_view a, std::string_view b);

@@ -1,0 +1,140 @@
+// When a run is saved, and what happens when it cannot be.
+
+#include "train/checkpointing.h"
+
+#include "bertcram/model/parameter_specs.h"
+#include "bertcram/util/error.h"
+#include "nn/tensor_support.h"
+#include "train/pretrain_support.h"
+#include "train/run_data.h"
+
+namespace bertcram::train {
+namespace {
+
+class CheckpointingTest : public test::PretrainTest {
+ protected:
+  CheckpointingTest()
+      : config_(config_for("run")),
+        data_(scratch_ / "packed"),
+        runtime_(resolve_runtime(config_.runtime)),
+        shape_(model::make_shape(config_.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
+        state_(config_, shape_, runtime_) {}
+
+  /// The run went on.
+  void at(int64_t step, double seconds) {
+    state_.position.step = step;
+    state_.position.elapsed_seconds = seconds;
+  }
+  std::vector<int64_t> saved_steps() const {
+    std::vector<int64_t> steps;
+    for (const auto& checkpoint : checkpoint::list_checkpoints(folder_)) {
+      steps.push_back(checkpoint::read_state(checkpoint).step);
+    }
+    return steps;
+  }
+
+  config::PretrainConfig config_;
+  RunData data_;
+  Runtime runtime_;
+  model::EncoderShape shape_;
+  TrainingState state_;
+  std::filesystem::path folder_ = scratch_ / "checkpoints";
+};
+
+TEST_F(CheckpointingTest, IsDueByStepsAlsoWhenTheStepItselfWasMissed) {
+  config_.checkpoint = {.every_steps = 10, .every_time = "", .keep = 9};
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  at(9, 1);
+  EXPECT_FALSE(checkpoints.is_due());
+  at(11, 1);
+  EXPECT_TRUE(checkpoints.is_due());
+  checkpoints.save_in_background();
+  EXPECT_FALSE(checkpoints.is_due());
+  at(19, 1e6);
+  EXPECT_FALSE(checkpoints.is_due()) << "by steps alone";
+  at(20, 1e6);
+  EXPECT_TRUE(checkpoints.is_due());
+}
+
+TEST_F(CheckpointingTest, IsDueByTheTimeSinceTheLast) {
+  config_.checkpoint = {.every_steps = 0, .every_time = "15m", .keep = 9};
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  at(7, 1000);
+  checkpoints.starts_here(/*is_saved=*/true);
+  at(8, 1899);
+  EXPECT_FALSE(checkpoints.is_due());
+  at(9, 1901);
+  EXPECT_TRUE(checkpoints.is_due());
+}
+
+TEST_F(CheckpointingTest, IsDueWhereTheBestWasMeasuredIfThatIsKept) {
+  config_.checkpoint = {.every_steps = 0, .every_time = "", .keep = 9, .keep_best = true};
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  at(5, 1);
+  checkpoints.after_evaluation(4.0);
+  EXPECT_TRUE(checkpoints.is_due());
+  checkpoints.save_in_background();
+  at(6, 1);
+  EXPECT_FALSE(checkpoints.is_due());
+  checkpoints.after_evaluation(4.1);
+  EXPECT_FALSE(checkpoints.is_due());
+  checkpoints.after_evaluation(3.9);
+  EXPECT_TRUE(checkpoints.is_due());
+  config_.checkpoint.keep_best = false;
+  Checkpointing careless(config_.checkpoint, folder_, state_);
+  careless.after_evaluation(1.0);
+  EXPECT_FALSE(careless.is_due());
+}
+
+TEST_F(CheckpointingTest, WritesInTheBackgroundWhatTheStateWas) {
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  at(3, 1);
+  const at::Tensor& embeddings = state_.parameters.master_leaf(model::word_embeddings_name(shape_.arch));
+  const at::Tensor before = embeddings.detach().clone();
+  checkpoints.save_in_background();
+  state_.parameters.masters().fill_(9.0);
+  at(4, 2);
+  checkpoints.finish_writing();
+  EXPECT_EQ(saved_steps(), (std::vector<int64_t>{3}));
+  state_.load(checkpoint::list_checkpoints(folder_).at(0));
+  EXPECT_TRUE(test::same_bits(embeddings.detach(), before));
+  EXPECT_EQ(state_.position.step, 3);
+}
+
+TEST_F(CheckpointingTest, AFailureIsTriedAgainAfterAMinuteAndThrowsOnlyWhereTheRunEnds) {
+  config_.checkpoint = {.every_steps = 1, .every_time = "", .keep = 9};
+  scratch_.write("checkpoints", "a file where the folder should be");
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  at(1, 100);
+  EXPECT_NO_THROW(checkpoints.save_in_background());
+  at(2, 159);
+  EXPECT_FALSE(checkpoints.is_due());
+  EXPECT_THROW(checkpoints.save_now(), Error);
+  std::filesystem::remove(folder_);
+  at(3, 161);
+  EXPECT_TRUE(checkpoints.is_due());
+  checkpoints.save_in_background();
+  checkpoints.finish_writing();
+  EXPECT_EQ(saved_steps(), (std::vector<int64_t>{3}));
+  at(4, 162);
+  EXPECT_TRUE(checkpoints.is_due()) << "as usual again";
+}
+
+TEST_F(CheckpointingTest, OfTheSameStepOnlyTheStateIsWrittenAgain) {
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  at(3, 1);
+  checkpoints.save_now();
+  const auto weights = checkpoint::list_checkpoints(folder_).at(0) / "weights.safetensors";
+  const auto written = std::filesystem::last_write_time(weights);
+  state_.position.metrics_bytes = 77;
+  checkpoints.save_now();
+  EXPECT_EQ(std::filesystem::last_write_time(weights), written);
+  EXPECT_EQ(checkpoint::read_state(weights.parent_path()).metrics_bytes, 77);
+  std::filesystem::remove(weights.parent_path() / "state.json");  // damaged meanwhile
+  checkpoints.save_now();
+  EXPECT_EQ(saved_steps(), (std::vector<int64_t>{3}));
+  EXPECT_NO_THROW(state_.load(weights.parent_path()));
+}
+
+}  // namespace
+}  // namespace bertcram::train

@@ -1,0 +1,79 @@
+// Held-out evaluations: when they are due, on which rows, and with how much memory.
+
+#include "train/held_out_rows.h"
+
+#include <new>
+
+#include "train/pretrain_support.h"
+#include "train/run_data.h"
+
+namespace bertcram::train {
+namespace {
+
+/// Remembers how it is asked; finds memory for `fits` rows at a time.
+class Asked : public Objective {
+ public:
+  explicit Asked(int64_t fits) : fits_(fits) {}
+  BatchLoss loss(const data::MaskedBatch&, const model::EncodeOptions&) const override { return {}; }
+  std::optional<HeldOutScores> evaluate(const data::MaskedBatches&, int64_t rows, int64_t micro_rows,
+                                        const util::StopFlag&) const override {
+    if (micro_rows > fits_) {
+      throw std::bad_alloc();
+    }
+    passes.push_back(micro_rows);
+    return HeldOutScores{.loss = 1, .accuracy = 0, .masked_tokens = rows};
+  }
+  double flops_per_token(int64_t) const override { return 0; }
+  std::vector<TrainedModel> models() const override { return {}; }
+
+  mutable std::vector<int64_t> passes;
+
+ private:
+  int64_t fits_;
+};
+
+class HeldOutRowsTest : public test::PretrainTest {
+ protected:
+  HeldOutRows rows(const config::HeldOutConfig& config) const { return {config, data_.valid, {}}; }
+  RunData data_{scratch_ / "packed"};
+  util::StopFlag stop_;
+};
+
+TEST_F(HeldOutRowsTest, AreDueTwentyTimesOrEverySoManySteps) {
+  const config::HeldOutConfig by_share = {.every_steps = 0};
+  EXPECT_FALSE(rows(by_share).is_due(10, 0.049, 0, 0.0));
+  EXPECT_TRUE(rows(by_share).is_due(10, 0.051, 0, 0.0));
+  EXPECT_FALSE(rows(by_share).is_due(11, 0.09, 10, 0.051));
+  EXPECT_TRUE(rows(by_share).is_due(11, 0.4, 10, 0.051));
+  EXPECT_FALSE(rows(by_share).is_due(20, 1.0, 10, 0.5)) << "all rows follow anyway";
+  const config::HeldOutConfig by_steps = {.every_steps = 5};
+  EXPECT_FALSE(rows(by_steps).is_due(4, 0.9, 0, 0.0));
+  EXPECT_TRUE(rows(by_steps).is_due(6, 0.1, 4, 0.1));
+}
+
+TEST_F(HeldOutRowsTest, DuringTrainingAreAsManyAsAreThere) {
+  const int64_t all = data_.valid.rows();
+  ASSERT_GT(all, 2);
+  const Asked objective(100);
+  EXPECT_EQ(rows({.rows = 2}).score_some(objective, 4, stop_)->masked_tokens, 2);
+  EXPECT_EQ(rows({.rows = 100'000}).score_some(objective, 4, stop_)->masked_tokens, all);
+  EXPECT_EQ(rows({.rows = 0}).score_some(objective, 4, stop_)->masked_tokens, all);
+  EXPECT_EQ(rows({.rows = 2}).score_all(objective, 4, stop_)->masked_tokens, all);
+}
+
+TEST_F(HeldOutRowsTest, WithoutMemoryAreScoredInSmallerPasses) {
+  const Asked objective(3);
+  EXPECT_TRUE(rows({.rows = 2}).score_all(objective, 64, stop_));
+  EXPECT_EQ(objective.passes, (std::vector<int64_t>{2}));  // 64, 32, 16, 8 and 4 found none
+  EXPECT_THROW(rows({.rows = 2}).score_all(Asked(0), 64, stop_), std::bad_alloc);
+}
+
+TEST_F(HeldOutRowsTest, TellWhatAllOfThemWillTake) {
+  HeldOutRows some = rows({.rows = 1});
+  EXPECT_EQ(some.seconds_for_all(), 0.0);
+  some.score_some(Asked(100), 4, stop_);
+  EXPECT_GT(some.seconds_for_all(), 0.0);
+}
+
+}  // namespace
+}  // namespace bertcram::train
