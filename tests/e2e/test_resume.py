@@ -116,8 +116,9 @@ class KillNine(ResumeTestCase):
         self.assert_like_the_whole()
 
     def test_rests_of_a_killed_checkpoint_are_cleared(self):
-        self.interrupt(7)
-        self.assertEqual(len(checkpoints(self.run_folder)), 1)
+        self.interrupt(7)  # the checkpoint of step 5 is on disk by then, or being written
+        self.assertLessEqual(len(checkpoints(self.run_folder)), 1)
+        (self.run_folder / "checkpoints").mkdir(exist_ok=True)
         rest = self.run_folder / "checkpoints" / ".partial-step-0000000010"
         rest.mkdir(exist_ok=True)
         (rest / "weights.safetensors").write_bytes(b"half")
