@@ -48,7 +48,7 @@ class Memory(E2ETestCase):
 
 class Time(E2ETestCase):
 
-    def test_a_time_budget_ends_with_the_rate_at_its_end_and_the_last_evaluation_in_it(self):
+    def test_a_time_budget_ends_with_the_rate_at_its_end_and_keeps_time_for_the_last_evaluation(self):
         run = self.dir / "run"
         arguments = pretrain_args(make_packed(), run, 1)
         at = arguments.index("--steps")
@@ -59,7 +59,9 @@ class Time(E2ETestCase):
         peak = max(line["lr"] for line in lines)
         self.assertLess(lines[-1]["lr"], 0.05 * peak)
         self.assertGreater(result.json["elapsed_seconds"], 3 * 0.75)
-        self.assertLess(result.json["elapsed_seconds"], 3.5)
+        state = json.loads(max((run / "checkpoints").glob("step-*/state.json")).read_text())
+        self.assertGreater(state["reserved_seconds"], 0)
+        self.assertLess(result.json["elapsed_seconds"], 3.5 - state["reserved_seconds"])
 
     def test_a_wall_clock_that_jumps_changes_nothing(self):
         command = lambda run: pretrain_args(make_packed(), run, 20, checkpoint__every_steps=5)
@@ -71,11 +73,12 @@ class Time(E2ETestCase):
             self.assertTrue(0 <= line["elapsed_seconds"] < 1000, line)
             self.assertGreater(line["tokens_per_second"], 0)
 
-    def test_logging_checkpoints_and_data_take_little_time(self):
+    def test_the_time_for_logging_checkpoints_and_data_is_recorded(self):
         run = self.dir / "run"
         self.assert_ok(self.bertcram(*pretrain_args(make_packed(), run, 20, checkpoint__every_steps=5)))
         for line in steps(run):
-            self.assertTrue(0 <= line["load_share"] <= 1 and 0 <= line["overhead_share"] <= 1, line)
+            self.assertTrue(0 < line["load_share"] < 1 and 0 <= line["overhead_share"] < 1, line)
+        self.assertTrue(any(line["overhead_share"] > 0 for line in steps(run)))
 
 
 class Impatience(E2ETestCase):

@@ -86,7 +86,7 @@ struct ModelConfig {
   }
 };
 
-/// What moves the matrices between hidden states; AdamW moves all else. docs/models.md, docs/recipes.md.
+/// What moves the matrices between hidden states; AdamW moves all else (docs/recipes.md).
 enum class Algorithm { kAdamW, kMuon };
 constexpr std::array<std::string_view, 2> enum_words(Algorithm) { return {"adamw", "muon"}; }
 

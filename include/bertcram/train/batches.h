@@ -15,7 +15,8 @@ namespace bertcram::train {
 /// Afterwards LibTorch has runtime.threads threads again. Throws what a call threw first.
 void for_each_batch(const Runtime& runtime, int64_t count, const std::function<void(int64_t)>& body);
 
-/// @param what  the numbers are  @param model  its folder. @throws DataError if some of what a model gave is no number: its weights are damaged
+/// @param what  the numbers are  @param model  its folder
+/// @throws DataError if some of what a model gave is no number: its weights are damaged
 void require_numbers(std::span<const float> numbers, const char* what, const std::string& model);
 void require_numbers(std::span<const double> numbers, const char* what, const std::string& model);
 
