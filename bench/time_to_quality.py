@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time to quality: the seed's recipe in Hugging Face's tools against a recipe of bertcram, on the same text, tokenizer and cores.
 
-    bench/time_to_quality.py --text FILE… --tokenizer DIR --packed DIR --output DIR [--minutes 20] [--config modern-mini.yaml]
+    bench/time_to_quality.py --text FILE… --tokenizer DIR --packed DIR --output DIR [--minutes 20] [--config mini.yaml]
                              [--threads 2] [--seed 0] [--json FILE]
 
 First the peer trains (bench/peers/pretrain_hf.py), then bertcram for a twentieth of its time, a tenth, and all of it, one after the
@@ -31,7 +31,7 @@ def main():
     parser.add_argument("--packed", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--config", default="modern-mini.yaml")
+    parser.add_argument("--config", default="mini.yaml")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", help="write the figures to this file too")

@@ -6,7 +6,7 @@
 #     --output DIR       where everything goes
 #     --tokenizer-text F text that the tokenizer learns from (default: the training text)
 #     --heldout FILES    text files for a held-out evaluation at the end
-#     --config NAME      training configuration (default tiny.yaml)
+#     --config NAME      training configuration (default mini.yaml)
 #     --budget TIME      training time (default 15m)
 #     --vocab-size N     (default 8192)
 #     --small TASKS      tasks with three seeds (default rte,mrpc,cola,stsb)
@@ -17,7 +17,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 text="" glue="" out="" tokenizer_text="" heldout=""
-config=tiny.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
+config=mini.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit 0 ;;
@@ -71,7 +71,7 @@ finetune() {  # finetune START THREADS [OPTION…]
   local start=$1 threads=$2
   shift 2
   local command=("$bertcram" finetune-glue --model "$out/run/model" --data "$glue" --init "$start"
-    --config finetune-tiny.yaml --threads "$threads" "$@")
+    --config finetune-mini.yaml --threads "$threads" "$@")
   "${command[@]}" --task "$small" --seeds 3 --output "$out/glue-small-$start"
   [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 --epochs 2 --output "$out/glue-large-$start"
 }

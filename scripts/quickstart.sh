@@ -50,6 +50,6 @@ Accuracy on 1,500 unseen definitions (15 classes; guessing gives 6.7):
 
 Next:
   $bertcram eval --model $out/runs/first/model --data $out/packed
-  $bertcram config pretrain --config tiny.yaml      every setting, with its meaning
+  $bertcram config pretrain --config mini.yaml      every setting, with its meaning
   $root/scripts/overnight.sh --help                 the same chain on your own text and GLUE
 EOF

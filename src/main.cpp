@@ -32,7 +32,7 @@ constexpr std::array<Command, 9> kCommands = {{
     {"pack", "text to shuffled, packed token shards",
      "bertcram pack --input corpus/*.txt.zst --tokenizer tokenizer --output packed", bertcram::cli::setup_pack},
     {"pretrain", "train an encoder; continues its own run after any interruption",
-     "bertcram pretrain --config tiny.yaml --data packed --output runs/first --budget 15m",
+     "bertcram pretrain --config mini.yaml --data packed --output runs/first --budget 15m",
      bertcram::cli::setup_pretrain},
     {"finetune-glue", "fine-tune and score GLUE tasks or own ones",
      "bertcram finetune-glue --task rte,mrpc --model runs/first/model --data glue --seeds 3",
@@ -45,7 +45,7 @@ constexpr std::array<Command, 9> kCommands = {{
      "echo 'the capital of [MASK] is paris .' | bertcram fill-mask --model runs/first/model",
      bertcram::cli::setup_fill_mask},
     {"config", "print the resolved configuration, every key with its meaning",
-     "bertcram config pretrain --config tiny.yaml --set batch.rows=64", bertcram::cli::setup_config},
+     "bertcram config pretrain --config mini.yaml --set batch.rows=64", bertcram::cli::setup_config},
 }};
 
 // Written by the signal handlers, which can reach nothing but a global.

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The seed's recipe as its author ran it (sradc/pretraining-BERT), scaled down: transformers' BertForMaskedLM in fp32, rows cut
-and padded to 128 tokens without an attention mask, vocabulary logits at every position, AdamW, a triangle to 1e-3 over a number
+"""The seed's recipe as its author ran it (sradc/pretraining-BERT), scaled down: transformers' BertForMaskedLM in fp32, rows
+padded to 128 tokens without an attention mask, vocabulary logits at every position, AdamW, a triangle to 1e-3 over a number
 of steps that has to be guessed before.
 
     bench/peers/pretrain_hf.py --text FILE… --tokenizer DIR --output MODEL --minutes 20 [--threads 2] [--layers 4] [--hidden 256]
-                               [--heads 4] [--rows 128] [--micro-rows 32] [--seed 0]
+                               [--heads 4] [--rows 32] [--micro-rows 32] [--seed 0]
 
-In the peer's favour: tokenising ahead is not counted, and the number of steps that fill the minutes is measured first instead of
-guessed. Text files may be .zst; every block between blank lines is a row. Prints one JSON object; the model is saved for
+In the peer's favour: documents are cut into full rows where the seed threw away what was behind their first 126 tokens, tokenising ahead
+is not counted, and the number of steps that fill the minutes is measured first instead of guessed. Text files may be .zst. Prints one JSON object; the model is saved for
 `bertcram eval`.
 """
 
@@ -25,8 +25,8 @@ SEQ_LEN = 128
 MASK_SHARE, MASKED, RANDOM = 0.15, 0.8, 0.5  # of tokens; of those [MASK]; of the rest another token
 
 
-def blocks(paths, limit_bytes):
-    """Paragraphs, evenly from all files."""
+def documents(paths, limit_bytes):
+    """Blocks between blank lines, evenly from all files."""
     for path in paths:
         raw = subprocess.run(["zstd", "-dc", path], capture_output=True, check=True).stdout \
             if str(path).endswith(".zst") else pathlib.Path(path).read_bytes()
@@ -36,13 +36,14 @@ def blocks(paths, limit_bytes):
 
 
 def rows_of(options, tokenizer):
-    """[rows, 128] int64, shuffled; and the share of padding."""
-    texts = list(blocks(options.text, options.megabytes << 20))
-    random.Random(options.seed).shuffle(texts)
-    ids = tokenizer(texts, truncation=True, max_length=SEQ_LEN - 2, add_special_tokens=True)["input_ids"]
-    rows = torch.full((len(ids), SEQ_LEN), tokenizer.pad_token_id, dtype=torch.int64)
-    for row, tokens in zip(rows, ids):
-        row[: len(tokens)] = torch.tensor(tokens)
+    """[rows, 128] int64, shuffled: each document in pieces of 126 tokens, the last one padded; and the share of padding."""
+    pieces = []
+    for ids in tokenizer(list(documents(options.text, options.megabytes << 20)), add_special_tokens=False)["input_ids"]:
+        pieces += [ids[start: start + SEQ_LEN - 2] for start in range(0, len(ids), SEQ_LEN - 2)]
+    random.Random(options.seed).shuffle(pieces)
+    rows = torch.full((len(pieces), SEQ_LEN), tokenizer.pad_token_id, dtype=torch.int64)
+    for row, ids in zip(rows, pieces):
+        row[: len(ids) + 2] = torch.tensor([tokenizer.cls_token_id, *ids, tokenizer.sep_token_id])
     return rows, (rows == tokenizer.pad_token_id).float().mean().item()
 
 
@@ -70,9 +71,9 @@ def main():
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--rows", type=int, default=128)
+    parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--micro-rows", type=int, default=32)
-    parser.add_argument("--megabytes", type=int, default=64, help="of text, more than is trained on")
+    parser.add_argument("--megabytes", type=int, default=24, help="of text, more than is trained on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

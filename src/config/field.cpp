@@ -146,6 +146,8 @@ void FieldVisitor::constrain(Field& field, Bytes) { field.is_bytes = true; }
 
 void FieldVisitor::constrain(Field& field, ZeroIsAuto) { field.zero_is_auto = true; }
 
+void FieldVisitor::constrain(Field& field, Alternative) { field.is_alternative = true; }
+
 void FieldVisitor::constrain(Field& field, Untracked) { field.is_tracked = false; }
 
 }  // namespace bertcram::config

@@ -50,6 +50,37 @@ void apply_override(const std::vector<Field>& fields, const Override& override, 
   }
 }
 
+/// The alternatives that earlier sources set, put aside while another source is read.
+class EarlierChoice {
+ public:
+  explicit EarlierChoice(const std::vector<Field>& fields) {
+    for (const Field& field : fields) {
+      if (field.is_alternative) {
+        std::visit([&](const auto& value) { put_aside(field, value); }, field.value);
+      }
+    }
+  }
+
+  /// Back, if the source made no choice of its own.
+  void settle() const {
+    if (std::ranges::all_of(unset_, [](const auto& each) { return each.first->text() == each.second; })) {
+      std::ranges::for_each(restore_, [](const auto& restore) { restore(); });
+    }
+  }
+
+ private:
+  template <class T>
+  void put_aside(const Field& field, T* value) {
+    restore_.push_back([value, earlier = *value] { *value = earlier; });
+    *value = T();
+    unset_.emplace_back(&field, field.text());
+  }
+  void put_aside(const Field& field, const EnumRef&) { BC_CHECK(false, field.path); }
+
+  std::vector<std::function<void()>> restore_;
+  std::vector<std::pair<const Field*, std::string>> unset_;  ///< and its text then
+};
+
 }  // namespace
 
 Override parse_set_argument(const std::string& argument) {
@@ -63,11 +94,15 @@ Override parse_set_argument(const std::string& argument) {
 void apply_sources(const std::vector<Field>& fields, const Sources& sources) {
   std::vector<std::string> problems;
   for (const auto& file : sources.files) {
+    const EarlierChoice earlier(fields);
     read_yaml(fields, util::read_file(file), file.string(), problems);
+    earlier.settle();
   }
+  const EarlierChoice earlier(fields);
   for (const Override& override : sources.overrides) {
     apply_override(fields, override, problems);
   }
+  earlier.settle();
   throw_problems(problems);
 }
 

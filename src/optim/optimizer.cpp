@@ -37,8 +37,9 @@ void Optimizer::update_by_muon(double learning_rate) {
   const auto weights = parameters_.matrix_views(parameters_.masters());
   const auto gradients = parameters_.matrix_views(parameters_.gradients());
   const auto momenta = parameters_.matrix_views(first_moments_);
-  const MuonOptions options = {
-      .learning_rate = learning_rate, .momentum = config_.muon_momentum, .weight_decay = config_.weight_decay};
+  const MuonOptions options = {.learning_rate = learning_rate * config_.muon_rate_factor,
+                               .momentum = config_.muon_momentum,
+                               .weight_decay = config_.weight_decay};
   for (size_t i = 0; i < weights.size(); ++i) {
     muon_update(weights[i], gradients[i], momenta[i], options, parameters_.compute_type());
   }

@@ -81,7 +81,21 @@ bool HealthWatch::after_step(const StepFigures& figures, double seconds, checkpo
     util::log_warning("pretrain", cat(step, ": ", util::format_fixed(100 * *share, 0),
                                       " % of the time goes into waiting for data; copy it to a faster disk"));
   }
+  if (position.step == 1) {
+    warn_of_long_steps(seconds);
+  }
   return skips_.after_step(figures.outcome);
+}
+
+/// A time budget of a few steps is no training, and it ends late: a step is not cut short.
+void HealthWatch::warn_of_long_steps(double first_step_seconds) const {
+  constexpr double kLongStepShare = 0.05;
+  if (budget_seconds_ && first_step_seconds > kLongStepShare * *budget_seconds_) {
+    const double share = std::min(1.0, first_step_seconds / *budget_seconds_);
+    util::log_warning("pretrain", cat("the first step took ", util::format_fixed(100 * share, 0),
+                                      " % of the budget (", util::format_duration(first_step_seconds),
+                                      "); give more, or a smaller batch.rows or model"));
+  }
 }
 
 void HealthWatch::after_evaluation(double held_out_loss, double unigram_entropy, int64_t steps, double share) {

@@ -58,7 +58,9 @@ bool is_on_unigram_plateau(double held_out_loss, double unigram_entropy, int64_t
 /// Looks after the steps of a run and logs what is wrong with them.
 class HealthWatch {
  public:
-  explicit HealthWatch(const config::HealthConfig& config) : skips_(config.max_skipped_steps) {}
+  /// @param budget_seconds  of a budget of time
+  explicit HealthWatch(const config::HealthConfig& config, std::optional<double> budget_seconds = {})
+      : skips_(config.max_skipped_steps), budget_seconds_(budget_seconds) {}
 
   /// @param position  after the step: gets the skipped ones counted  @return whether the run has to go back
   bool after_step(const StepFigures& figures, double seconds, checkpoint::TrainState& position);
@@ -70,7 +72,10 @@ class HealthWatch {
   void has_gone_back() { skips_.reset(); }
 
  private:
+  void warn_of_long_steps(double first_step_seconds) const;
+
   SkipCounter skips_;
+  std::optional<double> budget_seconds_;
   SlowStepDetector slow_steps_;
   StallDetector stalls_;
   bool is_plateau_noted_ = false;

@@ -30,7 +30,6 @@ using config::PretrainConfig;
 using nlohmann::json;
 using util::log_info;
 
-constexpr double kLongStepShare = 0.05;
 constexpr double kRateAfterDiverging = 0.5;
 
 /// The training loop and what it needs at hand.
@@ -49,9 +48,19 @@ class Pretrainer {
         state_(config_, origin_.shape(), runtime_),
         step_(config_, runtime_, train_, state_),
         checkpoints_(config_.checkpoint, run_.checkpoints(), state_),
-        health_(config_.health) {}
+        health_(config_.health, util::parse_duration(config_.budget.time)) {}
 
   PretrainResult run() {
+    try {
+      return train();
+    } catch (const ResourceError&) {
+      say_failed();
+      throw;
+    }
+  }
+
+ private:
+  PretrainResult train() {
     util::add_log_file(run_.log_file());
     start_or_resume();
     if (budget_.is_spent(usage()) && state_.has_models(run_.path(), *data_.tokenizer)) {
@@ -66,8 +75,8 @@ class Pretrainer {
     recorder_->header(about_the_run());
     const TrainingClock clock(state_.position.elapsed_seconds);
     evaluate_if_due();
-    recorder_->leave_out(clock.seconds() - state_.position.elapsed_seconds,
-                         clock.seconds() - state_.position.elapsed_seconds);
+    const double evaluated_first = clock.seconds() - state_.position.elapsed_seconds;
+    recorder_->leave_out(evaluated_first, evaluated_first);
     while (!budget_.is_spent(usage())) {
       const double began = clock.seconds();
       const auto figures =
@@ -83,7 +92,6 @@ class Pretrainer {
         continue;
       }
       step_seconds_ = trained_until - began;
-      warn_of_long_steps();
       log_step(*figures);
       const double logged_until = clock.seconds();
       evaluate_if_due();
@@ -99,7 +107,17 @@ class Pretrainer {
     return finish();
   }
 
- private:
+  /// The last heartbeat of a session that ends for want of memory or disk.
+  void say_failed() const noexcept {
+    try {
+      if (recorder_) {
+        write_status(run_, "failed", usage(), budget_.share(usage()));
+      }
+    } catch (const std::exception& error) {
+      util::log_warning("pretrain", cat("status.json: ", error.what()));
+    }
+  }
+
   data::MaskingOptions masking(const config::MaskConfig& mask) const {
     return masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, mask);
   }
@@ -142,19 +160,6 @@ class Pretrainer {
   [[noreturn]] void end_diverged(const std::string& why) const {
     write_status(run_, "diverged", usage(), budget_.share(usage()));
     throw DivergedError(cat("pretrain: ", why, "; start again with a lower optim.learning_rate and another --output"));
-  }
-
-  /// A time budget of a few steps is no training, and it ends late: a step is not cut short.
-  void warn_of_long_steps() const {
-    if (config_.budget.time.empty() || state_.position.step != 1) {
-      return;
-    }
-    const double share = step_seconds_ / util::parse_duration(config_.budget.time).value();
-    if (share > kLongStepShare) {
-      util::log_warning("pretrain", cat("the first step took ", util::format_fixed(100 * std::min(1.0, share), 0),
-                                        " % of the budget (", util::format_duration(step_seconds_),
-                                        "); give more, or a smaller batch.rows or model"));
-    }
   }
 
   void log_step(const StepFigures& figures) {
@@ -341,16 +346,10 @@ class Pretrainer {
   }
 
   void log_start() const {
-    const int64_t rows = data_.train.rows();
-    log_info("pretrain", cat("data: ", util::format_count(rows), " rows of ", data_.manifest.seq_len, " tokens, ",
-                             util::format_count(data_.valid.rows()), " held out; unigram entropy ",
-                             util::format_fixed(data_.manifest.unigram_entropy, 3), " nats per token"));
+    data_.log();
     log_info("pretrain",
              cat("model: ", util::format_count(state_.parameters.count()), " parameters, ", describe(runtime_),
                  "; batch ", config_.batch.rows, " rows in passes of ", step_.passes().rows));
-    if (data_.valid.rows() == 0) {
-      util::log_warning("pretrain", "no held-out rows: pack with a larger --valid-frac to see the held-out loss");
-    }
   }
 
   RunIdentity identity() const {

@@ -54,6 +54,25 @@ TEST(Contradictions, MoreThanOneBudgetIsOne) {
 }
 
 // Found by review: "--budget 0s" counted as a budget and ended in an internal error.
+TEST(Budgets, OfALaterSourceTakeThePlaceOfAnEarlierOnes) {
+  const test::ScratchDirectory scratch;
+  const auto hours = scratch.write("hours.yaml", "budget: {time: 100h}\n");
+  const auto steps = scratch.write("steps.yaml", "budget: {steps: 5}\n");
+  const auto other = scratch.write("other.yaml", "seed: 3\n");
+  const auto budget_of = [](const Sources& sources) {
+    PretrainConfig config;
+    apply_sources(fields_of(config), sources);
+    return cat(config.budget.time, "/", config.budget.steps, "/", config.budget.tokens);
+  };
+  EXPECT_EQ(budget_of({.files = {hours, other}, .overrides = {{"seed", {"4"}, "--seed"}}}), "100h/0/0");
+  EXPECT_EQ(budget_of({.files = {hours, steps}, .overrides = {}}), "/5/0");
+  EXPECT_EQ(budget_of({.files = {steps, hours}, .overrides = {}}), "100h/0/0");
+  EXPECT_EQ(budget_of({.files = {hours}, .overrides = {{"budget.tokens", {"7"}, "--tokens"}}}), "/0/7");
+  EXPECT_EQ(budget_of({.files = {hours}, .overrides = {{"budget.time", {"2h"}, "--budget"}}}), "2h/0/0");
+  EXPECT_EQ(budget_of({.files = {}, .overrides = {{"budget.time", {"2h"}, "--budget"}, {"budget.steps", {"9"}, "--steps"}}}),
+            "2h/9/0");  // a contradiction
+}
+
 TEST(Contradictions, ABudgetOfNoTimeIsOne) {
   PretrainConfig config = sound();
   config.budget = {.time = "0s"};

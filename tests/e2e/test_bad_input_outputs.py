@@ -1,6 +1,7 @@
 """Unusable output folders, full disks: each mistake has its exit code and one helpful line; nothing is damaged."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -80,6 +81,7 @@ class FullDisk(E2ETestCase):
         result = self.bertcram(*command)
         self.assert_fails(result, RESOURCES, "no room for a checkpoint", "make room", disk.path / "run")
         self.assertIn("no checkpoint of step 10", result.err)
+        self.assertEqual(json.loads((disk.path / "run" / "status.json").read_text())["state"], "failed")
         checkpoints = sorted((disk.path / "run" / "checkpoints").iterdir())
         self.assertEqual([path.name[-2:] for path in checkpoints], ["05"])
         self.assert_no_temporaries(disk.path)

@@ -13,7 +13,7 @@ import signal
 import time
 import unittest
 
-from interruption import SEED, signal_at, wait_until_stopped
+from interruption import SEED, recorded, signal_at, wait_until_stopped
 from support import (DONE, HUNG_SECONDS, RESOURCES, E2ETestCase, finish, flip_byte, kill, make_packed, must,
                      pretrain_args, read_jsonl, snapshot, start, stop_after)
 
@@ -103,6 +103,20 @@ class KillNine(ResumeTestCase):
             self.assertLess(last_step(self.run_folder), step)
         self.finish_run()
         self.assert_like_the_whole()
+
+    def test_fifty_kills_at_random_calls(self):
+        """Of all calls that change a file, most of them in checkpoints; run after run until there were fifty kills."""
+        calls, kills = recorded(self.dir, command(self.dir / "counted")), []
+        while len(kills) < 50:
+            run = self.dir / f"run-{len(kills)}"
+            while True:
+                call = self.random.randint(1, len(calls))
+                result = self.bertcram(*command(run), env=signal_at(call))
+                if result.code == 0:
+                    break
+                self.assertEqual(result.code, -signal.SIGKILL, f"call {call} (seed {SEED})")
+                kills.append(call)
+            self.assert_like_the_whole(run)
 
     def test_kills_from_outside_at_random_moments(self):
         # Which moments they are, and whether the run is over by then, is the machine's choice; the end never is.

@@ -7,8 +7,8 @@ import shutil
 import signal
 import unittest
 
-from support import (BINARY, RESOURCES, USAGE, E2ETestCase, environment, finish, make_packed, pretrain_args,
-                     read_jsonl, sets, start, stop_after)
+from support import (BINARY, RESOURCES, USAGE, E2ETestCase, environment, finish, make_model, make_packed,
+                     pretrain_args, read_jsonl, sets, start, stop_after)
 
 CLOCK = pathlib.Path(os.environ.get("BERTCRAM_CLOCK_LIBRARY", BINARY.parent / "jumping_clock.so")).resolve()
 
@@ -140,6 +140,19 @@ class Going(E2ETestCase):
         self.assertLess(steps(second)[0]["loss"], begin.json["loss"] + 0.5)
         end = self.bertcram("eval", "--model", second / "model", "--data", make_packed(), "--json", "--precision", "fp32")
         self.assertLess(end.json["loss"], begin.json["loss"])
+
+    def test_longer_rows_in_a_second_phase(self):
+        longer = ["--data", make_packed(seq_len=64), "--threads", 1, "--precision", "fp32", "--steps", 10]
+        second = self.dir / "second"
+        first = make_model(arch="modern")  # of rows of 32
+        self.assert_ok(self.bertcram("pretrain", *longer, "--output", second, "--init-from", first,
+                                     *sets(**{"batch.rows": 8, "log_every_steps": 1})))
+        before = self.bertcram("eval", "--model", first, "--data", make_packed(), "--json", "--precision", "fp32").json
+        self.assertLess(steps(second)[0]["loss"], before["loss"] + 0.5)
+        config = json.loads((second / "model" / "config.json").read_text())
+        self.assertGreaterEqual(config["max_position_embeddings"], 64)
+        self.assert_fails(self.bertcram("pretrain", *longer, "--output", self.dir / "bert", "--init-from", make_model()),
+                          USAGE, "its positions, 32, are less than the rows of 64 tokens")
 
     def test_a_folder_that_is_none(self):
         self.assert_fails(self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run", "--init-from",

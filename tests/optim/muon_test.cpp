@@ -74,7 +74,7 @@ TEST(Optimizer, MuonMovesTheMatricesBlockByBlockAndAdamWTheRest) {
   at::manual_seed(7);
   nn::Parameters one = make_parameters();
   nn::Parameters two = make_parameters();
-  Optimizer muon(one, {.algorithm = config::Algorithm::kMuon, .weight_decay = 0.1, .clip_norm = 0});
+  Optimizer muon(one, {.algorithm = config::Algorithm::kMuon, .muon_rate_factor = 3.0, .weight_decay = 0.1, .clip_norm = 0});
   Optimizer adamw(two, {.weight_decay = 0.1, .clip_norm = 0});
   const at::Tensor start = at::randn_like(one.masters());
   const at::Tensor gradient = at::randn_like(start);
@@ -90,7 +90,7 @@ TEST(Optimizer, MuonMovesTheMatricesBlockByBlockAndAdamWTheRest) {
   at::Tensor weights = start.narrow(0, range.begin, 96).view({3, 4, 8}).clone();
   at::Tensor momenta = at::zeros_like(weights);
   muon_update(weights, gradient.narrow(0, range.begin, 96).view({3, 4, 8}), momenta,
-              {.learning_rate = 0.01, .momentum = 0.95, .weight_decay = 0.1}, at::kFloat);
+              {.learning_rate = 3 * 0.01, .momentum = 0.95, .weight_decay = 0.1}, at::kFloat);
   EXPECT_TRUE(near(one.leaf("m"), weights.view({12, 8}), 1e-6));
   EXPECT_EQ(muon.second_moments().narrow(0, range.begin, range.size).abs().max().item<double>(), 0.0);
 }

@@ -32,6 +32,8 @@ struct Duration {};  ///< a string such as 90s, 15m, 100h, 1h30m; empty = not se
 struct Bytes {};     ///< a string such as 8GiB, 500MB; empty = not set
 /// The word `auto` stands for 0.
 struct ZeroIsAuto {};
+/// One of several fields of which one is set: where a later source sets one, it takes the place of an earlier source's.
+struct Alternative {};
 /// The field does not change what is computed (a path, a thread count): left out of the fingerprint.
 struct Untracked {};
 
@@ -52,6 +54,7 @@ struct Field {
   bool is_duration = false;
   bool is_bytes = false;
   bool zero_is_auto = false;
+  bool is_alternative = false;
   bool is_tracked = true;
 
   std::string text() const;       ///< the present value as it would stand in YAML
@@ -102,6 +105,7 @@ class FieldVisitor {
   static void constrain(Field& field, Duration c);
   static void constrain(Field& field, Bytes c);
   static void constrain(Field& field, ZeroIsAuto c);
+  static void constrain(Field& field, Alternative c);
   static void constrain(Field& field, Untracked c);
 
   std::string prefix_;

@@ -71,9 +71,9 @@ struct BudgetConfig {
   int64_t tokens = 0;
 
   void visit(FieldVisitor& v) {
-    v("time", time, "training time of all sessions together, e.g. 100h", Duration{});
-    v("steps", steps, "optimizer steps; 0 = not set", AtLeast{0});
-    v("tokens", tokens, "trained tokens; 0 = not set", AtLeast{0});
+    v("time", time, "training time of all sessions together, e.g. 100h", Duration{}, Alternative{});
+    v("steps", steps, "optimizer steps; 0 = not set", AtLeast{0}, Alternative{});
+    v("tokens", tokens, "trained tokens; 0 = not set", AtLeast{0}, Alternative{});
   }
 };
 

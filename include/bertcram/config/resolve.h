@@ -20,7 +20,8 @@ struct Override {
 /// Turns `a.b=c` from --set into an override. @throws ConfigError without an equals sign
 Override parse_set_argument(const std::string& argument);
 
-/// Where the values come from; later sources win: files in order, then overrides in order.
+/// Where the values come from; later sources win: files in order, then overrides in order. Of `Alternative` fields the
+/// last source that sets one counts alone; all overrides together are one source.
 struct Sources {
   std::vector<std::filesystem::path> files;
   std::vector<Override> overrides;

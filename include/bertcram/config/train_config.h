@@ -98,6 +98,7 @@ struct OptimConfig {
   double beta2 = 0.98;
   double epsilon = 1e-6;
   double muon_momentum = 0.95;
+  double muon_rate_factor = 1.0;
   double weight_decay = 0.01;
   double table_weight_decay = 0.01;
   double clip_norm = 0.5;
@@ -109,6 +110,8 @@ struct OptimConfig {
     v("beta2", beta2, "decay of the second moment", InRange{0.0, 0.99999});
     v("epsilon", epsilon, "added to the root of the second moment", Above{0.0});
     v("muon_momentum", muon_momentum, "muon: decay of the momentum", InRange{0.0, 0.9999});
+    v("muon_rate_factor", muon_rate_factor, "muon: learning rate of the matrices as a multiple of learning_rate",
+      Above{0.0});
     v("weight_decay", weight_decay, "decoupled weight decay of the matrices between hidden states", AtLeast{0.0});
     v("table_weight_decay", table_weight_decay, "that of embeddings and classifiers; biases and layer norms have none",
       AtLeast{0.0});
