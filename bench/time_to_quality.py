@@ -34,6 +34,8 @@ def main():
     parser.add_argument("--config", default="mini.yaml")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", type=int, nargs="+", default=[20, 10, 1], help="bertcram's times: the peer's divided by these")
+    parser.add_argument("--peer-figures", help="JSON of a peer that ran before, its model in OUTPUT/peer")
     parser.add_argument("--json", help="write the figures to this file too")
     options = parser.parse_args()
     out = pathlib.Path(options.output)
@@ -42,11 +44,14 @@ def main():
         return last_json([BINARY, "eval", "--model", model, "--data", options.packed, "--threads", options.threads,
                           "--precision", "fp32", "--json"])
 
-    peer = last_json([sys.executable, ROOT / "bench/peers/pretrain_hf.py", "--text", *options.text, "--tokenizer",
-                      options.tokenizer, "--output", out / "peer", "--minutes", options.minutes, "--threads", options.threads,
-                      "--seed", options.seed])
+    def train_peer():
+        return last_json([sys.executable, ROOT / "bench/peers/pretrain_hf.py", "--text", *options.text, "--tokenizer",
+                          options.tokenizer, "--output", out / "peer", "--minutes", options.minutes, "--threads",
+                          options.threads, "--seed", options.seed])
+
+    peer = json.loads(pathlib.Path(options.peer_figures).read_text()) if options.peer_figures else train_peer()
     runs = [{"name": "Hugging Face, the seed's recipe", **peer, **score(out / "peer")}]
-    for part in (20, 10, 1):
+    for part in options.parts:
         seconds = round(options.minutes * 60 / part)
         run = out / f"bertcram-{seconds}s-{options.seed}"
         result = last_json([BINARY, "pretrain", "--config", options.config, "--data", options.packed, "--output", run, "--budget",

@@ -1,6 +1,8 @@
 // bertcram: one executable, one table of commands; the only place that turns errors into exit codes.
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -66,6 +68,25 @@ void request_stop(int signal_number) {
     std::signal(signal_number, SIG_DFL);
     std::raise(signal_number);
   }
+}
+
+/// A page of a mapped file that is no longer there: the file was cut while it was read, or its disk fails.
+void end_on_lost_page(int /*signal_number*/) {
+  constexpr std::string_view kMessage =
+      "bertcram: a file that was being read (data or model) has become shorter, or its disk fails\n";
+  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  ::_exit(static_cast<int>(ExitCode::kData));
+}
+
+void handle_signals() {
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGXCPU}) {  // the last two are what schedulers warn with
+    std::signal(number, request_stop);
+  }
+  if (std::signal(SIGHUP, request_stop) == SIG_IGN) {
+    std::signal(SIGHUP, SIG_IGN);  // nohup
+  }
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write
+  std::signal(SIGBUS, end_on_lost_page);
 }
 
 /// Folders in which `--config NAME` is looked up: beside the sources, and installed beside the executable.
@@ -193,8 +214,8 @@ int report(ExitCode code, const std::string& message) {
 }
 
 constexpr const char* kOutOfMemory =
-    "out of memory; when training, use fewer rows per pass (--set batch.micro_rows=N, or --micro-rows N) or a smaller "
-    "model, otherwise fewer --threads";
+    "out of memory; when training, use fewer rows per pass (pretrain: --set batch.micro_rows=N, finetune-glue: --micro-rows "
+    "N), a smaller model or a higher --memory-limit if one is set, otherwise fewer --threads";
 
 /// What a file-system call fails for: something on the user's side, or something that ran out or is forbidden.
 ExitCode exit_code_of(const std::error_code& error) {
@@ -205,11 +226,7 @@ ExitCode exit_code_of(const std::error_code& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
-  if (std::signal(SIGHUP, request_stop) == SIG_IGN) {
-    std::signal(SIGHUP, SIG_IGN);  // nohup
-  }
+  handle_signals();
   try {
     run(argc, argv);
     return static_cast<int>(ExitCode::kDone);

@@ -1,34 +1,59 @@
 #include "bertcram/monitor/metrics_log.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <system_error>
 
+#include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
+#include "bertcram/util/log.h"
 
 namespace bertcram::monitor {
 
 using nlohmann::json;
 
-MetricsLog::MetricsLog(const std::filesystem::path& path) : path_(path) {
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) {
-    util::throw_write_error(path, errno);
-  }
-}
+MetricsLog::MetricsLog(const std::filesystem::path& path) : path_(path) { reopen(); }
 
 MetricsLog::~MetricsLog() { ::close(descriptor_); }
 
 void MetricsLog::write(const json& line) {
-  const std::string text = util::json_text(line) + "\n";
-  if (const int error_number = util::write_fully(descriptor_, std::as_bytes(std::span(text))); error_number != 0) {
-    util::throw_write_error(path_, error_number);
+  const bool was_failing = !kept_.empty();
+  kept_ += util::json_text(line) + "\n";
+  const int64_t before = size_bytes();
+  const int error_number = util::write_fully(descriptor_, std::as_bytes(std::span(kept_)));
+  if (error_number == 0) {
+    kept_.clear();
+    return;
   }
+  [[maybe_unused]] const int ignored = ::ftruncate(descriptor_, before);  // no half line
+  if (!was_failing) {
+    util::log_warning("monitor", cat(path_.string(), " cannot be written (", std::generic_category().message(error_number),
+                                     "); its lines are kept in memory until it can"));
+  }
+}
+
+bool MetricsLog::is_gone() const {
+  struct stat opened {};
+  std::error_code ignored;
+  return !std::filesystem::exists(path_, ignored) || ::fstat(descriptor_, &opened) != 0 || opened.st_nlink == 0;
+}
+
+void MetricsLog::reopen() {
+  const int descriptor = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) {
+    util::throw_write_error(path_, errno);
+  }
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+  }
+  descriptor_ = descriptor;
 }
 
 int64_t MetricsLog::size_bytes() const { return ::lseek(descriptor_, 0, SEEK_END); }

@@ -2,35 +2,66 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
 #include "bertcram/util/out_of_memory.h"
 
 namespace bertcram::train {
 
-HeldOutRows::HeldOutRows(const config::HeldOutConfig& config, const data::RowStore& rows, data::MaskingOptions masking)
-    : config_(config), rows_(rows), masking_(std::move(masking)) {}
+HeldOutRows::HeldOutRows(const config::HeldOutConfig& config, const data::RowStore& rows, data::MaskingOptions masking,
+                         std::optional<double> budget_seconds)
+    : config_(config), rows_(rows), masking_(std::move(masking)) {
+  constexpr double kShareOfBudget = 0.05;
+  if (budget_seconds) {
+    share_of_budget_ = kShareOfBudget * *budget_seconds;
+  }
+}
 
 bool HeldOutRows::is_due(int64_t step, double share, int64_t last_step, double last_share) const {
-  constexpr double kDefaultEvaluations = 20;
+  double evaluations = 20;
+  if (share_of_budget_ && seconds_per_row_ > 0) {
+    const double seconds = seconds_per_row_ * static_cast<double>(rows_of_some());
+    evaluations = std::min(evaluations, std::floor(*share_of_budget_ / seconds));
+  }
   const auto made_until = [&](int64_t steps, double used) {
-    return config_.every_steps > 0 ? steps / config_.every_steps : static_cast<int64_t>(used * kDefaultEvaluations);
+    return config_.every_steps > 0 ? steps / config_.every_steps : static_cast<int64_t>(used * evaluations);
   };
-  return !is_empty() && share < 1.0 && made_until(step, share) > made_until(last_step, last_share);
+  return !is_empty() && step > 0 && share < 1.0 && made_until(step, share) > made_until(last_step, last_share);
+}
+
+int64_t HeldOutRows::rows_of_some() const {
+  return config_.rows == 0 ? rows_.rows() : std::min(config_.rows, rows_.rows());
+}
+
+int64_t HeldOutRows::rows_of_last() const {
+  if (!share_of_budget_ || seconds_per_row_ == 0) {
+    return rows_.rows();
+  }
+  const auto affordable = static_cast<int64_t>(std::min(1e15, *share_of_budget_ / seconds_per_row_));
+  return std::clamp(affordable, rows_of_some(), rows_.rows());
 }
 
 std::optional<HeldOutScores> HeldOutRows::score_some(const Objective& objective, int64_t rows_per_pass,
                                                      const util::StopFlag& stop) {
-  const int64_t count = config_.rows == 0 ? rows_.rows() : std::min(config_.rows, rows_.rows());
+  const int64_t count = rows_of_some();
   const auto start = std::chrono::steady_clock::now();
   const auto scores = score(objective, count, rows_per_pass, stop);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  seconds_for_all_ = seconds * static_cast<double>(rows_.rows()) / static_cast<double>(count);
+  seconds_per_row_ = seconds / static_cast<double>(count);
   return scores;
 }
 
-std::optional<HeldOutScores> HeldOutRows::score_all(const Objective& objective, int64_t rows_per_pass,
-                                                    const util::StopFlag& stop) const {
-  return score(objective, rows_.rows(), rows_per_pass, stop);
+std::optional<HeldOutScores> HeldOutRows::score_last(const Objective& objective, int64_t rows_per_pass,
+                                                     const util::StopFlag& stop) const {
+  const int64_t count = rows_of_last();
+  if (count < rows_.rows()) {
+    util::log_info("pretrain", cat("the last evaluation takes ", count, " of ", rows_.rows(),
+                                   " held-out rows: more would take over a twentieth of the budget; `bertcram eval` takes "
+                                   "all"));
+  }
+  return score(objective, count, rows_per_pass, stop);
 }
 
 std::optional<HeldOutScores> HeldOutRows::score(const Objective& objective, int64_t rows, int64_t rows_per_pass,

@@ -11,11 +11,14 @@
 
 namespace bertcram::train {
 
-/// The held-out rows of a run: when they are scored, how many of them, and what that takes.
+/// The held-out rows of a run: when they are scored, how many of them, and what that takes. Of a short time budget the
+/// evaluations in mid-run take a twentieth at most, and the last one too.
 class HeldOutRows {
  public:
   /// @param masking  BERT's 15 %, as `bertcram eval`: runs at other rates can be compared
-  HeldOutRows(const config::HeldOutConfig& config, const data::RowStore& rows, data::MaskingOptions masking);
+  /// @param budget_seconds  of a budget of time
+  HeldOutRows(const config::HeldOutConfig& config, const data::RowStore& rows, data::MaskingOptions masking,
+              std::optional<double> budget_seconds = {});
 
   bool is_empty() const { return rows_.rows() == 0; }
   /// Whether an evaluation is due that was not at the last one.
@@ -25,19 +28,23 @@ class HeldOutRows {
   /// The rows that are scored during training. @return nullopt when asked to stop on the way
   std::optional<HeldOutScores> score_some(const Objective& objective, int64_t rows_per_pass,
                                           const util::StopFlag& stop);
-  std::optional<HeldOutScores> score_all(const Objective& objective, int64_t rows_per_pass,
-                                         const util::StopFlag& stop) const;
-  /// What score_all will take, judged by the last score_some; 0 before.
-  double seconds_for_all() const { return seconds_for_all_; }
+  /// All rows, or those that a twentieth of the time budget suffices for (logged), judged by the last score_some.
+  std::optional<HeldOutScores> score_last(const Objective& objective, int64_t rows_per_pass,
+                                          const util::StopFlag& stop) const;
+  /// What score_last will take, judged by the last score_some; 0 before.
+  double seconds_for_last() const { return static_cast<double>(rows_of_last()) * seconds_per_row_; }
 
  private:
+  int64_t rows_of_some() const;
+  int64_t rows_of_last() const;
   std::optional<HeldOutScores> score(const Objective& objective, int64_t rows, int64_t rows_per_pass,
                                      const util::StopFlag& stop) const;
 
   const config::HeldOutConfig& config_;
   const data::RowStore& rows_;
   data::MaskingOptions masking_;
-  double seconds_for_all_ = 0;
+  std::optional<double> share_of_budget_;  ///< seconds
+  double seconds_per_row_ = 0;
 };
 
 }  // namespace bertcram::train

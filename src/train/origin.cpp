@@ -8,6 +8,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "data_start.h"
+#include "training_state.h"
 
 namespace bertcram::train {
 namespace {
@@ -56,8 +57,8 @@ Origin::Origin(const config::PretrainConfig& config, const RunData& data) : conf
     take_over_shape(data);
   }
   if (data.manifest.seq_len > shape_.max_positions) {
-    throw ConfigError(cat(config.init_from.empty() ? "model.max_positions " : config.init_from + ": its positions, ",
-                          shape_.max_positions, ", are less than the rows of ", data.manifest.seq_len, " tokens in ",
+    throw ConfigError(cat(config.init_from.empty() ? "" : config.init_from + ": ", "model.max_positions ",
+                          shape_.max_positions, " is less than the rows of ", data.manifest.seq_len, " tokens in ",
                           config.data));
   }
 }
@@ -77,9 +78,7 @@ void Origin::take_over_shape(const RunData& data) {
     shape_.max_positions = std::max(shape_.max_positions, data.manifest.seq_len);
   }
   const ModelConfig resolved = with_shape(config_.model, shape_);
-  if (const auto problems = overruled(config_.model, resolved); !problems.empty()) {
-    throw ConfigError(cat("init_from ", path, ": ", util::join(problems, ", "), "; leave model.* out"));
-  }
+  overruled_ = overruled(config_.model, resolved);
   config_.model = resolved;
 }
 
@@ -89,6 +88,9 @@ double Origin::start(const RunData& data, int64_t threads, const util::StopFlag&
     return start_from_data(config_, data, threads, stop, parameters);
   }
   const auto start = std::chrono::steady_clock::now();
+  if (!overruled_.empty()) {  // of a preset, most likely
+    util::log_warning("pretrain", cat(folder_->path.string(), " decides over the model: ", util::join(overruled_, ", ")));
+  }
   const bool is_complete = folder_->head.kind == model::HeadKind::kMaskedLm;
   if (!is_complete) {  // a new head knows the frequencies at least
     config::PretrainConfig head_only = config_;
@@ -97,8 +99,14 @@ double Origin::start(const RunData& data, int64_t threads, const util::StopFlag&
   }
   checkpoint::load_weights(folder_->path, parameters,
                            is_complete ? checkpoint::Strictness::kComplete : checkpoint::Strictness::kEncoderOnly);
-  util::log_info("pretrain", cat("starting from ", folder_->path.string(),
-                                 is_complete ? "" : "; it has no masked-LM head, which starts at random"));
+  if (!is_finite(parameters)) {
+    throw DataError(cat("init_from ", folder_->path.string(), ": its weights are not all numbers; it is damaged, or of a "
+                        "run that diverged"));
+  }
+  util::log_info("pretrain", cat("starting from ", folder_->path.string()));
+  if (!is_complete) {
+    util::log_warning("pretrain", cat(folder_->path.string(), " has no masked-LM head: it starts at random"));
+  }
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 

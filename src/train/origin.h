@@ -1,6 +1,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/pretrain_config.h"
@@ -13,15 +15,16 @@ namespace bertcram::train {
 /// What a run starts from: a model folder (`init_from`), or random weights and what the training data tells.
 class Origin {
  public:
-  /// @throws ConfigError if model.* contradicts the folder, or the rows are longer than the model; DataError if the
-  /// folder holds no encoder or masked LM of the data's tokenizer
+  /// @throws ConfigError if the rows are longer than the model; DataError if the folder holds no encoder or masked LM of
+  /// the data's tokenizer
   Origin(const config::PretrainConfig& config, const RunData& data);
 
   /// The configuration, with the folder's model in it.
   const config::PretrainConfig& config() const { return config_; }
   const model::EncoderShape& shape() const { return shape_; }
 
-  /// Fills freshly drawn weights. @return seconds that it took: they belong to the budget. @throws util::StoppedError
+  /// Fills freshly drawn weights. @return seconds that it took: they belong to the budget
+  /// @throws DataError if the folder's weights are not all numbers, util::StoppedError
   double start(const RunData& data, int64_t threads, const util::StopFlag& stop, nn::Parameters& parameters) const;
 
  private:
@@ -30,6 +33,7 @@ class Origin {
   config::PretrainConfig config_;
   std::optional<checkpoint::ModelDirectory> folder_;
   model::EncoderShape shape_;
+  std::vector<std::string> overruled_;  ///< settings of the model that the folder has otherwise
 };
 
 }  // namespace bertcram::train

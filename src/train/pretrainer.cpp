@@ -1,7 +1,7 @@
 #include "bertcram/train/pretrainer.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <cmath>
 
 #include "bertcram/config/resolve.h"
 #include "bertcram/monitor/metrics_log.h"
@@ -11,13 +11,13 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
-#include "bertcram/util/version.h"
 #include "checkpointing.h"
 #include "health.h"
 #include "held_out_rows.h"
 #include "origin.h"
 #include "resume.h"
 #include "run_data.h"
+#include "run_header.h"
 #include "run_recorder.h"
 #include "train_step.h"
 #include "training_clock.h"
@@ -27,7 +27,6 @@ namespace bertcram::train {
 namespace {
 
 using config::PretrainConfig;
-using nlohmann::json;
 using util::log_info;
 
 constexpr double kRateAfterDiverging = 0.5;
@@ -42,7 +41,7 @@ class Pretrainer {
         config_(origin_.config()),
         run_(config_.output),
         runtime_(resolve_runtime(config_.runtime)),
-        held_out_(config_.eval, data_.valid, masking({})),
+        held_out_(config_.eval, data_.valid, masking({}), util::parse_duration(config_.budget.time)),
         train_(data_.train, masking(config_.mask), static_cast<uint64_t>(config_.seed), data_.manifest.train_order),
         budget_(config_.budget),
         state_(config_, origin_.shape(), runtime_),
@@ -68,11 +67,9 @@ class Pretrainer {
       conclude();
       return result();
     }
-    util::write_file_atomically(run_.config_file(), config_yaml());
-    run_.link_latest();
-    log_start();
-    recorder_.emplace(run_, usage(), context_.progress);
-    recorder_->header(about_the_run());
+    log_run(config_, runtime_, data_, state_, step_.passes().rows);
+    recorder_.emplace(run_, config_yaml(), usage(), context_.progress);
+    recorder_->header(run_header(config_, runtime_, data_, state_));
     const TrainingClock clock(state_.position.elapsed_seconds);
     evaluate_if_due();
     const double evaluated_first = clock.seconds() - state_.position.elapsed_seconds;
@@ -88,7 +85,8 @@ class Pretrainer {
         throw_stopped();
       }
       if (health_.after_step(*figures, trained_until - began, state_.position)) {
-        go_back();
+        go_back(cat("the gradient was not finite in ", health_.skipped_in_a_row(), " steps in a row, up to step ",
+                    state_.position.step));
         continue;
       }
       step_seconds_ = trained_until - began;
@@ -100,6 +98,10 @@ class Pretrainer {
       if (budget_.is_spent(usage())) {
         log_last_step(*figures);
         evaluate_at_the_end();
+        if (!is_sound()) {
+          go_back(cat("weights or held-out loss are no numbers after the last step, ", state_.position.step));
+          continue;
+        }
       }
       save_if_due();
       recorder_->leave_out(clock.seconds() - trained_until, evaluated);
@@ -129,11 +131,14 @@ class Pretrainer {
             .step_seconds = step_seconds_};
   }
 
-  /// To the last checkpoint that is whole, with half of the learning rate: once in a run.
-  void go_back() {
+  /// Whether this may be called a model.
+  bool is_sound() {
+    return is_finite(state_.parameters) && (!final_scores_ || std::isfinite(final_scores_->loss));
+  }
+
+  /// To the last checkpoint that is whole, with half of the learning rate: once in a run. @param what  is wrong
+  void go_back(const std::string& what) {
     auto& position = state_.position;
-    const std::string what = cat("the gradient was not finite in ", health_.skipped_in_a_row(),
-                                 " steps in a row, up to step ", position.step);
     const double elapsed = position.elapsed_seconds;
     if (position.rate_factor < 1.0) {
       end_diverged(cat(what, ", with half the learning rate too"));
@@ -148,6 +153,7 @@ class Pretrainer {
     }
     position.rate_factor = kRateAfterDiverging;
     position.elapsed_seconds = elapsed;
+    final_scores_.reset();
     take_over_position();
     checkpoints_.starts_here(/*is_saved=*/true);
     checkpoints_.save_now();  // the factor alone: going back once means once in all sessions
@@ -187,17 +193,17 @@ class Pretrainer {
       checkpoints_.after_evaluation(scores->loss);
       position.evaluated_step = position.step;
       position.evaluated_share = share;
-      position.reserved_seconds = held_out_.seconds_for_all() + checkpoints_.seconds_of_last() + 0.5 * step_seconds_;
+      position.reserved_seconds = held_out_.seconds_for_last() + checkpoints_.seconds_of_last() + 0.5 * step_seconds_;
       budget_.reserve(position.reserved_seconds);
     }
   }
 
-  /// On all rows, once the budget is spent; before the last checkpoint, which remembers that it is recorded.
+  /// Once the budget is spent; before the last checkpoint, which remembers that it is recorded.
   void evaluate_at_the_end() {
     if (!lacks_final_evaluation()) {
       return;
     }
-    final_scores_ = score_all();
+    final_scores_ = score_last();
     if (final_scores_) {
       record(*final_scores_);
       state_.position.final_evaluation_step = state_.position.step;
@@ -209,8 +215,8 @@ class Pretrainer {
     return !held_out_.is_empty() && state_.position.final_evaluation_step != state_.position.step;
   }
 
-  std::optional<HeldOutScores> score_all() const {
-    return held_out_.score_all(*state_.objective, step_.passes().rows, context_.stop);
+  std::optional<HeldOutScores> score_last() const {
+    return held_out_.score_last(*state_.objective, step_.passes().rows, context_.stop);
   }
 
   void record(const HeldOutScores& scores) {
@@ -224,7 +230,7 @@ class Pretrainer {
     const bool is_stopping = context_.stop.requested();
     if (is_stopping || budget_.is_spent(usage())) {
       save();
-    } else if (checkpoints_.is_due() && !health_.is_ill()) {
+    } else if (checkpoints_.is_due() && !health_.is_ill() && is_finite(state_.parameters)) {
       note_position();
       checkpoints_.save_in_background();
     }
@@ -234,6 +240,10 @@ class Pretrainer {
   }
 
   void save() {
+    if (!is_finite(state_.parameters)) {
+      util::log_warning("pretrain", cat("no checkpoint of step ", state_.position.step, ": its weights are no numbers"));
+      return;
+    }
     note_position();
     checkpoints_.save_now();
   }
@@ -258,6 +268,9 @@ class Pretrainer {
       if (!final_scores_) {
         throw_stopped();
       }
+      if (!is_sound()) {
+        end_diverged("the held-out loss of the last checkpoint is no number");
+      }
       save();
     }
     state_.write_models(run_.path(), *data_.tokenizer);
@@ -276,7 +289,7 @@ class Pretrainer {
   PretrainResult result() {
     const auto& position = state_.position;
     if (!final_scores_ && !held_out_.is_empty()) {
-      final_scores_ = score_all();
+      final_scores_ = score_last();
       if (!final_scores_) {
         throw util::StoppedError(context_.stop, "pretrain: stopped while scoring a finished run");
       }
@@ -345,30 +358,8 @@ class Pretrainer {
     return config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
   }
 
-  void log_start() const {
-    data_.log();
-    log_info("pretrain",
-             cat("model: ", util::format_count(state_.parameters.count()), " parameters, ", describe(runtime_),
-                 "; batch ", config_.batch.rows, " rows in passes of ", step_.passes().rows));
-  }
-
   RunIdentity identity() const {
     return {.config = config_, .data_id = data_.id, .may_change = context_.may_change_config};
-  }
-
-  json about_the_run() const {
-    PretrainConfig copy = config_;
-    return {{"event", "start"},
-            {"step", state_.position.step},
-            {"fingerprint", config::fingerprint(config::fields_of(copy))},
-            {"version", util::version()},
-            {"commit", util::commit()},
-            {"torch_version", util::torch_version()},
-            {"device", describe(runtime_)},
-            {"seed", config_.seed},
-            {"parameters", state_.parameters.count()},
-            {"flops_per_token", state_.objective->flops_per_token(data_.manifest.seq_len)},
-            {"unigram_entropy", data_.manifest.unigram_entropy}};
   }
 
   const PretrainContext& context_;

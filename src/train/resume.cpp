@@ -9,6 +9,7 @@
 #include "bertcram/util/file.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "run_recorder.h"
 
 namespace bertcram::train {
 namespace {
@@ -22,15 +23,15 @@ bool is_built_in(const std::string& difference) {
   return std::ranges::any_of(kBuiltIn, [&](const char* key) { return difference.starts_with(key); });
 }
 
-/// @throws ConfigError if tracked values differ that may not  @param where the stored ones stand
-void check_same_config(const std::string& stored_yaml, const std::string& where, const RunDirectory& run,
+/// @return the tracked values that differ  @throws ConfigError if one may not  @param where the stored ones stand
+std::vector<std::string> check_same_config(const std::string& stored_yaml, const std::string& where, const RunDirectory& run,
                        const RunIdentity& identity) {
   PretrainConfig before;
   PretrainConfig now = identity.config;
   config::apply_yaml(config::fields_of(before), stored_yaml, where);
   const auto differing = config::differences(config::fields_of(before), config::fields_of(now));
   if (differing.empty()) {
-    return;
+    return {};
   }
   if (!identity.may_change) {
     throw ConfigError(cat(where, " is of another run: ", util::join(differing, ", "),
@@ -46,14 +47,29 @@ void check_same_config(const std::string& stored_yaml, const std::string& where,
                           run.path().string()));
   }
   util::log_warning("pretrain", cat("going on with another configuration: ", util::join(differing, ", ")));
+  return differing;
 }
 
-void check_same_run(const checkpoint::TrainState& stored, const std::string& where, const RunDirectory& run,
+/// @return the settings that differ
+std::vector<std::string> check_same_run(const checkpoint::TrainState& stored, const std::string& where, const RunDirectory& run,
                     const RunIdentity& identity) {
-  check_same_config(stored.config_yaml, where, run, identity);
+  auto differing = check_same_config(stored.config_yaml, where, run, identity);
   if (stored.data_id != identity.data_id) {
     throw ConfigError(cat("--data ", identity.config.data, " is not the data that ", run.path().string(),
                           " was trained on; name the same data, or another --output"));
+  }
+  return differing;
+}
+
+/// A run that went back after diverging trains with half its rate, until it is told another rate.
+void settle_rate_factor(const std::vector<std::string>& changed, checkpoint::TrainState& position) {
+  const bool has_new_rate =
+      std::ranges::any_of(changed, [](const auto& key) { return key.starts_with("optim.learning_rate:"); });
+  if (position.rate_factor < 1.0 && has_new_rate) {
+    position.rate_factor = 1.0;
+  } else if (position.rate_factor < 1.0) {
+    util::log_warning("pretrain", cat("the run once diverged and went back: it trains with ", position.rate_factor,
+                                      " of optim.learning_rate"));
   }
 }
 
@@ -79,6 +95,16 @@ std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& ch
   return found;
 }
 
+/// Whoever removes the checkpoints of a finished run wants the space, not another run in its place.
+void check_not_finished(const RunDirectory& run, const RunIdentity& identity) {
+  if (says_finished(run) && fs::exists(run.model() / "config.json")) {
+    check_stored_config(run, identity);
+    throw ConfigError(cat(run.path().string(), " is finished and has no checkpoints any more: the model in ",
+                          run.model().string(), " is whole, the run cannot go on; to train again choose another --output "
+                          "or remove ", run.status_file().string()));
+  }
+}
+
 }  // namespace
 
 bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity,
@@ -86,8 +112,9 @@ bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunId
   const std::vector<fs::path> found = candidates(run, choice, identity);
   for (const fs::path& candidate : found) {
     try {
-      check_same_run(checkpoint::read_state(candidate), candidate.string(), run, identity);
+      const auto changed = check_same_run(checkpoint::read_state(candidate), candidate.string(), run, identity);
       state.load(candidate);
+      settle_rate_factor(changed, state.position);
       checkpoint::discard_newer(run.checkpoints(), state.position.step);
       util::log_info("pretrain", cat("continuing from ", candidate.filename().string(), " (",
                                      util::format_duration(state.position.elapsed_seconds), " trained)"));
@@ -106,6 +133,7 @@ bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunId
                         " can be read (see the warnings above); restore one, or remove that folder to start again "
                         "from the beginning"));
   }
+  check_not_finished(run, identity);
   return false;
 }
 

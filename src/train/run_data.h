@@ -14,8 +14,6 @@ struct RunData {
   /// @throws DataError if anything is missing or damaged, or the tokenizer is not the shards'
   explicit RunData(const std::filesystem::path& directory);
 
-  void log() const;  ///< what there is to train on and to measure by
-
   data::PackedManifest manifest;
   std::unique_ptr<text::Tokenizer> tokenizer;
   data::RowStore train;

@@ -1,5 +1,7 @@
 #include "bertcram/train/run_directory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -19,10 +21,28 @@ bool is_ours(const std::string& name) {
   return std::ranges::find(kOurs, name) != kOurs.end() || name.find(".tmp-") != std::string::npos;
 }
 
+/// Whether the lock file is there and names no other process. (Not by its inode: some network file systems change them.)
+bool holds_lock(const fs::path& folder) {
+  const fs::path file = folder / ".lock";
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) {
+    return false;
+  }
+  try {
+    const std::string owner = util::read_file(file);
+    return owner.empty() || owner == std::to_string(::getpid());
+  } catch (const Error&) {
+    return true;  // unreadable for the moment
+  }
+}
+
 /// The folder, writable, and either empty or a run.
 fs::path prepared(const fs::path& path) {
   if (fs::exists(path) && !fs::is_directory(path)) {
     throw ConfigError(cat("--output ", path.string(), " is a file, expected a folder"));
+  }
+  if (fs::is_symlink(path) && !fs::exists(path)) {
+    throw ConfigError(cat("--output ", path.string(), " is a link to a folder that does not exist"));
   }
   bool has_foreign_content = false;
   std::error_code ignored;
@@ -39,9 +59,27 @@ fs::path prepared(const fs::path& path) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(const fs::path& path) : path_(prepared(path)), lock_(path_, "pretrain") {
+RunDirectory::RunDirectory(const fs::path& path) : path_(prepared(path)) {
+  make_again();
   util::remove_stale_temporaries(path_);
   util::remove_stale_temporaries(model());
+}
+
+bool RunDirectory::is_intact() const {
+  std::error_code ignored;
+  return holds_lock(path_) && fs::exists(config_file(), ignored);
+}
+
+void RunDirectory::make_again() {
+  util::make_writable_directory(path_);
+  if (!lock_ || !holds_lock(path_)) {
+    lock_.reset();
+    try {
+      lock_.emplace(path_, "pretrain");
+    } catch (const ResourceError& error) {
+      throw RunTakenError(error.what());
+    }
+  }
 }
 
 void RunDirectory::link_latest() const {

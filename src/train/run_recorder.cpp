@@ -15,20 +15,62 @@ namespace bertcram::train {
 
 using nlohmann::json;
 
-RunRecorder::RunRecorder(const RunDirectory& run, const Usage& start, util::ProgressStyle progress)
+RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress)
     : run_(run),
+      config_yaml_(std::move(config_yaml)),
       metrics_(run.metrics_file()),
       progress_({.label = "pretrain", .unit = "tokens", .style = progress}),
       last_(start),
-      heartbeat_seconds_(start.seconds) {}
+      heartbeat_seconds_(start.seconds) {
+  util::write_file_atomically(run_.config_file(), config_yaml_);
+  run_.link_latest();
+}
 
-void RunRecorder::header(const json& about_the_run) { metrics_.write(about_the_run); }
+void RunRecorder::header(const json& about_the_run) {
+  header_ = about_the_run;
+  metrics_.write(about_the_run);
+}
+
+/// For who looks on; that it cannot be written is no reason to end a run.
+void RunRecorder::heartbeat(const Usage& usage, double share) {
+  heartbeat_seconds_ = usage.seconds;
+  try {
+    restore_what_is_gone();
+    write_status(run_, "running", usage, share);
+    is_failing_ = false;
+  } catch (const RunTakenError&) {
+    throw;
+  } catch (const ResourceError& error) {
+    if (!is_failing_) {
+      util::log_warning("pretrain", cat("no heartbeat: ", error.what(), "; the run goes on"));
+    }
+    is_failing_ = true;
+  }
+}
+
+/// Somebody may remove or move the folder of a run, or files in it.
+void RunRecorder::restore_what_is_gone() {
+  if (run_.is_intact() && !metrics_.is_gone()) {
+    return;
+  }
+  run_.make_again();
+  std::error_code ignored;
+  if (!std::filesystem::exists(run_.config_file(), ignored)) {
+    util::write_file_atomically(run_.config_file(), config_yaml_);
+  }
+  if (metrics_.is_gone()) {
+    metrics_.reopen();
+    metrics_.write(header_);
+  }
+  util::log_warning("pretrain", cat(run_.path().string(),
+                                    " or files in it were removed or moved away: they are made again, without what was "
+                                    "in them; the run goes on"));
+}
 
 void RunRecorder::advance(const Usage& usage, const StepFigures& figures, double share) {
   constexpr double kHeartbeatSeconds = 15;
   if (usage.seconds - heartbeat_seconds_ >= kHeartbeatSeconds) {
-    write_status(run_, "running", usage, share);
-    heartbeat_seconds_ = usage.seconds;
+    heartbeat(usage, share);
   }
   load_seconds_ += figures.load_seconds;
   progress_.set_share(share);
@@ -54,10 +96,9 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
     line["rtd_loss"] = *figures.replaced_token_loss;
     line["rtd_accuracy"] = *figures.replaced_token_accuracy;
   }
+  heartbeat(usage, share);
   metrics_.write(line);
   last_ = usage;
-  write_status(run_, "running", usage, share);
-  heartbeat_seconds_ = usage.seconds;
   const double left = share > 0 ? usage.seconds * (1 - share) / share : 0;
   const std::string discriminator =
       figures.replaced_token_loss ? cat(" + ", util::format_fixed(*figures.replaced_token_loss, 3)) : "";

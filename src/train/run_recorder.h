@@ -2,8 +2,9 @@
 // What a run tells the world while it trains: metrics.jsonl, status.json, the log and the live line.
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 
 #include "bertcram/monitor/metrics_log.h"
 #include "bertcram/train/held_out.h"
@@ -33,7 +34,7 @@ struct StepFigures {
   std::optional<double> replaced_token_accuracy = std::nullopt;  ///< 0..1
 };
 
-/// Replaces status.json. @param state running, stopped, diverged or finished  @param share of the budget used
+/// Replaces status.json. @param state running, stopped, diverged, failed or finished  @param share of the budget used
 void write_status(const RunDirectory& run, const char* state, const Usage& usage, double share);
 
 /// Whether status.json says that the run is finished.
@@ -41,8 +42,8 @@ bool says_finished(const RunDirectory& run);
 
 class RunRecorder {
  public:
-  /// Appends to the run's files; `start` is where this session begins.
-  RunRecorder(const RunDirectory& run, const Usage& start, util::ProgressStyle progress);
+  /// Writes config.yaml, points `latest` at the run and goes on with its files; `start` is where this session begins.
+  RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress);
 
   void header(const nlohmann::json& about_the_run);
   /// Moves the live line, and the heartbeat if that is a quarter of a minute old; called every step.
@@ -64,11 +65,17 @@ class RunRecorder {
   int64_t metrics_bytes() const { return metrics_.size_bytes(); }
 
  private:
-  const RunDirectory& run_;
+  void heartbeat(const Usage& usage, double share);
+  void restore_what_is_gone();
+
+  RunDirectory& run_;
+  std::string config_yaml_;
   monitor::MetricsLog metrics_;
+  nlohmann::json header_;
+  bool is_failing_ = false;  ///< the last heartbeat could not be written
   util::Progress progress_;
   Usage last_;                   ///< at the last metrics line, for the rate
-  double heartbeat_seconds_;     ///< elapsed time of the last one
+  double heartbeat_seconds_;     ///< elapsed time of the last heartbeat
   double load_seconds_ = 0;      ///< since the last metrics line
   double overhead_seconds_ = 0;  ///< likewise
 };

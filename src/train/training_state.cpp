@@ -9,6 +9,8 @@
 
 namespace bertcram::train {
 
+bool is_finite(nn::Parameters& parameters) { return at::isfinite(parameters.masters()).all().item<bool>(); }
+
 TrainingState::TrainingState(const config::PretrainConfig& config, const model::EncoderShape& shape,
                              const Runtime& runtime)
     : parameters(objective_specs(config, shape), runtime.compute_type, runtime.device),
@@ -26,7 +28,7 @@ checkpoint::TrainTensors TrainingState::tensors() {
 
 void TrainingState::load(const std::filesystem::path& checkpoint) {
   position = checkpoint::load_checkpoint(checkpoint, tensors());
-  if (!at::isfinite(parameters.masters()).all().item<bool>()) {
+  if (!is_finite(parameters)) {
     throw DataError(cat(checkpoint.string(), ": its weights are not all numbers"));
   }
   optimizer.restore_steps(position.optimizer_steps);

@@ -15,6 +15,9 @@
 
 namespace bertcram::train {
 
+/// Whether all weights are numbers.
+bool is_finite(nn::Parameters& parameters);
+
 /// Parameters, optimizer and position of a run. Its members refer to each other: it stays where it was made.
 class TrainingState {
  public:

@@ -50,7 +50,7 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 
 std::string format_fixed(double value, int decimals) {
   std::array<char, 64> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals, value);
+  std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals, std::isnan(value) ? std::fabs(value) : value);  // no "-nan"
   return buffer.data();
 }
 
@@ -139,9 +139,10 @@ std::optional<double> parse_duration(std::string_view text) {
 }
 
 std::optional<int64_t> parse_bytes(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, double>, 9> kUnits = {{{"", 1},
+  constexpr std::array<std::pair<std::string_view, double>, 10> kUnits = {{{"", 1},
                                                                           {"B", 1},
                                                                           {"kB", 1e3},
+                                                                          {"KB", 1e3},
                                                                           {"MB", 1e6},
                                                                           {"GB", 1e9},
                                                                           {"KiB", 0x1p10},

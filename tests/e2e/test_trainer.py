@@ -152,7 +152,7 @@ class Going(E2ETestCase):
         config = json.loads((second / "model" / "config.json").read_text())
         self.assertGreaterEqual(config["max_position_embeddings"], 64)
         self.assert_fails(self.bertcram("pretrain", *longer, "--output", self.dir / "bert", "--init-from", make_model()),
-                          USAGE, "its positions, 32, are less than the rows of 64 tokens")
+                          USAGE, "max_positions 32 is less than the rows of 64")
 
     def test_a_folder_that_is_none(self):
         self.assert_fails(self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run", "--init-from",

@@ -3,7 +3,9 @@
 #include "bertcram/monitor/metrics_log.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "util/test_support.h"
@@ -36,8 +38,43 @@ TEST(MetricsLog, WritesTextThatIsNoUtf8AndNumbersThatAreNone) {
 
 TEST(MetricsLog, APlaceThatCannotBeWrittenIsAResourceError) {
   EXPECT_THROW(MetricsLog("/proc/none/metrics.jsonl"), ResourceError);
-  MetricsLog full("/dev/full");
-  EXPECT_THROW(full.write({{"step", 1}}), ResourceError);
+}
+
+TEST(MetricsLog, KeepsTheLinesForWhichThereIsNoRoomUntilThereIs) {
+  const ScratchDirectory scratch;
+  const auto path = scratch / "metrics.jsonl";
+  MetricsLog log(path);
+  log.write({{"step", 1}});
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight = {.rlim_cur = 15, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &tight), 0);
+  log.write({{"step", 2}});  // four of its bytes would fit
+  log.write({{"step", 3}});
+  EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(read_bytes(path), "{\"step\":1}\n");
+  EXPECT_EQ(log.size_bytes(), 11);
+  log.write({{"step", 4}});
+  EXPECT_EQ(read_bytes(path), "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"step\":4}\n");
+}
+
+TEST(MetricsLog, KnowsThatItsFileIsGone) {
+  const ScratchDirectory scratch;
+  const auto path = scratch / "metrics.jsonl";
+  MetricsLog log(path);
+  log.write({{"step", 1}});
+  EXPECT_FALSE(log.is_gone());
+  std::filesystem::rename(path, scratch / "moved.jsonl");
+  EXPECT_TRUE(log.is_gone());
+  std::filesystem::remove(scratch / "moved.jsonl");
+  scratch.write("metrics.jsonl", "{\"step\":0}\n");
+  EXPECT_TRUE(log.is_gone()) << "another file has that name";
+  log.reopen();
+  EXPECT_FALSE(log.is_gone());
+  log.write({{"step", 2}});
+  EXPECT_EQ(read_bytes(path), "{\"step\":0}\n{\"step\":2}\n");
 }
 
 TEST(RewindMetrics, CutsWhatCameAfterTheCheckpoint) {

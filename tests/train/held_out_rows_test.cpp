@@ -2,7 +2,9 @@
 
 #include "train/held_out_rows.h"
 
+#include <chrono>
 #include <new>
+#include <thread>
 
 #include "train/pretrain_support.h"
 #include "train/run_data.h"
@@ -13,7 +15,7 @@ namespace {
 /// Remembers how it is asked; finds memory for `fits` rows at a time.
 class Asked : public Objective {
  public:
-  explicit Asked(int64_t fits) : fits_(fits) {}
+  explicit Asked(int64_t fits, std::chrono::milliseconds per_row = {}) : fits_(fits), per_row_(per_row) {}
   BatchLoss loss(const data::MaskedBatch&, const model::EncodeOptions&) const override { return {}; }
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches&, int64_t rows, int64_t micro_rows,
                                         const util::StopFlag&) const override {
@@ -21,6 +23,7 @@ class Asked : public Objective {
       throw std::bad_alloc();
     }
     passes.push_back(micro_rows);
+    std::this_thread::sleep_for(rows * per_row_);
     return HeldOutScores{.loss = 1, .accuracy = 0, .masked_tokens = rows};
   }
   double flops_per_token(int64_t) const override { return 0; }
@@ -30,6 +33,7 @@ class Asked : public Objective {
 
  private:
   int64_t fits_;
+  std::chrono::milliseconds per_row_;
 };
 
 class HeldOutRowsTest : public test::PretrainTest {
@@ -46,6 +50,7 @@ TEST_F(HeldOutRowsTest, AreDueTwentyTimesOrEverySoManySteps) {
   EXPECT_FALSE(rows(by_share).is_due(11, 0.09, 10, 0.051));
   EXPECT_TRUE(rows(by_share).is_due(11, 0.4, 10, 0.051));
   EXPECT_FALSE(rows(by_share).is_due(20, 1.0, 10, 0.5)) << "all rows follow anyway";
+  EXPECT_FALSE(rows(by_share).is_due(0, 0.3, 0, 0.0)) << "nothing was learned yet";
   const config::HeldOutConfig by_steps = {.every_steps = 5};
   EXPECT_FALSE(rows(by_steps).is_due(4, 0.9, 0, 0.0));
   EXPECT_TRUE(rows(by_steps).is_due(6, 0.1, 4, 0.1));
@@ -58,21 +63,39 @@ TEST_F(HeldOutRowsTest, DuringTrainingAreAsManyAsAreThere) {
   EXPECT_EQ(rows({.rows = 2}).score_some(objective, 4, stop_)->masked_tokens, 2);
   EXPECT_EQ(rows({.rows = 100'000}).score_some(objective, 4, stop_)->masked_tokens, all);
   EXPECT_EQ(rows({.rows = 0}).score_some(objective, 4, stop_)->masked_tokens, all);
-  EXPECT_EQ(rows({.rows = 2}).score_all(objective, 4, stop_)->masked_tokens, all);
+  EXPECT_EQ(rows({.rows = 2}).score_last(objective, 4, stop_)->masked_tokens, all);
 }
 
 TEST_F(HeldOutRowsTest, WithoutMemoryAreScoredInSmallerPasses) {
   const Asked objective(3);
-  EXPECT_TRUE(rows({.rows = 2}).score_all(objective, 64, stop_));
+  EXPECT_TRUE(rows({.rows = 2}).score_last(objective, 64, stop_));
   EXPECT_EQ(objective.passes, (std::vector<int64_t>{2}));  // 64, 32, 16, 8 and 4 found none
-  EXPECT_THROW(rows({.rows = 2}).score_all(Asked(0), 64, stop_), std::bad_alloc);
+  EXPECT_THROW(rows({.rows = 2}).score_last(Asked(0), 64, stop_), std::bad_alloc);
 }
 
-TEST_F(HeldOutRowsTest, TellWhatAllOfThemWillTake) {
+TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
+  const config::HeldOutConfig config = {.rows = 2};
+  const Asked objective(100, std::chrono::milliseconds(10));  // per row
+  HeldOutRows some(config, data_.valid, {}, /*budget_seconds=*/1.3);  // of which 65 ms are for three evaluations
+  EXPECT_TRUE(some.is_due(1, 0.051, 0, 0.0)) << "what they take is not known yet";
+  EXPECT_EQ(some.score_some(objective, 4, stop_)->masked_tokens, 2);
+  EXPECT_FALSE(some.is_due(2, 0.3, 1, 0.051));
+  EXPECT_TRUE(some.is_due(2, 0.6, 1, 0.051));
+  const int64_t last = some.score_last(objective, 4, stop_)->masked_tokens;
+  EXPECT_GE(last, 2);
+  EXPECT_LE(last, 6);
+  EXPECT_LE(some.seconds_for_last(), 0.065);
+  HeldOutRows tight(config, data_.valid, {}, /*budget_seconds=*/0.1);
+  tight.score_some(objective, 4, stop_);
+  EXPECT_FALSE(tight.is_due(2, 0.999, 1, 0.051));
+  EXPECT_EQ(tight.score_last(objective, 4, stop_)->masked_tokens, 2) << "as many as in mid-run all the same";
+}
+
+TEST_F(HeldOutRowsTest, TellWhatTheLastOnesWillTake) {
   HeldOutRows some = rows({.rows = 1});
-  EXPECT_EQ(some.seconds_for_all(), 0.0);
+  EXPECT_EQ(some.seconds_for_last(), 0.0);
   some.score_some(Asked(100), 4, stop_);
-  EXPECT_GT(some.seconds_for_all(), 0.0);
+  EXPECT_GT(some.seconds_for_last(), 0.0);
 }
 
 }  // namespace

@@ -68,19 +68,21 @@ TEST_F(OriginTest, AnEncoderWithoutAHeadGetsANewOne) {
   auto config = second_run(first);
   config.init_from = (scratch_ / "encoder").string();
   EXPECT_NO_THROW(run(config));
-  EXPECT_TRUE(contains(test::read_bytes(std::filesystem::path(config.output) / "run.log"), "no masked-LM head"));
+  EXPECT_TRUE(contains(test::read_bytes(std::filesystem::path(config.output) / "run.log"), "has no masked-LM head"));
 }
 
-TEST_F(OriginTest, WhatContradictsTheFolderIsRefused) {
+TEST_F(OriginTest, TheFolderDecidesOverThePresetsModelWithAWarning) {
   const auto first = first_run();
   auto config = second_run(first);
   config.model.hidden = 32;
   config.model.layers = 2;  // as it is there
   config.model.ffn = 64;
-  const std::string message = message_of<ConfigError>([&] { run(config); });
-  EXPECT_TRUE(contains(message, "model.hidden is 16 there, not 32")) << message;
-  EXPECT_TRUE(contains(message, "model.ffn is 32 there, not 64")) << message;
-  EXPECT_FALSE(contains(message, "layers")) << message;
+  run(config);
+  const std::filesystem::path output = config.output;
+  const std::string log = test::read_bytes(output / "run.log");
+  EXPECT_TRUE(contains(log, "decides over the model: model.hidden is 16 there, not 32, model.ffn is 32 there, not 64"))
+      << log;
+  EXPECT_TRUE(contains(test::read_bytes(output / "config.yaml"), "hidden: 16"));
 }
 
 TEST_F(OriginTest, ATokenizerThatIsNotTheDatasIsRefused) {
@@ -110,7 +112,7 @@ TEST_F(OriginTest, LongerRowsNeedPositionsUnlessTheyAreRotary) {
   auto config = second_run(bert);
   config.data = options.output;
   EXPECT_TRUE(
-      contains(message_of<ConfigError>([&] { run(config); }), "its positions, 16, are less than the rows of 32"));
+      contains(message_of<ConfigError>([&] { run(config); }), "max_positions 16 is less than the rows of 32"));
   std::filesystem::remove_all(bert.output);
   config.init_from = first_run(config::Arch::kModern).output + "/model";
   EXPECT_EQ(run(config).tokens, 8 * 32);

@@ -92,6 +92,33 @@ TEST_F(PretrainRecipe, ARunThatDivergesGoesBackOnceWithHalfTheRateAndThenEnds) {
   const auto status = nlohmann::json::parse(test::read_bytes(std::filesystem::path(config.output) / "status.json"));
   EXPECT_EQ(status["state"], "diverged");
   EXPECT_EQ(checkpoint::list_checkpoints(checkpoints_of(config)).size(), 1U) << "none is made of a run that is ill";
+  EXPECT_TRUE(contains(log_of(config), "it trains with 0.5 of optim.learning_rate"));
+}
+
+TEST_F(PretrainRecipe, ANewRateAfterDivergingIsTakenAsItIs) {
+  auto config = config_for("run");
+  run(config);
+  forget_after(config, 3);
+  const auto newest = checkpoint::list_checkpoints(checkpoints_of(config)).at(0);
+  auto state = checkpoint::read_state(newest);
+  state.rate_factor = 0.5;
+  checkpoint::update_state(checkpoints_of(config), state);
+  const auto rate_of_step_4 = [&](bool may_change) {
+    run_pretrain(config, {.stop = stop_,
+                          .progress = util::ProgressStyle::kQuiet,
+                          .resume = {},
+                          .may_change_config = may_change});
+    for (const auto& line : metrics_of(config)) {
+      if (line.contains("lr") && line["step"] == 4) {
+        return line["lr"].get<double>();
+      }
+    }
+    return 0.0;
+  };
+  const double half = rate_of_step_4(false);
+  forget_after(config, 3);
+  config.optim.learning_rate *= 3;
+  EXPECT_NEAR(rate_of_step_4(true), 6 * half, 1e-12);
 }
 
 TEST_F(PretrainRecipe, ARunThatDivergesBeforeItsFirstCheckpointEnds) {

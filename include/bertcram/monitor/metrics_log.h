@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 namespace bertcram::monitor {
 
@@ -15,13 +16,21 @@ class MetricsLog {
   MetricsLog(const MetricsLog&) = delete;
   MetricsLog& operator=(const MetricsLog&) = delete;
 
-  /// Appends one line in one write. @throws ResourceError
+  /// Appends one line in one write. A line that cannot be written (a full disk) is kept, with one warning, and written
+  /// before the next: a log is no reason to end a run.
   void write(const nlohmann::json& line);
+  /// Of what is on disk; a line that was kept is not.
   int64_t size_bytes() const;
+
+  /// Whether the file was removed since it was opened, or its name moved away.
+  bool is_gone() const;
+  /// Opens it under its name again, empty if it is not there. @throws ResourceError
+  void reopen();
 
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;
+  std::string kept_;
 };
 
 /// Cuts the log to its first `size_bytes`, which a checkpoint remembers: a resumed run writes the rest again.

@@ -5,9 +5,16 @@
 #include <optional>
 #include <string>
 
+#include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 
 namespace bertcram::train {
+
+/// Another process trains in the folder.
+class RunTakenError : public ResourceError {
+ public:
+  using ResourceError::ResourceError;
+};
 
 class RunDirectory {
  public:
@@ -23,12 +30,17 @@ class RunDirectory {
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path model() const { return path_ / "model"; }
 
+  /// Whether the folder, its configuration and its lock are still there.
+  bool is_intact() const;
+  /// Makes the folder again, and locks it. @throws ResourceError if it cannot be written, RunTakenError
+  void make_again();
+
   /// Points `latest` beside this folder at it, if that name is free or already such a link.
   void link_latest() const;
 
  private:
   std::filesystem::path path_;
-  util::DirectoryLock lock_;
+  std::optional<util::DirectoryLock> lock_;
 };
 
 }  // namespace bertcram::train

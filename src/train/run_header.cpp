@@ -1,0 +1,41 @@
+#include "run_header.h"
+
+#include <nlohmann/json.hpp>
+
+#include "bertcram/config/resolve.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+#include "bertcram/util/version.h"
+
+namespace bertcram::train {
+
+nlohmann::json run_header(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
+                          const TrainingState& state) {
+  config::PretrainConfig copy = config;
+  return {{"event", "start"},
+          {"step", state.position.step},
+          {"fingerprint", config::fingerprint(config::fields_of(copy))},
+          {"version", util::version()},
+          {"commit", util::commit()},
+          {"torch_version", util::torch_version()},
+          {"device", describe(runtime)},
+          {"seed", config.seed},
+          {"parameters", state.parameters.count()},
+          {"flops_per_token", state.objective->flops_per_token(data.manifest.seq_len)},
+          {"unigram_entropy", data.manifest.unigram_entropy}};
+}
+
+void log_run(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
+             const TrainingState& state, int64_t rows_per_pass) {
+  util::log_info("pretrain", cat("data: ", util::format_count(data.train.rows()), " rows of ", data.manifest.seq_len,
+                                 " tokens, ", util::format_count(data.valid.rows()), " held out; unigram entropy ",
+                                 util::format_fixed(data.manifest.unigram_entropy, 3), " nats per token"));
+  if (data.valid.rows() == 0) {
+    util::log_warning("pretrain", "no held-out rows: pack with a larger --valid-frac to see the held-out loss");
+  }
+  util::log_info("pretrain", cat("model: ", util::format_count(state.parameters.count()), " parameters, ",
+                                 describe(runtime), "; batch ", config.batch.rows, " rows in passes of ", rows_per_pass));
+}
+
+}  // namespace bertcram::train

@@ -1,0 +1,21 @@
+#pragma once
+// What is said of a run before its first step.
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/train/runtime.h"
+#include "run_data.h"
+#include "training_state.h"
+
+namespace bertcram::train {
+
+/// The line of metrics.jsonl that begins a session (docs/formats.md).
+nlohmann::json run_header(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
+                          const TrainingState& state);
+
+/// Two lines of the log: data and model. @param rows_per_pass  of the forward and backward passes
+void log_run(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
+             const TrainingState& state, int64_t rows_per_pass);
+
+}  // namespace bertcram::train
