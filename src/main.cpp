@@ -1,7 +1,7 @@
 // bertcram: one executable, one table of commands; the only place that turns errors into exit codes.
 
-#include <CLI/CLI.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <array>
@@ -214,7 +214,8 @@ int report(ExitCode code, const std::string& message) {
 }
 
 constexpr const char* kOutOfMemory =
-    "out of memory; when training, use fewer rows per pass (pretrain: --set batch.micro_rows=N, finetune-glue: --micro-rows "
+    "out of memory; when training, use fewer rows per pass (pretrain: --set batch.micro_rows=N, finetune-glue: "
+    "--micro-rows "
     "N), a smaller model or a higher --memory-limit if one is set, otherwise fewer --threads";
 
 /// What a file-system call fails for: something on the user's side, or something that ran out or is forbidden.

@@ -34,8 +34,9 @@ void MetricsLog::write(const json& line) {
   }
   [[maybe_unused]] const int ignored = ::ftruncate(descriptor_, before);  // no half line
   if (!was_failing) {
-    util::log_warning("monitor", cat(path_.string(), " cannot be written (", std::generic_category().message(error_number),
-                                     "); its lines are kept in memory until it can"));
+    util::log_warning("monitor",
+                      cat(path_.string(), " cannot be written (", std::generic_category().message(error_number),
+                          "); its lines are kept in memory until it can"));
   }
 }
 

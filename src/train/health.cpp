@@ -70,8 +70,8 @@ bool HealthWatch::after_step(const StepFigures& figures, double seconds, checkpo
                                    position.loss_scale.factor, " from now on"));
   } else if (figures.outcome == StepOutcome::kNotFinite) {
     ++position.skipped_steps;
-    util::log_warning("pretrain", cat(step, ": the gradient is not finite (loss ",
-                                      util::format_fixed(figures.loss, 3), "), the step is skipped; ", position.skipped_steps, " so far"));
+    util::log_warning("pretrain", cat(step, ": the gradient is not finite (loss ", util::format_fixed(figures.loss, 3),
+                                      "), the step is skipped; ", position.skipped_steps, " so far"));
   }
   if (const auto times = slow_steps_.after_step(seconds / static_cast<double>(figures.tokens))) {
     util::log_warning("pretrain", cat(step, " took ", util::format_fixed(*times, 1),
@@ -92,18 +92,19 @@ void HealthWatch::warn_of_long_steps(double first_step_seconds) const {
   constexpr double kLongStepShare = 0.05;
   if (budget_seconds_ && first_step_seconds > kLongStepShare * *budget_seconds_) {
     const double share = std::min(1.0, first_step_seconds / *budget_seconds_);
-    util::log_warning("pretrain", cat("the first step took ", util::format_fixed(100 * share, 0),
-                                      " % of the budget (", util::format_duration(first_step_seconds),
-                                      "); give more, or a smaller batch.rows or model"));
+    util::log_warning("pretrain",
+                      cat("the first step took ", util::format_fixed(100 * share, 0), " % of the budget (",
+                          util::format_duration(first_step_seconds), "); give more, or a smaller batch.rows or model"));
   }
 }
 
 void HealthWatch::after_evaluation(double held_out_loss, double unigram_entropy, int64_t steps, double share) {
   if (!is_plateau_noted_ && is_on_unigram_plateau(held_out_loss, unigram_entropy, steps, share)) {
     is_plateau_noted_ = true;
-    util::log_warning("pretrain",
-                      "the held-out loss is barely better than that of guessing by the frequency of tokens: the learning rate is "
-                      "too high or too low, the budget too small for the model, or the text not what it seems");
+    util::log_warning(
+        "pretrain",
+        "the held-out loss is barely better than that of guessing by the frequency of tokens: the learning rate is "
+        "too high or too low, the budget too small for the model, or the text not what it seems");
   }
 }
 

@@ -57,9 +57,10 @@ std::optional<HeldOutScores> HeldOutRows::score_last(const Objective& objective,
                                                      const util::StopFlag& stop) const {
   const int64_t count = rows_of_last();
   if (count < rows_.rows()) {
-    util::log_info("pretrain", cat("the last evaluation takes ", count, " of ", rows_.rows(),
-                                   " held-out rows: more would take over a twentieth of the budget; `bertcram eval` takes "
-                                   "all"));
+    util::log_info("pretrain",
+                   cat("the last evaluation takes ", count, " of ", rows_.rows(),
+                       " held-out rows: more would take over a twentieth of the budget; `bertcram eval` takes "
+                       "all"));
   }
   return score(objective, count, rows_per_pass, stop);
 }

@@ -89,7 +89,8 @@ double Origin::start(const RunData& data, int64_t threads, const util::StopFlag&
   }
   const auto start = std::chrono::steady_clock::now();
   if (!overruled_.empty()) {  // of a preset, most likely
-    util::log_warning("pretrain", cat(folder_->path.string(), " decides over the model: ", util::join(overruled_, ", ")));
+    util::log_warning("pretrain",
+                      cat(folder_->path.string(), " decides over the model: ", util::join(overruled_, ", ")));
   }
   const bool is_complete = folder_->head.kind == model::HeadKind::kMaskedLm;
   if (!is_complete) {  // a new head knows the frequencies at least
@@ -100,7 +101,8 @@ double Origin::start(const RunData& data, int64_t threads, const util::StopFlag&
   checkpoint::load_weights(folder_->path, parameters,
                            is_complete ? checkpoint::Strictness::kComplete : checkpoint::Strictness::kEncoderOnly);
   if (!is_finite(parameters)) {
-    throw DataError(cat("init_from ", folder_->path.string(), ": its weights are not all numbers; it is damaged, or of a "
+    throw DataError(cat("init_from ", folder_->path.string(),
+                        ": its weights are not all numbers; it is damaged, or of a "
                         "run that diverged"));
   }
   util::log_info("pretrain", cat("starting from ", folder_->path.string()));

@@ -132,9 +132,7 @@ class Pretrainer {
   }
 
   /// Whether this may be called a model.
-  bool is_sound() {
-    return is_finite(state_.parameters) && (!final_scores_ || std::isfinite(final_scores_->loss));
-  }
+  bool is_sound() { return is_finite(state_.parameters) && (!final_scores_ || std::isfinite(final_scores_->loss)); }
 
   /// To the last checkpoint that is whole, with half of the learning rate: once in a run. @param what  is wrong
   void go_back(const std::string& what) {
@@ -241,7 +239,8 @@ class Pretrainer {
 
   void save() {
     if (!is_finite(state_.parameters)) {
-      util::log_warning("pretrain", cat("no checkpoint of step ", state_.position.step, ": its weights are no numbers"));
+      util::log_warning("pretrain",
+                        cat("no checkpoint of step ", state_.position.step, ": its weights are no numbers"));
       return;
     }
     note_position();

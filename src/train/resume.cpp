@@ -24,8 +24,8 @@ bool is_built_in(const std::string& difference) {
 }
 
 /// @return the tracked values that differ  @throws ConfigError if one may not  @param where the stored ones stand
-std::vector<std::string> check_same_config(const std::string& stored_yaml, const std::string& where, const RunDirectory& run,
-                       const RunIdentity& identity) {
+std::vector<std::string> check_same_config(const std::string& stored_yaml, const std::string& where,
+                                           const RunDirectory& run, const RunIdentity& identity) {
   PretrainConfig before;
   PretrainConfig now = identity.config;
   config::apply_yaml(config::fields_of(before), stored_yaml, where);
@@ -51,8 +51,8 @@ std::vector<std::string> check_same_config(const std::string& stored_yaml, const
 }
 
 /// @return the settings that differ
-std::vector<std::string> check_same_run(const checkpoint::TrainState& stored, const std::string& where, const RunDirectory& run,
-                    const RunIdentity& identity) {
+std::vector<std::string> check_same_run(const checkpoint::TrainState& stored, const std::string& where,
+                                        const RunDirectory& run, const RunIdentity& identity) {
   auto differing = check_same_config(stored.config_yaml, where, run, identity);
   if (stored.data_id != identity.data_id) {
     throw ConfigError(cat("--data ", identity.config.data, " is not the data that ", run.path().string(),
@@ -100,8 +100,10 @@ void check_not_finished(const RunDirectory& run, const RunIdentity& identity) {
   if (says_finished(run) && fs::exists(run.model() / "config.json")) {
     check_stored_config(run, identity);
     throw ConfigError(cat(run.path().string(), " is finished and has no checkpoints any more: the model in ",
-                          run.model().string(), " is whole, the run cannot go on; to train again choose another --output "
-                          "or remove ", run.status_file().string()));
+                          run.model().string(),
+                          " is whole, the run cannot go on; to train again choose another --output "
+                          "or remove ",
+                          run.status_file().string()));
   }
 }
 

@@ -34,8 +34,9 @@ void log_run(const config::PretrainConfig& config, const Runtime& runtime, const
   if (data.valid.rows() == 0) {
     util::log_warning("pretrain", "no held-out rows: pack with a larger --valid-frac to see the held-out loss");
   }
-  util::log_info("pretrain", cat("model: ", util::format_count(state.parameters.count()), " parameters, ",
-                                 describe(runtime), "; batch ", config.batch.rows, " rows in passes of ", rows_per_pass));
+  util::log_info("pretrain",
+                 cat("model: ", util::format_count(state.parameters.count()), " parameters, ", describe(runtime),
+                     "; batch ", config.batch.rows, " rows in passes of ", rows_per_pass));
 }
 
 }  // namespace bertcram::train

@@ -129,7 +129,8 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   const auto limit = util::parse_bytes(config.memory_limit);
   constexpr int64_t kLeastMemory = int64_t{64} << 20;
   if (limit && *limit < kLeastMemory) {
-    throw ConfigError(cat("runtime.memory_limit ", config.memory_limit, " is too little for any model; give e.g. 8GiB"));
+    throw ConfigError(
+        cat("runtime.memory_limit ", config.memory_limit, " is too little for any model; give e.g. 8GiB"));
   }
   if (limit && gpu) {
     limit_gpu_memory(*limit, *gpu);

@@ -50,7 +50,8 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 
 std::string format_fixed(double value, int decimals) {
   std::array<char, 64> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals, std::isnan(value) ? std::fabs(value) : value);  // no "-nan"
+  std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals,
+                std::isnan(value) ? std::fabs(value) : value);  // no "-nan"
   return buffer.data();
 }
 
@@ -140,15 +141,15 @@ std::optional<double> parse_duration(std::string_view text) {
 
 std::optional<int64_t> parse_bytes(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, double>, 10> kUnits = {{{"", 1},
-                                                                          {"B", 1},
-                                                                          {"kB", 1e3},
-                                                                          {"KB", 1e3},
-                                                                          {"MB", 1e6},
-                                                                          {"GB", 1e9},
-                                                                          {"KiB", 0x1p10},
-                                                                          {"MiB", 0x1p20},
-                                                                          {"GiB", 0x1p30},
-                                                                          {"TiB", 0x1p40}}};
+                                                                           {"B", 1},
+                                                                           {"kB", 1e3},
+                                                                           {"KB", 1e3},
+                                                                           {"MB", 1e6},
+                                                                           {"GB", 1e9},
+                                                                           {"KiB", 0x1p10},
+                                                                           {"MiB", 0x1p20},
+                                                                           {"GiB", 0x1p30},
+                                                                           {"TiB", 0x1p40}}};
   const size_t unit_at = std::min(text.find_first_not_of("0123456789."), text.size());
   const auto value = parse_double(text.substr(0, unit_at));
   const auto* unit = std::ranges::find(kUnits, text.substr(unit_at), &std::pair<std::string_view, double>::first);

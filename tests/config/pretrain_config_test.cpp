@@ -69,8 +69,9 @@ TEST(Budgets, OfALaterSourceTakeThePlaceOfAnEarlierOnes) {
   EXPECT_EQ(budget_of({.files = {steps, hours}, .overrides = {}}), "100h/0/0");
   EXPECT_EQ(budget_of({.files = {hours}, .overrides = {{"budget.tokens", {"7"}, "--tokens"}}}), "/0/7");
   EXPECT_EQ(budget_of({.files = {hours}, .overrides = {{"budget.time", {"2h"}, "--budget"}}}), "2h/0/0");
-  EXPECT_EQ(budget_of({.files = {}, .overrides = {{"budget.time", {"2h"}, "--budget"}, {"budget.steps", {"9"}, "--steps"}}}),
-            "2h/9/0");  // a contradiction
+  EXPECT_EQ(
+      budget_of({.files = {}, .overrides = {{"budget.time", {"2h"}, "--budget"}, {"budget.steps", {"9"}, "--steps"}}}),
+      "2h/9/0");  // a contradiction
 }
 
 TEST(Contradictions, ABudgetOfNoTimeIsOne) {

@@ -74,7 +74,8 @@ TEST(Optimizer, MuonMovesTheMatricesBlockByBlockAndAdamWTheRest) {
   at::manual_seed(7);
   nn::Parameters one = make_parameters();
   nn::Parameters two = make_parameters();
-  Optimizer muon(one, {.algorithm = config::Algorithm::kMuon, .muon_rate_factor = 3.0, .weight_decay = 0.1, .clip_norm = 0});
+  Optimizer muon(one,
+                 {.algorithm = config::Algorithm::kMuon, .muon_rate_factor = 3.0, .weight_decay = 0.1, .clip_norm = 0});
   Optimizer adamw(two, {.weight_decay = 0.1, .clip_norm = 0});
   const at::Tensor start = at::randn_like(one.masters());
   const at::Tensor gradient = at::randn_like(start);

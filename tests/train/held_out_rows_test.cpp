@@ -75,7 +75,7 @@ TEST_F(HeldOutRowsTest, WithoutMemoryAreScoredInSmallerPasses) {
 
 TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
   const config::HeldOutConfig config = {.rows = 2};
-  const Asked objective(100, std::chrono::milliseconds(10));  // per row
+  const Asked objective(100, std::chrono::milliseconds(10));          // per row
   HeldOutRows some(config, data_.valid, {}, /*budget_seconds=*/1.3);  // of which 65 ms are for three evaluations
   EXPECT_TRUE(some.is_due(1, 0.051, 0, 0.0)) << "what they take is not known yet";
   EXPECT_EQ(some.score_some(objective, 4, stop_)->masked_tokens, 2);

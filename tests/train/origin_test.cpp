@@ -111,8 +111,7 @@ TEST_F(OriginTest, LongerRowsNeedPositionsUnlessTheyAreRotary) {
   test::pack(options);
   auto config = second_run(bert);
   config.data = options.output;
-  EXPECT_TRUE(
-      contains(message_of<ConfigError>([&] { run(config); }), "max_positions 16 is less than the rows of 32"));
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "max_positions 16 is less than the rows of 32"));
   std::filesystem::remove_all(bert.output);
   config.init_from = first_run(config::Arch::kModern).output + "/model";
   EXPECT_EQ(run(config).tokens, 8 * 32);

@@ -104,10 +104,9 @@ TEST_F(PretrainRecipe, ANewRateAfterDivergingIsTakenAsItIs) {
   state.rate_factor = 0.5;
   checkpoint::update_state(checkpoints_of(config), state);
   const auto rate_of_step_4 = [&](bool may_change) {
-    run_pretrain(config, {.stop = stop_,
-                          .progress = util::ProgressStyle::kQuiet,
-                          .resume = {},
-                          .may_change_config = may_change});
+    run_pretrain(
+        config,
+        {.stop = stop_, .progress = util::ProgressStyle::kQuiet, .resume = {}, .may_change_config = may_change});
     for (const auto& line : metrics_of(config)) {
       if (line.contains("lr") && line["step"] == 4) {
         return line["lr"].get<double>();
