@@ -20,15 +20,18 @@ HeldOutRows::HeldOutRows(const config::HeldOutConfig& config, const data::RowSto
 }
 
 bool HeldOutRows::is_due(int64_t step, double share, int64_t last_step, double last_share) const {
-  double evaluations = 20;
-  if (share_of_budget_ && seconds_per_row_ > 0) {
-    const double seconds = seconds_per_row_ * static_cast<double>(rows_of_some());
-    evaluations = std::min(evaluations, std::floor(*share_of_budget_ / seconds));
+  constexpr double kDefaultEvaluations = 20;
+  if (is_empty() || step == 0 || share >= 1.0) {
+    return false;
   }
-  const auto made_until = [&](int64_t steps, double used) {
-    return config_.every_steps > 0 ? steps / config_.every_steps : static_cast<int64_t>(used * evaluations);
-  };
-  return !is_empty() && step > 0 && share < 1.0 && made_until(step, share) > made_until(last_step, last_share);
+  if (config_.every_steps > 0) {
+    return step / config_.every_steps > last_step / config_.every_steps;
+  }
+  if (share_of_budget_) {  // what an evaluation takes changes from one to the next, and with it how many there are
+    const double seconds = seconds_per_row_ * static_cast<double>(rows_of_some());
+    return share - last_share >= std::max(1.0 / kDefaultEvaluations, seconds / *share_of_budget_);
+  }
+  return std::floor(share * kDefaultEvaluations) > std::floor(last_share * kDefaultEvaluations);
 }
 
 int64_t HeldOutRows::rows_of_some() const {
