@@ -55,15 +55,22 @@ bertcram::util::StopFlag g_stop;
 
 std::atomic<time_t> g_first_signal = 0;  // seconds of the monotonic clock
 
+/// What schedulers warn with, some of them every second.
+void request_stop_without_haste(int signal_number) {
+  if (!g_stop.requested()) {
+    g_stop.request(signal_number);
+  }
+}
+
 /// The first one asks to stop. A second one ends the process at once, unless it comes so soon that it is meant as the
 /// same: schedulers and impatient fingers send several.
 void request_stop(int signal_number) {
   constexpr time_t kPatienceSeconds = 2;
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  if (!g_stop.requested()) {
+  if (g_first_signal == 0) {
     g_first_signal = now.tv_sec;
-    g_stop.request(signal_number);
+    request_stop_without_haste(signal_number);
   } else if (now.tv_sec - g_first_signal > kPatienceSeconds) {
     std::signal(signal_number, SIG_DFL);
     std::raise(signal_number);
@@ -79,9 +86,10 @@ void end_on_lost_page(int /*signal_number*/) {
 }
 
 void handle_signals() {
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGXCPU}) {  // the last two are what schedulers warn with
-    std::signal(number, request_stop);
-  }
+  std::signal(SIGINT, request_stop);
+  std::signal(SIGTERM, request_stop);
+  std::signal(SIGUSR1, request_stop_without_haste);
+  std::signal(SIGXCPU, request_stop_without_haste);
   if (std::signal(SIGHUP, request_stop) == SIG_IGN) {
     std::signal(SIGHUP, SIG_IGN);  // nohup
   }

@@ -21,23 +21,34 @@ using nlohmann::json;
 
 MetricsLog::MetricsLog(const std::filesystem::path& path) : path_(path) { reopen(); }
 
-MetricsLog::~MetricsLog() { ::close(descriptor_); }
+MetricsLog::~MetricsLog() {
+  flush();
+  ::close(descriptor_);
+}
 
 void MetricsLog::write(const json& line) {
-  const bool was_failing = !kept_.empty();
   kept_ += util::json_text(line) + "\n";
+  flush();
+}
+
+void MetricsLog::flush() {
+  if (kept_.empty()) {
+    return;
+  }
   const int64_t before = size_bytes();
   const int error_number = util::write_fully(descriptor_, std::as_bytes(std::span(kept_)));
   if (error_number == 0) {
     kept_.clear();
+    is_failing_ = false;
     return;
   }
   [[maybe_unused]] const int ignored = ::ftruncate(descriptor_, before);  // no half line
-  if (!was_failing) {
+  if (!is_failing_) {
     util::log_warning("monitor",
                       cat(path_.string(), " cannot be written (", std::generic_category().message(error_number),
                           "); its lines are kept in memory until it can"));
   }
+  is_failing_ = true;
 }
 
 bool MetricsLog::is_gone() const {

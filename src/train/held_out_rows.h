@@ -12,7 +12,7 @@
 namespace bertcram::train {
 
 /// The held-out rows of a run: when they are scored, how many of them, and what that takes. Of a short time budget the
-/// evaluations in mid-run take a twentieth at most, and the last one too.
+/// evaluations in mid-run take about a twentieth once it is known what one takes, and the last one another.
 class HeldOutRows {
  public:
   /// @param masking  BERT's 15 %, as `bertcram eval`: runs at other rates can be compared

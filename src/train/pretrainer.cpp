@@ -27,7 +27,6 @@ namespace bertcram::train {
 namespace {
 
 using config::PretrainConfig;
-using util::log_info;
 
 constexpr double kRateAfterDiverging = 0.5;
 
@@ -52,8 +51,8 @@ class Pretrainer {
   PretrainResult run() {
     try {
       return train();
-    } catch (const ResourceError&) {
-      say_failed();
+    } catch (const std::exception& error) {
+      say_failed(error);
       throw;
     }
   }
@@ -63,7 +62,7 @@ class Pretrainer {
     util::add_log_file(run_.log_file());
     start_or_resume();
     if (budget_.is_spent(usage()) && state_.has_models(run_.path(), *data_.tokenizer)) {
-      log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
+      util::log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
       conclude();
       return result();
     }
@@ -109,10 +108,11 @@ class Pretrainer {
     return finish();
   }
 
-  /// The last heartbeat of a session that ends for want of memory or disk.
-  void say_failed() const noexcept {
+  /// The last heartbeat of a session that ends for want of memory or disk, or by a bug.
+  void say_failed(const std::exception& why) const noexcept {
+    const bool is_said = dynamic_cast<const DivergedError*>(&why) || dynamic_cast<const util::StoppedError*>(&why);
     try {
-      if (recorder_) {
+      if (recorder_ && !is_said && !dynamic_cast<const RunTakenError*>(&why)) {  // that one's folder is another's
         write_status(run_, "failed", usage(), budget_.share(usage()));
       }
     } catch (const std::exception& error) {
@@ -132,7 +132,11 @@ class Pretrainer {
   }
 
   /// Whether this may be called a model.
-  bool is_sound() { return is_finite(state_.parameters) && (!final_scores_ || std::isfinite(final_scores_->loss)); }
+  bool is_sound() {
+    const double loss = final_scores_ ? final_scores_->loss : 0;
+    const double other = final_scores_ && final_scores_->replaced_tokens ? final_scores_->replaced_tokens->loss : 0;
+    return std::isfinite(loss) && std::isfinite(other) && is_finite(state_.parameters);
+  }
 
   /// To the last checkpoint that is whole, with half of the learning rate: once in a run. @param what  is wrong
   void go_back(const std::string& what) {
@@ -153,6 +157,9 @@ class Pretrainer {
     position.elapsed_seconds = elapsed;
     final_scores_.reset();
     take_over_position();
+    if (budget_.is_spent(usage())) {  // of time, which does not come back
+      end_diverged(cat(what, ", and no time is left to go on from step ", position.step));
+    }
     checkpoints_.starts_here(/*is_saved=*/true);
     checkpoints_.save_now();  // the factor alone: going back once means once in all sessions
     recorder_->rewind(usage(), position.metrics_bytes);
@@ -163,7 +170,9 @@ class Pretrainer {
 
   [[noreturn]] void end_diverged(const std::string& why) const {
     write_status(run_, "diverged", usage(), budget_.share(usage()));
-    throw DivergedError(cat("pretrain: ", why, "; start again with a lower optim.learning_rate and another --output"));
+    throw DivergedError(cat("pretrain: ", why,
+                            "; start again with a lower optim.learning_rate and another --output, or go "
+                            "on from a checkpoint with --allow-config-change"));
   }
 
   void log_step(const StepFigures& figures) {
@@ -257,8 +266,11 @@ class Pretrainer {
 
   [[noreturn]] void throw_stopped() {
     write_status(run_, "stopped", usage(), budget_.share(usage()));
-    throw util::StoppedError(context_.stop, cat("pretrain: stopped at step ", state_.position.step,
-                                                " after writing a checkpoint; the same command continues from there"));
+    throw util::StoppedError(
+        context_.stop, cat("pretrain: stopped at step ", state_.position.step,
+                           is_finite(state_.parameters)
+                               ? " after writing a checkpoint; the same command continues from there"
+                               : " without a checkpoint of weights that are no numbers; the same command continues"));
   }
 
   PretrainResult finish() {
@@ -326,7 +338,7 @@ class Pretrainer {
   void start_fresh() {
     check_stored_config(run_, identity());
     checkpoint::require_room(run_.checkpoints(), state_.tensors());
-    log_info("pretrain", "checking the packed data");
+    util::log_info("pretrain", "checking the packed data");
     data_.train.verify(context_.stop);
     data_.valid.verify(context_.stop);
     step_.choose_passes(/*stored=*/{});

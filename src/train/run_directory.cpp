@@ -21,18 +21,20 @@ bool is_ours(const std::string& name) {
   return std::ranges::find(kOurs, name) != kOurs.end() || name.find(".tmp-") != std::string::npos;
 }
 
-/// Whether the lock file is there and names no other process. (Not by its inode: some network file systems change them.)
-bool holds_lock(const fs::path& folder) {
+enum class Lock { kOurs, kMissing, kTaken };
+
+/// By the process that the lock file names. (Not by its inode: some network file systems change them.)
+Lock state_of_lock(const fs::path& folder) {
   const fs::path file = folder / ".lock";
   std::error_code ignored;
   if (!fs::exists(file, ignored)) {
-    return false;
+    return Lock::kMissing;
   }
   try {
     const std::string owner = util::read_file(file);
-    return owner.empty() || owner == std::to_string(::getpid());
+    return owner.empty() || owner == std::to_string(::getpid()) ? Lock::kOurs : Lock::kTaken;
   } catch (const Error&) {
-    return true;  // unreadable for the moment
+    return Lock::kOurs;  // unreadable for the moment
   }
 }
 
@@ -67,18 +69,26 @@ RunDirectory::RunDirectory(const fs::path& path) : path_(prepared(path)) {
 
 bool RunDirectory::is_intact() const {
   std::error_code ignored;
-  return holds_lock(path_) && fs::exists(config_file(), ignored);
+  return state_of_lock(path_) == Lock::kOurs && fs::exists(config_file(), ignored);
 }
 
 void RunDirectory::make_again() {
   util::make_writable_directory(path_);
-  if (!lock_ || !holds_lock(path_)) {
-    lock_.reset();
-    try {
-      lock_.emplace(path_, "pretrain");
-    } catch (const ResourceError& error) {
+  const Lock found = state_of_lock(path_);
+  if (lock_ && found == Lock::kOurs) {
+    return;
+  }
+  if (lock_ && found == Lock::kTaken) {
+    throw RunTakenError(cat("pretrain: another bertcram process took ", path_.string(), " over; this one ends"));
+  }
+  lock_.reset();
+  try {
+    lock_.emplace(path_, "pretrain");
+  } catch (const ResourceError& error) {  // in use, or there is no room for the file
+    if (state_of_lock(path_) == Lock::kTaken) {
       throw RunTakenError(error.what());
     }
+    throw;
   }
 }
 

@@ -63,8 +63,8 @@ void RunRecorder::restore_what_is_gone() {
     metrics_.write(header_);
   }
   util::log_warning("pretrain", cat(run_.path().string(),
-                                    " or files in it were removed or moved away: they are made again, without what was "
-                                    "in them; the run goes on"));
+                                    " or files in it were removed or moved away: they are made again without what was "
+                                    "in them (run.log in the next session); the run goes on"));
 }
 
 void RunRecorder::advance(const Usage& usage, const StepFigures& figures, double share) {
@@ -133,6 +133,7 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
 }
 
 void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes) {
+  metrics_.drop_kept();
   monitor::rewind_metrics(run_.metrics_file(), metrics_bytes);
   last_ = start;
   load_seconds_ = 0;

@@ -62,7 +62,10 @@ class RunRecorder {
   }
 
   int64_t last_logged_step() const { return last_.steps; }
-  int64_t metrics_bytes() const { return metrics_.size_bytes(); }
+  int64_t metrics_bytes() {
+    metrics_.flush();
+    return metrics_.size_bytes();
+  }
 
  private:
   void heartbeat(const Usage& usage, double share);

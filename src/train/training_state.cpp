@@ -1,15 +1,18 @@
 #include "training_state.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/isfinite.h>
+#include <ATen/ops/aminmax.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "bertcram/util/error.h"
 
 namespace bertcram::train {
 
-bool is_finite(nn::Parameters& parameters) { return at::isfinite(parameters.masters()).all().item<bool>(); }
+bool is_finite(nn::Parameters& parameters) {
+  const auto [lowest, highest] = at::aminmax(parameters.masters());  // a reduction: memory may be tight; NaN is both
+  return std::isfinite(lowest.item<double>()) && std::isfinite(highest.item<double>());
+}
 
 TrainingState::TrainingState(const config::PretrainConfig& config, const model::EncoderShape& shape,
                              const Runtime& runtime)

@@ -53,7 +53,6 @@ TEST(Contradictions, MoreThanOneBudgetIsOne) {
   EXPECT_TRUE(contains(contradictions(config)[0], "more than one budget"));
 }
 
-// Found by review: "--budget 0s" counted as a budget and ended in an internal error.
 TEST(Budgets, OfALaterSourceTakeThePlaceOfAnEarlierOnes) {
   const test::ScratchDirectory scratch;
   const auto hours = scratch.write("hours.yaml", "budget: {time: 100h}\n");
@@ -74,6 +73,7 @@ TEST(Budgets, OfALaterSourceTakeThePlaceOfAnEarlierOnes) {
       "2h/9/0");  // a contradiction
 }
 
+// Found by review: "--budget 0s" counted as a budget and ended in an internal error.
 TEST(Contradictions, ABudgetOfNoTimeIsOne) {
   PretrainConfig config = sound();
   config.budget = {.time = "0s"};

@@ -125,6 +125,16 @@ class Files(E2ETestCase):
         self.assert_fails(Result(command, done.returncode, done.stdout, done.stderr.decode()), RESOURCES, "File too large")
         self.assertEqual(state(run), "failed")
 
+    def test_warnings_that_are_repeated_are_no_impatience(self):
+        run = self.dir / "run"
+        process = start(*pretrain_args(make_packed(), run, 50, model__hidden=128, model__layers=2, model__ffn=512,
+                                       batch__rows=3072, batch__micro_rows=3072))  # a pass of seconds, which is finished first
+        self.assertTrue(stop_after(process, lambda: logged(run) > 0))
+        for _ in range(4):  # as the kernel does above a limit of CPU time; two seconds of it are patience with Ctrl-C
+            process.send_signal(signal.SIGXCPU)
+            time.sleep(1)
+        self.stopped(process, signal.SIGXCPU)
+
     def test_what_schedulers_warn_with_stops_a_run(self):
         for number in (signal.SIGUSR1, signal.SIGXCPU):
             with self.subTest(signal=number.name):

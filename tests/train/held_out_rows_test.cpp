@@ -75,8 +75,8 @@ TEST_F(HeldOutRowsTest, WithoutMemoryAreScoredInSmallerPasses) {
 
 TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
   const config::HeldOutConfig config = {.rows = 2};
-  const Asked objective(100, std::chrono::milliseconds(10));          // per row
-  HeldOutRows some(config, data_.valid, {}, /*budget_seconds=*/1.3);  // of which 65 ms are for three evaluations
+  const Asked objective(100, std::chrono::milliseconds(100));        // per row
+  HeldOutRows some(config, data_.valid, {}, /*budget_seconds=*/13);  // of which 650 ms are for three evaluations
   EXPECT_TRUE(some.is_due(1, 0.051, 0, 0.0)) << "what they take is not known yet";
   EXPECT_EQ(some.score_some(objective, 4, stop_)->masked_tokens, 2);
   EXPECT_FALSE(some.is_due(2, 0.3, 1, 0.051));
@@ -84,8 +84,8 @@ TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
   const int64_t last = some.score_last(objective, 4, stop_)->masked_tokens;
   EXPECT_GE(last, 2);
   EXPECT_LE(last, 6);
-  EXPECT_LE(some.seconds_for_last(), 0.065);
-  HeldOutRows tight(config, data_.valid, {}, /*budget_seconds=*/0.1);
+  EXPECT_LE(some.seconds_for_last(), 0.65);
+  HeldOutRows tight(config, data_.valid, {}, /*budget_seconds=*/1);
   tight.score_some(objective, 4, stop_);
   EXPECT_FALSE(tight.is_due(2, 0.999, 1, 0.051));
   EXPECT_EQ(tight.score_last(objective, 4, stop_)->masked_tokens, 2) << "as many as in mid-run all the same";

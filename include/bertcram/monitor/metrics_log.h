@@ -19,6 +19,10 @@ class MetricsLog {
   /// Appends one line in one write. A line that cannot be written (a full disk) is kept, with one warning, and written
   /// before the next: a log is no reason to end a run.
   void write(const nlohmann::json& line);
+  /// Tries again to write the lines that were kept.
+  void flush();
+  /// Forgets them: the run goes on from an earlier step.
+  void drop_kept() { kept_.clear(); }
   /// Of what is on disk; a line that was kept is not.
   int64_t size_bytes() const;
 
@@ -31,6 +35,7 @@ class MetricsLog {
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::string kept_;
+  bool is_failing_ = false;
 };
 
 /// Cuts the log to its first `size_bytes`, which a checkpoint remembers: a resumed run writes the rest again.
