@@ -135,6 +135,7 @@ constexpr std::string_view kLogFile = "--log-file";  // its value is no command
 /// What to say of the first word that is no option, where no command was found; empty if all are options.
 std::string unknown_command(std::span<char*> words) {
   std::vector<std::string> commands;
+  commands.reserve(std::size(kCommands));
   for (const Command& command : kCommands) {
     commands.emplace_back(command.name);
   }

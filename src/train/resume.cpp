@@ -29,7 +29,7 @@ std::vector<std::string> check_same_config(const std::string& stored_yaml, const
   PretrainConfig before;
   PretrainConfig now = identity.config;
   config::apply_yaml(config::fields_of(before), stored_yaml, where);
-  const auto differing = config::differences(config::fields_of(before), config::fields_of(now));
+  auto differing = config::differences(config::fields_of(before), config::fields_of(now));
   if (differing.empty()) {
     return {};
   }
