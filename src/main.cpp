@@ -1,8 +1,8 @@
 // bertcram: one executable, one table of commands; the only place that turns errors into exit codes.
 
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <atomic>
