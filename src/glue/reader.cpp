@@ -1,6 +1,7 @@
 #include "bertcram/glue/reader.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -10,7 +11,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "split_files.h"
-#include "tsv.h"
+#include "table_reader.h"
 
 namespace bertcram::glue {
 namespace {
@@ -25,32 +26,42 @@ struct Layout {
   size_t second_id = 0;
 };
 
-Layout locate_columns(const SourceSpec& source, const TsvReader& reader) {
-  const std::vector<std::string_view>& row = reader.fields();
-  Layout layout{.width = row.size(), .text_a = locate_column(source.text_a, row, reader)};
+Layout locate_columns(const SourceSpec& source, const TableReader& reader) {
+  Layout layout{.width = reader.fields().size(), .text_a = locate_column(source.text_a, reader)};
   if (source.text_b) {
-    layout.text_b = locate_column(*source.text_b, row, reader);
+    layout.text_b = locate_column(*source.text_b, reader);
   }
   if (source.label) {
-    layout.label = locate_column(*source.label, row, reader);
+    layout.label = locate_column(*source.label, reader);
   }
   if (source.id_filter) {
-    layout.first_id = locate_column(source.id_filter->first_id, row, reader);
-    layout.second_id = locate_column(source.id_filter->second_id, row, reader);
+    layout.first_id = locate_column(source.id_filter->first_id, reader);
+    layout.second_id = locate_column(source.id_filter->second_id, reader);
   }
   return layout;
+}
+
+/// The members of JSON lines that are columns.
+std::vector<std::string> keys_of(const SourceSpec& source) {
+  std::vector<std::string> keys = {source.text_a.name};
+  for (const std::optional<Column>& column : {source.text_b, source.label}) {
+    if (column && std::ranges::find(keys, column->name) == keys.end()) {
+      keys.push_back(column->name);
+    }
+  }
+  return keys;
 }
 
 using IdPairs = std::set<std::pair<std::string, std::string>>;
 
 IdPairs read_id_pairs(const std::filesystem::path& path) {
-  TsvReader reader(path);
+  const auto reader = open_table(path, TableFormat::kTsv, {});
   IdPairs pairs;
-  while (reader.next() == TsvReader::Step::kRow) {
-    if (reader.fields().size() != 2) {
-      reader.fail(cat(reader.fields().size(), " columns; expected 2 ids"));
+  while (reader->next() == TableReader::Step::kRow) {
+    if (reader->fields().size() != 2) {
+      reader->fail(cat(reader->fields().size(), " columns; expected 2 ids"));
     }
-    pairs.emplace(reader.fields()[0], reader.fields()[1]);
+    pairs.emplace(reader->fields()[0], reader->fields()[1]);
   }
   return pairs;
 }
@@ -58,29 +69,29 @@ IdPairs read_id_pairs(const std::filesystem::path& path) {
 /// The rows of one source: broken ones refused or counted, filtered ones left out.
 class RowReader {
  public:
-  RowReader(const TaskSpec& task, const FoundSource& found) : task_(task), source_(*found.source), reader_(found.path) {
+  RowReader(const TaskSpec& task, const FoundSource& found) : task_(task), source_(*found.source), reader_(open_table(found.path, source_.format, keys_of(source_))) {
     if (source_.id_filter) {
       ids_ = read_id_pairs(found.path.parent_path() / source_.id_filter->id_file);
     }
-    pending_ = reader_.next();
-    if (pending_ == TsvReader::Step::kEnd) {
+    pending_ = reader_->next();
+    if (pending_ == TableReader::Step::kEnd) {
       throw DataError(cat(found.path.string(), ": the file is empty"));
     }
-    layout_ = locate_columns(source_, reader_);
+    layout_ = locate_columns(source_, *reader_);
     if (source_.header == HeaderRow::kPresent) {
-      pending_ = reader_.next();
+      pending_ = reader_->next();
     }
   }
 
   /// The next row to use; nullopt at the end.
   std::optional<Example> next() {
-    while (pending_ == TsvReader::Step::kRow) {
+    while (pending_ == TableReader::Step::kRow) {
       std::optional<Example> example = is_whole() && is_wanted() ? std::optional(make_example()) : std::nullopt;
       if (example) {
         label_ = layout_.label ? text::repair_utf8(util::trim(field(*layout_.label))) : std::string();
-        example->line = reader_.line();
+        example->line = reader_->line();
       }
-      pending_ = reader_.next();
+      pending_ = reader_->next();
       if (example) {
         return example;
       }
@@ -92,7 +103,7 @@ class RowReader {
   int64_t skipped_rows() const { return skipped_rows_; }
 
  private:
-  std::string_view field(size_t column) const { return reader_.fields()[column]; }
+  std::string_view field(size_t column) const { return reader_->fields()[column]; }
 
   Example make_example() const {
     Example example{.text_a = std::string(field(layout_.text_a))};
@@ -109,15 +120,15 @@ class RowReader {
     }
     if (task_.bad_rows == BadRows::kRefuse || !source_.label) {
       const bool can_skip = !task_.base_dir.empty() && source_.label;
-      reader_.fail(problem + (can_skip ? "; mend the row or set 'bad_rows: skip' in the task file" : ""));
+      reader_->fail(problem + (can_skip ? "; mend the row or set 'bad_rows: skip' in the task file" : ""));
     }
     ++skipped_rows_;
     return false;
   }
 
   std::string problem_of_row() const {
-    if (reader_.fields().size() != layout_.width) {
-      return cat(reader_.fields().size(), " columns; expected ", layout_.width);
+    if (reader_->fields().size() != layout_.width) {
+      return cat(reader_->fields().size(), " columns; expected ", layout_.width);
     }
     if (!source_.label) {
       return {};  // a submission states every row, an empty text too
@@ -141,10 +152,10 @@ class RowReader {
 
   const TaskSpec& task_;
   const SourceSpec& source_;
-  TsvReader reader_;
+  std::unique_ptr<TableReader> reader_;
   IdPairs ids_;
   Layout layout_;
-  TsvReader::Step pending_ = TsvReader::Step::kEnd;
+  TableReader::Step pending_ = TableReader::Step::kEnd;
   std::string label_;  // a word of config.json later: valid UTF-8
   int64_t skipped_rows_ = 0;
 };

@@ -95,7 +95,7 @@ std::string scoring_rules(const TaskSpec& task) {
   }
   if (task.train) {  // the dev set has the same columns
     const SourceSpec& source = task.train->sources.front();
-    rules << static_cast<int>(source.header) << '\n';
+    rules << static_cast<int>(source.format) << ' ' << static_cast<int>(source.header) << '\n';
     add_column("text_a", source.text_a);
     if (source.text_b) {
       add_column("text_b", *source.text_b);

@@ -31,9 +31,10 @@ class TaskFile {
   std::string scalar(const YAML::Node& node, const std::string& key) const;
   YAML::Node required(const std::string& key) const;
   std::string read_name() const;
-  HeaderRow read_header() const;
+  TableFormat read_format() const;
+  HeaderRow read_header(TableFormat format) const;
   BadRows read_bad_rows() const;
-  Column read_column(const YAML::Node& node, const std::string& key, HeaderRow header) const;
+  Column read_column(const YAML::Node& node, const std::string& key, const SourceSpec& source) const;
   SourceSpec read_source_columns() const;
   std::vector<std::string> read_labels() const;
   void read_range(TaskSpec& task) const;
@@ -97,10 +98,30 @@ std::string TaskFile::read_name() const {
   return name;
 }
 
-HeaderRow TaskFile::read_header() const {
+/// As stated, or by the suffix of the train file.
+TableFormat TaskFile::read_format() const {
+  const YAML::Node node = root_["format"];
+  const std::string word = util::to_lower_ascii(
+      node ? scalar(node, "format") : std::filesystem::path(scalar(required("train"), "train")).extension().string());
+  if (word == "csv" || word == ".csv") {
+    return TableFormat::kCsv;
+  }
+  if (word == "jsonl" || word == ".jsonl" || word == ".ndjson") {
+    return TableFormat::kJsonLines;
+  }
+  if (node && word != "tsv") {
+    fail(node.Mark(), cat("unknown format '", util::excerpt(word), "'; expected tsv, csv or jsonl"));
+  }
+  return TableFormat::kTsv;
+}
+
+HeaderRow TaskFile::read_header(TableFormat format) const {
   const YAML::Node node = root_["header"];
   if (!node) {
     return HeaderRow::kPresent;
+  }
+  if (format == TableFormat::kJsonLines) {
+    fail(node.Mark(), "'header' is for tsv and csv; in jsonl the columns are the members of each line");
   }
   const std::string word = util::to_lower_ascii(scalar(node, "header"));
   if (word == "yes" || word == "true") {
@@ -124,13 +145,16 @@ BadRows TaskFile::read_bad_rows() const {
   return word == "skip" ? BadRows::kSkip : BadRows::kRefuse;
 }
 
-Column TaskFile::read_column(const YAML::Node& node, const std::string& key, HeaderRow header) const {
+Column TaskFile::read_column(const YAML::Node& node, const std::string& key, const SourceSpec& source) const {
   const std::string word = scalar(node, "columns." + key);
+  if (source.format == TableFormat::kJsonLines) {
+    return {.name = word};
+  }
   const auto index = util::parse_int(word);
   if (index && *index >= 0) {
     return {.index = *index};
   }
-  if (header == HeaderRow::kAbsent) {
+  if (source.header == HeaderRow::kAbsent) {
     fail(node.Mark(), cat("columns.", key, " is '", util::excerpt(word),
                           "'; without a header row expected a column number, counted from 0"));
   }
@@ -146,11 +170,12 @@ SourceSpec TaskFile::read_source_columns() const {
       fail(columns.Mark(), cat("the key 'columns.", key, "' is missing"));
     }
   }
-  SourceSpec source{.header = read_header()};
-  source.text_a = read_column(columns["sentence1"], "sentence1", source.header);
-  source.label = read_column(columns["label"], "label", source.header);
+  SourceSpec source{.format = read_format()};
+  source.header = read_header(source.format);
+  source.text_a = read_column(columns["sentence1"], "sentence1", source);
+  source.label = read_column(columns["label"], "label", source);
   if (columns["sentence2"]) {
-    source.text_b = read_column(columns["sentence2"], "sentence2", source.header);
+    source.text_b = read_column(columns["sentence2"], "sentence2", source);
   }
   return source;
 }
@@ -238,9 +263,6 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   TaskSpec task{.name = read_name()};
   task.display_name = task.name;
   task.base_dir = path_.parent_path().empty() ? std::filesystem::path(".") : path_.parent_path();
-  if (root_["format"] && scalar(root_["format"], "format") != "tsv") {
-    fail(root_["format"].Mark(), "unknown format; expected tsv");
-  }
   task.bad_rows = read_bad_rows();
   const SourceSpec source = read_source_columns();
   task.train = split(task, "train", source);

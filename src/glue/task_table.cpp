@@ -28,6 +28,8 @@ SourceSpec headed_source(std::string file, const Names& names) {
   return source;
 }
 
+const Names kSuperGlueNames = {"premise", "hypothesis", "label"};
+
 SplitSpec split(std::string reported_name, SourceSpec source) {
   return {.reported_name = std::move(reported_name), .sources = {std::move(source)}};
 }
@@ -47,6 +49,23 @@ TaskSpec usual_task(std::string name, std::string display_name, const Names& nam
   task.test = {test_split(task.display_name, task.name, "test.tsv", names)};
   task.metrics = {Metric::kAccuracy};
   return task;
+}
+
+/// Another source for each split of a task of pairs: JSON lines as SuperGLUE has them.
+void add_json_lines(TaskSpec& task, const Names& names, const std::vector<std::string>& files) {
+  const auto source = [&](const std::string& file, bool is_labelled) {
+    SourceSpec spec = headed_source(file, {names.text_a, names.text_b, is_labelled ? names.label : ""});
+    spec.format = TableFormat::kJsonLines;
+    return spec;
+  };
+  size_t next = 0;
+  task.train->sources.push_back(source(files[next++], true));
+  for (SplitSpec& dev : task.dev) {
+    dev.sources.push_back(source(files[next++], true));
+  }
+  for (SplitSpec& test : task.test) {
+    test.sources.push_back(source(files[next++], false));
+  }
 }
 
 TaskSpec cola() {
@@ -110,6 +129,14 @@ TaskSpec mnli() {
               split("mnli-mm", headed_source("dev_mismatched.tsv", names))};
   task.test = {test_split("MNLI-m", "mnli", "test_matched.tsv", names),
                test_split("MNLI-mm", "mnli-mm", "test_mismatched.tsv", names)};
+  add_json_lines(task, kSuperGlueNames,
+                 {"train.jsonl", "dev_matched.jsonl", "dev_mismatched.jsonl", "test_matched.jsonl", "test_mismatched.jsonl"});
+  return task;
+}
+
+TaskSpec rte() {
+  TaskSpec task = usual_task("rte", "RTE", {"sentence1", "sentence2", "label"}, {"entailment", "not_entailment"});
+  add_json_lines(task, kSuperGlueNames, {"train.jsonl", "val.jsonl", "test.jsonl"});
   return task;
 }
 
@@ -136,7 +163,7 @@ std::span<const TaskSpec> builtin_tasks() {
       qqp(),
       mnli(),
       usual_task("qnli", "QNLI", {"question", "sentence", "label"}, {"entailment", "not_entailment"}),
-      usual_task("rte", "RTE", {"sentence1", "sentence2", "label"}, {"entailment", "not_entailment"}),
+      rte(),
       usual_task("wnli", "WNLI", {"sentence1", "sentence2", "label"}, {"0", "1"}),
       ax(),
   };

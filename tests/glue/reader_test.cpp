@@ -160,6 +160,19 @@ TEST(Reader, ScoresMustBeNumbersWithinTheRange) {
   EXPECT_TRUE(train.label_counts.empty());
 }
 
+TEST(Reader, TakesJsonLinesAsSuperGlueHasThem) {
+  const Scratch data;
+  data.write("RTE/train.jsonl",
+             "{\"premise\": \"a\", \"hypothesis\": \"b\", \"label\": \"not_entailment\", \"idx\": 0}\n");
+  const Dataset train = read_train("rte", data);
+  ASSERT_EQ(train.size(), 1);
+  EXPECT_EQ(train.examples[0].text_a, "a");
+  EXPECT_EQ(train.examples[0].text_b, "b");
+  EXPECT_EQ(train.examples[0].label, 1);
+  data.write("RTE/train.tsv", std::string(kRteHeader) + "0\tx\ty\tentailment\n");
+  EXPECT_EQ(read_train("rte", data).examples[0].text_a, "x") << "the official layout comes first";
+}
+
 TEST(Reader, SkipsAndCountsTheBrokenRowsOfQqpOnly) {
   const Scratch data;
   const std::string header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n";

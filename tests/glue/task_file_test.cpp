@@ -72,6 +72,73 @@ TEST(TaskFile, ReadsARegressionTaskByColumnNumbers) {
   EXPECT_EQ(task.classes(), 1);
 }
 
+TEST(TaskFile, ReadsCommaSeparatedValuesWithQuotesAndLineEndsInThem) {
+  const Scratch scratch;
+  scratch.write("train.csv", "id,text,class\r\n1,\"a \"\"dog\"\",\nat home\",noun\r\n2,to bark,verb\r\n");
+  const TaskSpec task = load(scratch,
+                             "name: sense\ntrain: train.csv\ndev: train.csv\n"
+                             "columns: {sentence1: text, label: class}\n");
+  const Dataset train = read_split(task, *task.train, "");
+  ASSERT_EQ(train.size(), 2);
+  EXPECT_EQ(train.examples[0].text_a, "a \"dog\",\nat home");
+  EXPECT_EQ(train.examples[0].line, 2);
+  EXPECT_EQ(train.examples[1].text_a, "to bark");
+  EXPECT_EQ(train.examples[1].label, 1);
+  EXPECT_EQ(train.examples[1].line, 4);
+}
+
+TEST(TaskFile, RefusesQuotesThatDoNotPair) {
+  const Scratch scratch;
+  const auto complaint = [&](const std::string& row) {
+    scratch.write("train.csv", "text,class\nfine,noun\n" + row + "\n");
+    return message_of<DataError>([&] {
+      load(scratch,
+           "name: sense\ntrain: train.csv\ndev: train.csv\ncolumns: {sentence1: text, label: class}\nlabels: [noun, verb]\n")
+          .train.value();
+      const TaskSpec task = load_task_file(scratch.root() / "task.yaml");
+      read_split(task, *task.train, "");
+    });
+  };
+  EXPECT_TRUE(contains(complaint("\"never closed,verb"), "train.csv:3: a quoted field that is never closed"));
+  EXPECT_TRUE(contains(complaint("\"a\" b,verb"), "train.csv:3: ' b,verb' behind a closing quote"));
+}
+
+TEST(TaskFile, ReadsMembersOfJsonLines) {
+  const Scratch scratch;
+  scratch.write("train.jsonl",
+                "{\"passage\": \"It rains.\", \"question\": \"Is it\\u2014wet?\", \"label\": true, \"idx\": 0}\n\n"
+                "{\"question\": \"Dry?\", \"label\": false, \"passage\": \"No\\tsun.\"}\n");
+  const TaskSpec task = load(scratch,
+                             "name: boolq\ntrain: train.jsonl\ndev: train.jsonl\n"
+                             "columns: {sentence1: question, sentence2: passage, label: label}\n");
+  EXPECT_EQ(task.labels, (std::vector<std::string>{"false", "true"}));
+  const Dataset train = read_split(task, *task.train, "");
+  ASSERT_EQ(train.size(), 2);
+  EXPECT_EQ(train.examples[0].text_a, "Is it\u2014wet?");
+  EXPECT_EQ(train.examples[0].label, 1);
+  EXPECT_EQ(train.examples[1].text_b, "No\tsun.");
+  EXPECT_EQ(train.examples[1].line, 3);
+}
+
+TEST(TaskFile, RefusesJsonLinesThatLackWhatIsAskedFor) {
+  const Scratch scratch;
+  const auto complaint = [&](const std::string& line) {
+    scratch.write("train.jsonl", "{\"text\": \"fine\", \"class\": \"noun\"}\n" + line + "\n");
+    scratch.write("task.yaml",
+                  "name: sense\ntrain: train.jsonl\ndev: train.jsonl\ncolumns: {sentence1: text, label: class}\n"
+                  "labels: [noun, verb]\n");
+    return message_of<DataError>([&] {
+      const TaskSpec task = load_task_file(scratch.root() / "task.yaml");
+      read_split(task, *task.train, "");
+    });
+  };
+  EXPECT_TRUE(contains(complaint("{\"text\": \"x\"}"), "train.jsonl:2: no member 'class'; it has text"));
+  EXPECT_TRUE(contains(complaint("{\"text\": null, \"class\": \"noun\"}"), ":2: 'text' is null; expected a text"));
+  EXPECT_TRUE(contains(complaint("[1, 2]"), ":2: not a JSON object: '[1, 2]'"));
+  EXPECT_TRUE(contains(complaint("{\"text\": "), ":2: not a JSON object"));
+  EXPECT_TRUE(contains(complaint("{\"text\": \"x\", \"class\": \"adverb\"}"), ":2: unknown label 'adverb'"));
+}
+
 TEST(TaskFile, LooksForFilesBesideItselfAndThenInTheDataFolder) {
   const Scratch beside;
   const Scratch data;
@@ -112,7 +179,8 @@ TEST(TaskFile, RefusesWhatItCannotMean) {
   EXPECT_TRUE(contains(refusal(good + "header: perhaps\n"), "expected yes or no"));
   EXPECT_TRUE(contains(refusal(good + "header: no\n"), "columns.sentence1 is 'text'; without a header row"));
   EXPECT_TRUE(contains(refusal(good + "bad_rows: drop\n"), ":5: bad_rows is 'drop'; expected refuse or skip"));
-  EXPECT_TRUE(contains(refusal(good + "format: csv\n"), ":5: unknown format; expected tsv"));
+  EXPECT_TRUE(contains(refusal(good + "format: xls\n"), ":5: unknown format 'xls'; expected tsv, csv or jsonl"));
+  EXPECT_TRUE(contains(refusal(good + "format: jsonl\nheader: no\n"), ":6: 'header' is for tsv and csv"));
   EXPECT_TRUE(contains(refusal(good + "labels: [a]\n"), "at least two"));
   EXPECT_TRUE(contains(refusal(good + "labels: [a, b, a]\n"), "'a' is listed twice"));
   EXPECT_TRUE(contains(refusal(good + "labels: [a, b]\nrange: [0, 1]\n"), "exclude each other"));

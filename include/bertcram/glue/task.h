@@ -16,7 +16,13 @@ namespace bertcram::glue {
 
 enum class TaskKind { kClassification, kRegression };
 
-/// A TSV column, by header name or, where `name` is empty, by 0-based index.
+enum class TableFormat {
+  kTsv,        ///< fields between tabs, quotes literal
+  kCsv,        ///< RFC 4180: quoted fields may hold commas, quotes ("") and line ends
+  kJsonLines,  ///< one object per line; columns are its members
+};
+
+/// A column, by header name or, where `name` is empty, by 0-based index (not in JSON lines).
 struct Column {
   std::string name = {};
   int64_t index = 0;
@@ -42,6 +48,7 @@ struct IdFilter {
 /// One file that can provide a split.
 struct SourceSpec {
   std::string file = {};  ///< built-in: name within the task's folder; user-defined: a path
+  TableFormat format = TableFormat::kTsv;
   HeaderRow header = HeaderRow::kPresent;
   Column text_a = {};
   std::optional<Column> text_b = {};  ///< nullopt: single-sentence task

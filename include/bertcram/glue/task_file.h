@@ -5,9 +5,10 @@
 //   train: train.tsv            # relative to this file, or else to --data
 //   dev: dev.tsv
 //   test: test.tsv              # optional, unlabelled
-//   format: tsv                 # optional, the only one; quotes are literal
+//   format: tsv                 # optional: tsv (quotes are literal), csv or jsonl; otherwise by the suffix of the train file
 //   header: yes                 # optional: yes (default) or no
-//   columns: {sentence1: text, sentence2: context, label: class}   # header names or 0-based indices; sentence2 optional
+//   columns: {sentence1: text, sentence2: context, label: class}   # header names or 0-based indices, in jsonl the members
+//                                                                  # of each line; sentence2 optional
 //   labels: [noun.act, noun.animal]    # optional: otherwise those of the train file, sorted
 //   range: [0, 5]               # instead of labels: regression on a score between these
 //   bad_rows: refuse            # optional: refuse (default) or skip rows with an empty text or too few or many columns

@@ -1,0 +1,211 @@
+#include "table_reader.h"
+
+#include <algorithm>
+#include <deque>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/json.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::glue {
+namespace {
+
+class TsvReader : public TableReader {
+ public:
+  using TableReader::TableReader;
+
+  Step next() override {
+    if (rest_.empty()) {
+      return Step::kEnd;
+    }
+    ++line_;
+    fields_ = util::split(take_line(), '\t');
+    return Step::kRow;
+  }
+};
+
+class CsvReader : public TableReader {
+ public:
+  using TableReader::TableReader;
+
+  Step next() override {
+    fields_.clear();
+    unescaped_.clear();
+    if (rest_.empty()) {
+      return Step::kEnd;
+    }
+    line_ += lines_of_row_;
+    lines_of_row_ = 1;
+    while (take_field()) {
+    }
+    return Step::kRow;
+  }
+
+ private:
+  /// @return whether the row goes on behind it
+  bool take_field() {
+    if (rest_.starts_with('"')) {
+      take_quoted();
+    } else {
+      const size_t end = std::min(rest_.find_first_of(",\n"), rest_.size());
+      const bool has_return = end < rest_.size() && rest_[end] == '\n' && end > 0 && rest_[end - 1] == '\r';
+      fields_.push_back(rest_.substr(0, has_return ? end - 1 : end));
+      rest_.remove_prefix(end);
+    }
+    const bool goes_on = rest_.starts_with(',');
+    if (rest_.starts_with('\r')) {
+      rest_.remove_prefix(1);
+    }
+    if (!goes_on && !rest_.empty() && rest_.front() != '\n') {
+      fail(cat("'", util::excerpt(rest_, 20), "' behind a closing quote; expected a comma (quotes in a field: \"\")"));
+    }
+    rest_.remove_prefix(std::min<size_t>(1, rest_.size()));
+    return goes_on;
+  }
+
+  void take_quoted() {
+    rest_.remove_prefix(1);
+    bool has_escapes = false;
+    size_t end = 0;
+    while (true) {
+      end = rest_.find('"', end);
+      if (end == std::string_view::npos) {
+        fail("a quoted field that is never closed");
+      }
+      if (end + 1 == rest_.size() || rest_[end + 1] != '"') {
+        break;
+      }
+      has_escapes = true;
+      end += 2;
+    }
+    std::string_view field = rest_.substr(0, end);
+    lines_of_row_ += std::ranges::count(field, '\n');
+    if (has_escapes) {
+      std::string& text = unescaped_.emplace_back();
+      for (size_t i = 0; i < field.size(); i += field[i] == '"' ? size_t{2} : size_t{1}) {
+        text += field[i];
+      }
+      field = text;
+    }
+    fields_.push_back(field);
+    rest_.remove_prefix(end + 1);
+  }
+
+  int64_t lines_of_row_ = 1;
+  std::deque<std::string> unescaped_;
+};
+
+class JsonLinesReader : public TableReader {
+ public:
+  JsonLinesReader(const std::filesystem::path& path, std::vector<std::string> keys)
+      : TableReader(path), keys_(std::move(keys)), values_(keys_.begin(), keys_.end()) {}
+
+  Step next() override {
+    if (std::exchange(is_header_due_, false)) {
+      fields_.assign(values_.begin(), values_.end());
+      return rest_.empty() ? Step::kEnd : Step::kRow;
+    }
+    while (!rest_.empty()) {
+      ++line_;
+      const std::string_view line = util::trim(take_line());
+      if (!line.empty()) {
+        read(line);
+        return Step::kRow;
+      }
+    }
+    return Step::kEnd;
+  }
+
+ private:
+  void read(std::string_view line) {
+    const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!object.is_object()) {
+      fail(cat("not a JSON object: '", util::excerpt(line), "'"));
+    }
+    for (size_t i = 0; i < keys_.size(); ++i) {
+      const auto found = object.find(keys_[i]);
+      if (found == object.end()) {
+        std::vector<std::string> names;
+        for (const auto& item : object.items()) {
+          names.push_back(item.key());
+        }
+        fail(cat("no member '", keys_[i], "'; it has ", util::excerpt(util::join(names, ", "), 200)));
+      }
+      if (found->is_null() || found->is_structured()) {
+        fail(cat("'", keys_[i], "' is ", util::excerpt(util::json_text(*found)), "; expected a text or a number"));
+      }
+      values_[i] = found->is_string() ? found->get<std::string>() : util::json_text(*found);
+    }
+    fields_.assign(values_.begin(), values_.end());
+  }
+
+  std::vector<std::string> keys_;
+  std::vector<std::string> values_;
+  bool is_header_due_ = true;
+};
+
+}  // namespace
+
+TableReader::TableReader(std::filesystem::path path) : path_(std::move(path)), file_(path_) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  rest_ = file_.text();
+  if (rest_.starts_with(kByteOrderMark)) {
+    rest_.remove_prefix(kByteOrderMark.size());
+  }
+  while (rest_.ends_with('\n') || rest_.ends_with('\r')) {
+    rest_.remove_suffix(1);
+  }
+  if (const size_t place = rest_.find('\0'); place != std::string_view::npos) {
+    line_ = 1 + std::ranges::count(rest_.substr(0, place), '\n');
+    fail("NUL byte; expected UTF-8 text (is this a binary or UTF-16 file?)");
+  }
+}
+
+std::string_view TableReader::take_line() {
+  const size_t end = std::min(rest_.find('\n'), rest_.size());
+  std::string_view line = rest_.substr(0, end);
+  rest_.remove_prefix(std::min(end + 1, rest_.size()));
+  if (line.ends_with('\r')) {
+    line.remove_suffix(1);
+  }
+  return line;
+}
+
+void TableReader::fail(std::string_view problem) const {
+  throw DataError(cat(path_.string(), ":", line_, ": ", problem));
+}
+
+std::unique_ptr<TableReader> open_table(const std::filesystem::path& path, TableFormat format,
+                                        std::vector<std::string> keys) {
+  switch (format) {
+    case TableFormat::kCsv:
+      return std::make_unique<CsvReader>(path);
+    case TableFormat::kJsonLines:
+      return std::make_unique<JsonLinesReader>(path, std::move(keys));
+    case TableFormat::kTsv:
+      break;
+  }
+  return std::make_unique<TsvReader>(path);
+}
+
+size_t locate_column(const Column& column, const TableReader& reader) {
+  const std::vector<std::string_view>& header = reader.fields();
+  if (column.name.empty()) {
+    const auto index = static_cast<size_t>(column.index);
+    if (index >= header.size()) {
+      reader.fail(cat("no column ", column.index, " (counted from 0); the row has ", header.size(), " columns"));
+    }
+    return index;
+  }
+  const auto found = std::ranges::find(header, std::string_view(column.name));
+  if (found == header.end()) {
+    const std::vector<std::string> names(header.begin(), header.end());
+    reader.fail(
+        cat("no column '", column.name, "' in the header; it has ", util::excerpt(util::join(names, ", "), 200)));
+  }
+  return static_cast<size_t>(found - header.begin());
+}
+
+}  // namespace bertcram::glue
