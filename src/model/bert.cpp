@@ -30,7 +30,7 @@ at::Tensor Bert::norm(const at::Tensor& x, const Affine& affine) const {
 }
 
 /// Lookups and their norm in fp32: a frequent token's gradient is a sum of hundreds of terms, too many for bf16.
-at::Tensor Bert::embed(const EncoderInput& input, const LayerInput& layer_input, double dropout) const {
+at::Tensor Bert::embed(const EncoderInput& input, const LayerInput& layer_input, const nn::Dropout& dropout) const {
   const auto table = [&](const char* name) -> const at::Tensor& {
     return parameters().master_leaf(std::string("bert.embeddings.") + name);
   };
@@ -48,15 +48,15 @@ at::Tensor Bert::embed(const EncoderInput& input, const LayerInput& layer_input,
   return nn::dropout(normed, dropout).to(parameters().compute_type());
 }
 
-at::Tensor Bert::run_layer(size_t layer_index, const at::Tensor& x, const LayerInput& input, double dropout) const {
+at::Tensor Bert::run_layer(size_t layer_index, const at::Tensor& x, const LayerInput& input, const nn::Dropout& dropout) const {
   const Layer& layer = layers_[layer_index];
   const at::Tensor qkv = nn::linear(x, layer.qkv.weight, layer.qkv.bias);  // [batch, seq, 3 hidden]
-  const at::Tensor mixed = nn::attention(qkv, input.global_mask(), {.heads = shape().heads, .dropout = dropout});
+  const at::Tensor mixed = nn::attention(qkv, input.global_mask(), {.heads = shape().heads, .dropout = dropout.at(0)});
   const at::Tensor attended = nn::linear(mixed, layer.attention_output.weight, layer.attention_output.bias);
-  const at::Tensor middle = norm(x + nn::dropout(attended, dropout), layer.attention_norm);  // [batch, seq, hidden]
+  const at::Tensor middle = norm(x + nn::dropout(attended, dropout.at(1)), layer.attention_norm);  // [batch, seq, hidden]
   const at::Tensor wide = nn::gelu(nn::linear(middle, layer.intermediate.weight, layer.intermediate.bias));
   const at::Tensor narrow = nn::linear(wide, layer.output.weight, layer.output.bias);
-  return norm(middle + nn::dropout(narrow, dropout), layer.output_norm);
+  return norm(middle + nn::dropout(narrow, dropout.at(2)), layer.output_norm);
 }
 
 at::Tensor Bert::transform(const at::Tensor& states) const {
@@ -64,16 +64,16 @@ at::Tensor Bert::transform(const at::Tensor& states) const {
   return norm(nn::gelu(nn::linear(states, dense.weight, dense.bias)), affine("cls.predictions.transform.LayerNorm"));
 }
 
-at::Tensor Bert::classify(const at::Tensor& states, const EncoderInput& input, double dropout) const {
+at::Tensor Bert::classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const {
   const Affine pooler = affine("bert.pooler.dense");
   const Affine classifier = affine("classifier");
   const at::Tensor pooled = at::tanh(nn::linear(first_tokens(states, input), pooler.weight, pooler.bias));
-  return nn::linear(nn::dropout(pooled, dropout), classifier.weight, classifier.bias).to(at::kFloat);
+  return nn::linear(nn::dropout(pooled, dropout.at(kHeadPlace)), classifier.weight, classifier.bias).to(at::kFloat);
 }
 
-at::Tensor Bert::classify_tokens(const at::Tensor& states, double dropout) const {
+at::Tensor Bert::classify_tokens(const at::Tensor& states, const nn::Dropout& dropout) const {
   const Affine classifier = affine("classifier");
-  return nn::linear(nn::dropout(states, dropout), classifier.weight, classifier.bias).to(at::kFloat);
+  return nn::linear(nn::dropout(states, dropout.at(kHeadPlace)), classifier.weight, classifier.bias).to(at::kFloat);
 }
 
 }  // namespace bertcram::model

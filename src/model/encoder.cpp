@@ -78,9 +78,9 @@ at::Tensor Encoder::encode(const EncoderInput& input, const EncodeOptions& optio
   }
   const auto shared =
       std::make_shared<const LayerInput>(layer_input(input, longest));  // recomputed layers outlive this call
-  at::Tensor x = embed(input, *shared, options.dropout);
+  at::Tensor x = embed(input, *shared, options.dropout.at(0));
   for (size_t layer = 0; layer < static_cast<size_t>(shape_.layers); ++layer) {
-    const auto block = [this, layer, shared, dropout = options.dropout](const at::Tensor& states) {
+    const auto block = [this, layer, shared, dropout = options.dropout.at(layer + 1)](const at::Tensor& states) {
       return run_layer(layer, states, *shared, dropout);
     };
     x = options.recompute == Recompute::kPerLayer ? nn::recomputed(x, block) : block(x);

@@ -10,6 +10,9 @@
 
 namespace bertcram::model {
 
+/// Place of a head's dropout: 0 is the embeddings, 1, 2, … are the layers.
+inline constexpr uint64_t kHeadPlace = ~uint64_t{0};
+
 /// What all layers of one forward pass read beside the states.
 struct LayerInput {
   /// Undefined for rows that are sequences: their positions are 0, 1, …  Otherwise [seq] int64 on the device.

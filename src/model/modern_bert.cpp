@@ -49,24 +49,24 @@ LayerInput ModernBert::layer_input(const EncoderInput& input, int64_t longest) c
 }
 
 /// Lookups and their norm in fp32, as in Bert::embed.
-at::Tensor ModernBert::embed(const EncoderInput& input, const LayerInput& /*layer_input*/, double dropout) const {
+at::Tensor ModernBert::embed(const EncoderInput& input, const LayerInput& /*layer_input*/, const nn::Dropout& dropout) const {
   const at::Tensor words = at::embedding(parameters().master_leaf("model.embeddings.tok_embeddings.weight"), input.ids);
   const at::Tensor normed = norm(words, parameters().master_leaf("model.embeddings.norm.weight"));
   return nn::dropout(normed, dropout).to(parameters().compute_type());  // [batch, seq, hidden]
 }
 
 at::Tensor ModernBert::run_layer(size_t layer_index, const at::Tensor& x, const LayerInput& input,
-                                 double dropout) const {
+                                 const nn::Dropout& dropout) const {
   const Layer& layer = layers_[layer_index];
   const at::Tensor normed = layer.attention_norm.defined() ? norm(x, layer.attention_norm) : x;
   const at::Tensor qkv = nn::rotate(nn::linear(normed, layer.qkv, {}),
                                     layer.is_global ? input.global_rotary : input.local_rotary, shape().heads);
   const at::Tensor mixed = nn::attention(qkv, layer.is_global ? input.global_mask() : input.local_mask(),
-                                         {.heads = shape().heads, .dropout = dropout});
+                                         {.heads = shape().heads, .dropout = dropout.at(0)});
   const at::Tensor attended = nn::linear(mixed, layer.attention_output, {});
-  const at::Tensor middle = x + nn::dropout(attended, dropout);  // [batch, seq, hidden]
+  const at::Tensor middle = x + nn::dropout(attended, dropout.at(1));  // [batch, seq, hidden]
   const at::Tensor gated = nn::geglu(nn::linear(norm(middle, layer.mlp_norm), layer.mlp_input, {}));
-  return middle + nn::linear(nn::dropout(gated, dropout), layer.mlp_output, {});
+  return middle + nn::linear(nn::dropout(gated, dropout.at(2)), layer.mlp_output, {});
 }
 
 at::Tensor ModernBert::finish(const at::Tensor& x) const { return norm(x, leaf("model.final_norm.weight")); }
@@ -75,14 +75,14 @@ at::Tensor ModernBert::transform(const at::Tensor& states) const {
   return norm(nn::gelu(nn::linear(states, leaf("head.dense.weight"), {})), leaf("head.norm.weight"));
 }
 
-at::Tensor ModernBert::classify(const at::Tensor& states, const EncoderInput& input, double dropout) const {
+at::Tensor ModernBert::classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const {
   const at::Tensor pooled =
       pooling_ == ClassifierPooling::kMean ? mean_of_tokens(states, input) : first_tokens(states, input);
   return classify_tokens(pooled, dropout);
 }
 
-at::Tensor ModernBert::classify_tokens(const at::Tensor& states, double dropout) const {
-  const at::Tensor transformed = nn::dropout(transform(states), dropout);
+at::Tensor ModernBert::classify_tokens(const at::Tensor& states, const nn::Dropout& dropout) const {
+  const at::Tensor transformed = nn::dropout(transform(states), dropout.at(kHeadPlace));
   return nn::linear(transformed, leaf("classifier.weight"), leaf("classifier.bias")).to(at::kFloat);
 }
 

@@ -15,12 +15,12 @@ class ModernBert : public Encoder {
              const std::string& prefix);
 
   /// From the first token or the mean: dense, GELU, norm, dense.
-  at::Tensor classify(const at::Tensor& states, const EncoderInput& input, double dropout) const override;
-  at::Tensor classify_tokens(const at::Tensor& states, double dropout) const override;
+  at::Tensor classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const override;
+  at::Tensor classify_tokens(const at::Tensor& states, const nn::Dropout& dropout) const override;
 
  protected:
-  at::Tensor embed(const EncoderInput& input, const LayerInput& layer_input, double dropout) const override;
-  at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input, double dropout) const override;
+  at::Tensor embed(const EncoderInput& input, const LayerInput& layer_input, const nn::Dropout& dropout) const override;
+  at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input, const nn::Dropout& dropout) const override;
   at::Tensor finish(const at::Tensor& x) const override;
   at::Tensor transform(const at::Tensor& states) const override;
   LayerInput layer_input(const EncoderInput& input, int64_t longest) const override;

@@ -2,10 +2,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <vector>
@@ -17,6 +20,17 @@ namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 
+/// What scaled_dot_product_attention does, with a dropout that is a function of its key. Arguments as below.
+at::Tensor attend_with_dropout(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                               const at::Tensor& bias, const Dropout& dropout) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(-1)));
+  at::Tensor scores = at::matmul(query * scale, key.transpose(-2, -1));  // [batch, heads, seq, seq]
+  if (bias.defined()) {
+    scores = scores + bias;
+  }
+  return at::matmul(nn::dropout(at::softmax(scores, -1), dropout), value);  // [batch, heads, seq, head_dim]
+}
+
 /// Sequences of one length. @param qkv [batch, seq, 3 * hidden]  @param bias broadcasts to [batch, heads, seq, seq]
 at::Tensor attend(const at::Tensor& qkv, const at::Tensor& bias, const AttentionOptions& options) {
   const int64_t batch = qkv.size(0);
@@ -25,8 +39,10 @@ at::Tensor attend(const at::Tensor& qkv, const at::Tensor& bias, const Attention
   const at::Tensor split = qkv.view({batch, seq, 3, options.heads, hidden / options.heads})
                                .permute({2, 0, 3, 1, 4});  // [3, batch, heads, seq, head_dim]
   const std::optional<at::Tensor> mask = bias.defined() ? std::optional(bias) : std::nullopt;
-  const at::Tensor mixed =
-      at::scaled_dot_product_attention(split[0], split[1], split[2], mask, options.dropout);  // [b, heads, seq, dim]
+  const bool is_keyed = qkv.is_cpu() && options.dropout.probability > 0;
+  const at::Tensor mixed =  // [batch, heads, seq, head_dim]
+      is_keyed ? attend_with_dropout(split[0], split[1], split[2], bias, options.dropout)
+               : at::scaled_dot_product_attention(split[0], split[1], split[2], mask, options.dropout.probability);
   return mixed.transpose(1, 2).reshape({batch, seq, hidden});
 }
 
@@ -80,7 +96,8 @@ at::Tensor attention(const at::Tensor& qkv, const AttentionMask& mask, const Att
     }
     const at::Tensor group = qkv.narrow(1, starts[first], starts[next] - starts[first])
                                  .reshape({-1, length, qkv.size(2)});  // [sequences, length, 3 * hidden]
-    parts.push_back(attend(group, bias_of(mask.bias, length), options).view({1, -1, qkv.size(2) / 3}));
+    const AttentionOptions own = {.heads = options.heads, .dropout = options.dropout.at(first)};
+    parts.push_back(attend(group, bias_of(mask.bias, length), own).view({1, -1, qkv.size(2) / 3}));
   }
   return at::cat(parts, 1);  // [1, tokens, hidden]
 }

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/dropout.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -46,10 +45,6 @@ at::Tensor geglu(const at::Tensor& x) {
   require(x.dim() >= 1 && x.size(-1) % 2 == 0, "geglu", "x", x, "[..., 2 * ffn]");
   const int64_t ffn = x.size(-1) / 2;
   return nn::gelu(x.narrow(-1, 0, ffn)) * x.narrow(-1, ffn, ffn);  // [..., ffn]
-}
-
-at::Tensor dropout(const at::Tensor& x, double probability) {
-  return probability > 0.0 ? at::dropout(x, probability, /*train=*/true) : x;
 }
 
 }  // namespace bertcram::nn

@@ -78,7 +78,7 @@ class ReplacedTokenObjective : public Objective {
     const at::Tensor states = generator_->encode(tensors.input, options);
     const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.positions, tensors.targets);
     const Question question = ask(tensors, generated.samples);
-    const at::Tensor scores = answer(question, options);
+    const at::Tensor scores = answer(question, {.dropout = options.dropout.at(0), .recompute = options.recompute});
     const at::Tensor sum = at::cross_entropy_loss(scores, question.is_replaced, {}, at::Reduction::Sum);
     // Both are divided by the number of predictions later, which is mask_prob times that of the tokens.
     return {.total = generated.loss + token_weight_ * batch.mask_prob * sum,
@@ -95,7 +95,7 @@ class ReplacedTokenObjective : public Objective {
       if (stop.requested()) {
         return std::nullopt;
       }
-      seed_dropout(static_cast<uint64_t>(first));  // the same samples whenever these rows are scored
+      seed_generators(static_cast<uint64_t>(first));  // the same samples whenever these rows are scored
       score(tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device_), sums);
     }
     const auto share = [](double part, double whole) { return part / std::max(1.0, whole); };

@@ -156,7 +156,7 @@ std::string describe(const Runtime& runtime) {
                                                        : ", bf16");
 }
 
-void seed_dropout(uint64_t seed) { at::manual_seed(seed); }
+void seed_generators(uint64_t seed) { at::manual_seed(seed); }
 
 int64_t peak_memory_bytes(const Runtime& runtime) {
   if (runtime.device.is_cuda()) {

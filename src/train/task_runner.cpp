@@ -62,15 +62,16 @@ at::Tensor task_loss_sum(const at::Tensor& outputs, const at::Tensor& targets) {
 
 /// Forward and backward of one batch in passes of micro_examples. @return summed loss, [] fp32, without gradient
 at::Tensor accumulate_batch(const model::Encoder& encoder, nn::Parameters& parameters, const EncodedSplit& train,
-                            std::span<const int64_t> batch, const FinetuneOptions& options, double loss_factor) {
+                            std::span<const int64_t> batch, const FinetuneOptions& options, uint64_t key,
+                            double loss_factor) {
   const size_t micro = options.micro_examples > 0 ? static_cast<size_t>(options.micro_examples) : batch.size();
   at::Tensor sum = at::zeros({}, at::TensorOptions(at::kFloat).device(parameters.device()));
   for (size_t first = 0; first < batch.size(); first += micro) {
     const auto chosen = batch.subspan(first, std::min(micro, batch.size() - first));
     const auto input =
         padded_batch(train.texts, chosen, encoder.shape().pad_id, parameters.compute_type(), parameters.device());
-    const at::Tensor states = encoder.encode(input, {.dropout = options.recipe.dropout_prob});
-    const at::Tensor outputs = encoder.classify(states, input, options.recipe.dropout_prob);
+    const nn::Dropout dropout = {.probability = options.recipe.dropout_prob, .key = util::mix_key({key, first})};
+    const at::Tensor outputs = encoder.classify(encoder.encode(input, {.dropout = dropout}), input, dropout);
     const at::Tensor loss = task_loss_sum(outputs, chosen_targets(train, chosen, parameters.device()));
     loss.mul(loss_factor).backward();
     sum += loss.detach();
@@ -175,9 +176,10 @@ bool finetune(const model::Encoder& encoder, nn::Parameters& parameters, const g
       if (stop.requested()) {
         return false;
       }
-      seed_dropout(
-          util::mix_key({seed, static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(step)}));
-      loss_sum += accumulate_batch(encoder, parameters, train, batch, options, scaler.factor());
+      const uint64_t key =
+          util::mix_key({seed, static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(step)});
+      seed_generators(key);
+      loss_sum += accumulate_batch(encoder, parameters, train, batch, options, key, scaler.factor());
       const double lr =
           learning_rate(schedule, options.recipe.learning_rate, (static_cast<double>(step) + 0.5) / total_steps);
       const bool is_finite = optimizer.step(lr, static_cast<double>(batch.size()) * scaler.factor()).is_finite;

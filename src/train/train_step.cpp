@@ -151,9 +151,6 @@ std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSetti
 }
 
 std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& settings, const util::StopFlag& stop) {
-  const model::EncodeOptions options = {
-      .dropout = config_.model.dropout,
-      .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever};
   Sums sums;
   for (int64_t row = 0; row < settings.rows; row += passes_.rows) {
     if (row > 0 && stop.requested()) {
@@ -163,9 +160,12 @@ std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& setting
     const auto begin = std::chrono::steady_clock::now();
     const auto batch = batches_.assemble(first, std::min(passes_.rows, settings.rows - row), settings.mask_prob);
     sums.load_seconds += seconds_since(begin);
-    seed_dropout(util::mix_key({static_cast<uint64_t>(config_.seed),
-                                static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(first)}));
-    const BatchLoss loss = state_.objective->loss(batch, options);
+    const uint64_t key = util::mix_key({static_cast<uint64_t>(config_.seed),
+                                        static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(first)});
+    seed_generators(key);
+    const BatchLoss loss = state_.objective->loss(
+        batch, {.dropout = {.probability = config_.model.dropout, .key = key},
+                .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever});
     loss.total.mul(state_.scaler.factor()).backward();
     state_.parameters.accumulate_gradients();
     sums.loss.add(loss);

@@ -260,7 +260,7 @@ TEST_P(EncoderProperty, RecomputedLayersGiveTheSameGradientsBitForBit) {
     const auto gradients = [&](Recompute recompute) {
       TinyModel model(GetParam(), {}, type);
       at::manual_seed(5);
-      const at::Tensor states = model.encoder->encode({.ids = ids}, {.dropout = 0.2, .recompute = recompute});
+      const at::Tensor states = model.encoder->encode({.ids = ids}, {.dropout = {.probability = 0.2, .key = 7}, .recompute = recompute});
       model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27})).backward();
       model.parameters.accumulate_gradients();
       return model.parameters.gradients().clone();
@@ -323,13 +323,12 @@ TEST(Encoder, PositionsAreCountedWithinEachSequence) {
   EXPECT_NO_THROW(model.encoder->encode({.ids = ids, .cu_seqlens = {0, 10, 20, 30}}));
 }
 
-TEST(Encoder, DropoutFollowsItsSeed) {
+TEST(Encoder, DropoutFollowsItsKey) {
   util::RandomStream random(4);
   const TinyModel model(kBert);
   const EncoderInput input = {.ids = random_ids(random, 2, 6)};
-  const auto encode = [&](uint64_t seed) {
-    at::manual_seed(seed);
-    return model.encoder->encode(input, {.dropout = 0.5});
+  const auto encode = [&](uint64_t key) {
+    return model.encoder->encode(input, {.dropout = {.probability = 0.5, .key = key}});
   };
   EXPECT_TRUE(test::same_bits(encode(1), encode(1)));
   EXPECT_FALSE(test::same_bits(encode(1), encode(2)));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bertcram/model/shape.h"
+#include "bertcram/nn/dropout.h"
 #include "bertcram/nn/masked_lm_loss.h"
 #include "bertcram/nn/parameters.h"
 
@@ -29,7 +30,7 @@ struct EncoderInput {
 enum class Recompute { kNever, kPerLayer };
 
 struct EncodeOptions {
-  double dropout = 0;  ///< in [0, 1), of hidden states and attention; 0 outside training
+  nn::Dropout dropout = {};  ///< of hidden states and attention
   Recompute recompute = Recompute::kNever;
 };
 
@@ -64,14 +65,16 @@ class Encoder {
 
   /// Scores of the classes (or one value) of every sequence of the input.
   /// @param states [batch, seq, hidden]  @return [sequences, outputs] fp32
-  virtual at::Tensor classify(const at::Tensor& states, const EncoderInput& input, double dropout = 0) const = 0;
+  virtual at::Tensor classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout = {}) const = 0;
   /// Scores of the classes of every token. @param states [batch, seq, hidden]  @return [batch, seq, outputs] fp32
-  virtual at::Tensor classify_tokens(const at::Tensor& states, double dropout = 0) const = 0;
+  virtual at::Tensor classify_tokens(const at::Tensor& states, const nn::Dropout& dropout = {}) const = 0;
 
  protected:
   /// @return [batch, seq, hidden], compute type
-  virtual at::Tensor embed(const EncoderInput& input, const LayerInput& layer_input, double dropout) const = 0;
-  virtual at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input, double dropout) const = 0;
+  virtual at::Tensor embed(const EncoderInput& input, const LayerInput& layer_input,
+                           const nn::Dropout& dropout) const = 0;
+  virtual at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input,
+                               const nn::Dropout& dropout) const = 0;
   virtual at::Tensor finish(const at::Tensor& x) const = 0;
   /// Of gathered states, before the decoder. @param states [masked, hidden]  @return likewise
   virtual at::Tensor transform(const at::Tensor& states) const = 0;

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include "bertcram/nn/dropout.h"
+
 namespace bertcram::nn {
 
 /// Who may look at whom.
@@ -21,7 +23,7 @@ struct AttentionMask {
 
 struct AttentionOptions {
   int64_t heads = 1;
-  double dropout = 0.0;  ///< of the attention probabilities; 0 outside training
+  Dropout dropout = {};  ///< of the attention probabilities
 };
 
 /// Scaled dot-product attention (Vaswani et al. 2017), scale head_dim^-1/2.

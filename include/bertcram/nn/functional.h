@@ -29,9 +29,4 @@ at::Tensor gelu(const at::Tensor& x);
 /// gelu(first half) · second half (GeGLU; Shazeer 2020). @param x [..., 2 * ffn]  @return [..., ffn]
 at::Tensor geglu(const at::Tensor& x);
 
-/// Zeroes entries with probability `probability`, in [0, 1), and scales the rest by 1 / (1 - probability); the identity
-/// when it is 0. @return shape of x
-/// Draws from LibTorch's generator of the device: seed it before (at::manual_seed) for reproducible runs.
-at::Tensor dropout(const at::Tensor& x, double probability);
-
 }  // namespace bertcram::nn

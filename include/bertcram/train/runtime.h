@@ -25,8 +25,8 @@ Runtime resolve_runtime(const config::RuntimeConfig& config);
 /// E.g. "cpu (2 threads), bf16".
 std::string describe(const Runtime& runtime);
 
-/// Seeds LibTorch's generators of all devices; only dropout draws from them.
-void seed_dropout(uint64_t seed);
+/// Seeds LibTorch's generators of all devices: samples of a generator and, on a GPU, dropout draw from them.
+void seed_generators(uint64_t seed);
 
 /// Largest memory used so far: of the allocator on a GPU, of the process on the CPU.
 int64_t peak_memory_bytes(const Runtime& runtime);
