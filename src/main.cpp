@@ -26,7 +26,7 @@ using bertcram::cat;
 using bertcram::ExitCode;
 using bertcram::cli::Command;
 
-constexpr std::array<Command, 9> kCommands = {{
+constexpr std::array<Command, 10> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
     {"encode", "text lines on stdin to token ids on stdout",
@@ -46,6 +46,9 @@ constexpr std::array<Command, 9> kCommands = {{
     {"fill-mask", "what a model expects in the gaps of a text",
      "echo 'the capital of [MASK] is paris .' | bertcram fill-mask --model runs/first/model",
      bertcram::cli::setup_fill_mask},
+    {"predict", "text lines on stdin to labels of a fine-tuned model on stdout",
+     "printf 'A man sleeps.\\tSomebody rests.\\n' | bertcram predict --model runs/first/glue/rte",
+     bertcram::cli::setup_predict},
     {"config", "print the resolved configuration, every key with its meaning",
      "bertcram config pretrain --config mini.yaml --set batch.rows=64", bertcram::cli::setup_config},
 }};

@@ -36,6 +36,7 @@ Run setup_finetune_glue(CLI::App& app);
 Run setup_eval(CLI::App& app);
 Run setup_embed(CLI::App& app);
 Run setup_fill_mask(CLI::App& app);
+Run setup_predict(CLI::App& app);
 Run setup_config(CLI::App& app);
 
 }  // namespace bertcram::cli

@@ -6,6 +6,7 @@
 #include "bertcram/config/eval_config.h"
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/config/pack_config.h"
+#include "bertcram/config/predict_config.h"
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/config/tokenize_config.h"
 #include "bertcram/util/error.h"
@@ -29,13 +30,14 @@ struct Target {
   const char* command;
   std::string (*dump)(const ConfigFlags&, const Session&);
 };
-constexpr std::array<Target, 7> kTargets = {{{"pretrain", dump<config::PretrainConfig>},
+constexpr std::array<Target, 8> kTargets = {{{"pretrain", dump<config::PretrainConfig>},
                                              {"finetune-glue", dump<config::FinetuneConfig>},
                                              {"tokenize", dump<config::TokenizeConfig>},
                                              {"pack", dump<config::PackConfig>},
                                              {"eval", dump<config::EvalConfig>},
                                              {"embed", dump<config::EmbedConfig>},
-                                             {"fill-mask", dump<config::FillMaskConfig>}}};
+                                             {"fill-mask", dump<config::FillMaskConfig>},
+                                             {"predict", dump<config::PredictConfig>}}};
 
 void run(const std::string& command, const ConfigFlags& flags, const Session& session) {
   std::vector<std::string> names;

@@ -20,8 +20,13 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
   }
   outlive_readers();
   const auto outcome = training().run_finetune(config, {.stop = session.stop, .progress = session.progress});
-  print_result(as_json, nlohmann::json::parse(glue::results_to_json(outcome.results)),
-               glue::format_results_table(outcome.results) + "results in " + outcome.results_file.string() + "\n");
+  const auto style = config.markdown ? glue::TableStyle::kMarkdown : glue::TableStyle::kPlain;
+  print_result(
+      as_json, nlohmann::json::parse(glue::results_to_json(outcome.results)),
+      glue::format_results_table(outcome.results, style) + "\nresults in " + outcome.results_file.string() + "\n");
+  if (outcome.failure) {
+    std::rethrow_exception(outcome.failure);
+  }
 }
 
 }  // namespace

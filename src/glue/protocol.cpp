@@ -43,9 +43,9 @@ FinetuneRecipe mosaic_recipe(const MosaicRow& row) {
 
 Protocol make_transfer() {
   const MosaicRow qqp{3e-5, 16, 5, 3e-6, 1};
-  return {.kind = ProtocolKind::kTransfer,
-          .name = "transfer",
+  return {.name = "transfer",
           .summary = "MosaicBERT: settings per task; RTE, MRPC and STS-B start from MNLI; mean over seeds; dev set",
+          .metrics = MetricSet::kMosaicBert,
           .statistic = Statistic::kMean,
           .common = mosaic_recipe(qqp),
           .per_task = {
@@ -69,7 +69,6 @@ double sum_of_nine(const TaskScores& scores) {
 
 const Protocol& sane_protocol() {
   static const Protocol kSane = {
-      .kind = ProtocolKind::kSane,
       .name = "sane",
       .summary = "Cramming's GLUE-sane: one setting for all tasks, from the pretrained model, median of seeds; dev set",
       .statistic = Statistic::kMedian,
@@ -83,17 +82,65 @@ const Protocol& transfer_protocol() {
   return kTransfer;
 }
 
+const Protocol& seed_protocol() {
+  static const Protocol kSeed = {
+      .name = "seed",
+      .summary = "as the seed: batch 32, 2e-5, 5 epochs, one run, from the pretrained model; dev set",
+      .statistic = Statistic::kMedian,
+      .common = {.learning_rate = 2e-5,
+                 .batch_examples = 32,
+                 .epochs = 5,
+                 .schedule = RateSchedule::kLinear,
+                 .warmup_frac = 0.0,
+                 .beta1 = 0.9,
+                 .beta2 = 0.999,
+                 .epsilon = 1e-8,
+                 .weight_decay = 0.0,
+                 .dropout_prob = 0.0,
+                 .seq_len = 124,
+                 .clip_norm = 1.0,
+                 .seeds = 1},
+      .per_task = {}};
+  return kSeed;
+}
+
+const Protocol& search_protocol() {
+  static const Protocol kSearch = {
+      .name = "search",
+      .summary = "best of four learning rates and of 3 epochs, both chosen on the dev set that is reported; dev set",
+      .metrics = MetricSet::kBertPaper,
+      .statistic = Statistic::kMean,
+      .common = {.learning_rate = 5e-5,
+                 .batch_examples = 32,
+                 .epochs = 3,
+                 .keep = Keep::kBestEpoch,
+                 .schedule = RateSchedule::kLinear,
+                 .warmup_frac = 0.1,
+                 .beta1 = 0.9,
+                 .beta2 = 0.999,
+                 .epsilon = 1e-6,
+                 .weight_decay = 0.01,
+                 .dropout_prob = 0.1,
+                 .seq_len = 128,
+                 .clip_norm = 1.0,
+                 .seeds = 1,
+                 .grid = {5e-5, 4e-5, 3e-5, 2e-5}},
+      .per_task = {}};
+  return kSearch;
+}
+
+std::vector<std::string> protocol_names() { return {"sane", "seed", "transfer", "search"}; }
+
 const Protocol& find_protocol(std::string_view name) {
-  const std::array<std::string, 2> names = {"sane", "transfer"};
-  if (name == names[0]) {
-    return sane_protocol();
+  for (const Protocol* protocol : {&sane_protocol(), &seed_protocol(), &transfer_protocol(), &search_protocol()}) {
+    if (protocol->name == name) {
+      return *protocol;
+    }
   }
-  if (name == names[1]) {
-    return transfer_protocol();
-  }
+  const std::vector<std::string> names = protocol_names();
   const auto nearest = util::nearest_name(name, names);
   throw ConfigError(cat("unknown protocol '", util::excerpt(name), "'; ",
-                        nearest ? cat("did you mean '", *nearest, "'?") : std::string("known: sane, transfer")));
+                        nearest ? cat("did you mean '", *nearest, "'?") : cat("known: ", util::join(names, ", "))));
 }
 
 const FinetuneRecipe& recipe_for(const Protocol& protocol, const TaskSpec& task) {
@@ -102,7 +149,7 @@ const FinetuneRecipe& recipe_for(const Protocol& protocol, const TaskSpec& task)
 }
 
 Metric primary_metric(const Protocol& protocol, const TaskSpec& task) {
-  return protocol.kind == ProtocolKind::kSane ? task.primary_sane : task.primary_transfer;
+  return task.primary.of(protocol.metrics);
 }
 
 double summarise(Statistic statistic, std::span<const double> values) {

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "bertcram/util/error.h"
-#include "bertcram/util/file.h"
 #include "results_order.h"
 
 namespace bertcram::glue {
@@ -25,107 +23,76 @@ double standard_deviation(std::span<const double> values, double mean) {
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
-OrderedJson to_json(const TaskResult& task) {
-  OrderedJson seeds = OrderedJson::array();
+/// The run's value of the primary metric on one of its dev sets.
+double primary_score(const SplitScores& scores, const std::string& metric) {
+  const auto found = scores.metrics.find(metric);
+  BC_CHECK(found != scores.metrics.end() && std::isfinite(found->second), scores.reported_name, ", ", metric);
+  return found->second;
+}
+
+/// One entry per learning rate, in the order of the protocol's list.
+std::vector<GridPoint> grid_of(const FinetuneRecipe& recipe, const std::string& metric,
+                               std::span<const UnitRecord> records) {
+  std::vector<GridPoint> grid;
+  for (const double rate : recipe.grid) {
+    std::vector<double> scores;
+    for (const UnitRecord& record : records) {
+      if (record.id.grid_rate == rate) {
+        scores.push_back(primary_score(record.dev.front(), metric));
+      }
+    }
+    if (!scores.empty()) {
+      grid.push_back({.learning_rate = rate, .mean = summarise(Statistic::kMean, scores)});
+    }
+  }
+  return grid;
+}
+
+TaskResult summarised(TaskResult task) {
+  std::vector<double> scores;
   for (const SeedResult& seed : task.seeds) {
-    seeds.push_back({{"seed", seed.seed}, {"metrics", seed.metrics}, {"seconds", seed.seconds}});
+    scores.push_back(primary_score(seed.scores, task.metric));
   }
-  return {{"metric", task.metric}, {"seeds", seeds}, {"median", task.median}, {"mean", task.mean}, {"sd", task.sd}};
-}
-
-OrderedJson to_json(const std::optional<double>& average) { return average ? OrderedJson(*average) : OrderedJson(); }
-
-/// Reads keys of a JSON object; every failure is a DataError "file: what key: got, expected".
-class KeyReader {
- public:
-  KeyReader(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object_.is_object()) {
-      fail(cat("is ", object_.type_name(), ", expected an object"));
-    }
-  }
-
-  const nlohmann::json& at(const std::string& key) const {
-    const auto found = object_.find(key);
-    if (found == object_.end()) {
-      fail(cat("lacks the key '", key, "'"));
-    }
-    return *found;
-  }
-
-  double number(const std::string& key) const {
-    const nlohmann::json& value = at(key);
-    if (!value.is_number()) {
-      fail(cat("'", key, "' is ", value.type_name(), ", expected a number"));
-    }
-    return value.get<double>();
-  }
-
-  int64_t integer(const std::string& key) const {
-    const nlohmann::json& value = at(key);
-    if (!value.is_number_integer()) {
-      fail(cat("'", key, "' is ", value.type_name(), ", expected an integer"));
-    }
-    return value.get<int64_t>();
-  }
-
-  std::string string(const std::string& key) const {
-    const nlohmann::json& value = at(key);
-    if (!value.is_string()) {
-      fail(cat("'", key, "' is ", value.type_name(), ", expected a string"));
-    }
-    return value.get<std::string>();
-  }
-
-  KeyReader object(const std::string& key) const { return {at(key), cat(where_, " ", key)}; }
-  const nlohmann::json& raw() const { return object_; }
-  const std::string& where() const { return where_; }
-
-  [[noreturn]] void fail(const std::string& problem) const {
-    throw DataError(cat(where_, " ", problem, "; is this a results.json of bertcram finetune-glue?"));
-  }
-
- private:
-  const nlohmann::json& object_;
-  std::string where_;
-};
-
-SeedResult parse_seed(const KeyReader& reader) {
-  SeedResult seed{.seed = reader.integer("seed")};
-  const KeyReader metrics = reader.object("metrics");
-  for (const auto& item : metrics.raw().items()) {
-    seed.metrics[item.key()] = metrics.number(item.key());
-  }
-  if (reader.raw().contains("seconds")) {
-    seed.seconds = reader.number("seconds");
-  }
-  return seed;
-}
-
-TaskResult parse_task(const KeyReader& reader) {
-  TaskResult task{.metric = reader.string("metric"),
-                  .median = reader.number("median"),
-                  .mean = reader.number("mean"),
-                  .sd = reader.number("sd")};
-  const nlohmann::json& seeds = reader.at("seeds");
-  if (!seeds.is_array() || seeds.empty()) {
-    reader.fail("'seeds' is not a list with at least one entry");
-  }
-  for (const nlohmann::json& seed : seeds) {
-    task.seeds.push_back(parse_seed({seed, cat(reader.where(), " seed ", task.seeds.size())}));
-    if (!task.seeds.back().metrics.contains(task.metric)) {
-      reader.fail(cat("seed ", task.seeds.back().seed, " lacks the metric '", task.metric, "'"));
-    }
-  }
+  task.median = summarise(Statistic::kMedian, scores);
+  task.mean = summarise(Statistic::kMean, scores);
+  task.sd = standard_deviation(scores, task.mean);
   return task;
 }
 
-nlohmann::json parse_file(const std::filesystem::path& path) {
-  try {
-    return nlohmann::json::parse(util::read_file(path));
-  } catch (const nlohmann::json::parse_error& error) {
-    throw DataError(cat(path.string(), " at byte ", error.byte, ": not valid JSON; the file is truncated or corrupt"));
+OrderedJson to_json(const SeedResult& seed, const std::vector<std::string>& labels) {
+  OrderedJson object = {{"seed", seed.seed},
+                        {"metrics", seed.scores.metrics},
+                        {"epoch", seed.epoch},
+                        {"examples", seed.scores.examples},
+                        {"truncated", seed.scores.truncated}};
+  for (const auto& [name, interval] : seed.scores.intervals) {
+    object["intervals"][name] = {interval.low, interval.high};
   }
+  for (size_t i = 0; i < seed.scores.classes.size(); ++i) {
+    const ClassCounts& counts = seed.scores.classes[i];
+    object["classes"][labels.at(i)] = {
+        {"examples", counts.examples}, {"predicted", counts.predicted}, {"correct", counts.correct}};
+  }
+  return object;
 }
+
+OrderedJson to_json(const TaskResult& task) {
+  OrderedJson seeds = OrderedJson::array();
+  for (const SeedResult& seed : task.seeds) {
+    seeds.push_back(to_json(seed, task.labels));
+  }
+  OrderedJson object = {
+      {"metric", task.metric}, {"seeds", seeds}, {"median", task.median}, {"mean", task.mean}, {"sd", task.sd}};
+  for (const GridPoint& point : task.grid) {
+    object["grid"].push_back({{"learning_rate", point.learning_rate}, {"mean", point.mean}});
+  }
+  if (task.baseline) {
+    object["bag_of_words"] = *task.baseline;
+  }
+  return object;
+}
+
+OrderedJson to_json(const std::optional<double>& average) { return average ? OrderedJson(*average) : OrderedJson(); }
 
 }  // namespace
 
@@ -144,18 +111,28 @@ std::vector<std::string> ordered_names(const GlueResults& results) {
   return names;
 }
 
-TaskResult summarise_seeds(Metric metric, std::vector<SeedResult> seeds) {
-  TaskResult task{.metric = std::string(metric_name(metric)), .seeds = std::move(seeds)};
-  std::vector<double> scores;
-  for (const SeedResult& seed : task.seeds) {
-    const auto found = seed.metrics.find(task.metric);
-    BC_CHECK(found != seed.metrics.end() && std::isfinite(found->second), "seed ", seed.seed, ", ", task.metric);
-    scores.push_back(found->second);
+void add_task(GlueResults& results, const TaskSpec& task, std::span<const UnitRecord> records) {
+  BC_CHECK(!records.empty(), task.name);
+  const Protocol& protocol = find_protocol(results.protocol);
+  const std::string metric(metric_name(primary_metric(protocol, task)));
+  const std::vector<GridPoint> grid = grid_of(recipe_for(protocol, task), metric, records);
+  const double best = grid.empty() ? 0.0 : std::ranges::max_element(grid, {}, &GridPoint::mean)->learning_rate;
+  for (const SplitScores& split : records.front().dev) {
+    // AX is judged by its own metric, whatever the task whose model scores it is judged by.
+    const TaskSpec& judged = split.reported_name == "ax" ? find_task("ax") : task;
+    TaskResult entry = {.metric = std::string(metric_name(primary_metric(protocol, judged))),
+                        .labels = task.labels,
+                        .grid = grid};
+    for (const UnitRecord& record : records) {
+      const auto same = std::ranges::find(record.dev, split.reported_name, &SplitScores::reported_name);
+      BC_CHECK(same != record.dev.end(), record.id.folder(), " ", split.reported_name);
+      if (grid.empty() || record.id.grid_rate == best) {
+        entry.seeds.push_back({.seed = record.id.seed, .epoch = record.epoch, .scores = *same});
+      }
+    }
+    std::ranges::sort(entry.seeds, {}, &SeedResult::seed);
+    results.tasks[split.reported_name] = summarised(std::move(entry));
   }
-  task.median = summarise(Statistic::kMedian, scores);
-  task.mean = summarise(Statistic::kMean, scores);
-  task.sd = standard_deviation(scores, task.mean);
-  return task;
 }
 
 TaskScores task_scores(const GlueResults& results) {
@@ -178,30 +155,15 @@ std::string results_to_json(const GlueResults& results) {
     tasks[name] = to_json(results.tasks.find(name)->second);
   }
   const GlueAverages averages = compute_averages(results);
-  const OrderedJson document = {
+  OrderedJson document = {
       {"protocol", results.protocol},
       {"overrides", results.overrides},
       {"tasks", tasks},
       {"averages", {{"sane9", to_json(averages.sane9)}, {"transfer8", to_json(averages.transfer8)}}}};
+  if (!results.failed.empty()) {
+    document["failed"] = results.failed;
+  }
   return document.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
-}
-
-void save_results(const GlueResults& results, const std::filesystem::path& path) {
-  util::write_file_atomically(path, results_to_json(results));
-}
-
-GlueResults load_results(const std::filesystem::path& path) {
-  const nlohmann::json document = parse_file(path);
-  const KeyReader reader(document, path.string() + ":");
-  GlueResults results{.protocol = reader.string("protocol")};
-  if (results.protocol != "sane" && results.protocol != "transfer") {
-    reader.fail(cat("has the protocol '", results.protocol, "', expected sane or transfer"));
-  }
-  const KeyReader tasks = reader.object("tasks");
-  for (const auto& item : tasks.raw().items()) {
-    results.tasks[item.key()] = parse_task(tasks.object(item.key()));
-  }
-  return results;
 }
 
 }  // namespace bertcram::glue

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <array>
 
+#include "bertcram/glue/published.h"
 #include "bertcram/glue/results.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
@@ -9,7 +9,13 @@
 namespace bertcram::glue {
 namespace {
 
-using Row = std::array<std::string, 5>;  // task, metric, median, mean ± sd, seeds
+using Row = std::vector<std::string>;
+
+/// A table whose first columns are words, to the left, and whose others are numbers, to the right.
+struct Table {
+  size_t word_columns = 1;
+  std::vector<Row> rows;  ///< the first is the head; all have its length
+};
 
 /// Columns on a terminal: UTF-8 continuation bytes take none.
 size_t width_of(const std::string& text) {
@@ -17,63 +23,143 @@ size_t width_of(const std::string& text) {
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
-Row make_row(const std::string& name, const TaskResult& task) {
-  std::string spread = util::format_fixed(task.mean, 2);
-  if (task.seeds.size() > 1) {
-    spread += " ± " + util::format_fixed(task.sd, 2);
-  }
-  return {name, task.metric, util::format_fixed(task.median, 2), spread, std::to_string(task.seeds.size())};
-}
-
-/// The first two columns to the left, the numbers to the right.
-std::string format_rows(const std::vector<Row>& rows) {
-  std::array<size_t, 5> widths{};
-  for (const Row& row : rows) {
+std::string plain(const Table& table) {
+  std::vector<size_t> widths(table.rows.front().size());
+  for (const Row& row : table.rows) {
     for (size_t column = 0; column < row.size(); ++column) {
       widths[column] = std::max(widths[column], width_of(row[column]));
     }
   }
   std::string text;
-  for (const Row& row : rows) {
+  for (const Row& row : table.rows) {
+    std::string line;
     for (size_t column = 0; column < row.size(); ++column) {
       const std::string padding(widths[column] - width_of(row[column]), ' ');
-      text += column == 0 ? "" : "  ";
-      text += column < 2 ? row[column] + padding : padding + row[column];
+      line += column == 0 ? "" : "  ";
+      line += column < table.word_columns ? row[column] + padding : padding + row[column];
     }
-    text += '\n';
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + '\n';
   }
   return text;
 }
 
-std::string average_line(const std::string& name, const std::optional<double>& average, const std::string& meaning,
-                         const std::vector<std::string>& missing) {
-  const std::string value = average ? util::format_fixed(*average, 2) : "-";
-  const std::string note = average ? meaning : "needs " + util::join(missing, ", ");
-  return cat(name, std::string(11 - name.size(), ' '), value,
-             std::string(std::max<size_t>(value.size(), 6) - value.size(), ' '), "  ", note, "\n");
+std::string markdown(const Table& table) {
+  const auto line_of = [](const Row& row) { return "| " + util::join(row, " | ") + " |\n"; };
+  Row rule(table.rows.front().size(), "---:");
+  std::fill_n(rule.begin(), table.word_columns, "---");
+  std::string text = line_of(table.rows.front()) + line_of(rule);
+  for (size_t i = 1; i < table.rows.size(); ++i) {
+    text += line_of(table.rows[i]);
+  }
+  return text;
 }
 
-}  // namespace
+std::string formatted(const Table& table, TableStyle style) {
+  return style == TableStyle::kMarkdown ? markdown(table) : plain(table);
+}
 
-std::string format_results_table(const GlueResults& results) {
-  const Protocol& protocol = find_protocol(results.protocol);
-  std::vector<Row> rows = {{"task", "metric", "median", "mean ± sd", "seeds"}};
-  for (const std::string& name : ordered_names(results)) {
-    rows.push_back(make_row(name, results.tasks.find(name)->second));
+/// The mean of the seeds' intervals of the primary metric.
+std::string interval_text(const TaskResult& task) {
+  double low = 0;
+  double high = 0;
+  for (const SeedResult& seed : task.seeds) {
+    const auto found = seed.scores.intervals.find(task.metric);
+    if (found == seed.scores.intervals.end()) {
+      return "-";
+    }
+    low += found->second.low / static_cast<double>(task.seeds.size());
+    high += found->second.high / static_cast<double>(task.seeds.size());
   }
+  return cat(util::format_fixed(low, 1), " to ", util::format_fixed(high, 1));
+}
+
+Table table_of_tasks(const GlueResults& results) {
+  const bool has_baseline =
+      std::ranges::any_of(results.tasks, [](const auto& entry) { return entry.second.baseline.has_value(); });
+  Table table = {.word_columns = 2, .rows = {{"task", "metric", "median", "mean ± sd", "seeds", "95 % of dev sets"}}};
+  if (has_baseline) {
+    table.rows.front().emplace_back("bag of words");
+  }
+  for (const std::string& name : ordered_names(results)) {
+    const TaskResult& task = results.tasks.find(name)->second;
+    std::string spread = util::format_fixed(task.mean, 2);
+    if (task.seeds.size() > 1) {
+      spread += " ± " + util::format_fixed(task.sd, 2);
+    }
+    table.rows.push_back({name, task.metric, util::format_fixed(task.median, 2), spread,
+                          std::to_string(task.seeds.size()), interval_text(task)});
+    if (has_baseline) {
+      table.rows.back().push_back(task.baseline ? util::format_fixed(*task.baseline, 2) : "-");
+    }
+  }
+  return table;
+}
+
+std::string score_text(const std::optional<double>& score, int decimals) {
+  return score ? util::format_fixed(*score, decimals) : "-";
+}
+
+/// This run's averages above the published ones.
+Table table_of_averages(const GlueResults& results) {
   const GlueAverages averages = compute_averages(results);
-  const std::vector<std::string> missing = missing_entries(task_scores(results));
-  const std::string statistic = protocol.statistic == Statistic::kMedian ? "medians" : "means";
+  Table table = {.word_columns = 2,
+                 .rows = {{"averages", "protocol", "sane9", "transfer8"},
+                          {"this model", results.protocol, score_text(averages.sane9, 2),
+                           score_text(averages.transfer8, 2)}}};
+  for (const PublishedRow& row : published_rows()) {
+    // The one that is published as it is published; the other from the row's scores.
+    table.rows.push_back({row.name, row.protocol,
+                          score_text(row.is_nine ? row.average : average_sane9(row.scores), 1),
+                          score_text(row.is_nine ? average_transfer8(row.scores) : row.average, 1)});
+  }
+  return table;
+}
+
+/// Whether any task of the run is one of GLUE's: the averages say nothing about others.
+bool has_glue(const GlueResults& results) {
+  return std::ranges::any_of(reported_order(), [&](const std::string& name) { return results.tasks.contains(name); });
+}
+
+std::string grid_lines(const GlueResults& results) {
+  std::string lines;
+  for (const std::string& name : ordered_names(results)) {
+    const TaskResult& task = results.tasks.find(name)->second;
+    std::string points;
+    for (const GridPoint& point : task.grid) {
+      points += cat(points.empty() ? "" : ", ", util::format_number(point.learning_rate), " ",
+                    util::format_fixed(point.mean, 2));
+    }
+    lines += points.empty() ? "" : cat("tried for ", name, ": ", points, "\n");
+  }
+  return lines.empty() ? lines : "\n" + lines;
+}
+
+std::string changes_line(const GlueResults& results) {
   std::string changed;
   for (const auto& [name, value] : results.overrides) {
     changed += cat(changed.empty() ? "changed from the protocol: " : ", ", name, " ", value);
   }
-  return cat("protocol ", protocol.name, ": ", protocol.summary, "\n", changed, changed.empty() ? "" : "\n", "\n",
-             format_rows(rows), "\n",
-             average_line("sane9", averages.sane9, "mean of 9 " + statistic + ", mnli and mnli-mm each counting once",
-                          missing),
-             average_line("transfer8", averages.transfer8,
-                          "mean of 8 " + statistic + ", mnli as the mean of its two sets", missing));
+  return changed.empty() ? changed : changed + "\n";
+}
+
+}  // namespace
+
+std::string format_results_table(const GlueResults& results, TableStyle style) {
+  const Protocol& protocol = find_protocol(results.protocol);
+  std::string text = cat("protocol ", protocol.name, ": ", protocol.summary, "\n", changes_line(results), "\n",
+                         formatted(table_of_tasks(results), style), grid_lines(results));
+  for (const auto& [task, reason] : results.failed) {
+    text += cat("\nfailed: ", task, ": ", reason, "\n");
+  }
+  if (!has_glue(results)) {
+    return text;
+  }
+  const std::string statistic = protocol.statistic == Statistic::kMedian ? "medians" : "means";
+  text += cat("\n", formatted(table_of_averages(results), style), "\nsane9 is the mean of 9 ", statistic,
+              ", mnli and mnli-mm each counting once; transfer8 of 8, mnli as the mean of its two sets\n");
+  const std::vector<std::string> missing = missing_entries(task_scores(results));
+  return missing.empty() ? text : cat(text, "both need ", util::join(missing, ", "), "\n");
 }
 
 }  // namespace bertcram::glue

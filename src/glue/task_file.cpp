@@ -282,7 +282,7 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
     fail(root_.Mark(), cat("the train file holds ", task.labels.size(), " label; a task needs at least two"));
   }
   task.metrics = read_metrics(task);
-  task.primary_sane = task.primary_transfer = task.metrics.front();
+  task.primary = PrimaryMetrics::all(task.metrics.front());
   check_metric_fits(task);
   return task;
 }

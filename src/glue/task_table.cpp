@@ -77,7 +77,7 @@ TaskSpec cola() {
     source.label = by_index(1);
   }
   task.metrics = {Metric::kMatthews, Metric::kAccuracy};
-  task.primary_sane = task.primary_transfer = Metric::kMatthews;
+  task.primary = PrimaryMetrics::all(Metric::kMatthews);
   return task;
 }
 
@@ -90,8 +90,7 @@ SourceSpec msr_source(IdFilter::Keep keep) {
 
 void judge_by_accuracy_and_f1(TaskSpec& task) {
   task.metrics = {Metric::kAccuracy, Metric::kF1, Metric::kAccuracyF1Mean};
-  task.primary_sane = Metric::kF1;
-  task.primary_transfer = Metric::kAccuracyF1Mean;
+  task.primary = {.cramming = Metric::kF1, .mosaic_bert = Metric::kAccuracyF1Mean, .bert_paper = Metric::kF1};
 }
 
 TaskSpec mrpc() {
@@ -108,8 +107,8 @@ TaskSpec stsb() {
   task.kind = TaskKind::kRegression;
   task.range_high = 5;
   task.metrics = {Metric::kPearson, Metric::kSpearman};
-  task.primary_sane = Metric::kPearson;
-  task.primary_transfer = Metric::kSpearman;
+  task.primary = {
+      .cramming = Metric::kPearson, .mosaic_bert = Metric::kSpearman, .bert_paper = Metric::kSpearman};
   return task;
 }
 
@@ -147,7 +146,7 @@ TaskSpec ax() {
   task.dev = {split("ax", headed_source("diagnostic-full.tsv", {"Premise", "Hypothesis", "Label"}))};
   task.test[0].sources[0].file = "diagnostic.tsv";
   task.metrics = {Metric::kMatthews, Metric::kAccuracy};
-  task.primary_sane = task.primary_transfer = Metric::kMatthews;
+  task.primary = PrimaryMetrics::all(Metric::kMatthews);
   task.scored_with = "mnli";
   return task;
 }

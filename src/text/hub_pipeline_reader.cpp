@@ -5,15 +5,17 @@
 #include "base64.h"
 #include "hub_normalizer.h"
 
+#include "bertcram/util/json_fields.h"
+
 namespace bertcram::text {
 namespace {
 
 using nlohmann::json;
 
-NormalizerStep read_replace(const JsonFields& fields) {
+NormalizerStep read_replace(const util::JsonFields& fields) {
   NormalizerStep step{
       .kind = NormalizerStep::Kind::kReplace, .pattern = "", .content = fields.get<std::string>("content", "")};
-  const JsonFields pattern = fields.object("pattern");
+  const util::JsonFields pattern = fields.object("pattern");
   if (const auto text = pattern.get<std::string>("String", ""); !text.empty()) {
     step.pattern = text;
     return step;
@@ -26,14 +28,14 @@ NormalizerStep read_replace(const JsonFields& fields) {
   } else if (regex == cat(kMetaspace, "+\\z")) {
     step.kind = NormalizerStep::Kind::kReplaceTrailing;
   } else {
-    fields.fail("pattern", cat("of Replace is ", JsonFields::shown(*fields.find("pattern")),
+    fields.fail("pattern", cat("of Replace is ", util::JsonFields::shown(*fields.find("pattern")),
                                "; supported are a text and the regular expression ' {2,}', as anything else would give "
                                "other ids"));
   }
   return step;
 }
 
-void read_metaspace(const JsonFields& fields, WordSplit& split) {
+void read_metaspace(const util::JsonFields& fields, WordSplit& split) {
   fields.require<std::string>("replacement", std::string(kMetaspace), std::string(kMetaspace));
   const auto scheme = fields.get<std::string>("prepend_scheme", "always");
   split.metaspace = true;
@@ -54,12 +56,12 @@ void read_metaspace(const JsonFields& fields, WordSplit& split) {
 
 }  // namespace
 
-void refuse_type(const JsonFields& fields, const std::string& type, const char* supported) {
+void refuse_type(const util::JsonFields& fields, const std::string& type, const char* supported) {
   fields.fail("type", cat(type.empty() ? "is missing" : cat("is '", util::excerpt(type), "'"), "; supported ",
                           supported, ", as anything else would give other ids"));
 }
 
-const json& require_list(const JsonFields& fields, const std::string& key) {
+const json& require_list(const util::JsonFields& fields, const std::string& key) {
   const json* list = fields.find(key);
   if (list == nullptr || !list->is_array()) {
     fields.fail(key, "is missing or not a list");
@@ -67,7 +69,7 @@ const json& require_list(const JsonFields& fields, const std::string& key) {
   return *list;
 }
 
-void read_normalizer(const JsonFields& fields, std::vector<NormalizerStep>& steps) {
+void read_normalizer(const util::JsonFields& fields, std::vector<NormalizerStep>& steps) {
   const auto type = fields.get<std::string>("type", "");
   if (type == "Sequence") {
     const json& list = require_list(fields, "normalizers");
@@ -103,7 +105,7 @@ void read_normalizer(const JsonFields& fields, std::vector<NormalizerStep>& step
   }
 }
 
-void check_first_word(const JsonFields& root, const std::vector<NormalizerStep>& steps, const WordSplit& split) {
+void check_first_word(const util::JsonFields& root, const std::vector<NormalizerStep>& steps, const WordSplit& split) {
   using Kind = NormalizerStep::Kind;
   const auto may_remove = [](const NormalizerStep& step) {
     return (step.kind == Kind::kStrip && step.strip_left) || step.kind == Kind::kReplaceLeading ||
@@ -117,7 +119,7 @@ void check_first_word(const JsonFields& root, const std::vector<NormalizerStep>&
   }
 }
 
-void read_pre_tokenizer(const JsonFields& fields, WordSplit& split) {
+void read_pre_tokenizer(const util::JsonFields& fields, WordSplit& split) {
   const auto type = fields.get<std::string>("type", "");
   if (type == "Sequence") {
     const json& list = require_list(fields, "pretokenizers");

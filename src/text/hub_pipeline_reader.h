@@ -5,23 +5,23 @@
 #include <vector>
 
 #include "bertcram/text/subword_definition.h"
-#include "json_fields.h"
+#include "bertcram/util/json_fields.h"
 
 namespace bertcram::text {
 
 /// Refuses the "type" of an object. @param supported "are A, B and C"
-[[noreturn]] void refuse_type(const JsonFields& fields, const std::string& type, const char* supported);
+[[noreturn]] void refuse_type(const util::JsonFields& fields, const std::string& type, const char* supported);
 
 /// The list at `key`. @throws DataError if there is none
-const nlohmann::json& require_list(const JsonFields& fields, const std::string& key);
+const nlohmann::json& require_list(const util::JsonFields& fields, const std::string& key);
 
 /// Appends the steps of a normaliser.
-void read_normalizer(const JsonFields& fields, std::vector<NormalizerStep>& steps);
+void read_normalizer(const util::JsonFields& fields, std::vector<NormalizerStep>& steps);
 
 /// "first" asks whether a word stood first in the text as it was given: refused where a normaliser may remove what stands
 /// before it. @throws DataError
-void check_first_word(const JsonFields& root, const std::vector<NormalizerStep>& steps, const WordSplit& split);
+void check_first_word(const util::JsonFields& root, const std::vector<NormalizerStep>& steps, const WordSplit& split);
 
-void read_pre_tokenizer(const JsonFields& fields, WordSplit& split);
+void read_pre_tokenizer(const util::JsonFields& fields, WordSplit& split);
 
 }  // namespace bertcram::text

@@ -6,8 +6,8 @@
 #include "bertcram/text/tokenizer.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json_fields.h"
 #include "bertcram/util/staged_folder.h"
-#include "json_fields.h"
 
 namespace bertcram::text {
 namespace {
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 constexpr std::array<std::string_view, 4> kTypes = {"wordpiece", "unigram", "bpe", kSentencePieceType};
 
 /// A manifest of ours names the type and the fingerprint; both are held against what was read.
-void check_manifest_before(const JsonFields& manifest) {
+void check_manifest_before(const util::JsonFields& manifest) {
   if (const auto version = manifest.get<int64_t>("version", 0); version != 1) {
     throw DataError(cat(manifest.where(), ": version ", version, ", this bertcram reads version 1"));
   }
@@ -28,7 +28,7 @@ void check_manifest_before(const JsonFields& manifest) {
 }
 
 /// spm.model beside a tokenizer.json decides nothing, but goes into copies of the folder.
-void check_spm_file(const JsonFields& manifest, const fs::path& directory) {
+void check_spm_file(const util::JsonFields& manifest, const fs::path& directory) {
   const auto expected = manifest.get<std::string>("spm_model_xxh3_128", "");
   if (!expected.empty() && util::hash_file(directory / kSpmFile).hex() != expected) {
     throw DataError(cat((directory / kSpmFile).string(), ": other bytes than ", manifest.where(),
@@ -36,7 +36,7 @@ void check_spm_file(const JsonFields& manifest, const fs::path& directory) {
   }
 }
 
-void check_manifest_after(const JsonFields& manifest, const Tokenizer& tokenizer) {
+void check_manifest_after(const util::JsonFields& manifest, const Tokenizer& tokenizer) {
   const auto expected = manifest.get<std::string>("fingerprint", "");
   if (tokenizer.fingerprint() != expected) {
     throw DataError(cat(manifest.where(), ": the tokenizer files have fingerprint ", tokenizer.fingerprint(),
@@ -63,7 +63,7 @@ void refuse_casing(const fs::path& path, std::optional<Casing> casing) {
 /// @param directory whose other files are read too; empty: only the file itself
 std::unique_ptr<Tokenizer> load_json(const fs::path& path, const fs::path& directory) {
   {
-    const nlohmann::json document = parse_json_file(path);
+    const nlohmann::json document = util::parse_json_file(path);
     if (is_subword_json(document, path.string())) {
       SubwordDefinition definition = read_subword_json(document, path.string(), directory);
       if (!directory.empty() && fs::exists(directory / kSpmFile)) {
@@ -110,8 +110,8 @@ std::unique_ptr<Tokenizer> load_checked_directory(const fs::path& directory, std
   if (!fs::exists(path)) {
     return load_directory(directory, casing);
   }
-  const nlohmann::json document = parse_json_file(path);
-  const JsonFields manifest(document, path.string());
+  const nlohmann::json document = util::parse_json_file(path);
+  const util::JsonFields manifest(document, path.string());
   if (manifest.get<std::string>("format", "") != kTokenizerFormat) {
     return load_directory(directory, casing);
   }

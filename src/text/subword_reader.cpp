@@ -8,9 +8,9 @@
 #include "bertcram/text/special_roles.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json_fields.h"
 #include "frame_reader.h"
 #include "hub_pipeline_reader.h"
-#include "json_fields.h"
 #include "unigram.h"
 #include "vocab_map.h"
 
@@ -20,13 +20,13 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-void read_unigram(const JsonFields& model, SubwordDefinition& definition) {
+void read_unigram(const util::JsonFields& model, SubwordDefinition& definition) {
   const json& vocab = require_list(model, "vocab");
   for (size_t i = 0; i < vocab.size(); ++i) {
     const json& entry = vocab[i];
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number() ||
         !std::isfinite(entry[1].get<double>())) {
-      model.fail("vocab", cat("has as entry ", i, " ", JsonFields::shown(entry), "; expected [piece, score]"));
+      model.fail("vocab", cat("has as entry ", i, " ", util::JsonFields::shown(entry), "; expected [piece, score]"));
     }
     definition.tokens.push_back(entry[0].get<std::string>());
     definition.scores.push_back(entry[1].get<double>());
@@ -38,7 +38,7 @@ void read_unigram(const JsonFields& model, SubwordDefinition& definition) {
   definition.unk_id = static_cast<int32_t>(unk_id);
 }
 
-std::pair<std::string, std::string> read_merge(const JsonFields& model, const json& merge) {
+std::pair<std::string, std::string> read_merge(const util::JsonFields& model, const json& merge) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
     return {merge[0].get<std::string>(), merge[1].get<std::string>()};
   }
@@ -48,10 +48,10 @@ std::pair<std::string, std::string> read_merge(const JsonFields& model, const js
       return {std::string(parts[0]), std::string(parts[1])};
     }
   }
-  model.fail("merges", cat("has the entry ", JsonFields::shown(merge), "; expected two pieces"));
+  model.fail("merges", cat("has the entry ", util::JsonFields::shown(merge), "; expected two pieces"));
 }
 
-void read_merges(const JsonFields& model, SubwordDefinition& definition) {
+void read_merges(const util::JsonFields& model, SubwordDefinition& definition) {
   std::unordered_map<std::string, int32_t> ids;
   for (size_t i = 0; i < definition.tokens.size(); ++i) {
     ids.emplace(definition.tokens[i], static_cast<int32_t>(i));
@@ -76,9 +76,9 @@ void read_merges(const JsonFields& model, SubwordDefinition& definition) {
   }
 }
 
-void read_bpe(const JsonFields& model, SubwordDefinition& definition) {
+void read_bpe(const util::JsonFields& model, SubwordDefinition& definition) {
   if (const json* dropout = model.find("dropout"); dropout != nullptr && *dropout != 0) {
-    model.fail("dropout", cat("is ", JsonFields::shown(*dropout), ", which makes ids random; only null is supported"));
+    model.fail("dropout", cat("is ", util::JsonFields::shown(*dropout), ", which makes ids random; only null is supported"));
   }
   model.require<std::string>("continuing_subword_prefix", "", "");
   model.require<std::string>("end_of_word_suffix", "", "");
@@ -88,7 +88,7 @@ void read_bpe(const JsonFields& model, SubwordDefinition& definition) {
   read_merges(model, definition);
 }
 
-void read_model(const JsonFields& model, SubwordDefinition& definition) {
+void read_model(const util::JsonFields& model, SubwordDefinition& definition) {
   const bool is_unigram = model.get<std::string>("type", "") == "Unigram";
   definition.model = is_unigram ? SubwordModel::kUnigram : SubwordModel::kBpe;
   if (is_unigram) {
@@ -106,13 +106,13 @@ void read_model(const JsonFields& model, SubwordDefinition& definition) {
   }
 }
 
-void read_added(const JsonFields& root, SubwordDefinition& definition) {
+void read_added(const util::JsonFields& root, SubwordDefinition& definition) {
   if (root.find("added_tokens") == nullptr) {
     return;
   }
   const json& list = require_list(root, "added_tokens");
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonFields fields(list[i], cat(root.where(), ": added_tokens[", i, "]"));
+    const util::JsonFields fields(list[i], cat(root.where(), ": added_tokens[", i, "]"));
     fields.require("single_word", false, false);
     const auto id = fields.get<int64_t>("id", -1);
     const auto content = fields.get<std::string>("content", "");
@@ -140,8 +140,8 @@ void read_named_roles(const fs::path& path, SubwordDefinition& definition) {
   if (!fs::exists(path)) {
     return;
   }
-  const json document = parse_json_file(path);
-  const JsonFields fields(document, path.string());
+  const json document = util::parse_json_file(path);
+  const util::JsonFields fields(document, path.string());
   for (const RoleNames& role : kRoleNames) {
     const std::string key = cat(role.role, "_token");
     const json* value = fields.find(key);
@@ -177,7 +177,7 @@ void set_roles(const fs::path& directory, SubwordDefinition& definition) {
 }
 
 /// [CLS] and [SEP] are those of the post-processor; with another one there are none.
-void check_frame(const JsonFields& root, SubwordDefinition& definition) {
+void check_frame(const util::JsonFields& root, SubwordDefinition& definition) {
   const json* processor = root.find("post_processor");
   if (processor == nullptr) {
     return;
@@ -204,7 +204,7 @@ void check_frame(const JsonFields& root, SubwordDefinition& definition) {
 }  // namespace
 
 bool is_subword_json(const json& document, const std::string& where) {
-  const JsonFields model = JsonFields(document, where).object("model");
+  const util::JsonFields model = util::JsonFields(document, where).object("model");
   const auto type = model.get<std::string>("type", "");
   if (type != "WordPiece" && type != "Unigram" && type != "BPE") {
     refuse_type(model, type, "are WordPiece, Unigram and BPE");
@@ -213,7 +213,7 @@ bool is_subword_json(const json& document, const std::string& where) {
 }
 
 SubwordDefinition read_subword_json(const json& document, const std::string& where, const fs::path& directory) {
-  const JsonFields root(document, where);
+  const util::JsonFields root(document, where);
   SubwordDefinition definition;
   read_model(root.object("model"), definition);
   if (root.find("normalizer") != nullptr) {

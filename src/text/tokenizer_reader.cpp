@@ -2,8 +2,8 @@
 #include <array>
 
 #include "bertcram/text/tokenizer_files.h"
+#include "bertcram/util/json_fields.h"
 #include "frame_reader.h"
-#include "json_fields.h"
 #include "vocab_map.h"
 
 namespace bertcram::text {
@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-NormalizerOptions read_normalizer(const JsonFields& fields) {
+NormalizerOptions read_normalizer(const util::JsonFields& fields) {
   fields.require<std::string>("type", "BertNormalizer", "");
   NormalizerOptions options;
   options.clean_text = fields.get("clean_text", true);
@@ -21,7 +21,7 @@ NormalizerOptions read_normalizer(const JsonFields& fields) {
   return options;
 }
 
-void read_model(const JsonFields& model, WordPieceDefinition& definition) {
+void read_model(const util::JsonFields& model, WordPieceDefinition& definition) {
   model.require<std::string>("type", "WordPiece", "");
   model.require<std::string>("continuing_subword_prefix", std::string(kContinuationPrefix),
                              std::string(kContinuationPrefix));
@@ -30,7 +30,7 @@ void read_model(const JsonFields& model, WordPieceDefinition& definition) {
   definition.vocab = read_vocab_map(model);
 }
 
-void read_added_tokens(const JsonFields& root, WordPieceDefinition& definition) {
+void read_added_tokens(const util::JsonFields& root, WordPieceDefinition& definition) {
   const json* list = root.find("added_tokens");
   if (list == nullptr) {
     return;
@@ -39,7 +39,7 @@ void read_added_tokens(const JsonFields& root, WordPieceDefinition& definition) 
     root.fail("added_tokens", "is not a list");
   }
   for (size_t i = 0; i < list->size(); ++i) {
-    const JsonFields token((*list)[i], cat(root.where(), ": added_tokens[", i, "]"));
+    const util::JsonFields token((*list)[i], cat(root.where(), ": added_tokens[", i, "]"));
     const auto content = token.get<std::string>("content", "");
     const auto id = token.get<int64_t>("id", -1);
     token.require("single_word", false, false);
@@ -54,11 +54,11 @@ void read_added_tokens(const JsonFields& root, WordPieceDefinition& definition) 
 }
 
 /// Encoding adds [CLS] and [SEP] in one way only; another template would silently be ignored.
-void check_post_processor(const JsonFields& root, WordPieceDefinition& definition) {
+void check_post_processor(const util::JsonFields& root, WordPieceDefinition& definition) {
   if (root.find("post_processor") == nullptr) {
     return;
   }
-  const JsonFields processor = root.object("post_processor");
+  const util::JsonFields processor = root.object("post_processor");
   const auto type = processor.get<std::string>("type", "");
   if (type != "BertProcessing" && type != "TemplateProcessing") {
     processor.fail("type", cat("is '", util::excerpt(type), "'; supported are BertProcessing and TemplateProcessing"));
@@ -86,7 +86,7 @@ void check_frame_names(const WordPieceDefinition& definition, const SpecialNames
 }
 
 /// A token in tokenizer_config.json or special_tokens_map.json: a string or {"content": …}.
-std::string read_special(const JsonFields& fields, const std::string& key, const std::string& fallback) {
+std::string read_special(const util::JsonFields& fields, const std::string& key, const std::string& fallback) {
   const json* value = fields.find(key);
   if (value != nullptr && value->is_object()) {
     return fields.object(key).get("content", fallback);
@@ -94,7 +94,7 @@ std::string read_special(const JsonFields& fields, const std::string& key, const
   return fields.get(key, fallback);
 }
 
-void read_special_names(const JsonFields& fields, SpecialNames& names) {
+void read_special_names(const util::JsonFields& fields, SpecialNames& names) {
   names.pad = read_special(fields, "pad_token", names.pad);
   names.unk = read_special(fields, "unk_token", names.unk);
   names.cls = read_special(fields, "cls_token", names.cls);
@@ -102,7 +102,7 @@ void read_special_names(const JsonFields& fields, SpecialNames& names) {
   names.mask = read_special(fields, "mask_token", names.mask);
 }
 
-NormalizerOptions read_config_options(const JsonFields& config, const NormalizerOptions& defaults) {
+NormalizerOptions read_config_options(const util::JsonFields& config, const NormalizerOptions& defaults) {
   NormalizerOptions options = defaults;
   options.lowercase = config.get("do_lower_case", defaults.lowercase);
   options.strip_accents =
@@ -112,7 +112,7 @@ NormalizerOptions read_config_options(const JsonFields& config, const Normalizer
 }
 
 /// transformers lets tokenizer_config.json override tokenizer.json in some versions and ignores it in others.
-void check_agreement(const JsonFields& config, const NormalizerOptions& of_json) {
+void check_agreement(const util::JsonFields& config, const NormalizerOptions& of_json) {
   NormalizerOptions of_config = read_config_options(config, of_json);
   if (config.find("strip_accents") == nullptr) {
     of_config.strip_accents = of_json.strip_accents;
@@ -124,7 +124,7 @@ void check_agreement(const JsonFields& config, const NormalizerOptions& of_json)
   }
 }
 
-void check_vocab_txt_config(const JsonFields& config) {
+void check_vocab_txt_config(const util::JsonFields& config) {
   static constexpr std::array<std::string_view, 4> kBertLike = {"Bert", "DistilBert", "Electra", "MobileBert"};
   auto name = config.get<std::string>("tokenizer_class", "BertTokenizer");
   const std::string given = name;
@@ -143,8 +143,8 @@ void check_vocab_txt_config(const JsonFields& config) {
 }  // namespace
 
 WordPieceDefinition read_tokenizer_json(const std::filesystem::path& path) {
-  const json document = parse_json_file(path);
-  const JsonFields root(document, path.string());
+  const json document = util::parse_json_file(path);
+  const util::JsonFields root(document, path.string());
   WordPieceDefinition definition;
   read_model(root.object("model"), definition);
   definition.normalizer = read_normalizer(root.object("normalizer"));
@@ -166,12 +166,12 @@ WordPieceDefinition read_tokenizer_directory(const std::filesystem::path& direct
   }
   const SpecialNames framed = definition.special;
   if (const auto map_path = directory / "special_tokens_map.json"; std::filesystem::exists(map_path)) {
-    const json map = parse_json_file(map_path);
+    const json map = util::parse_json_file(map_path);
     read_special_names({map, map_path.string()}, definition.special);
   }
   if (std::filesystem::exists(config_path)) {
-    const json document = parse_json_file(config_path);
-    const JsonFields config(document, config_path.string());
+    const json document = util::parse_json_file(config_path);
+    const util::JsonFields config(document, config_path.string());
     read_special_names(config, definition.special);
     if (has_json) {
       check_agreement(config, definition.normalizer);

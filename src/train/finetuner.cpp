@@ -1,20 +1,24 @@
 #include "bertcram/train/finetuner.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
-#include <chrono>
+#include <map>
+#include <mutex>
 #include <optional>
+#include <set>
 
 #include "bertcram/checkpoint/model_directory.h"
-#include "bertcram/glue/batching.h"
-#include "bertcram/glue/task_file.h"
-#include "bertcram/model/parameter_specs.h"
-#include "bertcram/train/task_evaluator.h"
-#include "bertcram/train/task_runner.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/log.h"
+#include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
-#include "finetune_results.h"
+#include "finetune_folder.h"
+#include "finetune_plan.h"
+#include "submission_writer.h"
+#include "unit_queue.h"
+#include "unit_trainer.h"
 
 namespace bertcram::train {
 namespace {
@@ -22,211 +26,375 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
-constexpr int64_t kFewestTokens = 8;
+constexpr const char* kRoom = "finetune-glue";
+constexpr int64_t kEvaluationExamples = 32;
+constexpr const char* kModelFolder = "model";
+constexpr const char* kCheckpointFolder = "checkpoints";
 
-const char* room() { return "finetune-glue"; }
-
-/// The protocol's recipe with the user's changes.
-glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Protocol& protocol,
-                                   const glue::TaskSpec& task) {
-  glue::FinetuneRecipe recipe = glue::recipe_for(protocol, task);
-  recipe.epochs = config.epochs > 0 ? config.epochs : recipe.epochs;
-  recipe.batch_examples = config.batch_rows > 0 ? config.batch_rows : recipe.batch_examples;
-  recipe.seq_len = config.max_tokens > 0 ? config.max_tokens : recipe.seq_len;
-  if (recipe.seq_len < kFewestTokens) {
-    throw ConfigError(
-        cat("--max-tokens ", recipe.seq_len, " leaves no room for text; expected at least ", kFewestTokens));
+fs::path output_folder(const FinetuneConfig& config) {
+  if (!config.output.empty()) {
+    return config.output;
   }
-  recipe.learning_rate = config.learning_rate > 0 ? config.learning_rate : recipe.learning_rate;
-  recipe.dropout_prob = config.dropout >= 0 ? config.dropout : recipe.dropout_prob;
-  return recipe;
+  const fs::path model = fs::absolute(config.model).lexically_normal();
+  const fs::path folder = model.has_filename() ? model : model.parent_path();
+  return folder.parent_path() / (config.init == config::InitFrom::kRandom ? "glue-random" : "glue");
 }
 
-bool has_data(const glue::TaskSpec& task, const fs::path& data) {
-  const auto is_present = [&](const glue::SplitSpec& split) {
-    return glue::split_availability(task, split, data) == glue::Availability::kPresent;
-  };
-  return is_present(*task.train) && std::ranges::any_of(task.dev, is_present);
+std::string name_of(const glue::UnitId& id) {
+  return cat(id.task, " seed ", id.seed, id.grid_rate > 0 ? cat(" at ", util::format_number(id.grid_rate)) : "");
 }
 
-/// The tasks to run, in order. With `all`, tasks whose files are not there are warned about and left out.
-std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config) {
-  if (!config.task_file.empty()) {
-    return {glue::load_task_file(config.task_file, config.data)};
-  }
-  const fs::path data = config.data;
-  if (!fs::is_directory(data)) {
-    throw DataError(cat("--data ", data.string(), ": no such folder; expected the GLUE folder with CoLA, RTE, …"));
-  }
-  const bool is_all = util::to_lower_ascii(util::trim(config.task)) == "all";
-  std::vector<glue::TaskSpec> tasks;
-  for (const std::string& name : glue::expand_task_list(config.task)) {
-    const glue::TaskSpec& task = glue::find_task(name);
-    if (is_all && !has_data(task, data)) {
-      util::log_warning(room(), cat(task.name, ": no training and dev data in ", data.string(), "; it is left out"));
-      continue;
-    }
-    tasks.push_back(task);
-  }
-  if (tasks.empty()) {
-    throw DataError(cat("--data ", data.string(),
-                        ": no GLUE task with training and dev data here; expected folders such as CoLA, RTE, SST-2"));
-  }
-  return tasks;
-}
-
-/// All (task, seed) units of one command.
+/// All runs of one command.
 class Finetuner {
  public:
   Finetuner(const FinetuneConfig& config, const FinetuneContext& context)
       : config_(config),
         context_(context),
-        data_(config.data),
-        source_(checkpoint::open_model_directory(config.model)),
-        runtime_(resolve_runtime(config.runtime)),
         protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
-        output_(output_folder()),
-        tasks_(chosen_tasks(config)) {}
+        model_(checkpoint::open_model_directory(config.model)),
+        runtime_(resolve_runtime(config.runtime)),
+        output_(output_folder(config)) {}
 
   FinetuneOutcome run() {
-    FinetuneResults::refuse_foreign_folder(output_);
+    const std::vector<glue::TaskSpec> tasks = chosen_tasks(config_, protocol_);
+    check_submission(config_, tasks);
+    FinetuneFolder::refuse_foreign(output_);
     util::make_writable_directory(output_);
-    const util::DirectoryLock lock(output_, "finetune-glue");
+    const util::DirectoryLock lock(output_, kRoom);
     util::remove_stale_temporaries(output_);
-    results_.emplace(output_, config_, protocol_);
-    for (const glue::TaskSpec& task : tasks_) {
-      run_task(task);
+    folder_.emplace(output_, config_, protocol_);
+    results_.protocol = protocol_.name;
+    results_.overrides = folder_->overrides();
+    std::vector<PlannedUnit> pending;
+    size_t planned = 0;
+    for (const glue::TaskSpec& spec : tasks) {
+      const auto units = load(spec);
+      planned += units.size();
+      std::ranges::copy_if(units, std::back_inserter(pending), [&](const PlannedUnit& unit) { return !is_done(unit); });
     }
-    return {.results = results_->scores(), .results_file = results_->file()};
+    train_all(std::move(pending), planned);
+    publish();
+    finish(tasks);
+    if (first_failure_ && results_.tasks.empty()) {
+      std::rethrow_exception(first_failure_);
+    }
+    return {.results = results_, .results_file = folder_->results_file(), .failure = first_failure_};
   }
 
  private:
-  fs::path output_folder() const {
-    if (!config_.output.empty()) {
-      return config_.output;
+  /// Reads a task's data. @return its runs; none if it failed
+  std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
+    const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
+    if (!recipe.start_from.empty() && config_.init != config::InitFrom::kRandom) {
+      if (results_.failed.contains(recipe.start_from)) {
+        results_.failed[spec.name] = cat("starts from the ", recipe.start_from, " model, which there is not");
+        return {};
+      }
+      start_tasks_.insert(recipe.start_from);
     }
-    const fs::path model = fs::absolute(config_.model).lexically_normal();
-    const fs::path folder = model.has_filename() ? model : model.parent_path();
-    return folder.parent_path() / (config_.init == config::InitFrom::kRandom ? "glue-random" : "glue");
+    try {
+      LoadedTask task = load_task(spec, recipe, config_.data, model_);
+      folder_->check_task_files(spec, task.files);
+      tasks_.emplace(spec.name, std::move(task));
+      return units_of(spec, recipe, config_);
+    } catch (const DataError&) {
+      note_failure(spec.name);
+      return {};
+    }
   }
 
-  fs::path model_folder(const glue::TaskSpec& task, int64_t seed) const {
-    return output_ / cat(task.name, "-seed", seed);
+  /// Whether the run's scores are there, and its model where that is asked for; then they count.
+  bool is_done(const PlannedUnit& unit) {
+    const auto record = glue::load_unit(folder_->path_of(unit.id));
+    const bool needs_model = config_.save_models == config::SaveModels::kAll || is_start(unit.id);
+    if (!record || (needs_model && !fs::exists(model_folder(unit.id) / "config.json"))) {
+      return false;
+    }
+    records_[unit.id.task].push_back(*record);
+    return true;
   }
 
-  /// Beside another dev split, an absent one is only warned about.
-  std::vector<glue::SplitSpec> present_dev_splits(const glue::TaskSpec& task) const {
-    auto present = glue::present_dev_splits(task, data_);
-    for (const glue::SplitSpec& split : task.dev) {
-      if (std::ranges::find(present, split.reported_name, &glue::SplitSpec::reported_name) == present.end()) {
-        util::log_warning(room(), cat(split.reported_name, ": no dev set in ", data_.string(), "; it is left out"));
+  /// What is made of the best runs.
+  void finish(const std::vector<glue::TaskSpec>& tasks) {
+    std::vector<BestRun> runs;
+    for (const glue::TaskSpec& task : tasks) {
+      if (const auto found = records_.find(task.name); found != records_.end()) {
+        const glue::UnitId best = *glue::best_unit(found->second, primary_metric_of(task));
+        runs.push_back({.task = task, .folder = folder_->path_of(best), .name = best.folder()});
       }
     }
-    return present;
-  }
-
-  static void warn_of_skipped_rows(const glue::Dataset& dataset) {
-    if (dataset.skipped_rows > 0) {
-      util::log_warning(room(), cat(dataset.file.string(), ": ", util::format_count(dataset.skipped_rows),
-                                    " broken rows left out, ", util::format_count(dataset.size()), " used"));
+    if (config_.baseline) {
+      add_baselines(results_, runs, config_.data);
+      folder_->save(results_);
+    }
+    if (config_.errors > 0) {
+      write_mistakes(config_, output_, runs);
+    }
+    if (!config_.submission.empty()) {
+      write_submission(config_, output_, runs, context_.stop);
     }
   }
 
-  void run_task(const glue::TaskSpec& task) {
-    const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, task);
-    if (recipe.seq_len > source_.shape.max_positions) {
-      util::log_warning(room(), cat(task.name, ": the model takes ", source_.shape.max_positions,
-                                    " tokens; longer examples are cut to that"));
+  std::string primary_metric_of(const glue::TaskSpec& task) const {
+    return std::string(glue::metric_name(glue::primary_metric(protocol_, task)));
+  }
+
+  fs::path model_folder(const glue::UnitId& id) const { return folder_->path_of(id) / kModelFolder; }
+
+  /// Whether other tasks start from this run's model.
+  bool is_start(const glue::UnitId& id) const {
+    return start_tasks_.contains(id.task) && id.seed == config_.first_seed;
+  }
+
+  void train_all(std::vector<PlannedUnit> pending, size_t planned) {
+    for (const auto& [name, records] : records_) {
+      util::log_info(kRoom, cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are",
+                                " there already"));
+      keep_models(tasks_.at(name));
     }
-    const int64_t max_tokens = text_limit(source_.shape, task, recipe.seq_len);
-    const auto train_set = glue::read_split(task, *task.train, data_);
-    warn_of_skipped_rows(train_set);
-    const EncodedSplit train = encode_split(train_set, task.name, *source_.tokenizer, max_tokens);
-    std::vector<EncodedSplit> dev;
-    std::vector<fs::path> files = {train_set.file};
-    for (const glue::SplitSpec& split : present_dev_splits(task)) {
-      const auto dev_set = glue::read_split(task, split, data_);
-      warn_of_skipped_rows(dev_set);
-      files.push_back(dev_set.file);
-      dev.push_back(encode_split(dev_set, split.reported_name, *source_.tokenizer, max_tokens));
+    if (pending.empty()) {
+      return;
     }
-    results_->check_task_files(task, files);
-    util::log_info(room(), cat(task.name, ": ", util::format_count(train.size()), " training examples (",
-                               train.truncated, " cut to ", max_tokens, " tokens), ", describe(runtime_)));
-    for (int64_t seed = config_.first_seed; seed < config_.first_seed + config_.seeds; ++seed) {
-      const bool has_model = !config_.save_models || fs::exists(model_folder(task, seed) / "config.json");
-      const bool done = has_model && std::ranges::all_of(dev, [&](const EncodedSplit& split) {
-                          return results_->has(split.reported_name, seed);
-                        });
-      if (!done) {
-        run_unit(task, recipe, max_tokens, train, dev, seed);
+    const int64_t jobs = job_count(planned);
+    Runtime runtime = runtime_;
+    runtime.threads = std::max<int64_t>(1, runtime_.threads / jobs);
+    int64_t examples = 0;
+    for (const PlannedUnit& unit : pending) {
+      const LoadedTask& task = tasks_.at(unit.id.task);
+      examples += task.train.size() * task.recipe.epochs;
+    }
+    util::log_info(kRoom, cat(pending.size(), pending.size() == 1 ? " run" : " runs", ", ", jobs, " at a time, ",
+                              describe(runtime), jobs > 1 ? " each" : ""));
+    util::Progress progress(
+        {.label = kRoom, .unit = "examples", .total = examples, .style = context_.progress});
+    UnitQueue queue(std::move(pending));
+    for (const std::string& task : start_tasks_) {
+      if (fs::exists(model_folder({.task = task, .seed = config_.first_seed}) / "config.json") &&
+          records_.contains(task)) {
+        queue.note_model(task);
       }
     }
+    util::WorkerGroup group;
+    group.run(jobs, [&](int64_t) {
+      at::set_num_threads(static_cast<int>(runtime.threads));
+      try {
+        while (const auto unit = queue.take()) {
+          run_unit(*unit, runtime, queue, progress);
+        }
+      } catch (...) {
+        queue.close();
+        throw;
+      }
+    });
+    at::set_num_threads(static_cast<int>(runtime_.threads));
   }
 
-  void run_unit(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe, int64_t max_tokens,
-                const EncodedSplit& train, const std::vector<EncodedSplit>& dev, int64_t seed) {
-    const auto start = std::chrono::steady_clock::now();
-    model::Head head = task_head(task);
-    head.max_tokens = max_tokens;
-    head.pooling = source_.head.pooling;
-    nn::Parameters parameters(model::parameter_specs(source_.shape, head), runtime_.compute_type, runtime_.device);
-    parameters.initialise(static_cast<uint64_t>(seed), source_.shape.init_std);
-    if (config_.init == config::InitFrom::kModel) {
-      checkpoint::load_weights(config_.model, parameters, checkpoint::Strictness::kEncoderOnly);
-      // The head is this task's own, whatever head the model folder has.
-      for (const std::string& leaf : model::task_leaves(source_.shape.arch)) {
-        parameters.initialise_leaf(leaf, static_cast<uint64_t>(seed), source_.shape.init_std);
-      }
-      parameters.sync_compute();
+  /// On a CPU one run per thread: runs that do not wait for each other use the cores best. It follows from the command
+  /// alone, not from what is left to do, as the threads of a run are part of its arithmetic.
+  int64_t job_count(size_t planned) const {
+    const auto most = static_cast<int64_t>(planned);
+    if (config_.jobs > 0) {
+      return std::min(config_.jobs, most);
     }
-    const auto encoder = model::make_encoder(source_.shape, head, parameters);
-    {
-      util::Progress progress({.label = cat(task.name, " seed ", seed),
-                               .unit = "examples",
-                               .total = train.size() * recipe.epochs,
-                               .style = context_.progress});
-      if (!finetune(*encoder, parameters, task, train,
-                    {.recipe = recipe, .micro_examples = config_.micro_rows, .seed = seed}, context_.stop, progress)) {
+    return runtime_.device.is_cpu() ? std::min(runtime_.threads, most) : 1;
+  }
+
+  void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
+    try {
+      const glue::UnitRecord record = trained(unit, runtime, progress);
+      const std::scoped_lock lock(mutex_);
+      glue::save_unit(record, folder_->path_of(unit.id));
+      fs::remove_all(folder_->path_of(unit.id) / kCheckpointFolder);
+      records_[unit.id.task].push_back(record);
+      log_scores(record);
+      keep_models(tasks_.at(unit.id.task));
+      publish();
+      if (is_start(unit.id)) {
+        queue.note_model(unit.id.task);
+      }
+    } catch (const DataError&) {
+      give_up(unit.id.task, queue);
+    } catch (const DivergedError&) {
+      give_up(unit.id.task, queue);
+    }
+  }
+
+  void give_up(const std::string& task, UnitQueue& queue) {
+    const std::scoped_lock lock(mutex_);
+    note_failure(task);
+    for (const std::string& other : queue.give_up(task)) {
+      results_.failed.try_emplace(other, cat("starts from the ", task, " model, which there is not"));
+    }
+    publish();
+  }
+
+  /// Remembers the exception that is being handled.
+  void note_failure(const std::string& task) {
+    first_failure_ = first_failure_ ? first_failure_ : std::current_exception();
+    try {
+      throw;
+    } catch (const std::exception& error) {
+      util::log_error(kRoom, cat(task, ": ", error.what()));
+      results_.failed[task] = error.what();
+    }
+  }
+
+  /// Trains a run and leaves its predictions and its model in its folder.
+  glue::UnitRecord trained(const PlannedUnit& unit, const Runtime& runtime, util::Progress& progress) {
+    const LoadedTask& task = tasks_.at(unit.id.task);
+    const std::string name = name_of(unit.id);
+    glue::FinetuneRecipe recipe = task.recipe;
+    recipe.learning_rate = unit.id.grid_rate > 0 ? unit.id.grid_rate : recipe.learning_rate;
+    UnitTrainer trainer({.task = task.spec,
+                         .train = task.train,
+                         .recipe = recipe,
+                         .seed = unit.id.seed,
+                         .micro_rows = config_.micro_rows,
+                         .name = name},
+                        {.model = model_, .weights = start_weights(unit), .max_tokens = task.max_tokens}, runtime);
+    const bool looks_often = recipe.keep == glue::Keep::kBestEpoch;
+    if (!looks_often) {  // the best weights so far are in no checkpoint
+      trainer.use_checkpoints(folder_->path_of(unit.id) / kCheckpointFolder);
+      progress.add(std::min(trainer.steps_done() * recipe.batch_examples, task.train.size() * recipe.epochs));
+    }
+    Best best;
+    for (int64_t epoch = 0; epoch < recipe.epochs; ++epoch) {
+      if (!trainer.train_epoch(epoch, context_.stop, [&](int64_t examples) { progress.add(examples); })) {
         throw_stopped();
       }
+      if (looks_often || epoch + 1 == recipe.epochs) {
+        look(task, name, epoch + 1, trainer, best);
+      }
     }
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    for (const EncodedSplit& split : dev) {
-      const auto outputs = classifier_outputs(*encoder, parameters, split, kEvaluationExamples, context_.stop);
+    if (best.epoch != recipe.epochs) {
+      trainer.parameters().masters().copy_(best.masters);
+      trainer.parameters().sync_compute();
+    }
+    return leave(unit, task, trainer, runtime, best);
+  }
+
+  /// The weights that count, and what they say of the dev sets.
+  struct Best {
+    int64_t epoch = 0;
+    double score = 0;
+    at::Tensor masters = {};
+    std::vector<std::vector<float>> outputs = {};
+    std::vector<glue::SplitScores> scores = {};
+  };
+
+  void look(const LoadedTask& task, const std::string& name, int64_t epoch, UnitTrainer& trainer, Best& best) {
+    Best now = {.epoch = epoch};
+    for (const DevSet& dev : task.dev) {
+      auto outputs = classifier_outputs(trainer.encoder(), trainer.parameters(), dev.split, kEvaluationExamples,
+                                        context_.stop);
       if (!outputs) {
         throw_stopped();
       }
       if (!are_finite(*outputs)) {
-        throw DivergedError(cat(split.reported_name, " seed ", seed,
-                                ": the classifier gives numbers that are not finite; lower --learning-rate"));
+        throw DivergedError(cat(name, ": the classifier gives numbers that are not finite; lower --learning-rate"));
       }
-      results_->record(glue::primary_metric(protocol_, task), split.reported_name,
-                       {.seed = seed, .metrics = score_outputs(task, split, *outputs), .seconds = seconds});
+      now.scores.push_back(glue::score_split(dev.judge, dev.split.dataset, *outputs));
+      now.scores.back().reported_name = dev.split.reported_name;
+      now.scores.back().truncated = dev.split.truncated;
+      now.outputs.push_back(std::move(*outputs));
     }
-    if (config_.save_models) {
+    now.score = now.scores.front().metrics.at(primary_metric_of(task.spec));
+    if (best.epoch == 0 || now.score > best.score) {
+      now.masters = task.recipe.keep == glue::Keep::kBestEpoch ? trainer.parameters().masters().clone() : at::Tensor();
+      best = std::move(now);
+    }
+  }
+
+  glue::UnitRecord leave(const PlannedUnit& unit, const LoadedTask& task, UnitTrainer& trainer, const Runtime& runtime,
+                         const Best& best) {
+    const fs::path path = folder_->path_of(unit.id);
+    for (size_t i = 0; i < task.dev.size(); ++i) {
+      const DevSet& dev = task.dev[i];
+      glue::save_predictions(dev.judge, dev.split.dataset, best.outputs[i],
+                             path / cat("predictions.", dev.split.reported_name, ".tsv"));
+    }
+    if (config_.save_models != config::SaveModels::kNone || is_start(unit.id)) {
+      const std::scoped_lock lock(mutex_);  // the tokenizer is shared
       checkpoint::write_model_directory(
-          model_folder(task, seed),
-          {.shape = source_.shape, .head = head, .tensors = checkpoint::model_tensors(source_.shape, head, parameters)},
-          *source_.tokenizer);
+          path / kModelFolder,
+          {.shape = model_.shape,
+           .head = trainer.head(),
+           .tensors = checkpoint::model_tensors(model_.shape, trainer.head(), trainer.parameters())},
+          *model_.tokenizer);
     }
-    results_->save();
+    return {.id = unit.id,
+            .epoch = best.epoch,
+            .training_examples = task.train.size(),
+            .truncated = task.train.truncated,
+            .training_seconds = trainer.seconds(),
+            .runtime = describe(runtime),
+            .dev = best.scores};
+  }
+
+  fs::path start_weights(const PlannedUnit& unit) const {
+    if (config_.init == config::InitFrom::kRandom) {
+      return {};
+    }
+    return unit.start_from.empty() ? fs::path(config_.model)
+                                   : model_folder({.task = unit.start_from, .seed = config_.first_seed});
+  }
+
+  void log_scores(const glue::UnitRecord& record) const {
+    const LoadedTask& task = tasks_.at(record.id.task);
+    for (size_t i = 0; i < record.dev.size(); ++i) {
+      const std::string metric = primary_metric_of(task.dev[i].judge);
+      const std::string& set = record.dev[i].reported_name;
+      util::log_info(kRoom, cat(name_of(record.id), ": ", set == record.id.task ? "" : set + " ", metric, " ",
+                                util::format_fixed(record.dev[i].metrics.at(metric), 1), " in ",
+                                util::format_duration(record.training_seconds)));
+    }
+  }
+
+  /// Removes the models that need not stay; a link with the task's name leads to the best.
+  void keep_models(const LoadedTask& task) const {
+    const std::vector<glue::UnitRecord>& records = records_.at(task.spec.name);
+    const glue::UnitId best = *glue::best_unit(records, primary_metric_of(task.spec));
+    for (const glue::UnitRecord& record : records) {
+      const bool stays =
+          config_.save_models == config::SaveModels::kAll || is_start(record.id) ||
+          (config_.save_models == config::SaveModels::kBest && record.id.folder() == best.folder());
+      if (!stays) {
+        fs::remove_all(model_folder(record.id));
+      }
+    }
+    if (fs::exists(model_folder(best))) {
+      util::replace_link(folder_->file(task.spec.name), fs::path(best.folder()) / kModelFolder);
+    }
+  }
+
+  /// Writes results.json from what there is.
+  void publish() {
+    results_.tasks.clear();
+    for (const auto& [name, records] : records_) {
+      glue::add_task(results_, tasks_.at(name).spec, records);
+    }
+    folder_->save(results_);
   }
 
   [[noreturn]] void throw_stopped() const {
     throw util::StoppedError(context_.stop,
-                             "finetune-glue: stopped; finished runs are kept, the same command does the rest");
+                             "finetune-glue: stopped; what is done is kept, the same command goes on from here");
   }
 
   const FinetuneConfig& config_;
   const FinetuneContext& context_;
-  fs::path data_;
-  checkpoint::ModelDirectory source_;
-  Runtime runtime_;
   const glue::Protocol& protocol_;
+  checkpoint::ModelDirectory model_;
+  Runtime runtime_;
   fs::path output_;
-  std::vector<glue::TaskSpec> tasks_;
-  std::optional<FinetuneResults> results_;
+  std::optional<FinetuneFolder> folder_;
+  std::map<std::string, LoadedTask> tasks_;
+  std::set<std::string> start_tasks_;
+
+  std::mutex mutex_;  ///< of what follows, and of the folder
+  std::map<std::string, std::vector<glue::UnitRecord>> records_;
+  glue::GlueResults results_;
+  std::exception_ptr first_failure_;
 };
 
 }  // namespace

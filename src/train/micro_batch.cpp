@@ -1,6 +1,11 @@
 #include "micro_batch.h"
 
+#include <ATen/DeviceAccelerator.h>
+
 #include <algorithm>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
 
 namespace bertcram::train {
 
@@ -40,6 +45,27 @@ std::optional<int64_t> fastest_rows_per_pass(int64_t most,
     }
     rows = std::min(2 * rows, most);
   }
+}
+
+void clear_attempt(nn::Parameters& parameters) {
+  parameters.zero_gradients();
+  if (!parameters.device().is_cpu()) {
+    at::accelerator::emptyCache();
+  }
+}
+
+bool make_smaller(checkpoint::Passes& passes, int64_t first_rows, const Place& where) {
+  if (passes.rows > 1) {
+    passes.rows = (passes.rows + 1) / 2;
+  } else if (!passes.recomputes) {
+    passes = {.rows = first_rows, .recomputes = true};
+  } else {
+    return false;
+  }
+  util::log_warning(where.command, cat("out of memory at ", where.step, ": going on with this step in passes of ",
+                                       passes.rows, " rows",
+                                       passes.recomputes ? ", activations computed again when needed" : ""));
+  return true;
 }
 
 }  // namespace bertcram::train

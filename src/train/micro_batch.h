@@ -3,6 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
+
+#include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/nn/parameters.h"
+#include "bertcram/util/out_of_memory.h"
 
 namespace bertcram::train {
 
@@ -14,5 +19,37 @@ int64_t usual_rows_per_pass(int64_t seq_len, int64_t most);
 /// @return the size with the most rows per second; nullopt if none fits
 std::optional<int64_t> fastest_rows_per_pass(int64_t most,
                                              const std::function<std::optional<double>(int64_t)>& seconds_of);
+
+/// For the log.
+struct Place {
+  const char* command;
+  std::string step;
+};
+
+/// Forgets the gradients of a step and gives unused memory back, so that passes of another size find it.
+void clear_attempt(nn::Parameters& parameters);
+
+/// The next smaller passes: half of the rows, and behind a single one all of `first_rows` with recomputed activations.
+/// Logged. @param where  command and place, e.g. {"pretrain", "step 7"}  @return false if there are none
+bool make_smaller(checkpoint::Passes& passes, int64_t first_rows, const Place& where);
+
+/// Runs a step's passes; when memory runs out, once more from the beginning with smaller ones: the same mathematics.
+/// @param attempt  forward and backward of the whole step in passes as `passes` says  @return what it returns
+/// @throws what the last attempt threw if a single row finds no memory
+template <class Attempt>
+auto with_back_off(checkpoint::Passes& passes, nn::Parameters& parameters, const Place& where,
+                   const Attempt& attempt) {
+  const int64_t first_rows = passes.rows;
+  while (true) {
+    try {
+      return attempt();
+    } catch (const std::exception& error) {
+      clear_attempt(parameters);
+      if (!util::is_out_of_memory(error) || !make_smaller(passes, first_rows, where)) {
+        throw;
+      }
+    }
+  }
+}
 
 }  // namespace bertcram::train

@@ -8,6 +8,7 @@ extern "C" const bertcram::train::Functions* bertcram_training_functions() {
                                            .evaluate_task = evaluate_task,
                                            .evaluate_pairs = evaluate_pairs,
                                            .open_embedder = open_embedder,
-                                           .open_mask_filler = open_mask_filler};
+                                           .open_mask_filler = open_mask_filler,
+                                           .open_classifier = open_classifier};
   return &kFunctions;
 }

@@ -94,17 +94,7 @@ void RunDirectory::make_again() {
 
 void RunDirectory::link_latest() const {
   const fs::path name = path_.has_filename() ? path_ : path_.parent_path();
-  const fs::path link = name.parent_path() / "latest";
-  std::error_code error;
-  if (fs::exists(fs::symlink_status(link, error)) && !fs::is_symlink(link)) {
-    return;
-  }
-  const fs::path temporary = name.parent_path() / ".latest.tmp";
-  fs::remove(temporary, error);
-  fs::create_directory_symlink(name.filename(), temporary, error);
-  if (!error) {
-    fs::rename(temporary, link, error);  // replaces the old link in one step
-  }
+  util::replace_link(name.parent_path() / "latest", name.filename());
 }
 
 }  // namespace bertcram::train

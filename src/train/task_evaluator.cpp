@@ -5,6 +5,7 @@
 
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/protocol.h"
+#include "bertcram/glue/unit.h"
 #include "bertcram/train/loaded_model.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/task_runner.h"
@@ -59,7 +60,7 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
         cat("--model ", model_directory.string(), ": ",
             source.head.kind == model::HeadKind::kClassifier
                 ? cat("its classifier has ", source.head.outputs, " outputs, ", task.name, " needs ", task.classes())
-                : "is not a fine-tuned classifier; make one with 'bertcram finetune-glue --save-models'"));
+                : "is not a fine-tuned classifier; make one with 'bertcram finetune-glue'"));
   }
   const std::vector<int64_t> columns = output_of_class(source, task);
   const Runtime runtime = resolve_runtime(runtime_config);
@@ -79,7 +80,8 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
       throw DataError(
           cat("--model ", model_directory.string(), ": its weights give outputs that are not numbers; is it damaged?"));
     }
-    scores[split.reported_name] = score_outputs(task, split, columns.empty() ? *outputs : reordered(*outputs, columns));
+    scores[split.reported_name] = 
+        glue::score_split(task, split.dataset, columns.empty() ? *outputs : reordered(*outputs, columns)).metrics;
   }
   return scores;
 }

@@ -1,6 +1,5 @@
 #include "train_step.h"
 
-#include <ATen/DeviceAccelerator.h>
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
@@ -17,13 +16,6 @@ namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// Keeps nothing for passes of another size.
-void release_unused_memory(const Runtime& runtime) {
-  if (!runtime.device.is_cpu()) {
-    at::accelerator::emptyCache();
-  }
 }
 
 }  // namespace
@@ -84,8 +76,7 @@ std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
     }
     seconds = std::nullopt;
   }
-  state_.parameters.zero_gradients();
-  release_unused_memory(runtime_);
+  clear_attempt(state_.parameters);
   return seconds;
 }
 
@@ -128,26 +119,8 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
 
 std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSettings& settings,
                                                                  const util::StopFlag& stop) {
-  const int64_t first_rows = passes_.rows;
-  while (true) {
-    try {
-      return accumulate(settings, stop);
-    } catch (const std::exception& error) {
-      if (!util::is_out_of_memory(error) || (passes_.rows == 1 && passes_.recomputes)) {
-        throw;
-      }
-    }
-    state_.parameters.zero_gradients();
-    release_unused_memory(runtime_);
-    if (passes_.rows == 1) {
-      passes_ = {.rows = first_rows, .recomputes = true};
-    } else {
-      passes_.rows = (passes_.rows + 1) / 2;
-    }
-    util::log_warning("pretrain",
-                      cat("out of memory at step ", state_.position.step + 1, ": going on with this step in passes of ",
-                          passes_.rows, " rows", passes_.recomputes ? ", activations computed again when needed" : ""));
-  }
+  return with_back_off(passes_, state_.parameters, {"pretrain", cat("step ", state_.position.step + 1)},
+                       [&] { return accumulate(settings, stop); });
 }
 
 std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& settings, const util::StopFlag& stop) {

@@ -174,6 +174,19 @@ void remove_stale_temporaries(const std::filesystem::path& directory) {
   }
 }
 
+void replace_link(const std::filesystem::path& link, const std::filesystem::path& target) {
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::symlink_status(link, error)) && !std::filesystem::is_symlink(link)) {
+    return;
+  }
+  const std::filesystem::path temporary = link.parent_path() / cat(".", link.filename().string(), ".tmp");
+  std::filesystem::remove(temporary, error);
+  std::filesystem::create_directory_symlink(target, temporary, error);
+  if (!error) {
+    std::filesystem::rename(temporary, link, error);
+  }
+}
+
 void sync_directory(const std::filesystem::path& directory) {
   const int descriptor = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor >= 0) {

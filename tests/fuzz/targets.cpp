@@ -17,7 +17,9 @@
 #include "bertcram/data/packed_dataset.h"
 #include "bertcram/data/packed_files.h"
 #include "bertcram/glue/reader.h"
-#include "bertcram/glue/results.h"
+#include "bertcram/glue/unit.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
 #include "bertcram/glue/task_file.h"
 #include "bertcram/model/hub_config.h"
 #include "bertcram/model/parameter_specs.h"
@@ -174,15 +176,40 @@ void read_task_file(const std::string& bytes, const std::filesystem::path& folde
   glue::load_task_file(folder / "task.yaml");
 }
 
-std::vector<std::string> results_seeds() {
-  glue::GlueResults results{.protocol = "transfer"};
-  results.tasks["rte"] = glue::summarise_seeds(glue::Metric::kAccuracy, {{.seed = 7, .metrics = {{"accuracy", 55.5}}}});
-  return {glue::results_to_json(results)};
+std::vector<std::string> unit_seeds() {
+  const ScratchDirectory folder;
+  glue::UnitRecord record;
+  record.id = {.task = "rte", .seed = 7};
+  record.runtime = "cpu";
+  record.dev.push_back({.reported_name = "rte",
+                        .examples = 2,
+                        .metrics = {{"accuracy", 55.5}},
+                        .intervals = {{"accuracy", {50, 60}}},
+                        .classes = {{1, 1, 0}, {1, 1, 0}}});
+  glue::save_unit(record, folder.path());
+  return {util::read_file(folder.path() / glue::kUnitFile)};
 }
 
-void read_results(const std::string& bytes, const std::filesystem::path& folder) {
-  write_bytes(folder / "results.json", bytes);
-  glue::results_to_json(glue::load_results(folder / "results.json"));
+/// As they are, and with the hash that belongs to them.
+void read_unit(const std::string& bytes, const std::filesystem::path& folder) {
+  auto document = nlohmann::json::parse(bytes, nullptr, /*allow_exceptions=*/false);
+  if (document.is_object()) {
+    document.erase("xxh3_128");
+    document["xxh3_128"] = util::hash128(util::json_text(document)).hex();
+    write_bytes(folder / "sealed" / glue::kUnitFile, util::json_text(document));
+    glue::load_unit(folder / "sealed");
+  }
+  write_bytes(folder / "raw" / glue::kUnitFile, bytes);
+  glue::load_unit(folder / "raw");
+}
+
+/// A user's task in these bytes.
+void read_own_task(const std::string& bytes, const std::filesystem::path& folder, const char* file) {
+  write_bytes(folder / file, bytes);
+  write_bytes(folder / "own.yaml", std::string("name: t\ntrain: ") + file + "\ndev: " + file +
+                                       "\ncolumns: {sentence1: text, label: class}\n");
+  const glue::TaskSpec task = glue::load_task_file(folder / "own.yaml");
+  glue::read_split(task, *task.train, "");
 }
 
 void read_source_list(const std::string& bytes, const std::filesystem::path& folder) {
@@ -320,7 +347,18 @@ std::span<const FuzzTarget> fuzz_targets() {
              "metric: [f1, accuracy]\n"};
        },
        read_task_file},
-      {"results", results_seeds, read_results},
+      {"csv",
+       [] {
+         return std::vector<std::string>{"id,text,class\r\n1,\"a \"\"b\"\",\nc\",x\r\n2,d,y\n"};
+       },
+       [](const std::string& bytes, const std::filesystem::path& folder) { read_own_task(bytes, folder, "t.csv"); }},
+      {"task_jsonl",
+       [] {
+         return std::vector<std::string>{
+             "{\"text\": \"a\", \"class\": true}\n\n{\"class\": 1, \"text\": \"b\\t\", \"idx\": [1]}\n"};
+       },
+       [](const std::string& bytes, const std::filesystem::path& folder) { read_own_task(bytes, folder, "t.jsonl"); }},
+      {"unit", unit_seeds, read_unit},
       {"source_list",
        [] {
          return std::vector<std::string>{

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "bertcram/glue/published.h"
 #include "scratch.h"
 
 namespace bertcram::glue {
@@ -69,9 +70,45 @@ TEST(Protocol, TransferHasMosaicBertsTable) {
   EXPECT_EQ(recipe_for(transfer, find_task("rte")).seeds, 5);
 }
 
+TEST(Protocol, SeedIsHuggingFacesScriptAsTheSeedRanIt) {
+  const Protocol& seed = find_protocol("seed");
+  EXPECT_EQ(seed.statistic, Statistic::kMedian);
+  EXPECT_TRUE(seed.per_task.empty());
+  const FinetuneRecipe& recipe = recipe_for(seed, find_task("cola"));
+  EXPECT_EQ(recipe.learning_rate, 2e-5);
+  EXPECT_EQ(recipe.batch_examples, 32);
+  EXPECT_EQ(recipe.epochs, 5);
+  EXPECT_EQ(recipe.schedule, RateSchedule::kLinear);
+  EXPECT_EQ(recipe.warmup_frac, 0);
+  EXPECT_EQ(recipe.beta2, 0.999);
+  EXPECT_EQ(recipe.epsilon, 1e-8);
+  EXPECT_EQ(recipe.weight_decay, 0);
+  EXPECT_EQ(recipe.clip_norm, 1.0);
+  EXPECT_EQ(recipe.seq_len, 124);
+  EXPECT_EQ(recipe.dropout_prob, 0);
+  EXPECT_EQ(recipe.seeds, 1);
+  EXPECT_EQ(recipe.keep, Keep::kLastEpoch);
+}
+
+TEST(Protocol, SearchTriesBertsFourRatesAndKeepsTheBestEpoch) {
+  const FinetuneRecipe& recipe = recipe_for(find_protocol("search"), find_task("rte"));
+  EXPECT_EQ(recipe.grid, (std::vector<double>{5e-5, 4e-5, 3e-5, 2e-5}));
+  EXPECT_EQ(recipe.batch_examples, 32);
+  EXPECT_EQ(recipe.epochs, 3);
+  EXPECT_EQ(recipe.warmup_frac, 0.1);
+  EXPECT_EQ(recipe.weight_decay, 0.01);
+  EXPECT_EQ(recipe.keep, Keep::kBestEpoch);
+  for (const char* other : {"sane", "seed", "transfer"}) {
+    EXPECT_TRUE(recipe_for(find_protocol(other), find_task("rte")).grid.empty());
+    EXPECT_EQ(recipe_for(find_protocol(other), find_task("rte")).keep, Keep::kLastEpoch);
+  }
+}
+
 TEST(Protocol, ThePrimaryMetricDependsOnTheProtocol) {
   EXPECT_EQ(primary_metric(sane_protocol(), find_task("mrpc")), Metric::kF1);
   EXPECT_EQ(primary_metric(transfer_protocol(), find_task("mrpc")), Metric::kAccuracyF1Mean);
+  EXPECT_EQ(primary_metric(search_protocol(), find_task("stsb")), Metric::kSpearman);
+  EXPECT_EQ(primary_metric(seed_protocol(), find_task("stsb")), Metric::kPearson);
 }
 
 TEST(Protocol, AMisspeltNameIsCorrected) {
@@ -99,6 +136,14 @@ TEST(Averages, ReproduceThePublishedOnes) {
   const TaskScores masked_15 = row(84.30, 84.71, 92.91, 89.38, 76.65, 90.38, 88.31, 91.94, 55.89);
   EXPECT_NEAR(average_sane9(masked_15).value(), 83.83, 0.005);
   EXPECT_NEAR(average_transfer8(masked_15).value(), 83.75, 0.005);
+}
+
+TEST(Averages, OfThePublishedRowsAreThePublishedOnes) {
+  for (const PublishedRow& row : published_rows()) {
+    const auto average = row.is_nine ? average_sane9(row.scores) : average_transfer8(row.scores);
+    EXPECT_NEAR(average.value(), row.average, 0.06) << row.name;  // rounded twice
+    EXPECT_NO_THROW(find_protocol(row.protocol)) << row.name;
+  }
 }
 
 TEST(Averages, NeedEveryEntryAndIgnoreOthers) {

@@ -5,22 +5,31 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "bertcram/util/file.h"
 #include "scratch.h"
 
 namespace bertcram::glue {
 namespace {
 
 using testing::contains;
-using testing::message_of;
-using testing::Scratch;
+
+UnitRecord record(const std::string& task, int64_t seed, std::vector<SplitScores> dev, double grid_rate = 0) {
+  return {.id = {.task = task, .seed = seed, .grid_rate = grid_rate}, .epoch = 5, .dev = std::move(dev)};
+}
+
+/// A task that is judged by accuracy and whose runs scored these.
+void add(GlueResults& results, const std::string& name, const std::vector<double>& values) {
+  TaskSpec task = {.name = name, .labels = {"no", "yes"}};
+  std::vector<UnitRecord> records;
+  for (const double value : values) {
+    records.push_back(record(name, std::ssize(records), {{.reported_name = name, .metrics = {{"accuracy", value}}}}));
+  }
+  add_task(results, task, records);
+}
 
 TaskResult accuracies(const std::vector<double>& values) {
-  std::vector<SeedResult> seeds;
-  for (const double value : values) {
-    seeds.push_back({.seed = static_cast<int64_t>(seeds.size()), .metrics = {{"accuracy", value}}, .seconds = 1.5});
-  }
-  return summarise_seeds(Metric::kAccuracy, std::move(seeds));
+  GlueResults results{.protocol = "sane"};
+  add(results, "a", values);
+  return results.tasks.at("a");
 }
 
 /// Every entry of the averages; scores 10, 20, …, 90 in GLUE order.
@@ -29,7 +38,7 @@ GlueResults full_run() {
   double score = 0;
   for (const char* name : {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "mnli-mm", "qnli", "rte"}) {
     score += 10;
-    results.tasks[name] = accuracies({score});
+    add(results, name, {score});
   }
   return results;
 }
@@ -44,13 +53,45 @@ TEST(Results, SummariseSeedsByHand) {
 }
 
 TEST(Results, ASeedWithoutThePrimaryMetricIsOurMistake) {
-  EXPECT_THROW(summarise_seeds(Metric::kF1, {{.seed = 1, .metrics = {{"accuracy", 1}}}}), InternalError);
-  EXPECT_THROW(summarise_seeds(Metric::kF1, {}), InternalError);
+  GlueResults results{.protocol = "sane"};
+  EXPECT_THROW(add_task(results, find_task("mrpc"),
+                        std::vector{record("mrpc", 0, {{.reported_name = "mrpc", .metrics = {{"accuracy", 1}}}})}),
+               InternalError);
+  EXPECT_THROW(add_task(results, find_task("mrpc"), {}), InternalError);
+}
+
+TEST(Results, TheBestPointOfASearchCountsWithAllItsSeeds) {
+  GlueResults results{.protocol = "search"};
+  const auto unit = [](int64_t seed, double rate, double score) {
+    return record("rte", seed, {{.reported_name = "rte", .metrics = {{"accuracy", score}}}}, rate);
+  };
+  add_task(results, find_task("rte"),
+           std::vector{unit(0, 5e-5, 70), unit(1, 5e-5, 40), unit(0, 2e-5, 60), unit(1, 2e-5, 56)});
+  const TaskResult& rte = results.tasks.at("rte");
+  EXPECT_EQ(rte.mean, 58);
+  ASSERT_EQ(rte.seeds.size(), 2U);
+  EXPECT_EQ(rte.seeds[1].scores.metrics.at("accuracy"), 56);
+  ASSERT_EQ(rte.grid.size(), 2U);
+  EXPECT_EQ(rte.grid[0].learning_rate, 5e-5);
+  EXPECT_EQ(rte.grid[0].mean, 55);
+  EXPECT_TRUE(contains(format_results_table(results), "tried for rte: 5e-05 55.00, 2e-05 58.00"));
+}
+
+TEST(Results, MnliReportsBothSetsAndTheDiagnosticOneByItsOwnMetric) {
+  GlueResults results{.protocol = "sane"};
+  add_task(results, find_task("mnli"),
+           std::vector{record("mnli", 0,
+                              {{.reported_name = "mnli", .metrics = {{"accuracy", 50}}},
+                               {.reported_name = "mnli-mm", .metrics = {{"accuracy", 51}}},
+                               {.reported_name = "ax", .metrics = {{"accuracy", 40}, {"matthews", 12}}}})});
+  EXPECT_EQ(results.tasks.at("mnli-mm").mean, 51);
+  EXPECT_EQ(results.tasks.at("ax").metric, "matthews");
+  EXPECT_EQ(results.tasks.at("ax").mean, 12);
 }
 
 TEST(Results, TheProtocolDecidesWhichStatisticIsAveraged) {
   GlueResults results = full_run();
-  results.tasks["rte"] = accuracies({90, 90, 0});
+  add(results, "rte", {90, 90, 0});
   EXPECT_DOUBLE_EQ(compute_averages(results).sane9.value(), 50);
   EXPECT_DOUBLE_EQ(compute_averages(results).transfer8.value(), (450 - 130 + 65) / 8.0);
   results.protocol = "transfer";
@@ -59,13 +100,18 @@ TEST(Results, TheProtocolDecidesWhichStatisticIsAveraged) {
 
 TEST(Results, JsonHasTheDocumentedKeysInGlueOrder) {
   GlueResults results{.protocol = "sane"};
-  results.tasks["rte"] = accuracies({50, 60});
-  results.tasks["cola"] = accuracies({40});
-  results.tasks["a-task"] = accuracies({30});
+  add(results, "rte", {50, 60});
+  add(results, "cola-like", {40});
+  add(results, "sst2", {30});
+  results.tasks["rte"].seeds[0].scores.intervals["accuracy"] = {45, 55.5};
+  results.tasks["rte"].seeds[0].scores.classes = {{3, 4, 2}, {1, 0, 0}};
   const auto document = nlohmann::ordered_json::parse(results_to_json(results));
   EXPECT_EQ(document["protocol"], "sane");
-  EXPECT_EQ(document["tasks"].begin().key(), "cola");
-  EXPECT_EQ((--document["tasks"].end()).key(), "a-task");
+  EXPECT_EQ(document["tasks"].begin().key(), "sst2");
+  EXPECT_EQ((--document["tasks"].end()).key(), "cola-like");
+  EXPECT_EQ(document["tasks"]["rte"]["seeds"][0]["intervals"]["accuracy"].dump(), "[45.0,55.5]");
+  EXPECT_EQ(document["tasks"]["rte"]["seeds"][0]["classes"]["yes"].dump(), R"({"examples":1,"predicted":0,"correct":0})");
+  EXPECT_FALSE(document.contains("failed"));
   const auto& rte = document["tasks"]["rte"];
   EXPECT_EQ(rte["metric"], "accuracy");
   EXPECT_EQ(rte["median"], 55);
@@ -78,74 +124,50 @@ TEST(Results, JsonHasTheDocumentedKeysInGlueOrder) {
   EXPECT_EQ(nlohmann::json::parse(results_to_json(full_run()))["averages"]["sane9"], 50);
 }
 
-TEST(Results, ReadBackEqualsWhatWasWritten) {
-  const Scratch scratch;
-  const auto path = scratch.root() / "deep/results.json";
-  GlueResults written = full_run();
-  written.tasks["rte"] = accuracies({100.0 / 3, 200.0 / 7, 1e-17});
-  save_results(written, path);
-  const GlueResults read = load_results(path);
-  EXPECT_EQ(results_to_json(read), results_to_json(written));
-  EXPECT_EQ(read.tasks.at("rte").seeds[0].metrics.at("accuracy"), 100.0 / 3);
-  EXPECT_EQ(read.tasks.at("rte").seeds[0].seconds, 1.5);
-}
-
-TEST(Results, UnknownKeysAreIgnoredOnReading) {
-  const Scratch scratch;
-  auto document = nlohmann::json::parse(results_to_json(full_run()));
-  document["added"] = {1, 2};
-  document["tasks"]["rte"]["added"] = "x";
-  document["tasks"]["rte"]["seeds"][0]["added"] = nullptr;
-  document["tasks"]["rte"]["seeds"][0].erase("seconds");
-  EXPECT_EQ(load_results(scratch.write("r.json", document.dump())).tasks.size(), 9U);
-}
-
-TEST(Results, ATruncatedFileIsRefusedAtEveryLength) {
-  const Scratch scratch;
-  const std::string whole = results_to_json(full_run());
-  for (size_t length = 0; length + 2 < whole.size(); length += 7) {  // the last two bytes are "}\n"
-    const auto path = scratch.write("r.json", whole.substr(0, length));
-    EXPECT_THROW(load_results(path), DataError) << length;
-  }
-  EXPECT_THROW(load_results(scratch.root() / "absent.json"), DataError);
-}
-
-TEST(Results, AMissingOrWrongKeyIsNamed) {
-  const Scratch scratch;
-  const auto refusal = [&](const auto& damage) {
-    auto document = nlohmann::json::parse(results_to_json(full_run()));
-    damage(document);
-    const auto path = scratch.write("r.json", document.dump());
-    return message_of<DataError>([&] { load_results(path); });
-  };
-  using Json = nlohmann::json;
-  EXPECT_TRUE(contains(refusal([](Json& d) { d = 3; }), "is number, expected an object"));
-  EXPECT_TRUE(contains(refusal([](Json& d) { d.erase("protocol"); }), "lacks the key 'protocol'"));
-  EXPECT_TRUE(contains(refusal([](Json& d) { d["protocol"] = 3; }), "'protocol' is number, expected a string"));
-  EXPECT_TRUE(contains(refusal([](Json& d) { d["protocol"] = "x"; }), "expected sane or transfer"));
-  EXPECT_TRUE(contains(refusal([](Json& d) { d["tasks"]["rte"]["median"] = "9"; }), "tasks rte 'median' is string"));
-  EXPECT_TRUE(contains(refusal([](Json& d) { d["tasks"]["rte"]["seeds"] = Json::array(); }), "at least one entry"));
-  EXPECT_TRUE(contains(refusal([](Json& d) { d["tasks"]["rte"]["seeds"][0]["seed"] = 1.5; }), "expected an integer"));
-  EXPECT_TRUE(contains(refusal([](Json& d) { d["tasks"]["rte"]["metric"] = "f1"; }), "seed 0 lacks the metric 'f1'"));
-}
-
-TEST(ResultsTable, ShowsTasksInOrderWithBothAverages) {
+TEST(ResultsTable, ShowsTasksInOrderWithBothAveragesAndPublishedOnes) {
   GlueResults results = full_run();
-  results.tasks["rte"] = accuracies({90, 80, 91});
+  add(results, "rte", {90, 80, 91});
+  results.overrides = {{"epochs", "1"}};
   const std::string table = format_results_table(results);
   EXPECT_TRUE(contains(table, "protocol sane: "));
+  EXPECT_TRUE(contains(table, "\nchanged from the protocol: epochs 1\n"));
   EXPECT_LT(table.find("\ncola "), table.find("\nmnli-mm "));
   EXPECT_LT(table.find("\nmnli-mm "), table.find("\nrte "));
   EXPECT_TRUE(contains(table, "accuracy   90.00  87.00 ± 6.08      3"));
-  EXPECT_TRUE(contains(table, "\nsane9      50.00   mean of 9 medians"));
-  EXPECT_TRUE(contains(table, "\ntransfer8  48.12   mean of 8 medians"));
+  EXPECT_TRUE(contains(table, "\nthis model                       sane      50.00      48.12\n")) << table;
+  EXPECT_TRUE(contains(table, "\nthe seed (8 GB, 100 h)           seed       72.7       71.9\n")) << table;
+  EXPECT_TRUE(contains(table, "\nBERT-base                        sane       80.9       80.7\n")) << table;
+  EXPECT_TRUE(contains(table, "sane9 is the mean of 9 medians"));
+  EXPECT_FALSE(contains(table, "both need"));
 }
 
-TEST(ResultsTable, SaysWhichEntriesAnAverageLacks) {
+TEST(ResultsTable, SaysWhichEntriesAnAverageLacksAndWhichTasksFailed) {
   GlueResults results = full_run();
   results.tasks.erase("qqp");
   results.tasks.erase("mnli-mm");
-  EXPECT_TRUE(contains(format_results_table(results), "\nsane9      -       needs qqp, mnli-mm\n"));
+  results.failed["qqp"] = "no such file";
+  const std::string table = format_results_table(results);
+  EXPECT_TRUE(contains(table, "\nthis model                       sane          -          -\n")) << table;
+  EXPECT_TRUE(contains(table, "\nboth need qqp, mnli-mm\n"));
+  EXPECT_TRUE(contains(table, "\nfailed: qqp: no such file\n"));
+  EXPECT_EQ(nlohmann::json::parse(results_to_json(results))["failed"]["qqp"], "no such file");
+}
+
+TEST(ResultsTable, OwnTasksStandWithoutGlueAverages) {
+  GlueResults results{.protocol = "sane"};
+  add(results, "pets", {50});
+  EXPECT_FALSE(contains(format_results_table(results), "sane9"));
+}
+
+TEST(ResultsTable, MarkdownHasARuleAndTheSameNumbers) {
+  GlueResults results = full_run();
+  results.tasks.at("rte").baseline = 55.25;
+  const std::string table = format_results_table(results, TableStyle::kMarkdown);
+  EXPECT_TRUE(contains(table, "\n| task | metric | median | mean ± sd | seeds | 95 % of dev sets | bag of words |\n"
+                              "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"))
+      << table;
+  EXPECT_TRUE(contains(table, "\n| rte | accuracy | 90.00 | 90.00 | 1 | - | 55.25 |\n")) << table;
+  EXPECT_TRUE(contains(table, "\n| BERT-base | sane | 80.9 | 80.7 |\n"));
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ TEST(TaskFile, KeepsTheOrderOfListedLabels) {
   const Scratch scratch;
   const TaskSpec task = load(scratch, std::string(kGood) + "labels: [verb, noun]\nmetric: [f1, accuracy]\n");
   EXPECT_EQ(task.labels, (std::vector<std::string>{"verb", "noun"}));
-  EXPECT_EQ(task.primary_sane, Metric::kF1);
+  EXPECT_EQ(task.primary.cramming, Metric::kF1);
   EXPECT_EQ(task.metrics.size(), 2U);
 }
 
@@ -68,7 +68,7 @@ TEST(TaskFile, ReadsARegressionTaskByColumnNumbers) {
   const Dataset dev = read_split(task, task.dev[0], {});
   EXPECT_EQ(dev.examples[0].target, 1.5F);
   EXPECT_EQ(dev.examples[1].text_b, "d");
-  EXPECT_EQ(task.primary_transfer, Metric::kPearson);
+  EXPECT_EQ(task.primary.mosaic_bert, Metric::kPearson);
   EXPECT_EQ(task.classes(), 1);
 }
 

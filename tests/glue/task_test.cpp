@@ -28,7 +28,7 @@ TEST(Tasks, LabelsHaveHuggingFacesOrder) {
 TEST(Tasks, PrimaryMetricsAreThoseOfTheTwoProtocols) {
   const auto primary = [](const char* name) {
     const TaskSpec& task = find_task(name);
-    return std::pair(task.primary_sane, task.primary_transfer);
+    return std::pair(task.primary.cramming, task.primary.mosaic_bert);
   };
   EXPECT_EQ(primary("cola"), std::pair(Metric::kMatthews, Metric::kMatthews));
   EXPECT_EQ(primary("mrpc"), std::pair(Metric::kF1, Metric::kAccuracyF1Mean));
@@ -41,7 +41,7 @@ TEST(Tasks, PrimaryMetricsAreThoseOfTheTwoProtocols) {
 
 TEST(Tasks, ThePrimaryMetricIsAlwaysAmongThoseComputed) {
   for (const TaskSpec& task : builtin_tasks()) {
-    for (const Metric metric : {task.primary_sane, task.primary_transfer}) {
+    for (const Metric metric : {task.primary.cramming, task.primary.mosaic_bert, task.primary.bert_paper}) {
       EXPECT_NE(std::ranges::find(task.metrics, metric), task.metrics.end()) << task.name;
     }
   }

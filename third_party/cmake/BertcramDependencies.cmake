@@ -35,6 +35,7 @@ target_link_libraries(bertcram_sentencepiece INTERFACE bertcram_sentencepiece_tr
 bertcram_import(bertcram_simdjson simdjson.h simdjson libsimdjson-dev)
 bertcram_import(bertcram_utf8proc utf8proc.h utf8proc libutf8proc-dev)
 bertcram_import(bertcram_xxhash xxhash.h xxhash libxxhash-dev)
+bertcram_import(bertcram_zip zip.h zip libzip-dev)
 bertcram_import(bertcram_zlib zlib.h z zlib1g-dev)
 bertcram_import(bertcram_zstd zstd.h zstd libzstd-dev)
 

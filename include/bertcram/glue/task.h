@@ -63,6 +63,25 @@ struct SplitSpec {
   std::vector<SourceSpec> sources = {};  ///< the first one whose file exists is read
 };
 
+/// Who says which metric of a task counts (shared/reference/anchors.md §1 has the table).
+enum class MetricSet {
+  kCramming,    ///< MRPC and QQP by F1, STS-B by Pearson
+  kMosaicBert,  ///< MRPC and QQP by the mean of accuracy and F1, STS-B by Spearman
+  kBertPaper,   ///< MRPC and QQP by F1, STS-B by Spearman
+};
+
+/// The metric of a task that counts in each of the sets.
+struct PrimaryMetrics {
+  Metric cramming = Metric::kAccuracy;
+  Metric mosaic_bert = Metric::kAccuracy;
+  Metric bert_paper = Metric::kAccuracy;
+
+  static PrimaryMetrics all(Metric metric) { return {metric, metric, metric}; }
+  Metric of(MetricSet set) const {
+    return set == MetricSet::kCramming ? cramming : set == MetricSet::kMosaicBert ? mosaic_bert : bert_paper;
+  }
+};
+
 struct TaskSpec {
   std::string name = {};                         ///< lower case: "sst2"
   std::string display_name = {};                 ///< as GLUE writes it, also its folder: "SST-2"
@@ -76,8 +95,7 @@ struct TaskSpec {
   std::vector<SplitSpec> dev = {};      ///< MNLI has two, the others one
   std::vector<SplitSpec> test = {};
   std::vector<Metric> metrics = {};         ///< all that are computed
-  Metric primary_sane = Metric::kAccuracy;  ///< the one that counts under protocol sane
-  Metric primary_transfer = Metric::kAccuracy;
+  PrimaryMetrics primary = {};              ///< the ones that count
   std::string scored_with = {};         ///< task whose fine-tuned model scores this one; empty: its own
   std::filesystem::path base_dir = {};  ///< user-defined: folder of the task file; empty for built-in tasks
 

@@ -1,6 +1,7 @@
 #pragma once
 // Fine-tuning of many (task, seed) units, each done once.
 
+#include <exception>
 #include <filesystem>
 
 #include "bertcram/config/finetune_config.h"
@@ -18,11 +19,13 @@ struct FinetuneContext {
 struct FinetuneOutcome {
   glue::GlueResults results;
   std::filesystem::path results_file;
+  std::exception_ptr failure = nullptr;  ///< of the first task that has no result, beside others that have one
 };
 
-/// Fine-tunes and scores every (task, seed) that results.json does not hold yet, writing it after each.
-/// @throws ConfigError if the output folder holds results of other settings or another model; DataError,
-/// DivergedError, util::StoppedError
+/// Fine-tunes and scores every run that the output folder does not hold yet, writing results.json after each. A task
+/// whose data are unfit, or that diverges, does not stop the others.
+/// @throws ConfigError if the output folder holds results of other settings or another model; DataError or DivergedError
+/// if no task has a result; ResourceError; util::StoppedError
 FinetuneOutcome run_finetune(const config::FinetuneConfig& config, const FinetuneContext& context);
 
 }  // namespace bertcram::train

@@ -2,6 +2,7 @@
 // The boundary between bertcram and libbertcram_training.so, which alone links LibTorch. LibTorch takes some 0.4 s and
 // 100 MB to load, which `bertcram --help` and the commands for text do without.
 
+#include "bertcram/train/classifier.h"
 #include "bertcram/train/embedder.h"
 #include "bertcram/train/evaluator.h"
 #include "bertcram/train/finetuner.h"
@@ -21,6 +22,7 @@ struct Functions {
   decltype(&train::evaluate_pairs) evaluate_pairs;
   decltype(&train::open_embedder) open_embedder;
   decltype(&train::open_mask_filler) open_mask_filler;
+  decltype(&train::open_classifier) open_classifier;
 };
 
 inline constexpr const char* kModule = "libbertcram_training.so";

@@ -72,6 +72,10 @@ std::string read_file(const std::filesystem::path& path);
 /// writes there: hold the DirectoryLock.
 void remove_stale_temporaries(const std::filesystem::path& directory);
 
+/// Lets a symbolic link lead to the target, in one step. Something else of that name stays, and so does everything where
+/// the file system has no links: they are a convenience.
+void replace_link(const std::filesystem::path& link, const std::filesystem::path& target);
+
 /// Flushes a folder's entries (names made or removed in it) to disk.
 void sync_directory(const std::filesystem::path& directory);
 

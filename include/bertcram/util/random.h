@@ -18,6 +18,7 @@ enum class RandomPurpose : uint64_t {
   kExampleOrder = 7,
   kDirections = 8,
   kSourceSampling = 9,
+  kBootstrap = 10,
 };
 
 /// 64-bit finaliser with full avalanche (Steele et al. 2014, SplitMix64).

@@ -11,7 +11,7 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/text.h"
 
-namespace bertcram::text {
+namespace bertcram::util {
 
 /// One JSON object of a file. Holds a reference: the document must stay alive.
 class JsonFields {
@@ -36,18 +36,25 @@ class JsonFields {
     if (value == nullptr) {
       return fallback;
     }
-    if (!is_a<T>(*value)) {
-      fail(key, cat("has the wrong type: ", shown(*value)));
-    }
-    return value->get<T>();
+    return require_type<T>(key, *value);
   }
 
-  JsonFields object(const std::string& key) const {
+  /// The value of `key`, which has to be there.
+  template <class T>
+  T at(const std::string& key) const {
+    return require_type<T>(key, member(key));
+  }
+
+  JsonFields object(const std::string& key) const { return {member(key), cat(where_, ": ", key)}; }
+  const nlohmann::json& raw() const { return object_; }
+
+  /// The value of `key`, of any kind. @throws DataError if it is absent or null
+  const nlohmann::json& member(const std::string& key) const {
     const nlohmann::json* value = find(key);
     if (value == nullptr) {
       fail(key, "is missing");
     }
-    return {*value, cat(where_, ": ", key)};
+    return *value;
   }
 
   /// Refuses a feature that would change ids.
@@ -64,15 +71,25 @@ class JsonFields {
     throw DataError(cat(where_, ": '", key, "' ", complaint));
   }
 
-  static std::string shown(const nlohmann::json& value) { return util::excerpt(util::json_text(value)); }
+  static std::string shown(const nlohmann::json& value) { return excerpt(json_text(value)); }
 
  private:
+  template <class T>
+  T require_type(const std::string& key, const nlohmann::json& value) const {
+    if (!is_a<T>(value)) {
+      fail(key, cat("has the wrong type: ", shown(value)));
+    }
+    return value.get<T>();
+  }
+
   template <class T>
   static bool is_a(const nlohmann::json& value) {
     if constexpr (std::is_same_v<T, bool>) {
       return value.is_boolean();
     } else if constexpr (std::is_same_v<T, std::string>) {
       return value.is_string();
+    } else if constexpr (std::is_floating_point_v<T>) {
+      return value.is_number();
     } else {
       return value.is_number_integer();
     }
@@ -106,7 +123,7 @@ inline int64_t nesting_depth(std::string_view json) {
 /// Parses a JSON file. @throws DataError if it is missing, empty, not JSON, or nested deeper than any tokenizer's
 inline nlohmann::json parse_json_file(const std::filesystem::path& path) {
   constexpr int64_t kMaxDepth = 128;  // as serde_json's, with which Hugging Face reads
-  const util::MappedFile file(path);
+  const MappedFile file(path);
   const std::string_view content = file.text();
   if (const int64_t depth = nesting_depth(content); depth > kMaxDepth) {
     throw DataError(cat(path.string(), ": lists and objects in each other ", depth, " deep; at most ", kMaxDepth,
@@ -115,9 +132,9 @@ inline nlohmann::json parse_json_file(const std::filesystem::path& path) {
   try {
     return nlohmann::json::parse(content);
   } catch (const nlohmann::json::exception& error) {
-    throw DataError(cat(path.string(), ": not valid JSON (", util::excerpt(util::json_error_text(error.what()), 100),
+    throw DataError(cat(path.string(), ": not valid JSON (", excerpt(json_error_text(error.what()), 100),
                         "); the file is damaged or cut off, fetch or write it again"));
   }
 }
 
-}  // namespace bertcram::text
+}  // namespace bertcram::util

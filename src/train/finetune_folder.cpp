@@ -1,4 +1,4 @@
-#include "finetune_results.h"
+#include "finetune_folder.h"
 
 #include <algorithm>
 #include <map>
@@ -38,6 +38,8 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
   return changed;
 }
 
+constexpr const char* kFormat = "bertcram-finetuning-2";
+
 json settings_of(const FinetuneConfig& config) {
   FinetuneConfig copy = config;
   return {{"fingerprint", config::fingerprint(config::fields_of(copy))},
@@ -47,7 +49,7 @@ json settings_of(const FinetuneConfig& config) {
 
 }  // namespace
 
-void FinetuneResults::refuse_foreign_folder(const fs::path& folder) {
+void FinetuneFolder::refuse_foreign(const fs::path& folder) {
   if (fs::exists(folder / "settings.json")) {
     return;
   }
@@ -61,29 +63,40 @@ void FinetuneResults::refuse_foreign_folder(const fs::path& folder) {
   }
 }
 
-FinetuneResults::FinetuneResults(fs::path folder, const FinetuneConfig& config, const glue::Protocol& protocol)
-    : folder_(std::move(folder)), settings_(settings_of(config)) {
-  scores_.protocol = protocol.name;
-  if (!fs::exists(file())) {
-    util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");
-  } else {
-    const json stored = json::parse(util::read_file(settings_file()), nullptr, /*allow_exceptions=*/false);
-    if (!stored.is_object()) {
-      throw DataError(cat(settings_file().string(), ": damaged; restore it, or choose another --output"));
-    }
-    const bool same = util::text_member(stored, "fingerprint") == settings_["fingerprint"] &&
-                      util::text_member(stored, "model_xxh3_128") == settings_["model_xxh3_128"];
-    if (!same) {
+FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, const glue::Protocol& protocol)
+    : folder_(std::move(folder)), overrides_(changed_values(config)), settings_(settings_of(config)) {
+  settings_["format"] = kFormat;
+  settings_["protocol"] = protocol.name;
+  if (!fs::exists(settings_file())) {
+    save_settings();
+    return;
+  }
+  const json stored = json::parse(util::read_file(settings_file()), nullptr, /*allow_exceptions=*/false);
+  if (!stored.is_object()) {
+    throw DataError(cat(settings_file().string(), ": damaged; restore it, or choose another --output"));
+  }
+  if (util::text_member(stored, "format") != kFormat) {
+    throw ConfigError(cat(folder_.string(), " holds results of another version of bertcram; choose another --output"));
+  }
+  for (const char* key : {"fingerprint", "model_xxh3_128"}) {
+    if (util::text_member(stored, key) != settings_[key]) {
       throw ConfigError(cat(folder_.string(), " holds results of other settings or another model (see ",
                             settings_file().filename().string(), "); choose another --output"));
     }
-    settings_ = stored;
-    scores_ = glue::load_results(file());
   }
-  scores_.overrides = changed_values(config);
+  settings_ = stored;
+  const std::string written = util::text_member(settings_, "results_xxh3_128");
+  if (fs::exists(results_file()) && !written.empty() && util::hash_file(results_file()).hex() != written) {
+    throw DataError(cat(results_file().string(),
+                        ": it is not what was written; move it away, and the same command makes it anew from the units"));
+  }
 }
 
-void FinetuneResults::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
+void FinetuneFolder::save_settings() {
+  util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");
+}
+
+void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
   std::string content = util::join(task.labels, "\n");
   if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
     content += "\n" + glue::scoring_rules(task);
@@ -94,7 +107,10 @@ void FinetuneResults::check_task_files(const glue::TaskSpec& task, const std::ve
   const std::string id = util::hash128(content).hex();
   json& known = settings_["task_data_xxh3_128"];
   const std::string before = util::text_member(known, task.name.c_str());
-  if (!before.empty() && before != id) {
+  if (before == id) {
+    return;
+  }
+  if (!before.empty()) {
     std::vector<std::string> names;
     std::ranges::transform(files, std::back_inserter(names), [](const fs::path& file) { return file.string(); });
     throw ConfigError(cat(folder_.string(), " holds results of ", task.name,
@@ -102,26 +118,20 @@ void FinetuneResults::check_task_files(const glue::TaskSpec& task, const std::ve
                           "; choose another --output"));
   }
   known[task.name] = id;
-  util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");
+  save_settings();
 }
 
-bool FinetuneResults::has(const std::string& reported_name, int64_t seed) const {
-  const auto found = scores_.tasks.find(reported_name);
-  return found != scores_.tasks.end() &&
-         std::ranges::find(found->second.seeds, seed, &glue::SeedResult::seed) != found->second.seeds.end();
+void FinetuneFolder::save(const glue::GlueResults& results) {
+  const std::string text = glue::results_to_json(results);
+  const std::string id = util::hash128(text).hex();
+  if (fs::exists(results_file()) && util::text_member(settings_, "results_xxh3_128") == id) {
+    return;
+  }
+  settings_.erase("results_xxh3_128");  // until both are written, anything is right
+  save_settings();
+  util::write_file_atomically(results_file(), text);
+  settings_["results_xxh3_128"] = id;
+  save_settings();
 }
-
-void FinetuneResults::record(glue::Metric primary, const std::string& reported_name, glue::SeedResult result) {
-  util::log_info("finetune-glue", cat(reported_name, " seed ", result.seed, ": ", glue::metric_name(primary), " ",
-                                      util::format_fixed(result.metrics.at(std::string(glue::metric_name(primary))), 1),
-                                      " in ", util::format_duration(result.seconds)));
-  auto seeds = scores_.tasks[reported_name].seeds;
-  std::erase_if(seeds, [&](const glue::SeedResult& other) { return other.seed == result.seed; });
-  seeds.push_back(std::move(result));
-  std::ranges::sort(seeds, {}, &glue::SeedResult::seed);
-  scores_.tasks[reported_name] = glue::summarise_seeds(primary, std::move(seeds));
-}
-
-void FinetuneResults::save() const { glue::save_results(scores_, file()); }
 
 }  // namespace bertcram::train

@@ -1,0 +1,71 @@
+#pragma once
+// What one fine-tuning run leaves behind. A unit is a folder `<task>-seed<N>` of the output; it is done when its unit.json
+// is there (docs/formats.md). All results are made from these files.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bertcram/glue/confidence.h"
+#include "bertcram/glue/metrics.h"
+#include "bertcram/glue/reader.h"
+
+namespace bertcram::glue {
+
+/// One fine-tuning run of a command.
+struct UnitId {
+  std::string task = {};
+  int64_t seed = 0;
+  double grid_rate = 0;  ///< the learning rate, where a protocol tries several; 0: it does not
+
+  /// "rte-seed0", "rte-seed0-rate5e-05"
+  std::string folder() const;
+};
+
+/// Scores on one dev set, 0..100.
+struct SplitScores {
+  std::string reported_name = {};  ///< "mnli-mm"
+  int64_t examples = 0;
+  int64_t truncated = 0;  ///< examples that were cut
+  MetricValues metrics = {};
+  MetricIntervals intervals = {};         ///< bootstrap_intervals
+  std::vector<ClassCounts> classes = {};  ///< in the order of the task's labels; empty for regression
+};
+
+struct UnitRecord {
+  UnitId id = {};
+  int64_t epoch = 0;  ///< whose weights were scored, 1 is the first
+  int64_t training_examples = 0;
+  int64_t truncated = 0;         ///< training examples that were cut
+  double training_seconds = 0;   ///< of all sessions
+  std::string runtime = {};      ///< device, threads and number format
+  std::vector<SplitScores> dev;  ///< MNLI: matched, mismatched, ax
+};
+
+inline constexpr const char* kUnitFile = "unit.json";
+
+/// Writes unit.json, which makes the unit done. @throws ResourceError
+void save_unit(const UnitRecord& record, const std::filesystem::path& folder);
+
+/// nullopt if the unit is not done.
+/// @throws DataError if its file is damaged, or has been changed since it was written
+std::optional<UnitRecord> load_unit(const std::filesystem::path& folder);
+
+/// The run with the best score on its first dev set; the earliest of equal ones. nullopt without records.
+std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric);
+
+/// All scores of a task's outputs on a labelled split. @param outputs  rows of task.classes() numbers (or one)
+SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs);
+
+/// Class probabilities of rows of outputs. @param outputs  [examples * classes]  @return likewise, each row sums to 1
+std::vector<double> probabilities_of(std::span<const float> outputs, int64_t classes);
+
+/// Writes a TSV of what was predicted: `line label prediction` and the probability of each class, or `line target
+/// prediction`. The columns label and target are left out where there are none. @throws ResourceError
+void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs,
+                      const std::filesystem::path& path);
+
+}  // namespace bertcram::glue

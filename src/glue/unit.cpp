@@ -1,0 +1,224 @@
+#include "bertcram/glue/unit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/hash.h"
+#include "bertcram/util/json_fields.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::glue {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using util::JsonFields;
+
+constexpr const char* kFormat = "bertcram-finetuned";
+constexpr int64_t kVersion = 1;
+
+json to_json(const SplitScores& split) {
+  json object = {{"name", split.reported_name},
+                 {"examples", split.examples},
+                 {"truncated", split.truncated},
+                 {"metrics", split.metrics}};
+  for (const auto& [name, interval] : split.intervals) {
+    object["intervals"][name] = {interval.low, interval.high};
+  }
+  for (const ClassCounts& counts : split.classes) {
+    object["classes"].push_back(
+        {{"examples", counts.examples}, {"predicted", counts.predicted}, {"correct", counts.correct}});
+  }
+  return object;
+}
+
+SplitScores split_of(const JsonFields& fields) {
+  SplitScores split = {.reported_name = fields.at<std::string>("name"),
+                       .examples = fields.at<int64_t>("examples"),
+                       .truncated = fields.at<int64_t>("truncated")};
+  const JsonFields metrics = fields.object("metrics");
+  for (const auto& item : metrics.raw().items()) {
+    split.metrics[item.key()] = metrics.at<double>(item.key());
+  }
+  if (fields.find("intervals") != nullptr) {
+    for (const auto& item : fields.object("intervals").raw().items()) {
+      const json& ends = item.value();
+      if (!ends.is_array() || ends.size() != 2 || !ends[0].is_number() || !ends[1].is_number()) {
+        fields.fail("intervals", cat("of ", item.key(), " is ", JsonFields::shown(ends), ", expected two numbers"));
+      }
+      split.intervals[item.key()] = {.low = ends[0].get<double>(), .high = ends[1].get<double>()};
+    }
+  }
+  if (const json* classes = fields.find("classes")) {
+    for (const json& each : *classes) {
+      const JsonFields counts(each, fields.where());
+      split.classes.push_back({.examples = counts.at<int64_t>("examples"),
+                               .predicted = counts.at<int64_t>("predicted"),
+                               .correct = counts.at<int64_t>("correct")});
+    }
+  }
+  return split;
+}
+
+std::string seal_of(const json& content) { return util::hash128(util::json_text(content)).hex(); }
+
+/// The class with the highest output.
+int32_t best_class(std::span<const float> row) {
+  return static_cast<int32_t>(std::ranges::max_element(row) - row.begin());
+}
+
+std::span<const float> row_of(std::span<const float> outputs, int64_t classes, size_t index) {
+  return outputs.subspan(index * static_cast<size_t>(classes), static_cast<size_t>(classes));
+}
+
+}  // namespace
+
+std::string UnitId::folder() const {
+  return cat(task, "-seed", seed, grid_rate > 0 ? cat("-rate", util::format_number(grid_rate)) : "");
+}
+
+void save_unit(const UnitRecord& record, const fs::path& folder) {
+  json content = {{"format", kFormat},
+                  {"version", kVersion},
+                  {"task", record.id.task},
+                  {"seed", record.id.seed},
+                  {"grid_rate", record.id.grid_rate},
+                  {"epoch", record.epoch},
+                  {"training_examples", record.training_examples},
+                  {"truncated", record.truncated},
+                  {"training_seconds", record.training_seconds},
+                  {"runtime", record.runtime},
+                  {"dev", json::array()}};
+  for (const SplitScores& split : record.dev) {
+    content["dev"].push_back(to_json(split));
+  }
+  json document = content;
+  document["xxh3_128"] = seal_of(content);
+  util::write_file_atomically(folder / kUnitFile, util::json_text(document, 1) + "\n");
+}
+
+std::optional<UnitRecord> load_unit(const fs::path& folder) {
+  const fs::path path = folder / kUnitFile;
+  if (!fs::exists(path)) {
+    return std::nullopt;
+  }
+  json document = util::parse_json_file(path);
+  const JsonFields fields(document, path.string());
+  const auto seal = fields.at<std::string>("xxh3_128");
+  document.erase("xxh3_128");
+  if (fields.get<std::string>("format", "") != kFormat || fields.get<int64_t>("version", 0) != kVersion) {
+    throw DataError(cat(path.string(), ": not a unit.json of this version of bertcram; choose another --output"));
+  }
+  if (seal != seal_of(document)) {
+    throw DataError(cat(path.string(),
+                        ": its numbers are not those that were written; restore it, or remove the folder, and the "
+                        "same command runs this unit again"));
+  }
+  UnitRecord record = {.id = {.task = fields.at<std::string>("task"),
+                              .seed = fields.at<int64_t>("seed"),
+                              .grid_rate = fields.at<double>("grid_rate")},
+                       .epoch = fields.at<int64_t>("epoch"),
+                       .training_examples = fields.at<int64_t>("training_examples"),
+                       .truncated = fields.at<int64_t>("truncated"),
+                       .training_seconds = fields.at<double>("training_seconds"),
+                       .runtime = fields.at<std::string>("runtime"),
+                       .dev = {}};
+  for (const json& split : fields.member("dev")) {
+    record.dev.push_back(split_of(JsonFields(split, cat(path.string(), ": dev"))));
+  }
+  return record;
+}
+
+std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric) {
+  const UnitRecord* best = nullptr;
+  const auto score = [&](const UnitRecord& record) { return record.dev.front().metrics.at(metric); };
+  for (const UnitRecord& record : records) {
+    const bool is_earlier = best != nullptr && score(record) == score(*best) && record.id.seed < best->id.seed;
+    if (best == nullptr || score(record) > score(*best) || is_earlier) {
+      best = &record;
+    }
+  }
+  return best == nullptr ? std::nullopt : std::optional(best->id);
+}
+
+SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {
+  const int64_t classes = task.classes();
+  BC_CHECK(std::ssize(outputs) == dataset.size() * classes, outputs.size(), " outputs");
+  SplitScores split = {.examples = dataset.size()};
+  const auto to_points = [](const MetricIntervals& intervals) {
+    MetricIntervals points = intervals;
+    for (auto& [name, interval] : points) {
+      interval = {.low = interval.low * 100, .high = interval.high * 100};
+    }
+    return points;
+  };
+  if (task.kind == TaskKind::kRegression) {
+    std::vector<float> targets;
+    std::ranges::transform(dataset.examples, std::back_inserter(targets), &Example::target);
+    split.metrics = to_score_points(compute_metrics(task, outputs, std::span<const float>(targets)));
+    split.intervals = to_points(bootstrap_intervals(task, outputs, std::span<const float>(targets)));
+    return split;
+  }
+  std::vector<int32_t> predictions;
+  std::vector<int32_t> labels;
+  for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    predictions.push_back(best_class(row_of(outputs, classes, i)));
+    labels.push_back(dataset.examples[i].label);
+  }
+  split.metrics = to_score_points(compute_metrics(task, predictions, labels));
+  split.intervals = to_points(bootstrap_intervals(task, predictions, labels));
+  split.classes = count_classes(classes, predictions, labels);
+  return split;
+}
+
+std::vector<double> probabilities_of(std::span<const float> outputs, int64_t classes) {
+  std::vector<double> probabilities(outputs.size());
+  for (size_t row = 0; row < outputs.size(); row += static_cast<size_t>(classes)) {
+    const auto scores = outputs.subspan(row, static_cast<size_t>(classes));
+    const double largest = std::ranges::max(scores);
+    double sum = 0;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      probabilities[row + i] = std::exp(static_cast<double>(scores[i]) - largest);
+      sum += probabilities[row + i];
+    }
+    for (size_t i = 0; i < scores.size(); ++i) {
+      probabilities[row + i] /= sum;
+    }
+  }
+  return probabilities;
+}
+
+void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs,
+                      const fs::path& path) {
+  const bool is_regression = task.kind == TaskKind::kRegression;
+  const bool is_labelled = dataset.labelling == Labelling::kLabelled;
+  std::string text = cat("line", is_labelled ? (is_regression ? "\ttarget" : "\tlabel") : "", "\tprediction");
+  for (const std::string& label : task.labels) {
+    text += cat("\tp(", label, ")");
+  }
+  text += '\n';
+  const auto probabilities = is_regression ? std::vector<double>() : probabilities_of(outputs, task.classes());
+  for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    const Example& example = dataset.examples[i];
+    text += cat(example.line);
+    if (is_labelled) {
+      text += '\t';
+      text += is_regression ? util::format_number(static_cast<double>(example.target))
+                            : task.labels[static_cast<size_t>(example.label)];
+    }
+    const auto row = row_of(outputs, task.classes(), i);
+    text += '\t';
+    text += is_regression ? util::format_fixed(static_cast<double>(row[0]), 4)
+                          : task.labels[static_cast<size_t>(best_class(row))];
+    for (size_t column = 0; !is_regression && column < row.size(); ++column) {
+      text += cat("\t", util::format_fixed(probabilities[i * row.size() + column], 6));
+    }
+    text += '\n';
+  }
+  util::write_file_atomically(path, text);
+}
+
+}  // namespace bertcram::glue

@@ -1,0 +1,119 @@
+#include "bertcram/train/classifier.h"
+
+#include <algorithm>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/glue/protocol.h"
+#include "bertcram/glue/unit.h"
+#include "bertcram/train/loaded_model.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/train/task_runner.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::train {
+namespace {
+
+constexpr int64_t kBatchTexts = 32;
+constexpr int64_t kFewestTokens = 3;  ///< [CLS], [SEP] and something between
+
+void require_classifier(const checkpoint::ModelDirectory& source) {
+  if (source.head.kind != model::HeadKind::kClassifier) {
+    throw DataError(cat("--model ", source.path.string(),
+                        ": is not a fine-tuned classifier; 'bertcram finetune-glue' makes them (OUTPUT/TASK-seed0/model)"));
+  }
+}
+
+int64_t text_tokens(const config::PredictConfig& config, const checkpoint::ModelDirectory& source) {
+  const int64_t trained =
+      source.head.max_tokens > 0 ? source.head.max_tokens : glue::sane_protocol().common.seq_len;
+  const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : trained;
+  if (wanted < kFewestTokens) {
+    throw ConfigError(cat("--max-tokens ", wanted, ": no text fits beside [CLS] and [SEP]"));
+  }
+  return std::min(wanted, source.shape.max_positions);
+}
+
+class ModelClassifier : public Classifier {
+ public:
+  ModelClassifier(const config::PredictConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
+      : name_(config.model),
+        stop_(stop),
+        max_tokens_(text_tokens(config, source)),
+        runtime_(resolve_runtime(config.runtime)),
+        model_(source, source.head, runtime_),
+        outputs_(source.head.outputs),
+        takes_pairs_(source.shape.arch != config::Arch::kBert || source.shape.token_types > 1),
+        tokenizer_(std::move(source.tokenizer)) {
+    if (outputs_ > 1) {
+      labels_ = source.head.label_words;
+      for (int64_t i = std::ssize(labels_); i < outputs_; ++i) {
+        labels_.push_back(cat("LABEL_", i));
+      }
+    }
+  }
+
+  const std::vector<std::string>& labels() const override { return labels_; }
+  int64_t truncated() const override { return truncated_; }
+
+  std::vector<Prediction> predict(std::span<const std::string_view> texts) override {
+    EncodedSplit split;
+    for (const std::string_view line : texts) {
+      const size_t tab = line.find('\t');
+      const bool is_pair = tab != std::string_view::npos;
+      if (is_pair && !takes_pairs_) {
+        throw DataError(cat("--model ", name_, " takes single texts, and '", util::excerpt(line), "' is two"));
+      }
+      split.texts.push_back(encode_text(*tokenizer_, std::string(line.substr(0, tab)),
+                                        is_pair ? std::string(line.substr(tab + 1)) : "", max_tokens_, truncated_));
+      split.lengths.push_back(std::ssize(split.texts.back().ids));
+    }
+    const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, kBatchTexts, stop_);
+    if (!outputs) {
+      throw util::StoppedError(stop_, "predict: stopped");
+    }
+    if (!are_finite(*outputs)) {
+      throw DataError(cat("--model ", name_, ": its weights give outputs that are not numbers; is it damaged?"));
+    }
+    return predictions_of(*outputs);
+  }
+
+ private:
+  std::vector<Prediction> predictions_of(const std::vector<float>& outputs) const {
+    std::vector<Prediction> predictions;
+    if (labels_.empty()) {
+      for (const float score : outputs) {
+        predictions.push_back({.label = "", .probabilities = {}, .score = static_cast<double>(score)});
+      }
+      return predictions;
+    }
+    const std::vector<double> all = glue::probabilities_of(outputs, outputs_);
+    for (auto row = all.begin(); row != all.end(); row += outputs_) {
+      const auto best = std::max_element(row, row + outputs_) - row;
+      predictions.push_back(
+          {.label = labels_[static_cast<size_t>(best)], .probabilities = std::vector<double>(row, row + outputs_)});
+    }
+    return predictions;
+  }
+
+  std::string name_;  ///< of the model's folder, for errors
+  const util::StopFlag& stop_;
+  int64_t max_tokens_;
+  Runtime runtime_;
+  LoadedModel model_;
+  int64_t outputs_;
+  bool takes_pairs_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::vector<std::string> labels_;
+  int64_t truncated_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Classifier> open_classifier(const config::PredictConfig& config, const util::StopFlag& stop) {
+  auto source = checkpoint::open_model_directory(config.model);
+  require_classifier(source);
+  return std::make_unique<ModelClassifier>(config, std::move(source), stop);
+}
+
+}  // namespace bertcram::train

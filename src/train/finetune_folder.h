@@ -1,0 +1,50 @@
+#pragma once
+// The output folder of finetune-glue: what it belongs to, its units, and the results that are made from them.
+
+#include <filesystem>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "bertcram/config/finetune_config.h"
+#include "bertcram/glue/protocol.h"
+#include "bertcram/glue/results.h"
+#include "bertcram/glue/task.h"
+
+namespace bertcram::train {
+
+/// settings.json, results.json and a folder per unit (docs/formats.md). REQUIRES: the folder's lock is held.
+class FinetuneFolder {
+ public:
+  /// The folder has to be new, or to hold results: what is there gets replaced. @throws ConfigError
+  static void refuse_foreign(const std::filesystem::path& folder);
+
+  /// Continues what is in the folder.
+  /// @throws ConfigError if it comes from other settings or another model; DataError if results.json is not what was
+  /// written
+  FinetuneFolder(std::filesystem::path folder, const config::FinetuneConfig& config, const glue::Protocol& protocol);
+
+  /// Scores belong to the files that they came from: remembers those of a task. @throws ConfigError for others
+  void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files);
+
+  std::filesystem::path path_of(const glue::UnitId& unit) const { return folder_ / unit.folder(); }
+  std::filesystem::path results_file() const { return folder_ / "results.json"; }
+  std::filesystem::path file(const std::string& name) const { return folder_ / name; }
+
+  /// What the user changed of the protocol.
+  const std::map<std::string, std::string>& overrides() const { return overrides_; }
+
+  /// Writes results.json, and remembers it.
+  void save(const glue::GlueResults& results);
+
+ private:
+  std::filesystem::path settings_file() const { return folder_ / "settings.json"; }
+  void save_settings();
+
+  std::filesystem::path folder_;
+  std::map<std::string, std::string> overrides_;
+  nlohmann::json settings_;
+};
+
+}  // namespace bertcram::train

@@ -1,0 +1,149 @@
+#include "finetune_plan.h"
+
+#include <algorithm>
+
+#include "bertcram/glue/reader.h"
+#include "bertcram/glue/task_file.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+using config::FinetuneConfig;
+
+constexpr const char* kRoom = "finetune-glue";
+constexpr int64_t kFewestTokens = 8;
+
+bool is_present(const glue::TaskSpec& task, const glue::SplitSpec& split, const fs::path& data) {
+  return glue::split_availability(task, split, data) == glue::Availability::kPresent;
+}
+
+bool has_data(const glue::TaskSpec& task, const fs::path& data) {
+  return is_present(task, *task.train, data) &&
+         std::ranges::any_of(task.dev, [&](const glue::SplitSpec& split) { return is_present(task, split, data); });
+}
+
+/// Texts are not needed once they are encoded.
+void drop_texts(glue::Dataset& dataset) {
+  for (glue::Example& example : dataset.examples) {
+    example.text_a = {};
+    example.text_b = {};
+  }
+}
+
+EncodedSplit read_and_encode(const glue::TaskSpec& task, const glue::SplitSpec& split, const fs::path& data,
+                             const text::Tokenizer& tokenizer, int64_t max_tokens) {
+  glue::Dataset dataset = glue::read_split(task, split, data);
+  if (dataset.skipped_rows > 0) {
+    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.skipped_rows),
+                                 " broken rows left out, ", util::format_count(dataset.size()), " used"));
+  }
+  EncodedSplit encoded = encode_split(std::move(dataset), split.reported_name, tokenizer, max_tokens);
+  drop_texts(encoded.dataset);
+  return encoded;
+}
+
+}  // namespace
+
+std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glue::Protocol& protocol) {
+  if (!config.task_file.empty()) {
+    return {glue::load_task_file(config.task_file, config.data)};
+  }
+  const fs::path data = config.data;
+  if (!fs::is_directory(data)) {
+    throw DataError(cat("--data ", data.string(), ": no such folder; expected the GLUE folder with CoLA, RTE, …"));
+  }
+  const bool is_all = util::to_lower_ascii(util::trim(config.task)) == "all";
+  std::vector<glue::TaskSpec> tasks;
+  for (const std::string& name : glue::expand_task_list(config.task)) {
+    const glue::TaskSpec& task = glue::find_task(name);
+    if (is_all && !has_data(task, data)) {
+      util::log_warning(kRoom, cat(task.name, ": no training and dev data in ", data.string(), "; it is left out"));
+      continue;
+    }
+    tasks.push_back(task);
+  }
+  if (tasks.empty()) {
+    throw DataError(cat("--data ", data.string(),
+                        ": no GLUE task with training and dev data here; expected folders such as CoLA, RTE, SST-2"));
+  }
+  for (size_t i = 0; i < tasks.size(); ++i) {  // what others start from is trained too
+    const std::string& first = glue::recipe_for(protocol, tasks[i]).start_from;
+    if (!first.empty() && std::ranges::find(tasks, first, &glue::TaskSpec::name) == tasks.end()) {
+      util::log_info(kRoom, cat(tasks[i].name, " starts from the ", first, " model: ", first, " is trained too"));
+      tasks.push_back(glue::find_task(first));
+    }
+  }
+  std::ranges::stable_partition(
+      tasks, [&](const glue::TaskSpec& task) { return glue::recipe_for(protocol, task).start_from.empty(); });
+  return tasks;
+}
+
+glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Protocol& protocol,
+                                   const glue::TaskSpec& task) {
+  glue::FinetuneRecipe recipe = glue::recipe_for(protocol, task);
+  recipe.epochs = config.epochs > 0 ? config.epochs : recipe.epochs;
+  recipe.batch_examples = config.batch_rows > 0 ? config.batch_rows : recipe.batch_examples;
+  recipe.seq_len = config.max_tokens > 0 ? config.max_tokens : recipe.seq_len;
+  if (recipe.seq_len < kFewestTokens) {
+    throw ConfigError(
+        cat("--max-tokens ", recipe.seq_len, " leaves no room for text; expected at least ", kFewestTokens));
+  }
+  if (config.learning_rate > 0) {
+    recipe.learning_rate = config.learning_rate;
+    recipe.grid.clear();
+  }
+  recipe.dropout_prob = config.dropout >= 0 ? config.dropout : recipe.dropout_prob;
+  recipe.seeds = config.seeds > 0 ? config.seeds : recipe.seeds;
+  return recipe;
+}
+
+LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe, const fs::path& data,
+                     const checkpoint::ModelDirectory& model) {
+  if (recipe.seq_len > model.shape.max_positions) {
+    util::log_warning(kRoom, cat(spec.name, ": the model takes ", model.shape.max_positions,
+                                 " tokens; longer examples are cut to that"));
+  }
+  LoadedTask task = {.spec = spec, .recipe = recipe, .max_tokens = text_limit(model.shape, spec, recipe.seq_len)};
+  const auto read = [&](const glue::TaskSpec& of, const glue::SplitSpec& split) {
+    EncodedSplit encoded = read_and_encode(of, split, data, *model.tokenizer, task.max_tokens);
+    task.files.push_back(encoded.dataset.file);
+    return encoded;
+  };
+  task.train = read(spec, *spec.train);
+  const auto present = glue::present_dev_splits(spec, data);
+  for (const glue::SplitSpec& split : spec.dev) {
+    if (std::ranges::find(present, split.reported_name, &glue::SplitSpec::reported_name) == present.end()) {
+      util::log_warning(kRoom, cat(split.reported_name, ": no dev set in ", data.string(), "; it is left out"));
+    }
+  }
+  for (const glue::SplitSpec& split : present) {
+    task.dev.push_back({.judge = spec, .split = read(spec, split)});
+  }
+  for (const glue::TaskSpec& other : glue::builtin_tasks()) {  // AX
+    if (other.scored_with == spec.name && is_present(other, other.dev.front(), data)) {
+      task.dev.push_back({.judge = other, .split = read(other, other.dev.front())});
+    }
+  }
+  util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples, ",
+                            util::format_count(task.train.truncated), " of them cut to ", task.max_tokens, " tokens"));
+  return task;
+}
+
+std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe,
+                                  const FinetuneConfig& config) {
+  const std::vector<double> rates = recipe.grid.empty() ? std::vector<double>{0.0} : recipe.grid;
+  const std::string start = config.init == config::InitFrom::kRandom ? "" : recipe.start_from;
+  std::vector<PlannedUnit> units;
+  for (int64_t seed = config.first_seed; seed < config.first_seed + recipe.seeds; ++seed) {
+    for (const double rate : rates) {
+      units.push_back({.id = {.task = task.name, .seed = seed, .grid_rate = rate}, .start_from = start});
+    }
+  }
+  return units;
+}
+
+}  // namespace bertcram::train

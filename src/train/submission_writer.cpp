@@ -1,0 +1,162 @@
+#include "submission_writer.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/glue/bag_of_words.h"
+#include "bertcram/glue/mistakes.h"
+#include "bertcram/glue/reader.h"
+#include "bertcram/glue/submission.h"
+#include "bertcram/glue/unit.h"
+#include "bertcram/train/loaded_model.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/train/task_runner.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+using config::FinetuneConfig;
+using nlohmann::json;
+
+constexpr const char* kRoom = "finetune-glue";
+constexpr int64_t kBatchTexts = 64;
+
+const BestRun* run_of(const std::vector<BestRun>& runs, const std::string& task) {
+  const auto found = std::ranges::find_if(runs, [&](const BestRun& run) { return run.task.name == task; });
+  return found == runs.end() ? nullptr : &*found;
+}
+
+bool has_test_set(const glue::SubmissionEntry& entry, const fs::path& data) {
+  const glue::TaskSpec& task = glue::find_task(entry.task);
+  return glue::split_availability(task, glue::test_split_of(entry), data) == glue::Availability::kPresent;
+}
+
+/// Answers of a fine-tuned model for one test set.
+std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::SubmissionEntry& entry,
+                                    const BestRun& run, const util::StopFlag& stop) {
+  const auto source = checkpoint::open_model_directory(run.folder / "model");
+  const Runtime runtime = resolve_runtime(config.runtime);
+  const LoadedModel model(source, source.head, runtime);
+  const glue::TaskSpec& task = glue::find_task(entry.task);
+  const glue::Dataset dataset = glue::read_split(task, glue::test_split_of(entry), config.data);
+  if (dataset.size() != entry.rows) {
+    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.size()),
+                                 " rows; the official test set has ", util::format_count(entry.rows),
+                                 ", and the GLUE site takes no other"));
+  }
+  const EncodedSplit split = encode_split(dataset, entry.name, *source.tokenizer,
+                                          text_limit(source.shape, run.task, source.head.max_tokens));
+  const auto outputs = classifier_outputs(model.encoder(), model.parameters(), split, kBatchTexts, stop);
+  if (!outputs) {
+    throw util::StoppedError(stop, "finetune-glue: stopped while answering the test sets; the same command goes on");
+  }
+  if (!are_finite(*outputs)) {
+    throw DataError(cat(run.folder.string(), ": its model gives outputs that are not numbers; is it damaged?"));
+  }
+  return glue::submission_answers(task, *outputs);
+}
+
+}  // namespace
+
+fs::path submission_path(const FinetuneConfig& config, const fs::path& output) {
+  return config.submission == "zip" ? output / "submission.zip" : fs::path(config.submission);
+}
+
+void check_submission(const FinetuneConfig& config, const std::vector<glue::TaskSpec>& tasks) {
+  if (config.submission.empty()) {
+    if (config.fill_missing) {
+      throw ConfigError("--fill-missing belongs to --submission, which is not given");
+    }
+    return;
+  }
+  if (config.save_models == config::SaveModels::kNone) {
+    throw ConfigError("--submission needs the best models, and --save-models none keeps none");
+  }
+  if (!config.task_file.empty()) {
+    throw ConfigError("--submission is for the tasks of GLUE, not for --task-file");
+  }
+  std::vector<std::string> open;
+  for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
+    const bool is_trained = std::ranges::find(tasks, entry.model, &glue::TaskSpec::name) != tasks.end();
+    if (!is_trained || !has_test_set(entry, config.data)) {
+      open.push_back(cat(entry.name, is_trained ? " (no test set)" : ""));
+    }
+  }
+  if (!open.empty() && !config.fill_missing) {
+    throw ConfigError(cat("--submission: nothing will answer ", util::join(open, ", "),
+                          "; add the tasks and their test sets, or --fill-missing for the most frequent answer"));
+  }
+}
+
+void write_submission(const FinetuneConfig& config, const fs::path& output, const std::vector<BestRun>& runs,
+                      const util::StopFlag& stop) {
+  const fs::path folder = output / "test";
+  const fs::path record_file = folder / "made_by.json";  // which run answered which test set
+  json record = json::object();
+  if (fs::exists(record_file)) {
+    record = json::parse(util::read_file(record_file), nullptr, /*allow_exceptions=*/false);
+  }
+  std::map<std::string, std::string> files;
+  std::vector<std::string> filled;
+  for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
+    const BestRun* run = run_of(runs, entry.model);
+    if (run == nullptr || !has_test_set(entry, config.data)) {
+      files[entry.name] = glue::usual_submission_text(entry);
+      filled.push_back(entry.name);
+      continue;
+    }
+    const fs::path file = folder / (entry.name + ".tsv");
+    if (!fs::exists(file) || util::text_member(record, entry.name.c_str()) != run->name) {
+      util::write_file_atomically(file, glue::submission_text(answers_of(config, entry, *run, stop)));
+      record[entry.name] = run->name;
+      util::write_file_atomically(record_file, util::json_text(record, 1) + "\n");
+    }
+    files[entry.name] = util::read_file(file);
+  }
+  if (!filled.empty() && !config.fill_missing) {  // a task failed on the way
+    util::log_error(kRoom, cat("no submission: nothing answers ", util::join(filled, ", ")));
+    return;
+  }
+  if (!filled.empty()) {
+    util::log_warning(kRoom, cat("submission: filled with the most frequent answer: ", util::join(filled, ", ")));
+  }
+  const fs::path path = submission_path(config, output);
+  glue::write_submission(path, files);
+  util::log_info(kRoom, cat("submission in ", path.string()));
+}
+
+void write_mistakes(const FinetuneConfig& config, const fs::path& output, const std::vector<BestRun>& runs) {
+  std::string text = glue::kMistakesHead;
+  for (const BestRun& run : runs) {
+    for (const glue::SplitSpec& split : glue::present_dev_splits(run.task, config.data)) {
+      text += glue::mistake_rows(run.task, glue::read_split(run.task, split, config.data),
+                                 run.folder / cat("predictions.", split.reported_name, ".tsv"), config.errors);
+    }
+  }
+  util::write_file_atomically(output / "errors.tsv", text);
+  util::log_info(kRoom, cat("mistakes in ", (output / "errors.tsv").string()));
+}
+
+void add_baselines(glue::GlueResults& results, const std::vector<BestRun>& runs, const fs::path& data) {
+  for (const BestRun& run : runs) {
+    const auto splits = glue::present_dev_splits(run.task, data);
+    std::vector<glue::Dataset> dev;
+    std::ranges::transform(splits, std::back_inserter(dev),
+                           [&](const glue::SplitSpec& split) { return glue::read_split(run.task, split, data); });
+    const auto outputs = glue::bag_of_words_outputs(run.task, glue::read_split(run.task, *run.task.train, data), dev);
+    for (size_t i = 0; i < splits.size(); ++i) {
+      if (const auto entry = results.tasks.find(splits[i].reported_name); entry != results.tasks.end()) {
+        entry->second.baseline = glue::score_split(run.task, dev[i], outputs[i]).metrics.at(entry->second.metric);
+      }
+    }
+  }
+}
+
+}  // namespace bertcram::train

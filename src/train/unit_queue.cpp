@@ -1,0 +1,48 @@
+#include "unit_queue.h"
+
+#include <algorithm>
+
+namespace bertcram::train {
+
+std::optional<PlannedUnit> UnitQueue::take() {
+  std::unique_lock lock(mutex_);
+  while (!units_.empty()) {
+    const auto ready = std::ranges::find_if(
+        units_, [&](const PlannedUnit& unit) { return unit.start_from.empty() || models_.contains(unit.start_from); });
+    if (ready != units_.end()) {
+      const PlannedUnit unit = *ready;
+      units_.erase(ready);
+      return unit;
+    }
+    changed_.wait(lock);
+  }
+  return std::nullopt;
+}
+
+void UnitQueue::note_model(const std::string& task) {
+  const std::scoped_lock lock(mutex_);
+  models_.insert(task);
+  changed_.notify_all();
+}
+
+std::vector<std::string> UnitQueue::give_up(const std::string& task) {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::string> ended = {task};
+  const bool has_model = models_.contains(task);
+  for (const PlannedUnit& unit : units_) {
+    if (unit.start_from == task && !has_model && std::ranges::find(ended, unit.id.task) == ended.end()) {
+      ended.push_back(unit.id.task);
+    }
+  }
+  std::erase_if(units_, [&](const PlannedUnit& unit) { return std::ranges::find(ended, unit.id.task) != ended.end(); });
+  changed_.notify_all();
+  return ended;
+}
+
+void UnitQueue::close() {
+  const std::scoped_lock lock(mutex_);
+  units_.clear();
+  changed_.notify_all();
+}
+
+}  // namespace bertcram::train

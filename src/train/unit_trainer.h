@@ -1,0 +1,84 @@
+#pragma once
+// One fine-tuning run: a model, a task's examples, a recipe and a seed → a trained classifier.
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bertcram/checkpoint/checkpoint.h"
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/glue/protocol.h"
+#include "bertcram/model/encoder.h"
+#include "bertcram/nn/parameters.h"
+#include "bertcram/optim/loss_scaler.h"
+#include "bertcram/optim/optimizer.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/train/task_runner.h"
+#include "bertcram/util/stop.h"
+
+namespace bertcram::train {
+
+/// What a unit trains on; all must outlive it.
+struct UnitPlan {
+  const glue::TaskSpec& task;
+  const EncodedSplit& train;
+  glue::FinetuneRecipe recipe;  ///< one learning rate
+  int64_t seed = 0;
+  int64_t micro_rows = 0;  ///< examples per pass; 0 = the whole batch while it fits
+  std::string name;        ///< for the log, e.g. "rte seed 0"
+};
+
+/// Which weights a unit starts from.
+struct UnitStart {
+  const checkpoint::ModelDirectory& model;  ///< whose shape and tokenizer it has
+  std::filesystem::path weights;            ///< folder of the encoder's weights; empty: random ones
+  int64_t max_tokens = 0;                   ///< that texts are cut to
+};
+
+/// Trains by the recipe. Bit for bit the same for a seed and a number of threads on the CPU, through interruptions too.
+class UnitTrainer {
+ public:
+  /// Loads the weights; the classifier's are drawn from the seed. @throws DataError
+  UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Runtime& runtime);
+  UnitTrainer(const UnitTrainer&) = delete;
+  UnitTrainer& operator=(const UnitTrainer&) = delete;
+
+  /// Continues from the newest valid checkpoint in the folder, if there is one, and saves into it now and then.
+  void use_checkpoints(const std::filesystem::path& folder);
+
+  /// Trains to the end of an epoch: one that it has reached already is no work.
+  /// @param examples_done  told of each batch  @return false when asked to stop on the way: then the state is saved
+  /// @throws DivergedError; ResourceError if a single example finds no memory
+  bool train_epoch(int64_t epoch, const util::StopFlag& stop, const std::function<void(int64_t)>& examples_done);
+
+  int64_t steps_done() const { return state_.step; }
+  int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  double seconds() const { return state_.elapsed_seconds; }
+  const model::Encoder& encoder() const { return *encoder_; }
+  nn::Parameters& parameters() { return parameters_; }
+  const model::Head& head() const { return head_; }
+
+ private:
+  void step(const std::vector<int64_t>& batch);
+  void accumulate(std::span<const int64_t> batch, uint64_t key);
+  void save();
+  checkpoint::TrainTensors tensors();
+
+  UnitPlan plan_;
+  Runtime runtime_;
+  model::Head head_;
+  nn::Parameters parameters_;
+  optim::Optimizer optimizer_;
+  optim::LossScaler scaler_;
+  std::unique_ptr<model::Encoder> encoder_;
+  checkpoint::Passes passes_;
+  int64_t steps_per_epoch_;
+  checkpoint::TrainState state_;
+  std::filesystem::path checkpoints_;
+  double saved_seconds_ = 0;
+};
+
+}  // namespace bertcram::train

@@ -1,0 +1,96 @@
+#include "bertcram/glue/bag_of_words.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "bertcram/glue/metrics.h"
+#include "bertcram/util/random.h"
+
+namespace bertcram::glue {
+namespace {
+
+/// A text of a class's own words among common ones.
+Dataset sentiments(uint64_t seed, int count) {
+  util::RandomStream random(seed);
+  Dataset dataset = {.labelling = Labelling::kLabelled};
+  for (int i = 0; i < count; ++i) {
+    const auto label = static_cast<int32_t>(random.below(2));
+    std::string text;
+    for (int word = 0; word < 8; ++word) {
+      text += "w" + std::to_string(random.below(50)) + " ";
+    }
+    text += std::string(label == 1 ? "Good" : "bad") + std::to_string(random.below(3)) + "!";
+    dataset.examples.push_back({.text_a = text, .label = label});
+  }
+  return dataset;
+}
+
+std::vector<int32_t> answers(const std::vector<float>& outputs, size_t classes) {
+  std::vector<int32_t> best;
+  for (auto row = outputs.begin(); row != outputs.end(); row += static_cast<std::ptrdiff_t>(classes)) {
+    best.push_back(static_cast<int32_t>(std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row));
+  }
+  return best;
+}
+
+std::vector<int32_t> labels(const Dataset& dataset) {
+  std::vector<int32_t> all;
+  std::ranges::transform(dataset.examples, std::back_inserter(all), &Example::label);
+  return all;
+}
+
+TEST(BagOfWords, LearnsWordsAndForgetsNothingOfTheOrder) {
+  const Dataset dev = sentiments(2, 300);
+  const auto outputs = bag_of_words_outputs(find_task("sst2"), sentiments(1, 400), {dev}).front();
+  ASSERT_EQ(outputs.size(), 600U);
+  EXPECT_GT(accuracy(answers(outputs, 2), labels(dev)), 0.97);
+  EXPECT_EQ(bag_of_words_outputs(find_task("sst2"), sentiments(1, 400), {dev}).front(), outputs) << "deterministic";
+}
+
+TEST(BagOfWords, TellsParaphrasesByTheWordsThatPairsShare) {
+  util::RandomStream random(5);
+  const auto pairs = [&](int count) {
+    Dataset dataset = {.labelling = Labelling::kLabelled};
+    for (int i = 0; i < count; ++i) {
+      std::string a;
+      std::string b;
+      const auto label = static_cast<int32_t>(random.below(2));
+      for (int word = 0; word < 6; ++word) {
+        const std::string same = "w" + std::to_string(random.below(2000));
+        a += same + " ";
+        b += (label == 1 || word < 2 ? same : "w" + std::to_string(random.below(2000))) + " ";
+      }
+      dataset.examples.push_back({.text_a = a, .text_b = b, .label = label});
+    }
+    return dataset;
+  };
+  const Dataset train = pairs(300);
+  const Dataset dev = pairs(300);
+  EXPECT_GT(accuracy(answers(bag_of_words_outputs(find_task("mrpc"), train, {dev}).front(), 2), labels(dev)), 0.95);
+}
+
+TEST(BagOfWords, FitsScores) {
+  Dataset train = {.labelling = Labelling::kLabelled};
+  for (int i = 0; i < 200; ++i) {
+    const bool is_same = i % 2 == 0;
+    train.examples.push_back({.text_a = "a dog runs",
+                              .text_b = is_same ? "a dog runs" : "the moon",
+                              .target = is_same ? 5.0F : 0.0F});
+  }
+  const auto outputs = bag_of_words_outputs(find_task("stsb"), train, {train}).front();
+  EXPECT_GT(outputs[0], 4);
+  EXPECT_LT(outputs[1], 1);
+}
+
+TEST(BagOfWords, WordsThatTrainingDidNotHaveSayNothing) {
+  Dataset train = {.examples = {{.text_a = "yes", .label = 1}, {.text_a = "yes yes", .label = 1}, {.text_a = "no", .label = 0}},
+                   .labelling = Labelling::kLabelled};
+  Dataset other = {.examples = {{.text_a = "perhaps"}, {.text_a = ""}}};
+  const auto outputs = bag_of_words_outputs(find_task("sst2"), train, {other}).front();
+  EXPECT_EQ(outputs[0], outputs[2]);
+  EXPECT_GT(outputs[1], outputs[0]) << "the frequent class";
+}
+
+}  // namespace
+}  // namespace bertcram::glue
