@@ -31,7 +31,7 @@ stage "4/5 pretrain (a few minutes on two cores)"
 stage "5/5 fine-tune on 3,000 definitions: from the pretrained model, and from random weights"
 finetune=("$bertcram" finetune-glue --config quickstart-finetune.yaml --model "$out/runs/first/model"
   --task-file "$out/data/supersense/task.yaml")
-"${finetune[@]}" --output "$out/supersense" --save-models >"$out/supersense.txt"
+"${finetune[@]}" --output "$out/supersense" >"$out/supersense.txt"
 "${finetune[@]}" --output "$out/supersense-random" --init random >"$out/supersense-random.txt"
 
 score() { printf '%.1f' "$(sed -n 's/.*"median": *\([0-9.]*\).*/\1/p' "$1/results.json" | head -n 1)"; }

@@ -1,10 +1,12 @@
 #include "finetune_folder.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "bertcram/checkpoint/weights.h"
 #include "bertcram/config/resolve.h"
+#include "bertcram/glue/unit.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
@@ -47,6 +49,19 @@ json settings_of(const FinetuneConfig& config) {
           {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
 }
 
+/// Whether stored settings are the same as these.
+bool is_of(const json& stored, const json& settings) {
+  return std::ranges::all_of(std::array{"format", "fingerprint", "model_xxh3_128"}, [&](const char* key) {
+    return util::text_member(stored, key) == util::text_member(settings, key);
+  });
+}
+
+bool has_units(const fs::path& folder) {
+  return std::ranges::any_of(fs::directory_iterator(folder), [](const fs::directory_entry& entry) {
+    return fs::exists(entry.path() / glue::kUnitFile);
+  });
+}
+
 }  // namespace
 
 void FinetuneFolder::refuse_foreign(const fs::path& folder) {
@@ -71,20 +86,27 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
     save_settings();
     return;
   }
-  const json stored = json::parse(util::read_file(settings_file()), nullptr, /*allow_exceptions=*/false);
+  json stored = json::parse(util::read_file(settings_file()), nullptr, /*allow_exceptions=*/false);
+  if (!has_units(folder_) && !is_of(stored, settings_)) {  // a try that came to nothing binds nobody
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      if (entry.is_directory() && !entry.is_symlink()) {
+        fs::remove_all(entry.path() / "checkpoints");
+      }
+    }
+    save_settings();
+    return;
+  }
   if (!stored.is_object()) {
     throw DataError(cat(settings_file().string(), ": damaged; restore it, or choose another --output"));
   }
   if (util::text_member(stored, "format") != kFormat) {
     throw ConfigError(cat(folder_.string(), " holds results of another version of bertcram; choose another --output"));
   }
-  for (const char* key : {"fingerprint", "model_xxh3_128"}) {
-    if (util::text_member(stored, key) != settings_[key]) {
-      throw ConfigError(cat(folder_.string(), " holds results of other settings or another model (see ",
-                            settings_file().filename().string(), "); choose another --output"));
-    }
+  if (!is_of(stored, settings_)) {
+    throw ConfigError(cat(folder_.string(), " holds results of other settings or another model (see ",
+                          settings_file().filename().string(), "); choose another --output"));
   }
-  settings_ = stored;
+  settings_ = std::move(stored);
   const std::string written = util::text_member(settings_, "results_xxh3_128");
   if (fs::exists(results_file()) && !written.empty() && util::hash_file(results_file()).hex() != written) {
     throw DataError(cat(results_file().string(),

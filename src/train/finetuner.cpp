@@ -70,6 +70,11 @@ class Finetuner {
     for (const glue::TaskSpec& spec : tasks) {
       const auto units = load(spec);
       planned += units.size();
+      for (const PlannedUnit& unit : units) {
+        if (fs::exists(folder_->path_of(unit.id))) {
+          util::remove_stale_temporaries(folder_->path_of(unit.id));
+        }
+      }
       std::ranges::copy_if(units, std::back_inserter(pending), [&](const PlannedUnit& unit) { return !is_done(unit); });
     }
     train_all(std::move(pending), planned);
@@ -122,6 +127,9 @@ class Finetuner {
         const glue::UnitId best = *glue::best_unit(found->second, primary_metric_of(task));
         runs.push_back({.task = task, .folder = folder_->path_of(best), .name = best.folder()});
       }
+    }
+    if (runs.empty()) {
+      return;
     }
     if (config_.baseline) {
       add_baselines(results_, runs, config_.data);
@@ -373,7 +381,9 @@ class Finetuner {
     for (const auto& [name, records] : records_) {
       glue::add_task(results_, tasks_.at(name).spec, records);
     }
-    folder_->save(results_);
+    if (!results_.tasks.empty()) {
+      folder_->save(results_);
+    }
   }
 
   [[noreturn]] void throw_stopped() const {

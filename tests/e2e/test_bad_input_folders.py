@@ -155,7 +155,7 @@ class ModelFolders(E2ETestCase):
 
     def test_a_classifier_whose_weights_are_no_numbers(self):
         task = make_task(self.dir / "task")
-        self.assert_ok(self.bertcram(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models")))
+        self.assert_ok(self.bertcram(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "all")))
         (weights,) = (self.dir / "out").rglob("model.safetensors")
         make_nan(weights, "bert.embeddings.LayerNorm.weight")
         result = self.bertcram("eval", "--model", weights.parent, "--task-file", task, "--threads", 1)

@@ -106,7 +106,7 @@ class FullDisk(E2ETestCase):
     def test_finetune(self):
         task = make_task(self.dir / "task")
         disk = self.disk(free_bytes=8192)
-        result = self.bertcram(*finetune_args(task, make_model(), disk.path / "out", 1, "--save-models"))
+        result = self.bertcram(*finetune_args(task, make_model(), disk.path / "out", 1, "--save-models", "all"))
         self.assert_fails(result, RESOURCES, "No space left", disk.path / "out")
         self.assert_no_temporaries(disk.path)
 

@@ -88,8 +88,8 @@ class TaskData(E2ETestCase):
             file = self.dir / "task" / name
             file.write_bytes(file.read_bytes().replace(b"\tcats", b"\tcaf\xe9s"))
         task.write_text(task.read_text().replace("labels: [cats, dogs]\n", ""))
-        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--save-models")))
-        self.assert_ok(self.bertcram("eval", "--model", self.dir / "out" / "pets-seed0", "--task-file", task))
+        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--save-models", "all")))
+        self.assert_ok(self.bertcram("eval", "--model", self.dir / "out" / "pets-seed0" / "model", "--task-file", task))
 
     def test_a_task_and_a_task_file_at_once(self):
         result = self.bertcram(*finetune_args(make_task(self.dir / "task"), make_model(), self.dir / "out", 1, "--task",
@@ -122,13 +122,13 @@ class TaskData(E2ETestCase):
         self.assert_fails(result, INPUT, self.model, "finetune-glue")
 
     def test_eval_of_a_classifier_on_masked_tokens(self):
-        must(*finetune_args(self.task, self.model, self.dir / "out", 1, "--save-models"))
+        must(*finetune_args(self.task, self.model, self.dir / "out", 1, "--save-models", "all"))
         (classifier,) = {path.parent for path in (self.dir / "out").rglob("model.safetensors")}
         result = self.bertcram("eval", "--model", classifier, "--data", make_packed(), "--threads", 1)
         self.assert_fails(result, INPUT, "classifier")
 
     def test_eval_of_a_classifier_with_other_labels(self):
-        must(*finetune_args(self.task, self.model, self.dir / "out", 1, "--save-models"))
+        must(*finetune_args(self.task, self.model, self.dir / "out", 1, "--save-models", "all"))
         (classifier,) = {path.parent for path in (self.dir / "out").rglob("model.safetensors")}
         self.edit("pets.yaml", lambda text: text.replace("[cats, dogs]", "[birds, fish]"))
         for file in ("train.tsv", "dev.tsv"):

@@ -129,7 +129,7 @@ class Chain(E2ETestCase):
         self.assertEqual((self.root / "runs" / "latest").resolve(), run.resolve())
 
     def test_fine_tuning_learns_the_task_and_saved_models_score_the_same(self):
-        results = self.finetune(self.dir / "tuned", "--save-models")
+        results = self.finetune(self.dir / "tuned", "--save-models", "all")
         scores = results["tasks"]["days"]
         self.assertEqual(scores["metric"], "accuracy")
         self.assertGreater(scores["median"], 90)
@@ -150,8 +150,8 @@ class Chain(E2ETestCase):
     def test_fine_tuning_again_is_bit_for_bit_the_same(self):
         def weights(folder):
             return [path.read_bytes() for path in sorted(folder.rglob("model.safetensors"))]
-        self.finetune(self.dir / "a", "--save-models")
-        self.finetune(self.dir / "b", "--save-models")
+        self.finetune(self.dir / "a", "--save-models", "all")
+        self.finetune(self.dir / "b", "--save-models", "all")
         self.assertEqual(len(weights(self.dir / "a")), 2)
         self.assertTrue(weights(self.dir / "a") == weights(self.dir / "b"), "same seeds, other weights")
 

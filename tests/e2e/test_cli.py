@@ -135,7 +135,7 @@ class Misspellings(E2ETestCase):
     def test_a_number_out_of_range(self):
         for command, option, value in [("tokenize", "--vocab-size", "-5"), ("pack", "--seq-len", "1"),
                                        ("pack", "--valid-frac", "1.5"), ("pretrain", "--steps", "-1"),
-                                       ("encode", "--threads", "-1"), ("finetune-glue", "--seeds", "0"),
+                                       ("encode", "--threads", "-1"), ("finetune-glue", "--seeds", "-1"),
                                        ("tokenize", "--threads", "99999999999999999999")]:
             with self.subTest(option=option):
                 self.assert_fails(self.bertcram(command, option, value), USAGE, option, value)
@@ -201,7 +201,7 @@ class Streams(E2ETestCase):
         value, _ = self.json_of("eval", "--model", run / "model", "--text", text_fixture())
         self.assertGreater(value["masked_tokens"], 0)
         task = make_task(self.dir / "task")
-        value, _ = self.json_of(*finetune_args(task, run / "model", self.dir / "glue", 2, "--save-models"))
+        value, _ = self.json_of(*finetune_args(task, run / "model", self.dir / "glue", 2, "--save-models", "all"))
         self.assertLessEqual({"protocol", "tasks", "averages"}, value.keys())
         scores = value["tasks"]["pets"]
         self.assertLessEqual({"metric", "seeds", "median", "mean", "sd"}, scores.keys())

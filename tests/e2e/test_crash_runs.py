@@ -170,9 +170,9 @@ class Finetune(CrashTestCase):
                 self.assert_no_temporaries()
 
     def test_kills_while_a_model_is_saved(self):
-        command = self.command(self.out, "--save-models")
-        self.assert_ok(self.bertcram(*self.command(self.dir / "whole", "--save-models")))
-        for glob in ("rename */pets-seed0/model.safetensors", "rename */pets-seed0/config.json",
+        command = self.command(self.out, "--save-models", "all")
+        self.assert_ok(self.bertcram(*self.command(self.dir / "whole", "--save-models", "all")))
+        for glob in ("rename */pets-seed0/model/model.safetensors", "rename */pets-seed0/model/config.json",
                      "rename */out/results.json"):
             with self.subTest(killed_at=glob):
                 self.kill(command, 1, glob)
@@ -180,13 +180,13 @@ class Finetune(CrashTestCase):
         self.assert_ok(self.bertcram(*command))
         self.assertEqual(scores(self.out), self.whole)
         for seed in range(self.SEEDS):
-            saved = content(self.out / f"pets-seed{seed}")
+            saved = content(self.out / f"pets-seed{seed}" / "model")
             self.assertIn("config.json", saved)
-            self.assertEqual(saved, content(self.dir / "whole" / f"pets-seed{seed}"))
+            self.assertEqual(saved, content(self.dir / "whole" / f"pets-seed{seed}" / "model"))
 
     def test_temporary_files_of_a_killed_session_are_cleared(self):
-        command = self.command(self.out, "--save-models")
-        self.kill(command, 1, "rename */pets-seed0/model.safetensors")
+        command = self.command(self.out, "--save-models", "all")
+        self.kill(command, 1, "rename */pets-seed0/model/model.safetensors")
         self.assert_ok(self.bertcram(*command))
         self.assert_no_temporaries()
 

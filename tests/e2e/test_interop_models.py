@@ -71,12 +71,12 @@ class OurModels(InteropTestCase):
 
     def test_the_logits_of_our_folders_are_those_of_transformers(self):
         task = make_task(self.dir / "task")
-        must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "--learning-rate", "1e-2"))
+        must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "all", "--learning-rate", "1e-2"))
         generator = torch.Generator().manual_seed(5)
         lengths = torch.tensor([32, 7, 19, 1])
         ids = torch.randint(5, 200, (4, 32), generator=generator)
         types = torch.randint(0, 2, (4, 32), generator=generator)
-        for folder in (self.model, self.dir / "out" / "pets-seed0"):
+        for folder in (self.model, self.dir / "out" / "pets-seed0" / "model"):
             with self.subTest(folder=folder.name):
                 ours, theirs = self.logits_of(folder, ids, types, lengths)
                 self.assertGreater(theirs.abs().max().item(), 0.1)
@@ -108,7 +108,7 @@ class OurModels(InteropTestCase):
 
     def test_a_fine_tuned_model_loads_with_its_labels(self):
         task = make_task(self.dir / "task", train_rows=200)
-        result = must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "--json")).json
+        result = must(*finetune_args(task, self.model, self.dir / "out", 1, "--save-models", "all", "--json")).json
         (folder,) = {path.parent for path in (self.dir / "out").rglob("model.safetensors")}
         model = load(self.kind("ForSequenceClassification"), folder)
         self.assertEqual(model.config.id2label, {0: "cats", 1: "dogs"})
@@ -146,8 +146,8 @@ class OurDiscriminators(InteropTestCase):
     def test_a_discriminator_can_be_fine_tuned_but_fills_no_gaps(self):
         model = make_model(arch=self.arch, objective="rtd")
         task = make_task(self.dir / "task")
-        must(*finetune_args(task, model, self.dir / "out", 1, "--save-models"))
-        load(self.kind("ForSequenceClassification"), self.dir / "out" / "pets-seed0")
+        must(*finetune_args(task, model, self.dir / "out", 1, "--save-models", "all"))
+        load(self.kind("ForSequenceClassification"), self.dir / "out" / "pets-seed0" / "model")
         self.assert_fails(bertcram("fill-mask", "--model", model, stdin="the [MASK]\n"), 3, "generator")
 
 

@@ -141,8 +141,8 @@ class FillMask(E2ETestCase):
         result = fails("a [MASK]\nno gap here\n", "line 2 of standard input", "[MASK]")
         self.assertEqual(len(result.text.splitlines()), 1)  # what came before was answered
         fails("[MASK] " + "the cat " * 200, "line 1", "tokens that the model takes")
-        must(*finetune_args(make_task(self.dir / "task"), make_model(), self.dir / "out", 1, "--save-models"))
-        fails("[MASK]", "classifier", model=self.dir / "out" / "pets-seed0")
+        must(*finetune_args(make_task(self.dir / "task"), make_model(), self.dir / "out", 1, "--save-models", "all"))
+        fails("[MASK]", "classifier", model=self.dir / "out" / "pets-seed0" / "model")
 
 
 class MinimalPairs(E2ETestCase):

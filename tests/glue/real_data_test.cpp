@@ -6,6 +6,7 @@
 
 #include "bertcram/glue/reader.h"
 #include "bertcram/glue/task_file.h"
+#include "bertcram/glue/submission.h"
 #include "scratch.h"
 
 namespace bertcram::glue {
@@ -58,6 +59,19 @@ TEST_F(RealGlue, TheQqpSampleReadsUnderTheOfficialColumns) {
   SplitSpec sample = *find_task("qqp").train;
   sample.sources[0].file = "train.sample.tsv";
   EXPECT_EQ(read_split(find_task("qqp"), sample, glue_).size(), 23496);
+}
+
+TEST_F(RealGlue, TestSetsHaveTheRowsThatASubmissionStates) {
+  std::vector<std::string> present;
+  for (const SubmissionEntry& entry : submission_entries()) {
+    const TaskSpec& task = find_task(entry.task);
+    const SplitSpec& split = test_split_of(entry);
+    if (split_availability(task, split, glue_) == Availability::kPresent) {
+      EXPECT_EQ(read_split(task, split, glue_).size(), entry.rows) << entry.name;
+      present.push_back(entry.name);
+    }
+  }
+  EXPECT_EQ(present, (std::vector<std::string>{"AX", "CoLA", "MRPC", "QNLI", "RTE", "SST-2", "STS-B", "WNLI"}));
 }
 
 TEST_F(RealGlue, LabelCountsAreTheOfficialOnes) {

@@ -1,0 +1,359 @@
+"""finetune-glue on whole GLUE folders: protocols, units that are done once, submission, predictions, mistakes."""
+
+import csv
+import io
+import json
+import random
+import shutil
+import signal
+import time
+import unittest
+import zipfile
+
+from interruption import CrashTestCase
+from support import (INPUT, USAGE, E2ETestCase, finetune_args, finish, fixtures, make_model, make_task, must, start)
+
+NOUNS = ["dog", "cat", "man", "woman", "child", "bird", "house", "river", "tree", "road"]
+#        folder, header of train and dev, header of test
+LAYOUTS = {
+    "rte": ("RTE", "index\tsentence1\tsentence2\tlabel", "index\tsentence1\tsentence2"),
+    "stsb": ("STS-B", "sentence1\tsentence2\tscore", "index\tsentence1\tsentence2"),
+    "sst2": ("SST-2", "sentence\tlabel", "index\tsentence"),
+    "mnli": ("MNLI", "sentence1\tsentence2\tgold_label", "index\tsentence1\tsentence2"),
+}
+# What the GLUE site asks for (gluebenchmark.com, FAQ): file, rows of the official test set, the words it takes.
+NLI = {"entailment", "neutral", "contradiction"}
+OFFICIAL = {"AX": (1104, NLI), "CoLA": (1063, {"0", "1"}), "MNLI-m": (9796, NLI), "MNLI-mm": (9847, NLI),
+            "MRPC": (1725, {"0", "1"}), "QNLI": (5463, {"entailment", "not_entailment"}), "QQP": (390_965, {"0", "1"}),
+            "RTE": (3000, {"entailment", "not_entailment"}), "SST-2": (1821, {"0", "1"}), "STS-B": (1379, None),
+            "WNLI": (146, {"0", "1"})}
+
+
+def sentence(rng):
+    return f"the {rng.choice(NOUNS)} sees the {rng.choice(NOUNS)} ."
+
+
+def make_glue(folder, *tasks, train=24, dev=12, test=None, seed=1):
+    """A GLUE folder with small data of these tasks."""
+    rng = random.Random(seed)
+    for task in tasks:
+        name, header, test_header = LAYOUTS[task]
+        (folder / name).mkdir(parents=True)
+        label = {"rte": lambda: rng.choice(["entailment", "not_entailment"]), "stsb": lambda: f"{rng.uniform(0, 5):.2f}",
+                 "sst2": lambda: rng.choice("01"), "mnli": lambda: rng.choice(sorted(NLI))}[task]
+
+        def row(index, labelled, columns, label=label):
+            text = [sentence(rng) for part in columns if part.startswith("sentence")]
+            return "\t".join(([str(index)] if columns[0] == "index" else []) + text + ([label()] if labelled else []))
+
+        def write(file, head, rows, labelled):
+            lines = [head] + [row(i, labelled, head.split("\t")) for i in range(rows)]
+            (folder / name / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+        write("train.tsv", header, train, True)
+        for file in ["dev.tsv"] if task != "mnli" else ["dev_matched.tsv", "dev_mismatched.tsv"]:
+            write(file, header, dev, True)
+        if test:
+            write("test.tsv", test_header, test, False)
+    return folder
+
+
+def arguments(data, output, *more, seeds=2, threads=1, epochs=1):
+    return ["finetune-glue", "--model", make_model(), "--data", data, "--output", output, "--seeds", seeds, "--epochs",
+            epochs, "--threads", threads, "--precision", "fp32", "--device", "cpu", *more]
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def check_submission(data):
+    """The site's rules, from its own description. @return the answers by file"""
+    answers = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == sorted(name + ".tsv" for name in OFFICIAL), archive.namelist()
+        for name, (rows, words) in OFFICIAL.items():
+            table = list(csv.reader(io.StringIO(archive.read(name + ".tsv").decode("ascii")), delimiter="\t"))
+            assert table[0] == ["index", "prediction"], (name, table[0])
+            assert [line[0] for line in table[1:]] == [str(i) for i in range(rows)], (name, len(table))
+            answers[name] = [line[1] for line in table[1:]]
+            for answer in answers[name]:
+                assert answer in words if words else 0 <= float(answer) <= 5, (name, answer)
+    return answers
+
+
+class Units(CrashTestCase):
+    """Runs that are done once."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.data = make_glue(fixtures() / "glue-units", "rte", "stsb", "sst2")
+        cls.whole = fixtures() / "glue-units-whole"
+        must(*arguments(cls.data, cls.whole, "--task", "all"))
+
+    def results(self, folder):
+        return (folder / "results.json").read_bytes()
+
+    def test_a_kill_in_the_middle_of_all_tasks_gives_the_same_results(self):
+        command = arguments(self.data, self.out, "--task", "all")
+        for call, glob in [(2, "rename */unit.json"), (1, "rename */sst2-seed1/*"), (3, "rename */out/results.json")]:
+            self.kill(command, call, glob)
+        self.assert_ok(self.bertcram(*command))
+        self.assertEqual(self.results(self.out), self.results(self.whole))
+        for name in ("rte-seed0/predictions.rte.tsv", "stsb-seed1/predictions.stsb.tsv", "sst2/model.safetensors"):
+            self.assertEqual((self.out / name).read_bytes(), (self.whole / name).read_bytes(), name)
+        self.assert_no_temporaries()
+
+    def test_runs_side_by_side_give_the_same_bits(self):
+        must(*arguments(self.data, self.out, "--task", "all", "--jobs", 2, threads=2))
+        self.assertEqual(self.results(self.out), self.results(self.whole))
+
+    def test_what_is_done_is_not_done_again(self):
+        result = must(*arguments(self.data, self.whole, "--task", "rte,sst2"))
+        self.assertIn("rte: 2 runs are there already", result.err)
+        self.assertNotIn("runs, 1 at a time", result.err)
+        more = must(*arguments(self.data, self.copy(self.whole, "more"), "--task", "rte", seeds=3))
+        self.assertIn("1 run, 1 at a time", more.err)
+        seeds = json.loads(self.results(self.dir / "more"))["tasks"]["rte"]["seeds"]
+        self.assertEqual(seeds[:2], json.loads(self.results(self.whole))["tasks"]["rte"]["seeds"])
+        self.assertEqual(len(seeds), 3)
+
+    def test_a_stop_in_the_middle_of_a_run_loses_no_step(self):
+        task = make_task(self.dir / "task", train_rows=2000)
+        command = finetune_args(task, make_model(), self.out, 1, "--epochs", 3)
+        must(*finetune_args(task, make_model(), self.dir / "whole", 1, "--epochs", 3))
+        for seconds in (0.8, 0.4, 1.6, 0.2, 3.2):  # one of these is in the middle on any machine
+            shutil.rmtree(self.out, ignore_errors=True)
+            process = start(*command)
+            time.sleep(seconds)
+            process.send_signal(signal.SIGTERM)
+            result = finish(process)
+            self.assertIn(result.code, (0, 128 + signal.SIGTERM), result)
+            if list(self.out.glob("pets-seed0/checkpoints/step-*")):
+                break
+        else:
+            self.fail("no stop came in the middle")
+        again = self.assert_ok(self.bertcram(*command))
+        self.assertIn("continues at step", again.err)
+        self.assertEqual(self.results(self.out), self.results(self.dir / "whole"))
+        self.assertEqual((self.out / "pets/model.safetensors").read_bytes(),
+                         (self.dir / "whole/pets/model.safetensors").read_bytes())
+        self.assertFalse((self.out / "pets-seed0/checkpoints").exists())
+
+    def test_edited_results_are_refused_and_not_overwritten(self):
+        out = self.copy(self.whole, "edited")
+        text = (out / "results.json").read_text()
+        (out / "results.json").write_text(text.replace('"median": ', '"median": 9', 1))
+        with self.unharmed(out / "results.json"):
+            self.assert_fails(self.bertcram(*arguments(self.data, out, "--task", "all")), INPUT, "results.json", "move it")
+        (out / "results.json").unlink()
+        self.assert_ok(self.bertcram(*arguments(self.data, out, "--task", "all")))
+        self.assertEqual(self.results(out), self.results(self.whole))
+        unit = out / "rte-seed0" / "unit.json"
+        unit.write_text(unit.read_text().replace('"seed": 0', '"seed": 7'))
+        self.assert_fails(self.bertcram(*arguments(self.data, out, "--task", "all")), INPUT, "rte-seed0/unit.json")
+
+
+class Tasks(E2ETestCase):
+    def setUp(self):
+        super().setUp()
+        self.out = self.dir / "out"
+
+    def results(self):
+        return json.loads((self.out / "results.json").read_text())
+
+    def test_one_failing_task_does_not_stop_the_others(self):
+        data = make_glue(self.dir / "glue", "rte", "stsb", "sst2")
+        bad = data / "STS-B" / "dev.tsv"
+        good = bad.read_text()
+        bad.write_text(good.replace("\n", "\n", 1).rsplit("\t", 1)[0] + "\t7.5\n")
+        result = self.bertcram(*arguments(data, self.out, "--task", "all", seeds=1))
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("failed: stsb: ", result.text)
+        self.assertIn("dev.tsv:13: score 7.5 is out of range", result.err)
+        found = self.results()
+        self.assertEqual(sorted(found["tasks"]), ["rte", "sst2"])
+        self.assertIn("score 7.5", found["failed"]["stsb"])
+        bad.write_text(good)
+        again = self.assert_ok(self.bertcram(*arguments(data, self.out, "--task", "all", seeds=1)))
+        self.assertIn("1 run, 1 at a time", again.err)
+        self.assertNotIn("failed", self.results())
+
+    def test_transfer_starts_from_the_mnli_model_and_trains_it_when_it_must(self):
+        data = make_glue(self.dir / "glue", "rte", "mnli")
+        result = must(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer"))
+        self.assertIn("rte starts from the mnli model", result.err)
+        found = self.results()
+        self.assertEqual(found["protocol"], "transfer")
+        self.assertEqual(sorted(found["tasks"]), ["mnli", "mnli-mm", "rte"])
+        self.assertTrue((self.out / "mnli-seed0" / "model" / "config.json").exists())
+        sane = self.dir / "sane"
+        must(*arguments(data, sane, "--task", "rte", "--learning-rate", "1e-5", "--batch-rows", 16, "--max-tokens", 32))
+        transferred = (self.out / "rte" / "model.safetensors").read_bytes()
+        self.assertNotEqual((sane / "rte" / "model.safetensors").read_bytes(), transferred)
+
+    def test_transfer_without_its_start_says_so(self):
+        data = make_glue(self.dir / "glue", "rte")
+        result = self.bertcram(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer"))
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("mnli", result.err)
+        self.assertFalse((self.out / "results.json").exists())
+
+    def test_search_reports_every_point_and_keeps_the_best(self):
+        data = make_glue(self.dir / "glue", "sst2")
+        result = must(*arguments(data, self.out, "--task", "sst2", "--protocol", "search", seeds=1, epochs=2))
+        task = self.results()["tasks"]["sst2"]
+        self.assertEqual([point["learning_rate"] for point in task["grid"]], [5e-5, 4e-5, 3e-5, 2e-5])
+        self.assertEqual(task["mean"], max(point["mean"] for point in task["grid"]))
+        self.assertEqual(len(task["seeds"]), 1)
+        self.assertIn("tried for sst2: 5e-05 ", result.text)
+        best = must("eval", "--model", self.out / "sst2", "--task", "sst2", "--data", data, "--threads", 1, "--json").json
+        self.assertEqual(best["accuracy"], task["seeds"][0]["metrics"]["accuracy"])
+
+    def test_results_have_intervals_classes_and_predictions_that_agree(self):
+        data = make_glue(self.dir / "glue", "rte")
+        must(*arguments(data, self.out, "--task", "rte", "--save-models", "all"))
+        for seed in self.results()["tasks"]["rte"]["seeds"]:
+            accuracy = seed["metrics"]["accuracy"]
+            low, high = seed["intervals"]["accuracy"]
+            self.assertTrue(0 <= low <= accuracy <= high <= 100)
+            self.assertEqual(seed["examples"], 12)
+            rows = table(self.out / f"rte-seed{seed['seed']}" / "predictions.rte.tsv")
+            self.assertEqual([int(row["line"]) for row in rows], list(range(2, 14)))
+            right = sum(row["label"] == row["prediction"] for row in rows)
+            self.assertAlmostEqual(100 * right / 12, accuracy, places=9)
+            for word in ("entailment", "not_entailment"):
+                counts = seed["classes"][word]
+                self.assertEqual(counts["examples"], sum(row["label"] == word for row in rows))
+                self.assertEqual(counts["predicted"], sum(row["prediction"] == word for row in rows))
+            for row in rows:
+                chances = {word: float(row[f"p({word})"]) for word in ("entailment", "not_entailment")}
+                self.assertAlmostEqual(sum(chances.values()), 1, places=4)
+                self.assertEqual(max(chances, key=chances.get), row["prediction"])
+
+    def test_mistakes_baseline_and_markdown(self):
+        data = make_glue(self.dir / "glue", "rte", "stsb")
+        result = must(*arguments(data, self.out, "--task", "all", "--errors", 3, "--baseline", "--markdown"))
+        self.assertIn("| task | metric | median | mean ± sd | seeds | 95 % of dev sets | bag of words |", result.text)
+        self.assertIn("| BERT-base | sane | 80.9 | 80.7 |", result.text)
+        rows = table(self.out / "errors.tsv")
+        self.assertLessEqual(len(rows), 6)
+        dev = (data / "RTE" / "dev.tsv").read_text().splitlines()
+        for row in rows:
+            if row["task"] == "rte":
+                self.assertNotEqual(row["label"], row["prediction"])
+                self.assertEqual(dev[int(row["line"]) - 1].split("\t")[1:3], [row["text"], row["second text"]])
+        self.assertIn("bag_of_words", self.results()["tasks"]["rte"])
+
+    def test_json_lines_of_superglue_score_like_the_same_rows_in_tsv(self):
+        data = make_glue(self.dir / "glue", "rte")
+        twin = self.dir / "twin" / "RTE"
+        twin.mkdir(parents=True)
+        for source, target in (("train.tsv", "train.jsonl"), ("dev.tsv", "val.jsonl")):
+            lines = (data / "RTE" / source).read_text().splitlines()[1:]
+            with open(twin / target, "w", encoding="utf-8") as out:
+                for line in lines:
+                    index, premise, hypothesis, label = line.split("\t")
+                    out.write(json.dumps({"premise": premise, "hypothesis": hypothesis, "label": label, "idx": index}) + "\n")
+        must(*arguments(data, self.out, "--task", "rte", seeds=1))
+        must(*arguments(self.dir / "twin", self.dir / "other", "--task", "rte", seeds=1))
+        self.assertEqual((self.out / "rte" / "model.safetensors").read_bytes(),
+                         (self.dir / "other" / "rte" / "model.safetensors").read_bytes())
+
+    def test_the_markdown_option_changes_nothing_on_disk(self):
+        data = make_glue(self.dir / "glue", "sst2")
+        must(*arguments(data, self.out, "--task", "sst2", seeds=1))
+        with self.unharmed(self.out / "results.json"):
+            must(*arguments(data, self.out, "--task", "sst2", "--markdown", seeds=1))
+
+
+class Submission(E2ETestCase):
+    def setUp(self):
+        super().setUp()
+        self.out = self.dir / "out"
+
+    def test_the_zip_passes_the_sites_rules(self):
+        data = make_glue(self.dir / "glue", "rte", test=3000)
+        (data / "SST-2").mkdir()
+        make_glue(self.dir / "more", "sst2", test=1821)
+        shutil.copytree(self.dir / "more" / "SST-2", data / "SST-2", dirs_exist_ok=True)
+        command = arguments(data, self.out, "--task", "rte,sst2", "--submission", "zip", "--fill-missing", seeds=1)
+        result = must(*command)
+        self.assertIn("filled with the most frequent answer: AX, CoLA", result.err)
+        answers = check_submission((self.out / "submission.zip").read_bytes())
+        self.assertEqual(set(answers["MNLI-m"]), {"contradiction"})
+        texts = "".join(line.split("\t", 1)[1] + "\n" for line in (data / "RTE/test.tsv").read_text().splitlines()[1:])
+        predicted = must("predict", "--model", self.out / "rte", "--threads", 1, stdin=texts).text.splitlines()
+        self.assertEqual([line.split("\t")[0] for line in predicted], answers["RTE"])
+        before = (self.out / "submission.zip").read_bytes()
+        must(*command)
+        self.assertEqual((self.out / "submission.zip").read_bytes(), before)
+
+    def test_what_nothing_answers_is_said_before_anything_is_trained(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2", test=5)
+        shutil.rmtree(data / "SST-2" / "test.tsv", ignore_errors=True)
+        (data / "SST-2" / "test.tsv").unlink()
+        result = self.bertcram(*arguments(data, self.out, "--task", "all", "--submission", self.dir / "my.zip"))
+        self.assert_fails(result, USAGE, "SST-2 (no test set)", "QQP", "--fill-missing", lines=None)
+        self.assertFalse(self.out.exists())
+        self.assertFalse((self.dir / "my.zip").exists())
+
+    def test_contradictions(self):
+        data = make_glue(self.dir / "glue", "rte")
+        for options, words in [(["--fill-missing"], ["--submission"]),
+                               (["--submission", "zip", "--save-models", "none"], ["--save-models none"])]:
+            result = self.bertcram(*arguments(data, self.out, "--task", "rte", *options))
+            self.assert_fails(result, USAGE, *words)
+        task = make_task(self.dir / "task")
+        self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.out, 1, "--submission", "zip")), USAGE,
+                          "--task-file")
+
+
+class Predict(E2ETestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.root = fixtures() / "predict"
+        task = make_task(cls.root / "task")
+        must(*finetune_args(task, make_model(), cls.root / "out", 1, "--learning-rate", "1e-3"))
+        cls.model = cls.root / "out" / "pets"
+        make_glue(cls.root / "glue", "stsb")
+        must(*arguments(cls.root / "glue", cls.root / "scores", "--task", "stsb", seeds=1))
+
+    def test_labels_and_probabilities(self):
+        lines = must("predict", "--model", self.model, "--json", stdin="the cat sees\nthe dog sees\n\n").text.splitlines()
+        self.assertEqual(len(lines), 3)
+        for line, text in zip(lines, ["the cat sees", "the dog sees", ""]):
+            object_ = json.loads(line)
+            self.assertEqual(object_["text"], text)
+            self.assertEqual(set(object_["probabilities"]), {"cats", "dogs"})
+            self.assertAlmostEqual(sum(object_["probabilities"].values()), 1)
+            self.assertEqual(max(object_["probabilities"], key=object_["probabilities"].get), object_["label"])
+        plain = must("predict", "--model", self.model, stdin="the cat sees\n").text
+        word, chance = plain.rstrip("\n").split("\t")
+        first = json.loads(lines[0])
+        self.assertEqual(word, first["label"])
+        self.assertAlmostEqual(float(chance), first["probabilities"][word], places=3)
+
+    def test_scores_of_pairs(self):
+        object_ = must("predict", "--model", self.root / "scores" / "stsb", "--json", stdin="a dog\ta cat\n").json
+        self.assertIsNone(object_["label"])
+        self.assertIsInstance(object_["score"], float)
+
+    def test_order_and_batches_do_not_matter(self):
+        texts = [f"the {noun} sees {'the ' * (i % 7)}tree" for i, noun in enumerate(NOUNS * 10)]
+        together = must("predict", "--model", self.model, "--precision", "fp32", stdin="\n".join(texts) + "\n").text
+        for index in (0, 41, 99):
+            alone = must("predict", "--model", self.model, "--precision", "fp32", stdin=texts[index] + "\n").text
+            self.assertEqual(together.splitlines()[index], alone.rstrip("\n"))
+
+    def test_other_models_are_refused(self):
+        self.assert_fails(self.bertcram("predict", "--model", make_model(), stdin="x\n"), INPUT, "classifier")
+        self.assert_fails(self.bertcram("predict", stdin="x\n"), USAGE, "--model")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
