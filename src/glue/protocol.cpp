@@ -148,9 +148,7 @@ const FinetuneRecipe& recipe_for(const Protocol& protocol, const TaskSpec& task)
   return found == protocol.per_task.end() ? protocol.common : found->second;
 }
 
-Metric primary_metric(const Protocol& protocol, const TaskSpec& task) {
-  return task.primary.of(protocol.metrics);
-}
+Metric primary_metric(const Protocol& protocol, const TaskSpec& task) { return task.primary.of(protocol.metrics); }
 
 double summarise(Statistic statistic, std::span<const double> values) {
   BC_CHECK(!values.empty());

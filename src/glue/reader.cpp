@@ -69,7 +69,8 @@ IdPairs read_id_pairs(const std::filesystem::path& path) {
 /// The rows of one source: broken ones refused or counted, filtered ones left out.
 class RowReader {
  public:
-  RowReader(const TaskSpec& task, const FoundSource& found) : task_(task), source_(*found.source), reader_(open_table(found.path, source_.format, keys_of(source_))) {
+  RowReader(const TaskSpec& task, const FoundSource& found)
+      : task_(task), source_(*found.source), reader_(open_table(found.path, source_.format, keys_of(source_))) {
     if (source_.id_filter) {
       ids_ = read_id_pairs(found.path.parent_path() / source_.id_filter->id_file);
     }

@@ -120,9 +120,8 @@ void add_task(GlueResults& results, const TaskSpec& task, std::span<const UnitRe
   for (const SplitScores& split : records.front().dev) {
     // AX is judged by its own metric, whatever the task whose model scores it is judged by.
     const TaskSpec& judged = split.reported_name == "ax" ? find_task("ax") : task;
-    TaskResult entry = {.metric = std::string(metric_name(primary_metric(protocol, judged))),
-                        .labels = task.labels,
-                        .grid = grid};
+    TaskResult entry = {
+        .metric = std::string(metric_name(primary_metric(protocol, judged))), .labels = task.labels, .grid = grid};
     for (const UnitRecord& record : records) {
       const auto same = std::ranges::find(record.dev, split.reported_name, &SplitScores::reported_name);
       BC_CHECK(same != record.dev.end(), record.id.folder(), " ", split.reported_name);

@@ -103,14 +103,13 @@ std::string score_text(const std::optional<double>& score, int decimals) {
 /// This run's averages above the published ones.
 Table table_of_averages(const GlueResults& results) {
   const GlueAverages averages = compute_averages(results);
-  Table table = {.word_columns = 2,
-                 .rows = {{"averages", "protocol", "sane9", "transfer8"},
-                          {"this model", results.protocol, score_text(averages.sane9, 2),
-                           score_text(averages.transfer8, 2)}}};
+  Table table = {
+      .word_columns = 2,
+      .rows = {{"averages", "protocol", "sane9", "transfer8"},
+               {"this model", results.protocol, score_text(averages.sane9, 2), score_text(averages.transfer8, 2)}}};
   for (const PublishedRow& row : published_rows()) {
     // The one that is published as it is published; the other from the row's scores.
-    table.rows.push_back({row.name, row.protocol,
-                          score_text(row.is_nine ? row.average : average_sane9(row.scores), 1),
+    table.rows.push_back({row.name, row.protocol, score_text(row.is_nine ? row.average : average_sane9(row.scores), 1),
                           score_text(row.is_nine ? average_transfer8(row.scores) : row.average, 1)});
   }
   return table;

@@ -180,12 +180,9 @@ void TableReader::fail(std::string_view problem) const {
 std::unique_ptr<TableReader> open_table(const std::filesystem::path& path, TableFormat format,
                                         std::vector<std::string> keys) {
   switch (format) {
-    case TableFormat::kCsv:
-      return std::make_unique<CsvReader>(path);
-    case TableFormat::kJsonLines:
-      return std::make_unique<JsonLinesReader>(path, std::move(keys));
-    case TableFormat::kTsv:
-      break;
+    case TableFormat::kCsv: return std::make_unique<CsvReader>(path);
+    case TableFormat::kJsonLines: return std::make_unique<JsonLinesReader>(path, std::move(keys));
+    case TableFormat::kTsv: break;
   }
   return std::make_unique<TsvReader>(path);
 }

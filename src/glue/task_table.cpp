@@ -107,8 +107,7 @@ TaskSpec stsb() {
   task.kind = TaskKind::kRegression;
   task.range_high = 5;
   task.metrics = {Metric::kPearson, Metric::kSpearman};
-  task.primary = {
-      .cramming = Metric::kPearson, .mosaic_bert = Metric::kSpearman, .bert_paper = Metric::kSpearman};
+  task.primary = {.cramming = Metric::kPearson, .mosaic_bert = Metric::kSpearman, .bert_paper = Metric::kSpearman};
   return task;
 }
 
@@ -128,8 +127,9 @@ TaskSpec mnli() {
               split("mnli-mm", headed_source("dev_mismatched.tsv", names))};
   task.test = {test_split("MNLI-m", "mnli", "test_matched.tsv", names),
                test_split("MNLI-mm", "mnli-mm", "test_mismatched.tsv", names)};
-  add_json_lines(task, kSuperGlueNames,
-                 {"train.jsonl", "dev_matched.jsonl", "dev_mismatched.jsonl", "test_matched.jsonl", "test_mismatched.jsonl"});
+  add_json_lines(
+      task, kSuperGlueNames,
+      {"train.jsonl", "dev_matched.jsonl", "dev_mismatched.jsonl", "test_matched.jsonl", "test_mismatched.jsonl"});
   return task;
 }
 

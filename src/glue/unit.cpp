@@ -80,6 +80,10 @@ std::string UnitId::folder() const {
   return cat(task, "-seed", seed, grid_rate > 0 ? cat("-rate", util::format_number(grid_rate)) : "");
 }
 
+std::string UnitId::text() const {
+  return cat(task, " seed ", seed, grid_rate > 0 ? cat(" at ", util::format_number(grid_rate)) : "");
+}
+
 void save_unit(const UnitRecord& record, const fs::path& folder) {
   json content = {{"format", kFormat},
                   {"version", kVersion},

@@ -48,12 +48,14 @@ at::Tensor Bert::embed(const EncoderInput& input, const LayerInput& layer_input,
   return nn::dropout(normed, dropout).to(parameters().compute_type());
 }
 
-at::Tensor Bert::run_layer(size_t layer_index, const at::Tensor& x, const LayerInput& input, const nn::Dropout& dropout) const {
+at::Tensor Bert::run_layer(size_t layer_index, const at::Tensor& x, const LayerInput& input,
+                           const nn::Dropout& dropout) const {
   const Layer& layer = layers_[layer_index];
   const at::Tensor qkv = nn::linear(x, layer.qkv.weight, layer.qkv.bias);  // [batch, seq, 3 hidden]
   const at::Tensor mixed = nn::attention(qkv, input.global_mask(), {.heads = shape().heads, .dropout = dropout.at(0)});
   const at::Tensor attended = nn::linear(mixed, layer.attention_output.weight, layer.attention_output.bias);
-  const at::Tensor middle = norm(x + nn::dropout(attended, dropout.at(1)), layer.attention_norm);  // [batch, seq, hidden]
+  const at::Tensor middle =
+      norm(x + nn::dropout(attended, dropout.at(1)), layer.attention_norm);  // [batch, seq, hidden]
   const at::Tensor wide = nn::gelu(nn::linear(middle, layer.intermediate.weight, layer.intermediate.bias));
   const at::Tensor narrow = nn::linear(wide, layer.output.weight, layer.output.bias);
   return norm(middle + nn::dropout(narrow, dropout.at(2)), layer.output_norm);

@@ -18,7 +18,8 @@ class Bert : public Encoder {
 
  protected:
   at::Tensor embed(const EncoderInput& input, const LayerInput& layer_input, const nn::Dropout& dropout) const override;
-  at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input, const nn::Dropout& dropout) const override;
+  at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input,
+                       const nn::Dropout& dropout) const override;
   at::Tensor finish(const at::Tensor& x) const override { return x; }
   at::Tensor transform(const at::Tensor& states) const override;
 

@@ -49,7 +49,8 @@ LayerInput ModernBert::layer_input(const EncoderInput& input, int64_t longest) c
 }
 
 /// Lookups and their norm in fp32, as in Bert::embed.
-at::Tensor ModernBert::embed(const EncoderInput& input, const LayerInput& /*layer_input*/, const nn::Dropout& dropout) const {
+at::Tensor ModernBert::embed(const EncoderInput& input, const LayerInput& /*layer_input*/,
+                             const nn::Dropout& dropout) const {
   const at::Tensor words = at::embedding(parameters().master_leaf("model.embeddings.tok_embeddings.weight"), input.ids);
   const at::Tensor normed = norm(words, parameters().master_leaf("model.embeddings.norm.weight"));
   return nn::dropout(normed, dropout).to(parameters().compute_type());  // [batch, seq, hidden]

@@ -44,7 +44,8 @@ inline uint32_t draw(uint32_t index, const Draws& draws) {
 
 // One copy per instruction set, chosen when the library is loaded: the loop is as fast as memory only in vectors.
 template <class Number>
-[[gnu::always_inline]] inline void drop(const Number* from, Number* to, int64_t begin, int64_t end, const Draws& draws) {
+[[gnu::always_inline]] inline void drop(const Number* from, Number* to, int64_t begin, int64_t end,
+                                        const Draws& draws) {
   for (int64_t i = begin; i < end; ++i) {
     const auto kept = static_cast<Number>(static_cast<float>(from[i]) * draws.scale);
     to[i] = draw(static_cast<uint32_t>(i), draws) >= draws.threshold ? kept : Number(0);
@@ -52,11 +53,11 @@ template <class Number>
 }
 
 [[gnu::target_clones("avx512f", "avx2", "default")]] void drop_range(const float* from, float* to, int64_t begin,
-                                                                    int64_t end, const Draws& draws) {
+                                                                     int64_t end, const Draws& draws) {
   drop(from, to, begin, end, draws);
 }
 [[gnu::target_clones("avx512f", "avx2", "default")]] void drop_range(const at::BFloat16* from, at::BFloat16* to,
-                                                                    int64_t begin, int64_t end, const Draws& draws) {
+                                                                     int64_t begin, int64_t end, const Draws& draws) {
   drop(from, to, begin, end, draws);
 }
 void drop_range(const double* from, double* to, int64_t begin, int64_t end, const Draws& draws) {
@@ -71,14 +72,9 @@ at::Tensor dropped(const at::Tensor& x, const Draws& draws) {
                      [&](int64_t begin, int64_t end) { drop_range(in, out, begin, end, draws); });
   };
   switch (from.scalar_type()) {
-    case at::kFloat:
-      run(from.const_data_ptr<float>(), to.mutable_data_ptr<float>());
-      break;
-    case at::kBFloat16:
-      run(from.const_data_ptr<at::BFloat16>(), to.mutable_data_ptr<at::BFloat16>());
-      break;
-    default:
-      run(from.const_data_ptr<double>(), to.mutable_data_ptr<double>());
+    case at::kFloat: run(from.const_data_ptr<float>(), to.mutable_data_ptr<float>()); break;
+    case at::kBFloat16: run(from.const_data_ptr<at::BFloat16>(), to.mutable_data_ptr<at::BFloat16>()); break;
+    default: run(from.const_data_ptr<double>(), to.mutable_data_ptr<double>());
   }
   return to;
 }

@@ -78,7 +78,8 @@ void read_merges(const util::JsonFields& model, SubwordDefinition& definition) {
 
 void read_bpe(const util::JsonFields& model, SubwordDefinition& definition) {
   if (const json* dropout = model.find("dropout"); dropout != nullptr && *dropout != 0) {
-    model.fail("dropout", cat("is ", util::JsonFields::shown(*dropout), ", which makes ids random; only null is supported"));
+    model.fail("dropout",
+               cat("is ", util::JsonFields::shown(*dropout), ", which makes ids random; only null is supported"));
   }
   model.require<std::string>("continuing_subword_prefix", "", "");
   model.require<std::string>("end_of_word_suffix", "", "");

@@ -19,14 +19,14 @@ constexpr int64_t kFewestTokens = 3;  ///< [CLS], [SEP] and something between
 
 void require_classifier(const checkpoint::ModelDirectory& source) {
   if (source.head.kind != model::HeadKind::kClassifier) {
-    throw DataError(cat("--model ", source.path.string(),
-                        ": is not a fine-tuned classifier; 'bertcram finetune-glue' makes them (OUTPUT/TASK-seed0/model)"));
+    throw DataError(
+        cat("--model ", source.path.string(),
+            ": is not a fine-tuned classifier; 'bertcram finetune-glue' makes them (OUTPUT/TASK-seed0/model)"));
   }
 }
 
 int64_t text_tokens(const config::PredictConfig& config, const checkpoint::ModelDirectory& source) {
-  const int64_t trained =
-      source.head.max_tokens > 0 ? source.head.max_tokens : glue::sane_protocol().common.seq_len;
+  const int64_t trained = source.head.max_tokens > 0 ? source.head.max_tokens : glue::sane_protocol().common.seq_len;
   const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : trained;
   if (wanted < kFewestTokens) {
     throw ConfigError(cat("--max-tokens ", wanted, ": no text fits beside [CLS] and [SEP]"));

@@ -109,8 +109,9 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
   settings_ = std::move(stored);
   const std::string written = util::text_member(settings_, "results_xxh3_128");
   if (fs::exists(results_file()) && !written.empty() && util::hash_file(results_file()).hex() != written) {
-    throw DataError(cat(results_file().string(),
-                        ": it is not what was written; move it away, and the same command makes it anew from the units"));
+    throw DataError(
+        cat(results_file().string(),
+            ": it is not what was written; move it away, and the same command makes it anew from the units"));
   }
 }
 

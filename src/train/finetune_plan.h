@@ -41,8 +41,8 @@ glue::FinetuneRecipe chosen_recipe(const config::FinetuneConfig& config, const g
                                    const glue::TaskSpec& task);
 
 /// Reads and encodes a task's training and dev sets; logs what was cut or left out. @throws DataError, ConfigError
-LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe,
-                     const std::filesystem::path& data, const checkpoint::ModelDirectory& model);
+LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe, const std::filesystem::path& data,
+                     const checkpoint::ModelDirectory& model);
 
 /// A run of a task.
 struct PlannedUnit {

@@ -18,7 +18,7 @@
 #include "finetune_plan.h"
 #include "submission_writer.h"
 #include "unit_queue.h"
-#include "unit_trainer.h"
+#include "unit_runner.h"
 
 namespace bertcram::train {
 namespace {
@@ -27,9 +27,6 @@ namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
 constexpr const char* kRoom = "finetune-glue";
-constexpr int64_t kEvaluationExamples = 32;
-constexpr const char* kModelFolder = "model";
-constexpr const char* kCheckpointFolder = "checkpoints";
 
 fs::path output_folder(const FinetuneConfig& config) {
   if (!config.output.empty()) {
@@ -38,10 +35,6 @@ fs::path output_folder(const FinetuneConfig& config) {
   const fs::path model = fs::absolute(config.model).lexically_normal();
   const fs::path folder = model.has_filename() ? model : model.parent_path();
   return folder.parent_path() / (config.init == config::InitFrom::kRandom ? "glue-random" : "glue");
-}
-
-std::string name_of(const glue::UnitId& id) {
-  return cat(id.task, " seed ", id.seed, id.grid_rate > 0 ? cat(" at ", util::format_number(id.grid_rate)) : "");
 }
 
 /// All runs of one command.
@@ -53,7 +46,8 @@ class Finetuner {
         protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
         model_(checkpoint::open_model_directory(config.model)),
         runtime_(resolve_runtime(config.runtime)),
-        output_(output_folder(config)) {}
+        output_(output_folder(config)),
+        runner_(config, protocol_, model_, context.stop) {}
 
   FinetuneOutcome run() {
     const std::vector<glue::TaskSpec> tasks = chosen_tasks(config_, protocol_);
@@ -65,6 +59,10 @@ class Finetuner {
     folder_.emplace(output_, config_, protocol_);
     results_.protocol = protocol_.name;
     results_.overrides = folder_->overrides();
+    for (const glue::TaskSpec& spec : tasks) {
+      start_tasks_.insert(start_of(chosen_recipe(config_, protocol_, spec)));
+    }
+    start_tasks_.erase("");
     std::vector<PlannedUnit> pending;
     size_t planned = 0;
     for (const glue::TaskSpec& spec : tasks) {
@@ -87,15 +85,17 @@ class Finetuner {
   }
 
  private:
+  /// The task whose model runs begin with; empty: the pretrained model, or none.
+  std::string start_of(const glue::FinetuneRecipe& recipe) const {
+    return config_.init == config::InitFrom::kRandom ? "" : recipe.start_from;
+  }
+
   /// Reads a task's data. @return its runs; none if it failed
   std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-    if (!recipe.start_from.empty() && config_.init != config::InitFrom::kRandom) {
-      if (results_.failed.contains(recipe.start_from)) {
-        results_.failed[spec.name] = cat("starts from the ", recipe.start_from, " model, which there is not");
-        return {};
-      }
-      start_tasks_.insert(recipe.start_from);
+    if (const std::string start = start_of(recipe); results_.failed.contains(start)) {
+      results_.failed[spec.name] = cat("starts from the ", start, " model, which there is not");
+      return {};
     }
     try {
       LoadedTask task = load_task(spec, recipe, config_.data, model_);
@@ -147,7 +147,7 @@ class Finetuner {
     return std::string(glue::metric_name(glue::primary_metric(protocol_, task)));
   }
 
-  fs::path model_folder(const glue::UnitId& id) const { return folder_->path_of(id) / kModelFolder; }
+  fs::path model_folder(const glue::UnitId& id) const { return folder_->path_of(id) / UnitRunner::kModelFolder; }
 
   /// Whether other tasks start from this run's model.
   bool is_start(const glue::UnitId& id) const {
@@ -156,8 +156,8 @@ class Finetuner {
 
   void train_all(std::vector<PlannedUnit> pending, size_t planned) {
     for (const auto& [name, records] : records_) {
-      util::log_info(kRoom, cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are",
-                                " there already"));
+      util::log_info(kRoom,
+                     cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
       keep_models(tasks_.at(name));
     }
     if (pending.empty()) {
@@ -173,8 +173,7 @@ class Finetuner {
     }
     util::log_info(kRoom, cat(pending.size(), pending.size() == 1 ? " run" : " runs", ", ", jobs, " at a time, ",
                               describe(runtime), jobs > 1 ? " each" : ""));
-    util::Progress progress(
-        {.label = kRoom, .unit = "examples", .total = examples, .style = context_.progress});
+    util::Progress progress({.label = kRoom, .unit = "examples", .total = examples, .style = context_.progress});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
       if (fs::exists(model_folder({.task = task, .seed = config_.first_seed}) / "config.json") &&
@@ -209,13 +208,18 @@ class Finetuner {
 
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
     try {
-      const glue::UnitRecord record = trained(unit, runtime, progress);
+      const LoadedTask& task = tasks_.at(unit.id.task);
+      const bool keeps_model = config_.save_models != config::SaveModels::kNone || is_start(unit.id);
+      const glue::UnitRecord record =
+          runner_.run(unit.id, task,
+                      {.weights = start_weights(unit), .folder = folder_->path_of(unit.id), .keeps_model = keeps_model},
+                      runtime, progress);
       const std::scoped_lock lock(mutex_);
       glue::save_unit(record, folder_->path_of(unit.id));
-      fs::remove_all(folder_->path_of(unit.id) / kCheckpointFolder);
+      fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);
       records_[unit.id.task].push_back(record);
       log_scores(record);
-      keep_models(tasks_.at(unit.id.task));
+      keep_models(task);
       publish();
       if (is_start(unit.id)) {
         queue.note_model(unit.id.task);
@@ -247,98 +251,6 @@ class Finetuner {
     }
   }
 
-  /// Trains a run and leaves its predictions and its model in its folder.
-  glue::UnitRecord trained(const PlannedUnit& unit, const Runtime& runtime, util::Progress& progress) {
-    const LoadedTask& task = tasks_.at(unit.id.task);
-    const std::string name = name_of(unit.id);
-    glue::FinetuneRecipe recipe = task.recipe;
-    recipe.learning_rate = unit.id.grid_rate > 0 ? unit.id.grid_rate : recipe.learning_rate;
-    UnitTrainer trainer({.task = task.spec,
-                         .train = task.train,
-                         .recipe = recipe,
-                         .seed = unit.id.seed,
-                         .micro_rows = config_.micro_rows,
-                         .name = name},
-                        {.model = model_, .weights = start_weights(unit), .max_tokens = task.max_tokens}, runtime);
-    const bool looks_often = recipe.keep == glue::Keep::kBestEpoch;
-    if (!looks_often) {  // the best weights so far are in no checkpoint
-      trainer.use_checkpoints(folder_->path_of(unit.id) / kCheckpointFolder);
-      progress.add(std::min(trainer.steps_done() * recipe.batch_examples, task.train.size() * recipe.epochs));
-    }
-    Best best;
-    for (int64_t epoch = 0; epoch < recipe.epochs; ++epoch) {
-      if (!trainer.train_epoch(epoch, context_.stop, [&](int64_t examples) { progress.add(examples); })) {
-        throw_stopped();
-      }
-      if (looks_often || epoch + 1 == recipe.epochs) {
-        look(task, name, epoch + 1, trainer, best);
-      }
-    }
-    if (best.epoch != recipe.epochs) {
-      trainer.parameters().masters().copy_(best.masters);
-      trainer.parameters().sync_compute();
-    }
-    return leave(unit, task, trainer, runtime, best);
-  }
-
-  /// The weights that count, and what they say of the dev sets.
-  struct Best {
-    int64_t epoch = 0;
-    double score = 0;
-    at::Tensor masters = {};
-    std::vector<std::vector<float>> outputs = {};
-    std::vector<glue::SplitScores> scores = {};
-  };
-
-  void look(const LoadedTask& task, const std::string& name, int64_t epoch, UnitTrainer& trainer, Best& best) {
-    Best now = {.epoch = epoch};
-    for (const DevSet& dev : task.dev) {
-      auto outputs = classifier_outputs(trainer.encoder(), trainer.parameters(), dev.split, kEvaluationExamples,
-                                        context_.stop);
-      if (!outputs) {
-        throw_stopped();
-      }
-      if (!are_finite(*outputs)) {
-        throw DivergedError(cat(name, ": the classifier gives numbers that are not finite; lower --learning-rate"));
-      }
-      now.scores.push_back(glue::score_split(dev.judge, dev.split.dataset, *outputs));
-      now.scores.back().reported_name = dev.split.reported_name;
-      now.scores.back().truncated = dev.split.truncated;
-      now.outputs.push_back(std::move(*outputs));
-    }
-    now.score = now.scores.front().metrics.at(primary_metric_of(task.spec));
-    if (best.epoch == 0 || now.score > best.score) {
-      now.masters = task.recipe.keep == glue::Keep::kBestEpoch ? trainer.parameters().masters().clone() : at::Tensor();
-      best = std::move(now);
-    }
-  }
-
-  glue::UnitRecord leave(const PlannedUnit& unit, const LoadedTask& task, UnitTrainer& trainer, const Runtime& runtime,
-                         const Best& best) {
-    const fs::path path = folder_->path_of(unit.id);
-    for (size_t i = 0; i < task.dev.size(); ++i) {
-      const DevSet& dev = task.dev[i];
-      glue::save_predictions(dev.judge, dev.split.dataset, best.outputs[i],
-                             path / cat("predictions.", dev.split.reported_name, ".tsv"));
-    }
-    if (config_.save_models != config::SaveModels::kNone || is_start(unit.id)) {
-      const std::scoped_lock lock(mutex_);  // the tokenizer is shared
-      checkpoint::write_model_directory(
-          path / kModelFolder,
-          {.shape = model_.shape,
-           .head = trainer.head(),
-           .tensors = checkpoint::model_tensors(model_.shape, trainer.head(), trainer.parameters())},
-          *model_.tokenizer);
-    }
-    return {.id = unit.id,
-            .epoch = best.epoch,
-            .training_examples = task.train.size(),
-            .truncated = task.train.truncated,
-            .training_seconds = trainer.seconds(),
-            .runtime = describe(runtime),
-            .dev = best.scores};
-  }
-
   fs::path start_weights(const PlannedUnit& unit) const {
     if (config_.init == config::InitFrom::kRandom) {
       return {};
@@ -352,7 +264,7 @@ class Finetuner {
     for (size_t i = 0; i < record.dev.size(); ++i) {
       const std::string metric = primary_metric_of(task.dev[i].judge);
       const std::string& set = record.dev[i].reported_name;
-      util::log_info(kRoom, cat(name_of(record.id), ": ", set == record.id.task ? "" : set + " ", metric, " ",
+      util::log_info(kRoom, cat(record.id.text(), ": ", set == record.id.task ? "" : set + " ", metric, " ",
                                 util::format_fixed(record.dev[i].metrics.at(metric), 1), " in ",
                                 util::format_duration(record.training_seconds)));
     }
@@ -363,15 +275,14 @@ class Finetuner {
     const std::vector<glue::UnitRecord>& records = records_.at(task.spec.name);
     const glue::UnitId best = *glue::best_unit(records, primary_metric_of(task.spec));
     for (const glue::UnitRecord& record : records) {
-      const bool stays =
-          config_.save_models == config::SaveModels::kAll || is_start(record.id) ||
-          (config_.save_models == config::SaveModels::kBest && record.id.folder() == best.folder());
+      const bool stays = config_.save_models == config::SaveModels::kAll || is_start(record.id) ||
+                         (config_.save_models == config::SaveModels::kBest && record.id.folder() == best.folder());
       if (!stays) {
         fs::remove_all(model_folder(record.id));
       }
     }
     if (fs::exists(model_folder(best))) {
-      util::replace_link(folder_->file(task.spec.name), fs::path(best.folder()) / kModelFolder);
+      util::replace_link(folder_->file(task.spec.name), fs::path(best.folder()) / UnitRunner::kModelFolder);
     }
   }
 
@@ -386,17 +297,13 @@ class Finetuner {
     }
   }
 
-  [[noreturn]] void throw_stopped() const {
-    throw util::StoppedError(context_.stop,
-                             "finetune-glue: stopped; what is done is kept, the same command goes on from here");
-  }
-
   const FinetuneConfig& config_;
   const FinetuneContext& context_;
   const glue::Protocol& protocol_;
   checkpoint::ModelDirectory model_;
   Runtime runtime_;
   fs::path output_;
+  UnitRunner runner_;
   std::optional<FinetuneFolder> folder_;
   std::map<std::string, LoadedTask> tasks_;
   std::set<std::string> start_tasks_;

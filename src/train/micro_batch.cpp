@@ -62,9 +62,9 @@ bool make_smaller(checkpoint::Passes& passes, int64_t first_rows, const Place& w
   } else {
     return false;
   }
-  util::log_warning(where.command, cat("out of memory at ", where.step, ": going on with this step in passes of ",
-                                       passes.rows, " rows",
-                                       passes.recomputes ? ", activations computed again when needed" : ""));
+  util::log_warning(where.command,
+                    cat("out of memory at ", where.step, ": going on with this step in passes of ", passes.rows,
+                        " rows", passes.recomputes ? ", activations computed again when needed" : ""));
   return true;
 }
 

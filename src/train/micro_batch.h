@@ -37,8 +37,7 @@ bool make_smaller(checkpoint::Passes& passes, int64_t first_rows, const Place& w
 /// @param attempt  forward and backward of the whole step in passes as `passes` says  @return what it returns
 /// @throws what the last attempt threw if a single row finds no memory
 template <class Attempt>
-auto with_back_off(checkpoint::Passes& passes, nn::Parameters& parameters, const Place& where,
-                   const Attempt& attempt) {
+auto with_back_off(checkpoint::Passes& passes, nn::Parameters& parameters, const Place& where, const Attempt& attempt) {
   const int64_t first_rows = passes.rows;
   while (true) {
     try {

@@ -41,18 +41,23 @@ bool has_test_set(const glue::SubmissionEntry& entry, const fs::path& data) {
 /// Answers of a fine-tuned model for one test set.
 std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::SubmissionEntry& entry,
                                     const BestRun& run, const util::StopFlag& stop) {
-  const auto source = checkpoint::open_model_directory(run.folder / "model");
+  const fs::path folder = run.folder / "model";
+  if (!fs::exists(folder / "config.json")) {
+    throw DataError(cat(folder.string(), ": this model was not kept, and the test sets need it; remove ",
+                        run.folder.string(), ", and the same command trains it again"));
+  }
+  const auto source = checkpoint::open_model_directory(folder);
   const Runtime runtime = resolve_runtime(config.runtime);
   const LoadedModel model(source, source.head, runtime);
   const glue::TaskSpec& task = glue::find_task(entry.task);
   const glue::Dataset dataset = glue::read_split(task, glue::test_split_of(entry), config.data);
   if (dataset.size() != entry.rows) {
-    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.size()),
-                                 " rows; the official test set has ", util::format_count(entry.rows),
-                                 ", and the GLUE site takes no other"));
+    util::log_warning(
+        kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.size()), " rows; the official test set has ",
+                   util::format_count(entry.rows), ", and the GLUE site takes no other"));
   }
-  const EncodedSplit split = encode_split(dataset, entry.name, *source.tokenizer,
-                                          text_limit(source.shape, run.task, source.head.max_tokens));
+  const EncodedSplit split =
+      encode_split(dataset, entry.name, *source.tokenizer, text_limit(source.shape, run.task, source.head.max_tokens));
   const auto outputs = classifier_outputs(model.encoder(), model.parameters(), split, kBatchTexts, stop);
   if (!outputs) {
     throw util::StoppedError(stop, "finetune-glue: stopped while answering the test sets; the same command goes on");

@@ -80,7 +80,7 @@ std::map<std::string, glue::MetricValues> evaluate_task(const fs::path& model_di
       throw DataError(
           cat("--model ", model_directory.string(), ": its weights give outputs that are not numbers; is it damaged?"));
     }
-    scores[split.reported_name] = 
+    scores[split.reported_name] =
         glue::score_split(task, split.dataset, columns.empty() ? *outputs : reordered(*outputs, columns)).metrics;
   }
   return scores;

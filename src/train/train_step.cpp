@@ -133,8 +133,9 @@ std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& setting
     const auto begin = std::chrono::steady_clock::now();
     const auto batch = batches_.assemble(first, std::min(passes_.rows, settings.rows - row), settings.mask_prob);
     sums.load_seconds += seconds_since(begin);
-    const uint64_t key = util::mix_key({static_cast<uint64_t>(config_.seed),
-                                        static_cast<uint64_t>(util::RandomPurpose::kDropout), static_cast<uint64_t>(first)});
+    const uint64_t key =
+        util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
+                       static_cast<uint64_t>(first)});
     seed_generators(key);
     const BatchLoss loss = state_.objective->loss(
         batch, {.dropout = {.probability = config_.model.dropout, .key = key},

@@ -140,10 +140,9 @@ void UnitTrainer::save() {
 
 bool UnitTrainer::train_epoch(int64_t epoch, const util::StopFlag& stop,
                               const std::function<void(int64_t)>& examples_done) {
-  const auto batches =
-      glue::training_batches(plan_.train.lengths, {.batch_examples = plan_.recipe.batch_examples,
-                                                   .seed = static_cast<uint64_t>(plan_.seed),
-                                                   .epoch = epoch});
+  const auto batches = glue::training_batches(
+      plan_.train.lengths,
+      {.batch_examples = plan_.recipe.batch_examples, .seed = static_cast<uint64_t>(plan_.seed), .epoch = epoch});
   while (state_.step < (epoch + 1) * steps_per_epoch_) {
     if (stop.requested()) {
       save();
@@ -162,9 +161,9 @@ bool UnitTrainer::train_epoch(int64_t epoch, const util::StopFlag& stop,
 }
 
 void UnitTrainer::step(const std::vector<int64_t>& batch) {
-  const uint64_t key = util::mix_key({static_cast<uint64_t>(plan_.seed),
-                                      static_cast<uint64_t>(util::RandomPurpose::kDropout),
-                                      static_cast<uint64_t>(state_.step)});
+  const uint64_t key =
+      util::mix_key({static_cast<uint64_t>(plan_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
+                     static_cast<uint64_t>(state_.step)});
   const std::string place = cat(plan_.name, ", step ", state_.step + 1);
   with_back_off(passes_, parameters_, {kRoom, place}, [&] { return accumulate(batch, key); });
   const auto total_steps = static_cast<double>(steps_per_epoch_ * plan_.recipe.epochs);

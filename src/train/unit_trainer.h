@@ -54,6 +54,9 @@ class UnitTrainer {
   /// @throws DivergedError; ResourceError if a single example finds no memory
   bool train_epoch(int64_t epoch, const util::StopFlag& stop, const std::function<void(int64_t)>& examples_done);
 
+  /// Writes a checkpoint, if there is a folder for them; what goes wrong is logged: the unit can still be finished.
+  void save();
+
   int64_t steps_done() const { return state_.step; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
   double seconds() const { return state_.elapsed_seconds; }
@@ -64,7 +67,6 @@ class UnitTrainer {
  private:
   void step(const std::vector<int64_t>& batch);
   void accumulate(std::span<const int64_t> batch, uint64_t key);
-  void save();
   checkpoint::TrainTensors tensors();
 
   UnitPlan plan_;

@@ -190,6 +190,12 @@ class Tasks(E2ETestCase):
         self.assertEqual(found["protocol"], "transfer")
         self.assertEqual(sorted(found["tasks"]), ["mnli", "mnli-mm", "rte"])
         self.assertTrue((self.out / "mnli-seed0" / "model" / "config.json").exists())
+        shutil.rmtree(self.out / "mnli-seed0" / "model")
+        shutil.rmtree(self.out / "rte-seed1")
+        before = (self.out / "results.json").read_bytes()
+        again = must(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer"))
+        self.assertIn("2 runs, 1 at a time", again.err)
+        self.assertEqual((self.out / "results.json").read_bytes(), before)
         sane = self.dir / "sane"
         must(*arguments(data, sane, "--task", "rte", "--learning-rate", "1e-5", "--batch-rows", 16, "--max-tokens", 32))
         transferred = (self.out / "rte" / "model.safetensors").read_bytes()
@@ -300,6 +306,16 @@ class Submission(E2ETestCase):
         self.assert_fails(result, USAGE, "SST-2 (no test set)", "QQP", "--fill-missing", lines=None)
         self.assertFalse(self.out.exists())
         self.assertFalse((self.dir / "my.zip").exists())
+
+    def test_a_model_that_was_not_kept_is_asked_for(self):
+        data = make_glue(self.dir / "glue", "rte", test=3)
+        must(*arguments(data, self.out, "--task", "rte", "--save-models", "none", seeds=1))
+        self.assertFalse((self.out / "rte").exists())
+        command = arguments(data, self.out, "--task", "rte", "--submission", "zip", "--fill-missing", seeds=1)
+        self.assert_fails(self.bertcram(*command), INPUT, "was not kept", "rte-seed0")
+        shutil.rmtree(self.out / "rte-seed0")
+        result = must(*command)
+        self.assertIn("3 rows; the official test set has 3,000", result.err)
 
     def test_contradictions(self):
         data = make_glue(self.dir / "glue", "rte")

@@ -17,14 +17,14 @@
 #include "bertcram/data/packed_dataset.h"
 #include "bertcram/data/packed_files.h"
 #include "bertcram/glue/reader.h"
-#include "bertcram/glue/unit.h"
-#include "bertcram/util/file.h"
-#include "bertcram/util/json.h"
 #include "bertcram/glue/task_file.h"
+#include "bertcram/glue/unit.h"
 #include "bertcram/model/hub_config.h"
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/text/sentencepiece_trainer.h"
+#include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json.h"
 #include "data/packing_support.h"
 #include "text/spm_test_support.h"
 
@@ -347,10 +347,7 @@ std::span<const FuzzTarget> fuzz_targets() {
              "metric: [f1, accuracy]\n"};
        },
        read_task_file},
-      {"csv",
-       [] {
-         return std::vector<std::string>{"id,text,class\r\n1,\"a \"\"b\"\",\nc\",x\r\n2,d,y\n"};
-       },
+      {"csv", [] { return std::vector<std::string>{"id,text,class\r\n1,\"a \"\"b\"\",\nc\",x\r\n2,d,y\n"}; },
        [](const std::string& bytes, const std::filesystem::path& folder) { read_own_task(bytes, folder, "t.csv"); }},
       {"task_jsonl",
        [] {

@@ -74,9 +74,8 @@ TEST(BagOfWords, FitsScores) {
   Dataset train = {.labelling = Labelling::kLabelled};
   for (int i = 0; i < 200; ++i) {
     const bool is_same = i % 2 == 0;
-    train.examples.push_back({.text_a = "a dog runs",
-                              .text_b = is_same ? "a dog runs" : "the moon",
-                              .target = is_same ? 5.0F : 0.0F});
+    train.examples.push_back(
+        {.text_a = "a dog runs", .text_b = is_same ? "a dog runs" : "the moon", .target = is_same ? 5.0F : 0.0F});
   }
   const auto outputs = bag_of_words_outputs(find_task("stsb"), train, {train}).front();
   EXPECT_GT(outputs[0], 4);
@@ -84,8 +83,9 @@ TEST(BagOfWords, FitsScores) {
 }
 
 TEST(BagOfWords, WordsThatTrainingDidNotHaveSayNothing) {
-  Dataset train = {.examples = {{.text_a = "yes", .label = 1}, {.text_a = "yes yes", .label = 1}, {.text_a = "no", .label = 0}},
-                   .labelling = Labelling::kLabelled};
+  Dataset train = {
+      .examples = {{.text_a = "yes", .label = 1}, {.text_a = "yes yes", .label = 1}, {.text_a = "no", .label = 0}},
+      .labelling = Labelling::kLabelled};
   Dataset other = {.examples = {{.text_a = "perhaps"}, {.text_a = ""}}};
   const auto outputs = bag_of_words_outputs(find_task("sst2"), train, {other}).front();
   EXPECT_EQ(outputs[0], outputs[2]);

@@ -59,8 +59,9 @@ TEST(Confidence, OfACorrelationIsNearlyFishers) {
     predictions.push_back(static_cast<float>(common + random.uniform()));
     targets.push_back(static_cast<float>(common + random.uniform()));
   }
-  const double r = compute_metrics(find_task("stsb"), std::span<const float>(predictions),
-                                   std::span<const float>(targets)).at("pearson");
+  const double r =
+      compute_metrics(find_task("stsb"), std::span<const float>(predictions), std::span<const float>(targets))
+          .at("pearson");
   const Interval interval = bootstrap_intervals(find_task("stsb"), predictions, targets).at("pearson");
   EXPECT_NEAR(interval.low, std::tanh(std::atanh(r) - 1.96 / std::sqrt(397.0)), 0.015);
   EXPECT_NEAR(interval.high, std::tanh(std::atanh(r) + 1.96 / std::sqrt(397.0)), 0.015);

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "bertcram/glue/reader.h"
-#include "bertcram/glue/task_file.h"
 #include "bertcram/glue/submission.h"
+#include "bertcram/glue/task_file.h"
 #include "scratch.h"
 
 namespace bertcram::glue {

@@ -110,7 +110,8 @@ TEST(Results, JsonHasTheDocumentedKeysInGlueOrder) {
   EXPECT_EQ(document["tasks"].begin().key(), "sst2");
   EXPECT_EQ((--document["tasks"].end()).key(), "cola-like");
   EXPECT_EQ(document["tasks"]["rte"]["seeds"][0]["intervals"]["accuracy"].dump(), "[45.0,55.5]");
-  EXPECT_EQ(document["tasks"]["rte"]["seeds"][0]["classes"]["yes"].dump(), R"({"examples":1,"predicted":0,"correct":0})");
+  EXPECT_EQ(document["tasks"]["rte"]["seeds"][0]["classes"]["yes"].dump(),
+            R"({"examples":1,"predicted":0,"correct":0})");
   EXPECT_FALSE(document.contains("failed"));
   const auto& rte = document["tasks"]["rte"];
   EXPECT_EQ(rte["metric"], "accuracy");
@@ -163,8 +164,9 @@ TEST(ResultsTable, MarkdownHasARuleAndTheSameNumbers) {
   GlueResults results = full_run();
   results.tasks.at("rte").baseline = 55.25;
   const std::string table = format_results_table(results, TableStyle::kMarkdown);
-  EXPECT_TRUE(contains(table, "\n| task | metric | median | mean ± sd | seeds | 95 % of dev sets | bag of words |\n"
-                              "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"))
+  EXPECT_TRUE(contains(table,
+                       "\n| task | metric | median | mean ± sd | seeds | 95 % of dev sets | bag of words |\n"
+                       "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"))
       << table;
   EXPECT_TRUE(contains(table, "\n| rte | accuracy | 90.00 | 90.00 | 1 | - | 55.25 |\n")) << table;
   EXPECT_TRUE(contains(table, "\n| BERT-base | sane | 80.9 | 80.7 |\n"));

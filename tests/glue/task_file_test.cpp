@@ -93,7 +93,8 @@ TEST(TaskFile, RefusesQuotesThatDoNotPair) {
     scratch.write("train.csv", "text,class\nfine,noun\n" + row + "\n");
     return message_of<DataError>([&] {
       load(scratch,
-           "name: sense\ntrain: train.csv\ndev: train.csv\ncolumns: {sentence1: text, label: class}\nlabels: [noun, verb]\n")
+           "name: sense\ntrain: train.csv\ndev: train.csv\ncolumns: {sentence1: text, label: class}\nlabels: [noun, "
+           "verb]\n")
           .train.value();
       const TaskSpec task = load_task_file(scratch.root() / "task.yaml");
       read_split(task, *task.train, "");

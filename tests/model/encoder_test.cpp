@@ -260,7 +260,8 @@ TEST_P(EncoderProperty, RecomputedLayersGiveTheSameGradientsBitForBit) {
     const auto gradients = [&](Recompute recompute) {
       TinyModel model(GetParam(), {}, type);
       at::manual_seed(5);
-      const at::Tensor states = model.encoder->encode({.ids = ids}, {.dropout = {.probability = 0.2, .key = 7}, .recompute = recompute});
+      const at::Tensor states =
+          model.encoder->encode({.ids = ids}, {.dropout = {.probability = 0.2, .key = 7}, .recompute = recompute});
       model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27})).backward();
       model.parameters.accumulate_gradients();
       return model.parameters.gradients().clone();

@@ -21,7 +21,9 @@ Outcome run(bool is_recomputed) {
   const at::Tensor x = test::leaf_of(test::random_tensor(random, {4, 6}), at::kFloat);
   const at::Tensor weight = test::leaf_of(test::random_tensor(random, {6, 6}), at::kFloat);
   at::manual_seed(7);
-  const auto block = [&](const at::Tensor& in) { return nn::gelu(nn::linear(in, weight, {}) * at::bernoulli(at::full_like(in, 0.7))); };
+  const auto block = [&](const at::Tensor& in) {
+    return nn::gelu(nn::linear(in, weight, {}) * at::bernoulli(at::full_like(in, 0.7)));
+  };
   const auto call = [&](const at::Tensor& in) { return is_recomputed ? recomputed(in, block) : block(in); };
   const at::Tensor y = call(call(x));
   at::rand({10});

@@ -125,7 +125,8 @@ TEST_P(ReplacedTokens, RecomputationChangesNothing) {
   const auto gradient = [&](model::Recompute recompute) {
     Trainee trainee(config_for(GetParam()));
     at::manual_seed(1);
-    trainee.objective->loss(batch, {.dropout = {.probability = 0.1, .key = 7}, .recompute = recompute}).total.backward();
+    trainee.objective->loss(batch, {.dropout = {.probability = 0.1, .key = 7}, .recompute = recompute})
+        .total.backward();
     return trainee.parameters.gradients().clone();
   };
   EXPECT_TRUE(test::same_bits(gradient(model::Recompute::kPerLayer), gradient(model::Recompute::kNever)));

@@ -63,9 +63,12 @@ struct FinetuneConfig {
     v("jobs", jobs, "runs at the same time, which share the threads; auto: on a CPU as many as there are threads",
       InRange{0, 1024}, ZeroIsAuto{}, Untracked{});
     v("save_models", save_models, "fine-tuned models that stay: none, of each task the best, or all", Untracked{});
-    v("baseline", baseline, "also score a linear classifier on bags of words, to see what the encoder adds", Untracked{});
-    v("submission", submission, "write this zip of test predictions for the GLUE site; zip: submission.zip beside the "
-      "results", Untracked{});
+    v("baseline", baseline, "also score a linear classifier on bags of words, to see what the encoder adds",
+      Untracked{});
+    v("submission", submission,
+      "write this zip of test predictions for the GLUE site; zip: submission.zip beside the "
+      "results",
+      Untracked{});
     v("fill_missing", fill_missing, "fill what the submission lacks with the most frequent answer", Untracked{});
     v("errors", errors, "so many of each task's most confident mistakes into errors.tsv", InRange{0, 1'000'000},
       Untracked{});

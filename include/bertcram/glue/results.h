@@ -34,8 +34,8 @@ struct TaskResult {
   std::vector<SeedResult> seeds = {};
   double median = 0;
   double mean = 0;
-  double sd = 0;                      ///< sample standard deviation (n - 1); 0 for a single seed
-  std::vector<GridPoint> grid = {};   ///< empty without a search; the seeds are those of the best point
+  double sd = 0;                        ///< sample standard deviation (n - 1); 0 for a single seed
+  std::vector<GridPoint> grid = {};     ///< empty without a search; the seeds are those of the best point
   std::optional<double> baseline = {};  ///< of a bag of words, by the same metric
 };
 
@@ -43,7 +43,7 @@ struct GlueResults {
   std::string protocol = {};                          ///< a name that find_protocol takes
   std::map<std::string, std::string> overrides = {};  ///< values that differ from the protocol's
   std::map<std::string, TaskResult, std::less<>> tasks =
-      {};  ///< by reported name: "mnli", "mnli-mm", user-defined ones too
+      {};                                          ///< by reported name: "mnli", "mnli-mm", user-defined ones too
   std::map<std::string, std::string> failed = {};  ///< task → why it has no result
 };
 

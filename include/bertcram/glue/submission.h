@@ -16,11 +16,11 @@ namespace bertcram::glue {
 
 /// One of the eleven files.
 struct SubmissionEntry {
-  std::string name;    ///< file stem: "MNLI-mm"
-  std::string task;    ///< whose test set it is: "mnli", "ax"
-  std::string model;   ///< task whose fine-tuned model answers: "mnli" for AX
-  int64_t rows = 0;    ///< of the official test set
-  std::string usual;   ///< the most frequent answer in the official training set
+  std::string name;   ///< file stem: "MNLI-mm"
+  std::string task;   ///< whose test set it is: "mnli", "ax"
+  std::string model;  ///< task whose fine-tuned model answers: "mnli" for AX
+  int64_t rows = 0;   ///< of the official test set
+  std::string usual;  ///< the most frequent answer in the official training set
 };
 
 /// AX CoLA MNLI-m MNLI-mm MRPC QNLI QQP RTE SST-2 STS-B WNLI.

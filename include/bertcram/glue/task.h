@@ -94,8 +94,8 @@ struct TaskSpec {
   std::optional<SplitSpec> train = {};  ///< nullopt: only for scoring (AX)
   std::vector<SplitSpec> dev = {};      ///< MNLI has two, the others one
   std::vector<SplitSpec> test = {};
-  std::vector<Metric> metrics = {};         ///< all that are computed
-  PrimaryMetrics primary = {};              ///< the ones that count
+  std::vector<Metric> metrics = {};     ///< all that are computed
+  PrimaryMetrics primary = {};          ///< the ones that count
   std::string scored_with = {};         ///< task whose fine-tuned model scores this one; empty: its own
   std::filesystem::path base_dir = {};  ///< user-defined: folder of the task file; empty for built-in tasks
 

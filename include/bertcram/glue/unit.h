@@ -23,6 +23,8 @@ struct UnitId {
 
   /// "rte-seed0", "rte-seed0-rate5e-05"
   std::string folder() const;
+  /// "rte seed 0", "rte seed 0 at 5e-05"
+  std::string text() const;
 };
 
 /// Scores on one dev set, 0..100.

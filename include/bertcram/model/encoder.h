@@ -65,7 +65,8 @@ class Encoder {
 
   /// Scores of the classes (or one value) of every sequence of the input.
   /// @param states [batch, seq, hidden]  @return [sequences, outputs] fp32
-  virtual at::Tensor classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout = {}) const = 0;
+  virtual at::Tensor classify(const at::Tensor& states, const EncoderInput& input,
+                              const nn::Dropout& dropout = {}) const = 0;
   /// Scores of the classes of every token. @param states [batch, seq, hidden]  @return [batch, seq, outputs] fp32
   virtual at::Tensor classify_tokens(const at::Tensor& states, const nn::Dropout& dropout = {}) const = 0;
 

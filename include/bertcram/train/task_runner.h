@@ -15,8 +15,8 @@ namespace bertcram::train {
 
 /// A split of a task, encoded.
 struct EncodedSplit {
-  std::string reported_name;     ///< key in results.json, e.g. "mnli-mm"
-  glue::Dataset dataset;         ///< its labels and lines
+  std::string reported_name;  ///< key in results.json, e.g. "mnli-mm"
+  glue::Dataset dataset;      ///< its labels and lines
   std::vector<EncodedText> texts;
   std::vector<int64_t> lengths;  ///< tokens per text
   int64_t truncated = 0;         ///< texts that were cut

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/config/finetune_config.h"
+#include "bertcram/glue/protocol.h"
+#include "bertcram/glue/unit.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/util/progress.h"
+#include "bertcram/util/stop.h"
+#include "finetune_plan.h"
+#include "unit_trainer.h"
+
+namespace bertcram::train {
+
+/// Where a run begins and what it leaves.
+struct UnitPaths {
+  std::filesystem::path weights;  ///< folder of the encoder's weights; empty: random ones
+  std::filesystem::path folder;   ///< of the unit
+  bool keeps_model = false;
+};
+
+/// Runs units: training, scores on the dev sets, files. Several may run at the same time.
+class UnitRunner {
+ public:
+  static constexpr const char* kModelFolder = "model";
+  static constexpr const char* kCheckpointFolder = "checkpoints";
+
+  /// All must outlive it.
+  UnitRunner(const config::FinetuneConfig& config, const glue::Protocol& protocol,
+             const checkpoint::ModelDirectory& model, const util::StopFlag& stop)
+      : config_(config), protocol_(protocol), model_(model), stop_(stop) {}
+
+  /// Trains a unit, from its checkpoint if it was begun, and leaves predictions and model in its folder; not unit.json.
+  /// @throws DataError, DivergedError, ResourceError, util::StoppedError
+  glue::UnitRecord run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths, const Runtime& runtime,
+                       util::Progress& progress);
+
+ private:
+  /// The weights that count, and what they say of the dev sets.
+  struct Best {
+    int64_t epoch = 0;
+    double score = 0;
+    at::Tensor masters = {};
+    std::vector<std::vector<float>> outputs = {};
+    std::vector<glue::SplitScores> scores = {};
+  };
+  void look(const LoadedTask& task, const std::string& name, int64_t epoch, UnitTrainer& trainer, Best& best) const;
+  void leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best);
+  [[noreturn]] void throw_stopped() const;
+
+  const config::FinetuneConfig& config_;
+  const glue::Protocol& protocol_;
+  const checkpoint::ModelDirectory& model_;
+  const util::StopFlag& stop_;
+  std::mutex saving_;  ///< the tokenizer is shared
+};
+
+}  // namespace bertcram::train
