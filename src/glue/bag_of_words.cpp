@@ -59,6 +59,7 @@ std::vector<std::pair<std::string, double>> features_of(const Example& example) 
   }
   std::ranges::sort(names);
   std::vector<std::pair<std::string, double>> features;
+  features.reserve(names.size() + 2);
   for (const std::string& name : names) {
     features.emplace_back(name, 1.0 / std::sqrt(static_cast<double>(names.size())));
   }

@@ -124,7 +124,7 @@ void write_submission(const fs::path& path, const std::map<std::string, std::str
     fs::remove(temporary);
     fail(path, reason.c_str());
   }
-  archive.release();  // zip_close has freed it
+  static_cast<void>(archive.release());  // zip_close has freed it
   const std::string bytes = util::read_file(temporary);
   fs::remove(temporary);
   util::write_file_atomically(path, bytes);
