@@ -1,5 +1,6 @@
 // bertcram predict: text lines on stdin → labels of a fine-tuned model on stdout, one line each.
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>

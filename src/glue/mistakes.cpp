@@ -35,7 +35,7 @@ std::optional<Mistake> mistake_of(const TaskSpec& task, const TableReader& reade
       reader.fail("a score is not a number");
     }
     mistake.confidence = std::abs(*truth - *prediction);
-    return mistake;
+    return mistake.confidence > 0 ? std::optional(mistake) : std::nullopt;
   }
   if (mistake.truth == mistake.prediction) {
     return std::nullopt;
@@ -48,8 +48,8 @@ std::optional<Mistake> mistake_of(const TaskSpec& task, const TableReader& reade
 
 }  // namespace
 
-std::string mistake_rows(const TaskSpec& task, const Dataset& dataset, const std::filesystem::path& predictions,
-                         int64_t most) {
+std::string mistake_rows(const TaskSpec& task, const std::string& reported_name, const Dataset& dataset,
+                         const std::filesystem::path& predictions, int64_t most) {
   const auto reader = open_table(predictions, TableFormat::kTsv, {});
   reader->next();  // the head
   std::vector<Mistake> mistakes;
@@ -70,7 +70,7 @@ std::string mistake_rows(const TaskSpec& task, const Dataset& dataset, const std
   std::string rows;
   for (const Mistake& mistake : mistakes) {
     const Example& example = dataset.examples[mistake.index];
-    rows += cat(task.name, "\t", example.line, "\t", mistake.truth, "\t", mistake.prediction, "\t",
+    rows += cat(reported_name, "\t", example.line, "\t", mistake.truth, "\t", mistake.prediction, "\t",
                 util::format_fixed(mistake.confidence, 4), "\t", on_one_line(example.text_a), "\t",
                 on_one_line(example.text_b), "\n");
   }

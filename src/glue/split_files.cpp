@@ -96,6 +96,10 @@ FoundSource require_source(const TaskSpec& task, const SplitSpec& split, const f
   throw DataError(cat("task ", task.name, ": file missing: ", util::join(tried, " or ")));
 }
 
+fs::path split_file(const TaskSpec& task, const SplitSpec& split, const fs::path& data_dir) {
+  return require_source(task, split, data_dir).path;
+}
+
 Availability split_availability(const TaskSpec& task, const SplitSpec& split, const fs::path& data_dir) {
   try {
     return find_source(task, split, data_dir) ? Availability::kPresent : Availability::kMissing;

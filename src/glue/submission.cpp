@@ -47,7 +47,7 @@ void add_file(zip_t* archive, const fs::path& path, const std::string& name, con
 
 std::span<const SubmissionEntry> submission_entries() {
   static const std::vector<SubmissionEntry> kEntries = {
-      {"AX", "ax", "mnli", 1104, "entailment"},
+      {"AX", "ax", "mnli", 1104, "contradiction"},
       {"CoLA", "cola", "cola", 1063, "1"},
       {"MNLI-m", "mnli", "mnli", 9796, "contradiction"},
       {"MNLI-mm", "mnli", "mnli", 9847, "contradiction"},

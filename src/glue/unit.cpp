@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -137,9 +140,20 @@ std::optional<UnitRecord> load_unit(const fs::path& folder) {
 }
 
 std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric) {
-  const UnitRecord* best = nullptr;
   const auto score = [&](const UnitRecord& record) { return record.dev.front().metrics.at(metric); };
+  std::map<double, std::vector<double>, std::greater<>> by_rate;
   for (const UnitRecord& record : records) {
+    by_rate[record.id.grid_rate].push_back(score(record));
+  }
+  const auto mean = [](const std::vector<double>& scores) {
+    return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
+  };
+  const auto best_rate = std::ranges::max_element(by_rate, {}, [&](const auto& entry) { return mean(entry.second); });
+  const UnitRecord* best = nullptr;
+  for (const UnitRecord& record : records) {
+    if (record.id.grid_rate != best_rate->first) {
+      continue;
+    }
     const bool is_earlier = best != nullptr && score(record) == score(*best) && record.id.seed < best->id.seed;
     if (best == nullptr || score(record) > score(*best) || is_earlier) {
       best = &record;

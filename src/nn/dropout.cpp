@@ -60,6 +60,9 @@ template <class Number>
                                                                      int64_t begin, int64_t end, const Draws& draws) {
   drop(from, to, begin, end, draws);
 }
+void drop_range(const at::Half* from, at::Half* to, int64_t begin, int64_t end, const Draws& draws) {
+  drop(from, to, begin, end, draws);
+}
 void drop_range(const double* from, double* to, int64_t begin, int64_t end, const Draws& draws) {
   drop(from, to, begin, end, draws);
 }
@@ -74,7 +77,10 @@ at::Tensor dropped(const at::Tensor& x, const Draws& draws) {
   switch (from.scalar_type()) {
     case at::kFloat: run(from.const_data_ptr<float>(), to.mutable_data_ptr<float>()); break;
     case at::kBFloat16: run(from.const_data_ptr<at::BFloat16>(), to.mutable_data_ptr<at::BFloat16>()); break;
-    default: run(from.const_data_ptr<double>(), to.mutable_data_ptr<double>());
+    case at::kHalf: run(from.const_data_ptr<at::Half>(), to.mutable_data_ptr<at::Half>()); break;
+    default:
+      BC_CHECK(from.scalar_type() == at::kDouble, "a type without arithmetic");
+      run(from.const_data_ptr<double>(), to.mutable_data_ptr<double>());
   }
   return to;
 }

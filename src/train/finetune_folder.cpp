@@ -6,7 +6,6 @@
 
 #include "bertcram/checkpoint/weights.h"
 #include "bertcram/config/resolve.h"
-#include "bertcram/glue/unit.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
@@ -56,10 +55,14 @@ bool is_of(const json& stored, const json& settings) {
   });
 }
 
-bool has_units(const fs::path& folder) {
-  return std::ranges::any_of(fs::directory_iterator(folder), [](const fs::directory_entry& entry) {
-    return fs::exists(entry.path() / glue::kUnitFile);
-  });
+/// Whether the folder holds runs of a task (of any, if that is empty), done or begun, or results.
+bool has_work(const fs::path& folder, const std::string& task) {
+  const auto is_work = [&](const fs::directory_entry& entry) {
+    const std::string name = entry.path().filename().string();
+    return name.starts_with(task.empty() ? "results.json" : task + "-seed") ||
+           (task.empty() && name.find("-seed") != std::string::npos && entry.is_directory());
+  };
+  return std::ranges::any_of(fs::directory_iterator(folder), is_work);
 }
 
 }  // namespace
@@ -87,20 +90,15 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
     return;
   }
   json stored = json::parse(util::read_file(settings_file()), nullptr, /*allow_exceptions=*/false);
-  if (!has_units(folder_) && !is_of(stored, settings_)) {  // a try that came to nothing binds nobody
-    for (const auto& entry : fs::directory_iterator(folder_)) {
-      if (entry.is_directory() && !entry.is_symlink()) {
-        fs::remove_all(entry.path() / "checkpoints");
-      }
-    }
-    save_settings();
-    return;
-  }
   if (!stored.is_object()) {
     throw DataError(cat(settings_file().string(), ": damaged; restore it, or choose another --output"));
   }
   if (util::text_member(stored, "format") != kFormat) {
     throw ConfigError(cat(folder_.string(), " holds results of another version of bertcram; choose another --output"));
+  }
+  if (!is_of(stored, settings_) && !has_work(folder_, "")) {  // a try that came to nothing binds nobody
+    save_settings();
+    return;
   }
   if (!is_of(stored, settings_)) {
     throw ConfigError(cat(folder_.string(), " holds results of other settings or another model (see ",
@@ -133,7 +131,7 @@ void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vec
   if (before == id) {
     return;
   }
-  if (!before.empty()) {
+  if (!before.empty() && has_work(folder_, task.name)) {
     std::vector<std::string> names;
     std::ranges::transform(files, std::back_inserter(names), [](const fs::path& file) { return file.string(); });
     throw ConfigError(cat(folder_.string(), " holds results of ", task.name,

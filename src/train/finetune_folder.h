@@ -2,7 +2,7 @@
 // The output folder of finetune-glue: what it belongs to, its units, and the results that are made from them.
 
 #include <filesystem>
-#include <mutex>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>

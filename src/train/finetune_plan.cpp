@@ -70,6 +70,9 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
     throw DataError(cat("--data ", data.string(),
                         ": no GLUE task with training and dev data here; expected folders such as CoLA, RTE, SST-2"));
   }
+  if (config.init == config::InitFrom::kRandom) {
+    return tasks;
+  }
   for (size_t i = 0; i < tasks.size(); ++i) {  // what others start from is trained too
     const std::string& first = glue::recipe_for(protocol, tasks[i]).start_from;
     if (!first.empty() && std::ranges::find(tasks, first, &glue::TaskSpec::name) == tasks.end()) {
@@ -124,8 +127,13 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
     task.dev.push_back({.judge = spec, .split = read(spec, split)});
   }
   for (const glue::TaskSpec& other : glue::builtin_tasks()) {  // AX
-    if (other.scored_with == spec.name && is_present(other, other.dev.front(), data)) {
+    if (other.scored_with != spec.name || !is_present(other, other.dev.front(), data)) {
+      continue;
+    }
+    try {
       task.dev.push_back({.judge = other, .split = read(other, other.dev.front())});
+    } catch (const DataError& error) {
+      util::log_error(kRoom, cat(other.name, " is left out: ", error.what()));
     }
   }
   util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples, ",

@@ -1,8 +1,10 @@
 #include "bertcram/train/finetuner.h"
 
 #include <ATen/Parallel.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -68,6 +70,8 @@ class Finetuner {
     for (const glue::TaskSpec& spec : tasks) {
       const auto units = load(spec);
       planned += units.size();
+      std::ranges::transform(units, std::inserter(planned_, planned_.end()),
+                             [](const PlannedUnit& unit) { return unit.id.folder(); });
       for (const PlannedUnit& unit : units) {
         if (fs::exists(folder_->path_of(unit.id))) {
           util::remove_stale_temporaries(folder_->path_of(unit.id));
@@ -75,6 +79,7 @@ class Finetuner {
       }
       std::ranges::copy_if(units, std::back_inserter(pending), [&](const PlannedUnit& unit) { return !is_done(unit); });
     }
+    add_other_runs(tasks);
     train_all(std::move(pending), planned);
     publish();
     finish(tasks);
@@ -104,20 +109,49 @@ class Finetuner {
       return units_of(spec, recipe, config_);
     } catch (const DataError&) {
       note_failure(spec.name);
-      return {};
+    } catch (const ConfigError&) {  // results on other data than now
+      note_failure(spec.name);
     }
+    return {};
   }
 
   /// Whether the run's scores are there, and its model where that is asked for; then they count.
   bool is_done(const PlannedUnit& unit) {
     const auto record = glue::load_unit(folder_->path_of(unit.id));
+    if (record && record->id.folder() != unit.id.folder()) {
+      throw DataError(cat(folder_->path_of(unit.id).string(), ": holds the run ", record->id.folder(),
+                          "; was it copied? Remove the folder, and the same command runs it again"));
+    }
     const bool needs_model = config_.save_models == config::SaveModels::kAll || is_start(unit.id);
     if (!record || (needs_model && !fs::exists(model_folder(unit.id) / "config.json"))) {
       return false;
     }
+    fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);  // of a session killed at its end
     records_[unit.id.task].push_back(*record);
     return true;
   }
+
+  /// Runs of GLUE's tasks, and seeds of this command's, that other commands left here: they count in results.json too.
+  void add_other_runs(const std::vector<glue::TaskSpec>& tasks) {
+    for (const auto& entry : fs::directory_iterator(output_)) {
+      if (entry.is_symlink() || !entry.is_directory()) {
+        continue;
+      }
+      const auto record = glue::load_unit(entry.path());
+      if (!record || record->id.folder() != entry.path().filename()) {
+        continue;
+      }
+      const std::string& name = record->id.task;
+      const bool is_named = std::ranges::find(tasks, name, &glue::TaskSpec::name) != tasks.end();
+      const bool is_glue =
+          std::ranges::find(glue::builtin_tasks(), name, &glue::TaskSpec::name) != glue::builtin_tasks().end();
+      if (is_named ? !is_planned(record->id) : is_glue) {
+        others_[name].push_back(*record);
+      }
+    }
+  }
+
+  bool is_planned(const glue::UnitId& id) const { return planned_.contains(id.folder()); }
 
   /// What is made of the best runs.
   void finish(const std::vector<glue::TaskSpec>& tasks) {
@@ -131,16 +165,25 @@ class Finetuner {
     if (runs.empty()) {
       return;
     }
-    if (config_.baseline) {
+    const auto try_to = [&](bool is_wanted, const auto& make) {  // one that fails leaves the others and the scores
+      try {
+        if (is_wanted) {
+          make();
+        }
+      } catch (const DataError& error) {
+        if (first_failure_) {
+          util::log_error(kRoom, error.what());
+        } else {
+          first_failure_ = std::current_exception();  // which ends the command, with its message
+        }
+      }
+    };
+    try_to(config_.baseline, [&] {
       add_baselines(results_, runs, config_.data);
       folder_->save(results_);
-    }
-    if (config_.errors > 0) {
-      write_mistakes(config_, output_, runs);
-    }
-    if (!config_.submission.empty()) {
-      write_submission(config_, output_, runs, context_.stop);
-    }
+    });
+    try_to(config_.errors > 0, [&] { write_mistakes(config_, output_, runs); });
+    try_to(!config_.submission.empty(), [&] { write_submission(config_, output_, runs, context_.stop); });
   }
 
   std::string primary_metric_of(const glue::TaskSpec& task) const {
@@ -158,7 +201,6 @@ class Finetuner {
     for (const auto& [name, records] : records_) {
       util::log_info(kRoom,
                      cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
-      keep_models(tasks_.at(name));
     }
     if (pending.empty()) {
       return;
@@ -185,7 +227,7 @@ class Finetuner {
     group.run(jobs, [&](int64_t) {
       at::set_num_threads(static_cast<int>(runtime.threads));
       try {
-        while (const auto unit = queue.take()) {
+        for (auto unit = queue.take(); unit && !group.failed(); unit = queue.take()) {
           run_unit(*unit, runtime, queue, progress);
         }
       } catch (...) {
@@ -196,14 +238,36 @@ class Finetuner {
     at::set_num_threads(static_cast<int>(runtime_.threads));
   }
 
-  /// On a CPU one run per thread: runs that do not wait for each other use the cores best. It follows from the command
-  /// alone, not from what is left to do, as the threads of a run are part of its arithmetic.
+  /// On a CPU one run per thread, as far as the memory of the machine goes: runs that do not wait for each other use the
+  /// cores best. It does not follow from what is left to do, as the threads of a run are part of its arithmetic.
   int64_t job_count(size_t planned) const {
     const auto most = static_cast<int64_t>(planned);
+    if (!runtime_.device.is_cpu()) {
+      if (config_.jobs > 1) {
+        util::log_warning(kRoom, "--jobs: runs go one after the other on a GPU");
+      }
+      return 1;
+    }
     if (config_.jobs > 0) {
       return std::min(config_.jobs, most);
     }
-    return runtime_.device.is_cpu() ? std::min(runtime_.threads, most) : 1;
+    return std::clamp<int64_t>(runs_in_memory(), 1, std::min(runtime_.threads, most));
+  }
+
+  /// How many runs two thirds of the memory hold: parameters, gradient and moments, and what a batch keeps for its backward
+  /// pass, some 40 numbers per hidden one and layer.
+  int64_t runs_in_memory() const {
+    const model::EncoderShape& shape = model_.shape;
+    int64_t batch_tokens = 0;
+    for (const auto& [name, task] : tasks_) {
+      batch_tokens = std::max(batch_tokens, task.recipe.batch_examples * task.max_tokens);
+    }
+    const int64_t parameters = (shape.vocab + shape.max_positions) * shape.hidden +
+                               shape.layers * (4 * shape.hidden * shape.hidden + 3 * shape.hidden * shape.ffn);
+    const int64_t bytes = 16 * parameters + 40 * 4 * batch_tokens * shape.hidden * shape.layers;
+    const auto limit = util::parse_bytes(config_.runtime.memory_limit);
+    const int64_t memory = limit.value_or(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGE_SIZE));
+    return memory * 2 / 3 / std::max<int64_t>(1, bytes);
   }
 
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
@@ -225,17 +289,17 @@ class Finetuner {
         queue.note_model(unit.id.task);
       }
     } catch (const DataError&) {
-      give_up(unit.id.task, queue);
+      give_up(unit.id, queue);
     } catch (const DivergedError&) {
-      give_up(unit.id.task, queue);
+      give_up(unit.id, queue);
     }
   }
 
-  void give_up(const std::string& task, UnitQueue& queue) {
+  void give_up(const glue::UnitId& id, UnitQueue& queue) {
     const std::scoped_lock lock(mutex_);
-    note_failure(task);
-    for (const std::string& other : queue.give_up(task)) {
-      results_.failed.try_emplace(other, cat("starts from the ", task, " model, which there is not"));
+    note_failure(id.task);
+    for (const std::string& other : queue.give_up(id.task, is_start(id))) {
+      results_.failed.try_emplace(other, cat("starts from the ", id.task, " model, which there is not"));
     }
     publish();
   }
@@ -289,8 +353,15 @@ class Finetuner {
   /// Writes results.json from what there is.
   void publish() {
     results_.tasks.clear();
+    auto all = others_;
     for (const auto& [name, records] : records_) {
-      glue::add_task(results_, tasks_.at(name).spec, records);
+      all[name].insert(all[name].end(), records.begin(), records.end());
+    }
+    for (const auto& [name, records] : all) {
+      if (!results_.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
+        const auto loaded = tasks_.find(name);
+        glue::add_task(results_, loaded == tasks_.end() ? glue::find_task(name) : loaded->second.spec, records);
+      }
     }
     if (!results_.tasks.empty()) {
       folder_->save(results_);
@@ -308,7 +379,9 @@ class Finetuner {
   std::map<std::string, LoadedTask> tasks_;
   std::set<std::string> start_tasks_;
 
-  std::mutex mutex_;  ///< of what follows, and of the folder
+  std::mutex mutex_;                                             ///< of what follows, and of the folder
+  std::set<std::string> planned_;                                ///< folders of this command's runs
+  std::map<std::string, std::vector<glue::UnitRecord>> others_;  ///< done by other commands, by task
   std::map<std::string, std::vector<glue::UnitRecord>> records_;
   glue::GlueResults results_;
   std::exception_ptr first_failure_;

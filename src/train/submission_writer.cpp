@@ -14,9 +14,11 @@
 #include "bertcram/train/task_runner.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/hash.h"
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "unit_runner.h"
 
 namespace bertcram::train {
 namespace {
@@ -38,10 +40,14 @@ bool has_test_set(const glue::SubmissionEntry& entry, const fs::path& data) {
   return glue::split_availability(task, glue::test_split_of(entry), data) == glue::Availability::kPresent;
 }
 
+std::string test_file_hash(const glue::SubmissionEntry& entry, const fs::path& data) {
+  return util::hash_file(glue::split_file(glue::find_task(entry.task), glue::test_split_of(entry), data)).hex();
+}
+
 /// Answers of a fine-tuned model for one test set.
 std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::SubmissionEntry& entry,
                                     const BestRun& run, const util::StopFlag& stop) {
-  const fs::path folder = run.folder / "model";
+  const fs::path folder = run.folder / UnitRunner::kModelFolder;
   if (!fs::exists(folder / "config.json")) {
     throw DataError(cat(folder.string(), ": this model was not kept, and the test sets need it; remove ",
                         run.folder.string(), ", and the same command trains it again"));
@@ -58,6 +64,9 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
   }
   const EncodedSplit split =
       encode_split(dataset, entry.name, *source.tokenizer, text_limit(source.shape, run.task, source.head.max_tokens));
+  if (split.truncated > 0) {
+    util::log_info(kRoom, cat(entry.name, ": ", util::format_count(split.truncated), " test examples were cut"));
+  }
   const auto outputs = classifier_outputs(model.encoder(), model.parameters(), split, kBatchTexts, stop);
   if (!outputs) {
     throw util::StoppedError(stop, "finetune-glue: stopped while answering the test sets; the same command goes on");
@@ -107,6 +116,7 @@ void write_submission(const FinetuneConfig& config, const fs::path& output, cons
   json record = json::object();
   if (fs::exists(record_file)) {
     record = json::parse(util::read_file(record_file), nullptr, /*allow_exceptions=*/false);
+    record = record.is_object() ? record : json::object();
   }
   std::map<std::string, std::string> files;
   std::vector<std::string> filled;
@@ -118,9 +128,11 @@ void write_submission(const FinetuneConfig& config, const fs::path& output, cons
       continue;
     }
     const fs::path file = folder / (entry.name + ".tsv");
-    if (!fs::exists(file) || util::text_member(record, entry.name.c_str()) != run->name) {
+    const std::string source = cat(run->name, " ", util::hash_file(run->folder / glue::kUnitFile).hex(), " ",
+                                   test_file_hash(entry, config.data));
+    if (!fs::exists(file) || util::text_member(record, entry.name.c_str()) != source) {
       util::write_file_atomically(file, glue::submission_text(answers_of(config, entry, *run, stop)));
-      record[entry.name] = run->name;
+      record[entry.name] = source;
       util::write_file_atomically(record_file, util::json_text(record, 1) + "\n");
     }
     files[entry.name] = util::read_file(file);
@@ -141,7 +153,7 @@ void write_mistakes(const FinetuneConfig& config, const fs::path& output, const 
   std::string text = glue::kMistakesHead;
   for (const BestRun& run : runs) {
     for (const glue::SplitSpec& split : glue::present_dev_splits(run.task, config.data)) {
-      text += glue::mistake_rows(run.task, glue::read_split(run.task, split, config.data),
+      text += glue::mistake_rows(run.task, split.reported_name, glue::read_split(run.task, split, config.data),
                                  run.folder / cat("predictions.", split.reported_name, ".tsv"), config.errors);
     }
   }

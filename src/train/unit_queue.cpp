@@ -25,12 +25,11 @@ void UnitQueue::note_model(const std::string& task) {
   changed_.notify_all();
 }
 
-std::vector<std::string> UnitQueue::give_up(const std::string& task) {
+std::vector<std::string> UnitQueue::give_up(const std::string& task, bool is_start_lost) {
   const std::scoped_lock lock(mutex_);
   std::vector<std::string> ended = {task};
-  const bool has_model = models_.contains(task);
   for (const PlannedUnit& unit : units_) {
-    if (unit.start_from == task && !has_model && std::ranges::find(ended, unit.id.task) == ended.end()) {
+    if (is_start_lost && unit.start_from == task && std::ranges::find(ended, unit.id.task) == ended.end()) {
       ended.push_back(unit.id.task);
     }
   }

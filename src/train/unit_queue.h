@@ -1,8 +1,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <cstddef>
-#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -22,8 +20,9 @@ class UnitQueue {
   std::optional<PlannedUnit> take();
   /// The task's first model is there.
   void note_model(const std::string& task);
-  /// No more runs of the task, nor of those that start from it. @return the names of all tasks that this ends
-  std::vector<std::string> give_up(const std::string& task);
+  /// No more runs of the task, nor, if the run whose model they need has failed, of those that start from it.
+  /// @return the names of all tasks that this ends
+  std::vector<std::string> give_up(const std::string& task, bool is_start_lost);
   /// No more runs at all.
   void close();
 

@@ -82,7 +82,8 @@ UnitTrainer::UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Run
       parameters_(model::parameter_specs(start.model.shape, head_), runtime.compute_type, runtime.device),
       optimizer_(parameters_, optim_config(plan.recipe)),
       scaler_(runtime.compute_type),
-      passes_{.rows = plan.micro_rows > 0 ? plan.micro_rows : plan.recipe.batch_examples},
+      passes_{.rows = plan.micro_rows > 0 ? std::min(plan.micro_rows, plan.recipe.batch_examples)
+                                          : plan.recipe.batch_examples},
       steps_per_epoch_(glue::batches_per_epoch(plan.train.size(), plan.recipe.batch_examples)) {
   const model::EncoderShape& shape = start.model.shape;
   const auto seed = static_cast<uint64_t>(plan.seed);
@@ -117,6 +118,7 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     scaler_.restore(state_.loss_scale);
     parameters_.sync_compute();
     saved_seconds_ = state_.elapsed_seconds;
+    passes_ = state_.passes.rows > 0 && plan_.micro_rows == 0 ? state_.passes : passes_;
     util::log_info(kRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
     return;
   }
@@ -128,12 +130,13 @@ void UnitTrainer::save() {
   }
   state_.optimizer_steps = optimizer_.steps_done();
   state_.loss_scale = scaler_.state();
+  state_.passes = passes_;
   state_.runtime = describe(runtime_);
   saved_seconds_ = state_.elapsed_seconds;
   try {
     checkpoint::require_room(checkpoints_, tensors());
     checkpoint::save_checkpoint(checkpoints_, state_, tensors(), {.newest = 1});
-  } catch (const ResourceError& error) {  // the unit can still be finished
+  } catch (const std::exception& error) {  // the unit can still be finished
     util::log_warning(kRoom, cat(plan_.name, ": not saved: ", error.what()));
   }
 }

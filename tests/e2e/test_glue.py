@@ -98,11 +98,18 @@ class Units(CrashTestCase):
         return (folder / "results.json").read_bytes()
 
     def test_a_kill_in_the_middle_of_all_tasks_gives_the_same_results(self):
-        command = arguments(self.data, self.out, "--task", "all")
-        for call, glob in [(2, "rename */unit.json"), (1, "rename */sst2-seed1/*"), (3, "rename */out/results.json")]:
+        self.check_kills(arguments(self.data, self.out, "--task", "all"))
+
+    def test_a_kill_with_runs_side_by_side_gives_the_same_results(self):
+        self.check_kills(arguments(self.data, self.out, "--task", "all", threads=2))
+
+    def check_kills(self, command):
+        for call, glob in [(2, "rename */unit.json"), (2, "rename */out/results.json"), (1, "rename */rte-seed1/*")]:
             self.kill(command, call, glob)
         self.assert_ok(self.bertcram(*command))
         self.assertEqual(self.results(self.out), self.results(self.whole))
+        for name in ("rte", "stsb", "sst2"):
+            self.assertEqual((self.out / name).readlink(), (self.whole / name).readlink())
         for name in ("rte-seed0/predictions.rte.tsv", "stsb-seed1/predictions.stsb.tsv", "sst2/model.safetensors"):
             self.assertEqual((self.out / name).read_bytes(), (self.whole / name).read_bytes(), name)
         self.assert_no_temporaries()
@@ -112,7 +119,9 @@ class Units(CrashTestCase):
         self.assertEqual(self.results(self.out), self.results(self.whole))
 
     def test_what_is_done_is_not_done_again(self):
+        before = self.results(self.whole)
         result = must(*arguments(self.data, self.whole, "--task", "rte,sst2"))
+        self.assertEqual(self.results(self.whole), before, "other tasks' runs count too")
         self.assertIn("rte: 2 runs are there already", result.err)
         self.assertNotIn("runs, 1 at a time", result.err)
         more = must(*arguments(self.data, self.copy(self.whole, "more"), "--task", "rte", seeds=3))
@@ -143,6 +152,24 @@ class Units(CrashTestCase):
                          (self.dir / "whole/pets/model.safetensors").read_bytes())
         self.assertFalse((self.out / "pets-seed0/checkpoints").exists())
 
+    def test_other_settings_are_refused_even_when_no_run_is_done(self):
+        task = make_task(self.dir / "task")
+        (self.out / "pets-seed0" / "checkpoints").mkdir(parents=True)
+        (self.out / "pets-seed0" / "checkpoints" / "kept").write_text("x")
+        (self.out / "settings.json").write_text('{"format": "bertcram-finetuning-2", "fingerprint": "other"}')
+        with self.unharmed(self.out):
+            self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.out, 1)), USAGE, "other settings")
+        (self.out / "settings.json").write_text('{"fingerprint": "other"}')  # an older version's
+        (self.out / "results.json").write_text("{}")
+        with self.unharmed(self.out):
+            self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.out, 1)), USAGE, "another version")
+
+    def test_a_copied_unit_is_not_counted_twice(self):
+        out = self.copy(self.whole, "copied")
+        shutil.copytree(out / "rte-seed0", out / "rte-seed2")
+        result = self.bertcram(*arguments(self.data, out, "--task", "rte", seeds=3))
+        self.assert_fails(result, INPUT, "rte-seed2", "holds the run rte-seed0")
+
     def test_edited_results_are_refused_and_not_overwritten(self):
         out = self.copy(self.whole, "edited")
         text = (out / "results.json").read_text()
@@ -169,7 +196,7 @@ class Tasks(E2ETestCase):
         data = make_glue(self.dir / "glue", "rte", "stsb", "sst2")
         bad = data / "STS-B" / "dev.tsv"
         good = bad.read_text()
-        bad.write_text(good.replace("\n", "\n", 1).rsplit("\t", 1)[0] + "\t7.5\n")
+        bad.write_text(good.rsplit("\t", 1)[0] + "\t7.5\n")
         result = self.bertcram(*arguments(data, self.out, "--task", "all", seeds=1))
         self.assertEqual(result.code, INPUT, result)
         self.assertIn("failed: stsb: ", result.text)
@@ -196,10 +223,16 @@ class Tasks(E2ETestCase):
         again = must(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer"))
         self.assertIn("2 runs, 1 at a time", again.err)
         self.assertEqual((self.out / "results.json").read_bytes(), before)
-        sane = self.dir / "sane"
-        must(*arguments(data, sane, "--task", "rte", "--learning-rate", "1e-5", "--batch-rows", 16, "--max-tokens", 32))
-        transferred = (self.out / "rte" / "model.safetensors").read_bytes()
-        self.assertNotEqual((sane / "rte" / "model.safetensors").read_bytes(), transferred)
+        # Another MNLI model, another RTE model: from the pretrained one it would be the same.
+        rte = self.out / "rte-seed1" / "predictions.rte.tsv"
+        first = rte.read_bytes()
+        weights = self.out / "mnli-seed0" / "model" / "model.safetensors"
+        random = self.dir / "random"
+        must(*arguments(data, random, "--task", "mnli", "--init", "random", "--protocol", "transfer", seeds=1))
+        shutil.copy(random / "mnli" / "model.safetensors", weights)
+        shutil.rmtree(self.out / "rte-seed1")
+        must(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer"))
+        self.assertNotEqual(rte.read_bytes(), first)
 
     def test_transfer_without_its_start_says_so(self):
         data = make_glue(self.dir / "glue", "rte")
@@ -312,7 +345,10 @@ class Submission(E2ETestCase):
         must(*arguments(data, self.out, "--task", "rte", "--save-models", "none", seeds=1))
         self.assertFalse((self.out / "rte").exists())
         command = arguments(data, self.out, "--task", "rte", "--submission", "zip", "--fill-missing", seeds=1)
-        self.assert_fails(self.bertcram(*command), INPUT, "was not kept", "rte-seed0")
+        result = self.bertcram(*command)
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("rte-seed0/model: this model was not kept", result.err)
+        self.assertIn("rte   accuracy", result.text)
         shutil.rmtree(self.out / "rte-seed0")
         result = must(*command)
         self.assertIn("3 rows; the official test set has 3,000", result.err)

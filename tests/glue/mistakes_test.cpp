@@ -20,10 +20,10 @@ TEST(Mistakes, AreThoseTheModelWasSurestOf) {
                                         {.text_a = "g", .text_b = "h", .label = 1, .line = 4}},
                            .labelling = Labelling::kLabelled};
   save_predictions(task, dataset, std::vector<float>{0, 1, 5, 0, 0, 1}, scratch.root() / "p.tsv");
-  EXPECT_EQ(mistake_rows(task, dataset, scratch.root() / "p.tsv", 9),
+  EXPECT_EQ(mistake_rows(task, task.name, dataset, scratch.root() / "p.tsv", 9),
             "rte\t3\tnot_entailment\tentailment\t0.9933\tc d\te f\n"
             "rte\t2\tentailment\tnot_entailment\t0.7311\ta\tb\n");
-  EXPECT_EQ(mistake_rows(task, dataset, scratch.root() / "p.tsv", 1),
+  EXPECT_EQ(mistake_rows(task, task.name, dataset, scratch.root() / "p.tsv", 1),
             "rte\t3\tnot_entailment\tentailment\t0.9933\tc d\te f\n");
 }
 
@@ -34,7 +34,7 @@ TEST(Mistakes, OfScoresAreThoseFurthestOff) {
                                         {.text_a = "c", .text_b = "d", .target = 5, .line = 3}},
                            .labelling = Labelling::kLabelled};
   save_predictions(task, dataset, std::vector<float>{1.5F, 1.25F}, scratch.root() / "p.tsv");
-  EXPECT_EQ(mistake_rows(task, dataset, scratch.root() / "p.tsv", 1), "stsb\t3\t5\t1.2500\t3.7500\tc\td\n");
+  EXPECT_EQ(mistake_rows(task, task.name, dataset, scratch.root() / "p.tsv", 1), "stsb\t3\t5\t1.2500\t3.7500\tc\td\n");
 }
 
 TEST(Mistakes, AFileOfOtherPredictionsIsRefused) {
@@ -43,11 +43,13 @@ TEST(Mistakes, AFileOfOtherPredictionsIsRefused) {
   Dataset dataset = {.examples = {{.label = 0, .line = 2}}, .labelling = Labelling::kLabelled};
   save_predictions(task, dataset, std::vector<float>{0, 1}, scratch.root() / "p.tsv");
   dataset.examples.push_back({.label = 0, .line = 3});
-  EXPECT_TRUE(contains(message_of<DataError>([&] { mistake_rows(task, dataset, scratch.root() / "p.tsv", 1); }),
-                       "1 predictions for 2 examples"));
+  EXPECT_TRUE(
+      contains(message_of<DataError>([&] { mistake_rows(task, task.name, dataset, scratch.root() / "p.tsv", 1); }),
+               "1 predictions for 2 examples"));
   scratch.write("q.tsv", "line\tlabel\tprediction\n2\tentailment\tentailment\n");
-  EXPECT_TRUE(contains(message_of<DataError>([&] { mistake_rows(task, dataset, scratch.root() / "q.tsv", 1); }),
-                       "q.tsv:2: not as many columns"));
+  EXPECT_TRUE(
+      contains(message_of<DataError>([&] { mistake_rows(task, task.name, dataset, scratch.root() / "q.tsv", 1); }),
+               "q.tsv:2: not as many columns"));
 }
 
 }  // namespace

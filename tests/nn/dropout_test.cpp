@@ -52,7 +52,7 @@ TEST(Dropout, IsTheSameInEveryTypeThreadAndShape) {
   const at::Tensor x = test::random_tensor(random, {64, 1000}).add_(3);
   const Dropout dropout = {.probability = 0.3, .key = 1234567890123};
   const at::Tensor expected = nn::dropout(x, dropout).eq(0);
-  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
     EXPECT_TRUE(at::equal(nn::dropout(x.to(type), dropout).eq(0), expected));
   }
   EXPECT_TRUE(at::equal(nn::dropout(x.view({8, 8000}), dropout).eq(0), expected.view({8, 8000})));

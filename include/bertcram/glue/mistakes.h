@@ -15,7 +15,7 @@ inline constexpr const char* kMistakesHead = "task\tline\tlabel\tprediction\tcon
 /// The mistakes that a model was surest of, as TSV rows without a head; of a score those furthest off, whose confidence is
 /// the distance. Tabs and line ends in texts become spaces.
 /// @param predictions  file that save_predictions wrote of this split  @throws DataError if it is damaged
-std::string mistake_rows(const TaskSpec& task, const Dataset& dataset, const std::filesystem::path& predictions,
-                         int64_t most);
+std::string mistake_rows(const TaskSpec& task, const std::string& reported_name, const Dataset& dataset,
+                         const std::filesystem::path& predictions, int64_t most);
 
 }  // namespace bertcram::glue

@@ -13,11 +13,11 @@ struct PublishedRow {
   std::string name;
   std::string protocol;  ///< whose rules it follows: "sane", "seed", "transfer"
   TaskScores scores;     ///< the nine entries of the averages, 0..100
-  double average;        ///< as published, by that protocol's average
+  double average;        ///< as published
   bool is_nine;          ///< the published average is of nine numbers (sane9), not of eight tasks (transfer8)
 };
 
-/// Rows that state all nine entries, in the order of their averages.
+/// Rows that state all nine entries.
 std::span<const PublishedRow> published_rows();
 
 }  // namespace bertcram::glue

@@ -56,6 +56,9 @@ std::filesystem::path find_task_folder(const TaskSpec& task, const std::filesyst
 enum class Availability { kPresent, kMissing };
 Availability split_availability(const TaskSpec& task, const SplitSpec& split, const std::filesystem::path& data_dir);
 
+/// The file that a split is read from. @throws DataError that names the files looked for
+std::filesystem::path split_file(const TaskSpec& task, const SplitSpec& split, const std::filesystem::path& data_dir);
+
 /// The dev splits of a task whose files are there; all of them if none is, so that reading one says what is missing.
 std::vector<SplitSpec> present_dev_splits(const TaskSpec& task, const std::filesystem::path& data_dir);
 

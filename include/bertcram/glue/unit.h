@@ -56,7 +56,8 @@ void save_unit(const UnitRecord& record, const std::filesystem::path& folder);
 /// @throws DataError if its file is damaged, or has been changed since it was written
 std::optional<UnitRecord> load_unit(const std::filesystem::path& folder);
 
-/// The run with the best score on its first dev set; the earliest of equal ones. nullopt without records.
+/// The run with the best score on its first dev set, of a search among those at the rate with the best mean. Of equal ones
+/// the higher rate and then the earlier seed: it does not depend on the order of the records. nullopt without any.
 std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric);
 
 /// All scores of a task's outputs on a labelled split. @param outputs  rows of task.classes() numbers (or one)

@@ -24,7 +24,7 @@ struct Dropout {
 /// Differentiable; keeps nothing for the backward pass.
 /// On the CPU which entries go follows from the key and their index alone: equal for every number of threads and type, and
 /// from any thread. Elsewhere it is drawn from LibTorch's generator of the device: seed it before (at::manual_seed).
-/// @param x  of any shape; fp64, fp32 or bf16 on the CPU  @return likewise. Pinned by: tests/nn/dropout_test.cpp
+/// @param x  of any shape; fp64, fp32, bf16 or fp16 on the CPU  @return likewise. Pinned by: tests/nn/dropout_test.cpp
 at::Tensor dropout(const at::Tensor& x, const Dropout& dropout);
 
 }  // namespace bertcram::nn
