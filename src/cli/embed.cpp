@@ -10,8 +10,6 @@
 #include "bertcram/config/embed_config.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/json.h"
-#include "bertcram/util/log.h"
-#include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
 #include "line_chunks.h"
@@ -22,7 +20,6 @@ namespace {
 
 /// Texts of like length are put together, which needs many to choose from.
 constexpr size_t kChunkBytes = size_t{4} << 20;
-constexpr size_t kMostTexts = 8192;  ///< at once: their vectors are held in memory
 
 /// Numbers as short as they can be without losing a bit.
 void append_numbers(std::span<const float> numbers, const char* separator, std::string& out) {
@@ -49,24 +46,15 @@ void append_line(std::string_view text, std::span<const float> vector, bool as_j
 void run(config::EmbedConfig& config, bool as_json, const Session& session) {
   const auto embedder = training().open_embedder(config, session.stop);
   const auto width = static_cast<size_t>(embedder->width());
-  LineChunks chunks(session.stop, "embed", kChunkBytes);
-  for (std::string chunk = chunks.next(); !chunk.empty(); chunk = chunks.next()) {
-    const std::vector<std::string_view> lines = lines_of(chunk);
-    for (std::span<const std::string_view> rest = lines; !rest.empty();) {
-      const auto texts = rest.first(std::min(rest.size(), kMostTexts));
-      rest = rest.subspan(texts.size());
-      const std::vector<float> vectors = embedder->embed(texts);
-      std::string out;
-      for (size_t i = 0; i < texts.size(); ++i) {
-        append_line(texts[i], std::span(vectors).subspan(i * width, width), as_json, out);
-      }
-      write_stdout(out);
+  for_each_texts(session.stop, "embed", kChunkBytes, [&](std::span<const std::string_view> texts) {
+    const std::vector<float> vectors = embedder->embed(texts);
+    std::string out;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      append_line(texts[i], std::span(vectors).subspan(i * width, width), as_json, out);
     }
-  }
-  if (const int64_t cut = embedder->truncated(); cut > 0) {
-    util::log_warning("embed", cat(util::format_count(cut), cut == 1 ? " text was" : " texts were",
-                                   " longer than the model or --max-tokens allow and cut"));
-  }
+    return out;
+  });
+  warn_of_cut_texts("embed", embedder->truncated());
 }
 
 }  // namespace

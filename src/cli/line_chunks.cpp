@@ -9,6 +9,8 @@
 #include <cstring>
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::cli {
 namespace {
@@ -72,6 +74,27 @@ std::vector<std::string_view> lines_of(std::string_view chunk) {
     lines.push_back(take_line(chunk));
   }
   return lines;
+}
+
+void for_each_texts(const util::StopFlag& stop, const std::string& command, size_t chunk_bytes,
+                    const std::function<std::string(std::span<const std::string_view>)>& make) {
+  constexpr size_t kMostTexts = 8192;  // what is made of them is held in memory
+  LineChunks chunks(stop, command, chunk_bytes);
+  for (std::string chunk = chunks.next(); !chunk.empty(); chunk = chunks.next()) {
+    const std::vector<std::string_view> lines = lines_of(chunk);
+    for (std::span<const std::string_view> rest = lines; !rest.empty();) {
+      const auto texts = rest.first(std::min(rest.size(), kMostTexts));
+      rest = rest.subspan(texts.size());
+      write_stdout(make(texts));
+    }
+  }
+}
+
+void warn_of_cut_texts(const char* command, int64_t count) {
+  if (count > 0) {
+    util::log_warning(command, cat(util::format_count(count), count == 1 ? " text was" : " texts were",
+                                   " longer than the model or --max-tokens allow and cut"));
+  }
 }
 
 void write_stdout(std::string_view text) {

@@ -1,6 +1,9 @@
 #pragma once
 // Standard input as runs of whole lines.
 
+#include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +39,14 @@ std::string_view take_line(std::string_view& lines);
 
 /// All lines of a chunk.
 std::vector<std::string_view> lines_of(std::string_view chunk);
+
+/// Hands all lines of standard input on, as they come, some thousands at a time at most; prints what is made of them.
+/// @param make  the lines, without their ends → what goes to standard output
+void for_each_texts(const util::StopFlag& stop, const std::string& command, size_t chunk_bytes,
+                    const std::function<std::string(std::span<const std::string_view>)>& make);
+
+/// Warns that so many texts were cut; says nothing of none.
+void warn_of_cut_texts(const char* command, int64_t count);
 
 /// @throws ResourceError if standard output does not take it
 void write_stdout(std::string_view text);

@@ -8,7 +8,6 @@
 #include "bertcram/config/predict_config.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/json.h"
-#include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
@@ -20,7 +19,6 @@ namespace bertcram::cli {
 namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 20;
-constexpr size_t kMostTexts = 8192;
 
 std::string to_json(std::string_view text, const train::Prediction& prediction,
                     const std::vector<std::string>& labels) {
@@ -48,25 +46,16 @@ std::string to_text(const train::Prediction& prediction, const std::vector<std::
 void run(config::PredictConfig& config, bool as_json, const Session& session) {
   require_flags({{"--model", !config.model.empty()}});
   const auto classifier = training().open_classifier(config, session.stop);
-  LineChunks chunks(session.stop, "predict", kChunkBytes);
-  for (std::string chunk = chunks.next(); !chunk.empty(); chunk = chunks.next()) {
-    const std::vector<std::string_view> lines = lines_of(chunk);
-    for (std::span<const std::string_view> rest = lines; !rest.empty();) {
-      const auto texts = rest.first(std::min(rest.size(), kMostTexts));
-      rest = rest.subspan(texts.size());
-      const std::vector<train::Prediction> predictions = classifier->predict(texts);
-      std::string out;
-      for (size_t i = 0; i < texts.size(); ++i) {
-        out += as_json ? to_json(texts[i], predictions[i], classifier->labels())
-                       : to_text(predictions[i], classifier->labels());
-      }
-      write_stdout(out);
+  for_each_texts(session.stop, "predict", kChunkBytes, [&](std::span<const std::string_view> texts) {
+    const std::vector<train::Prediction> predictions = classifier->predict(texts);
+    std::string out;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      out += as_json ? to_json(texts[i], predictions[i], classifier->labels())
+                     : to_text(predictions[i], classifier->labels());
     }
-  }
-  if (const int64_t cut = classifier->truncated(); cut > 0) {
-    util::log_warning("predict", cat(util::format_count(cut), cut == 1 ? " text was" : " texts were",
-                                     " longer than the model or --max-tokens allow and cut"));
-  }
+    return out;
+  });
+  warn_of_cut_texts("predict", classifier->truncated());
 }
 
 }  // namespace

@@ -16,31 +16,63 @@ namespace fs = std::filesystem;
 
 constexpr uint16_t kFirstOfJanuary1980 = 0x21;  // the earliest date of the format: bytes must not depend on the clock
 
-/// libzip's error of an archive or of opening one.
-[[noreturn]] void fail(const fs::path& path, const char* reason) {
-  throw ResourceError(cat(path.string(), ": cannot be written: ", reason));
-}
+[[noreturn]] void fail(const char* reason) { throw ResourceError(cat("a zip cannot be made: ", reason)); }
 
 struct Discard {
   void operator()(zip_t* archive) const { zip_discard(archive); }
 };
+struct FreeSource {
+  void operator()(zip_source_t* source) const { zip_source_free(source); }
+};
 
 /// Adds one file. The content must live until the archive is closed.
-void add_file(zip_t* archive, const fs::path& path, const std::string& name, const std::string& content) {
+void add_file(zip_t* archive, const std::string& name, const std::string& content) {
   zip_source_t* source = zip_source_buffer(archive, content.data(), content.size(), /*freep=*/0);
-  if (source == nullptr) {
-    fail(path, zip_strerror(archive));
-  }
-  const zip_int64_t index = zip_file_add(archive, name.c_str(), source, ZIP_FL_ENC_UTF_8);
+  const zip_int64_t index = source == nullptr ? -1 : zip_file_add(archive, name.c_str(), source, ZIP_FL_ENC_UTF_8);
   if (index < 0) {
-    zip_source_free(source);
-    fail(path, zip_strerror(archive));
+    zip_source_free(source);  // which takes a null pointer
+    fail(zip_strerror(archive));
   }
   const auto place = static_cast<zip_uint64_t>(index);
   if (zip_file_set_dostime(archive, place, 0, kFirstOfJanuary1980, 0) != 0 ||
       zip_set_file_compression(archive, place, ZIP_CM_DEFLATE, 9) != 0) {
-    fail(path, zip_strerror(archive));
+    fail(zip_strerror(archive));
   }
+}
+
+/// All bytes that were written to the source.
+std::string bytes_of(zip_source_t* source) {
+  zip_stat_t facts;
+  if (zip_source_stat(source, &facts) != 0 || zip_source_open(source) != 0) {
+    fail(zip_error_strerror(zip_source_error(source)));
+  }
+  std::string bytes(facts.size, '\0');
+  const zip_int64_t read = zip_source_read(source, bytes.data(), bytes.size());
+  zip_source_close(source);
+  if (read != static_cast<zip_int64_t>(bytes.size())) {
+    fail("its bytes cannot be read back");
+  }
+  return bytes;
+}
+
+/// @param files  name → content
+std::string zipped(const std::map<std::string, std::string>& files) {
+  zip_error_t error;
+  zip_error_init(&error);
+  const std::unique_ptr<zip_source_t, FreeSource> memory(zip_source_buffer_create(nullptr, 0, /*freep=*/0, &error));
+  std::unique_ptr<zip_t, Discard> archive(memory ? zip_open_from_source(memory.get(), ZIP_TRUNCATE, &error) : nullptr);
+  if (!archive) {
+    fail(zip_error_strerror(&error));
+  }
+  zip_source_keep(memory.get());  // closing the archive gives up a share of it
+  for (const auto& [name, content] : files) {
+    add_file(archive.get(), name, content);
+  }
+  if (zip_close(archive.get()) != 0) {
+    fail(zip_strerror(archive.get()));
+  }
+  static_cast<void>(archive.release());  // zip_close has freed it
+  return bytes_of(memory.get());
 }
 
 }  // namespace
@@ -97,37 +129,11 @@ std::string usual_submission_text(const SubmissionEntry& entry) {
 }
 
 void write_submission(const fs::path& path, const std::map<std::string, std::string>& files) {
-  if (path.has_parent_path()) {
-    util::make_writable_directory(path.parent_path());
-  }
-  fs::path temporary = path;
-  temporary += ".tmp-zip";
-  int error = 0;
-  std::unique_ptr<zip_t, Discard> archive(zip_open(temporary.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &error));
-  if (!archive) {
-    zip_error_t details;
-    zip_error_init_with_code(&details, error);
-    const std::string reason = zip_error_strerror(&details);
-    zip_error_fini(&details);
-    fail(path, reason.c_str());
-  }
   std::map<std::string, std::string> named;
   for (const auto& [stem, content] : files) {
     named[stem + ".tsv"] = content;
   }
-  for (const auto& [name, content] : named) {
-    add_file(archive.get(), path, name, content);
-  }
-  if (zip_close(archive.get()) != 0) {
-    const std::string reason = zip_strerror(archive.get());
-    archive.reset();
-    fs::remove(temporary);
-    fail(path, reason.c_str());
-  }
-  static_cast<void>(archive.release());  // zip_close has freed it
-  const std::string bytes = util::read_file(temporary);
-  fs::remove(temporary);
-  util::write_file_atomically(path, bytes);
+  util::write_file_atomically(path, zipped(named));
 }
 
 }  // namespace bertcram::glue

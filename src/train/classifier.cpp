@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "bertcram/checkpoint/model_directory.h"
-#include "bertcram/glue/protocol.h"
 #include "bertcram/glue/unit.h"
+#include "bertcram/train/batches.h"
 #include "bertcram/train/loaded_model.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/task_runner.h"
@@ -14,20 +14,10 @@
 namespace bertcram::train {
 namespace {
 
-constexpr int64_t kBatchTexts = 32;
 constexpr int64_t kFewestTokens = 3;  ///< [CLS], [SEP] and something between
 
-void require_classifier(const checkpoint::ModelDirectory& source) {
-  if (source.head.kind != model::HeadKind::kClassifier) {
-    throw DataError(
-        cat("--model ", source.path.string(),
-            ": is not a fine-tuned classifier; 'bertcram finetune-glue' makes them (OUTPUT/TASK-seed0/model)"));
-  }
-}
-
 int64_t text_tokens(const config::PredictConfig& config, const checkpoint::ModelDirectory& source) {
-  const int64_t trained = source.head.max_tokens > 0 ? source.head.max_tokens : glue::sane_protocol().common.seq_len;
-  const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : trained;
+  const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : trained_tokens(source.head);
   if (wanted < kFewestTokens) {
     throw ConfigError(cat("--max-tokens ", wanted, ": no text fits beside [CLS] and [SEP]"));
   }
@@ -68,13 +58,11 @@ class ModelClassifier : public Classifier {
                                         is_pair ? std::string(line.substr(tab + 1)) : "", max_tokens_, truncated_));
       split.lengths.push_back(std::ssize(split.texts.back().ids));
     }
-    const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, kBatchTexts, stop_);
+    const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, stop_);
     if (!outputs) {
       throw util::StoppedError(stop_, "predict: stopped");
     }
-    if (!are_finite(*outputs)) {
-      throw DataError(cat("--model ", name_, ": its weights give outputs that are not numbers; is it damaged?"));
-    }
+    require_numbers(*outputs, "outputs", name_);
     return predictions_of(*outputs);
   }
 

@@ -1,5 +1,7 @@
 #include "finetune_plan.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "bertcram/glue/reader.h"
@@ -152,6 +154,18 @@ std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::Finetu
     }
   }
   return units;
+}
+
+int64_t runs_in_memory(const FinetuneConfig& config, const model::EncoderShape& shape, int64_t batch_tokens) {
+  constexpr int64_t kNumberBytes = 4;
+  constexpr int64_t kKeptNumbers = 40;
+  const int64_t parameters = (shape.vocab + shape.max_positions) * shape.hidden +
+                             shape.layers * (4 * shape.hidden * shape.hidden + 3 * shape.hidden * shape.ffn);
+  const int64_t activations = kKeptNumbers * batch_tokens * shape.hidden * shape.layers;
+  const int64_t bytes = kNumberBytes * (4 * parameters + activations);
+  const int64_t memory = util::parse_bytes(config.runtime.memory_limit)
+                             .value_or(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGE_SIZE));
+  return memory * 2 / 3 / std::max<int64_t>(1, bytes);
 }
 
 }  // namespace bertcram::train

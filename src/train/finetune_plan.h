@@ -54,4 +54,8 @@ struct PlannedUnit {
 std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe,
                                   const config::FinetuneConfig& config);
 
+/// How many runs two thirds of the memory (of the machine, or as limited) hold: parameters, gradient and moments, and what a
+/// batch of so many tokens keeps for its backward pass, some 40 numbers per hidden one and layer: an estimate.
+int64_t runs_in_memory(const config::FinetuneConfig& config, const model::EncoderShape& shape, int64_t batch_tokens);
+
 }  // namespace bertcram::train

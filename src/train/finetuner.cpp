@@ -1,7 +1,6 @@
 #include "bertcram/train/finetuner.h"
 
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
@@ -17,8 +16,8 @@
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
 #include "finetune_folder.h"
+#include "finetune_outputs.h"
 #include "finetune_plan.h"
-#include "submission_writer.h"
 #include "unit_queue.h"
 #include "unit_runner.h"
 
@@ -61,17 +60,10 @@ class Finetuner {
     folder_.emplace(output_, config_, protocol_);
     results_.protocol = protocol_.name;
     results_.overrides = folder_->overrides();
-    for (const glue::TaskSpec& spec : tasks) {
-      start_tasks_.insert(start_of(chosen_recipe(config_, protocol_, spec)));
-    }
-    start_tasks_.erase("");
+    plan(tasks);
     std::vector<PlannedUnit> pending;
-    size_t planned = 0;
     for (const glue::TaskSpec& spec : tasks) {
       const auto units = load(spec);
-      planned += units.size();
-      std::ranges::transform(units, std::inserter(planned_, planned_.end()),
-                             [](const PlannedUnit& unit) { return unit.id.folder(); });
       for (const PlannedUnit& unit : units) {
         if (fs::exists(folder_->path_of(unit.id))) {
           util::remove_stale_temporaries(folder_->path_of(unit.id));
@@ -80,7 +72,7 @@ class Finetuner {
       std::ranges::copy_if(units, std::back_inserter(pending), [&](const PlannedUnit& unit) { return !is_done(unit); });
     }
     add_other_runs(tasks);
-    train_all(std::move(pending), planned);
+    train_all(std::move(pending));
     publish();
     finish(tasks);
     if (first_failure_ && results_.tasks.empty()) {
@@ -93,6 +85,21 @@ class Finetuner {
   /// The task whose model runs begin with; empty: the pretrained model, or none.
   std::string start_of(const glue::FinetuneRecipe& recipe) const {
     return config_.init == config::InitFrom::kRandom ? "" : recipe.start_from;
+  }
+
+  /// What the command asks for, whatever of it is there or can be read.
+  void plan(const std::vector<glue::TaskSpec>& tasks) {
+    for (const glue::TaskSpec& spec : tasks) {
+      const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
+      if (const std::string start = start_of(recipe); !start.empty()) {
+        start_tasks_.insert(start);
+      }
+      for (const PlannedUnit& unit : units_of(spec, recipe, config_)) {
+        planned_.insert(unit.id.folder());
+      }
+      const int64_t tokens = recipe.batch_examples * std::min(recipe.seq_len, model_.shape.max_positions);
+      most_batch_tokens_ = std::max(most_batch_tokens_, tokens);
+    }
   }
 
   /// Reads a task's data. @return its runs; none if it failed
@@ -197,7 +204,7 @@ class Finetuner {
     return start_tasks_.contains(id.task) && id.seed == config_.first_seed;
   }
 
-  void train_all(std::vector<PlannedUnit> pending, size_t planned) {
+  void train_all(std::vector<PlannedUnit> pending) {
     for (const auto& [name, records] : records_) {
       util::log_info(kRoom,
                      cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
@@ -205,7 +212,7 @@ class Finetuner {
     if (pending.empty()) {
       return;
     }
-    const int64_t jobs = job_count(planned);
+    const int64_t jobs = job_count();
     Runtime runtime = runtime_;
     runtime.threads = std::max<int64_t>(1, runtime_.threads / jobs);
     int64_t examples = 0;
@@ -240,8 +247,8 @@ class Finetuner {
 
   /// On a CPU one run per thread, as far as the memory of the machine goes: runs that do not wait for each other use the
   /// cores best. It does not follow from what is left to do, as the threads of a run are part of its arithmetic.
-  int64_t job_count(size_t planned) const {
-    const auto most = static_cast<int64_t>(planned);
+  int64_t job_count() const {
+    const auto most = static_cast<int64_t>(planned_.size());
     if (!runtime_.device.is_cpu()) {
       if (config_.jobs > 1) {
         util::log_warning(kRoom, "--jobs: runs go one after the other on a GPU");
@@ -251,23 +258,8 @@ class Finetuner {
     if (config_.jobs > 0) {
       return std::min(config_.jobs, most);
     }
-    return std::clamp<int64_t>(runs_in_memory(), 1, std::min(runtime_.threads, most));
-  }
-
-  /// How many runs two thirds of the memory hold: parameters, gradient and moments, and what a batch keeps for its backward
-  /// pass, some 40 numbers per hidden one and layer.
-  int64_t runs_in_memory() const {
-    const model::EncoderShape& shape = model_.shape;
-    int64_t batch_tokens = 0;
-    for (const auto& [name, task] : tasks_) {
-      batch_tokens = std::max(batch_tokens, task.recipe.batch_examples * task.max_tokens);
-    }
-    const int64_t parameters = (shape.vocab + shape.max_positions) * shape.hidden +
-                               shape.layers * (4 * shape.hidden * shape.hidden + 3 * shape.hidden * shape.ffn);
-    const int64_t bytes = 16 * parameters + 40 * 4 * batch_tokens * shape.hidden * shape.layers;
-    const auto limit = util::parse_bytes(config_.runtime.memory_limit);
-    const int64_t memory = limit.value_or(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGE_SIZE));
-    return memory * 2 / 3 / std::max<int64_t>(1, bytes);
+    return std::clamp<int64_t>(runs_in_memory(config_, model_.shape, most_batch_tokens_), 1,
+                               std::min(runtime_.threads, most));
   }
 
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
@@ -378,9 +370,10 @@ class Finetuner {
   std::optional<FinetuneFolder> folder_;
   std::map<std::string, LoadedTask> tasks_;
   std::set<std::string> start_tasks_;
+  std::set<std::string> planned_;  ///< folders of this command's runs
+  int64_t most_batch_tokens_ = 0;
 
   std::mutex mutex_;                                             ///< of what follows, and of the folder
-  std::set<std::string> planned_;                                ///< folders of this command's runs
   std::map<std::string, std::vector<glue::UnitRecord>> others_;  ///< done by other commands, by task
   std::map<std::string, std::vector<glue::UnitRecord>> records_;
   glue::GlueResults results_;

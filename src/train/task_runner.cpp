@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bertcram/glue/batching.h"
+#include "bertcram/glue/protocol.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/text.h"
@@ -46,9 +47,21 @@ int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task,
   return std::min(wanted, shape.max_positions);
 }
 
+void require_classifier(const checkpoint::ModelDirectory& source) {
+  if (source.head.kind != model::HeadKind::kClassifier) {
+    throw DataError(
+        cat("--model ", source.path.string(),
+            ": is not a fine-tuned classifier; make one with 'bertcram finetune-glue' (OUTPUT/TASK is it)"));
+  }
+}
+
+int64_t trained_tokens(const model::Head& head) {
+  return head.max_tokens > 0 ? head.max_tokens : glue::sane_protocol().common.seq_len;
+}
+
 std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
-                                                     const EncodedSplit& split, int64_t batch_examples,
-                                                     const util::StopFlag& stop) {
+                                                     const EncodedSplit& split, const util::StopFlag& stop) {
+  int64_t batch_examples = 64;
   const c10::NoGradGuard no_grad;
   std::vector<float> outputs;
   const std::vector<glue::Batch> order = glue::evaluation_batches(split.lengths, split.size());

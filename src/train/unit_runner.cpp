@@ -6,11 +6,6 @@
 #include "bertcram/util/text.h"
 
 namespace bertcram::train {
-namespace {
-
-constexpr int64_t kEvaluationExamples = 32;
-
-}  // namespace
 
 glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths,
                                  const Runtime& runtime, util::Progress& progress) {
@@ -55,7 +50,7 @@ void UnitRunner::look(const LoadedTask& task, const std::string& name, int64_t e
                       Best& best) const {
   Best now = {.epoch = epoch};
   for (const DevSet& dev : task.dev) {
-    auto outputs = classifier_outputs(trainer.encoder(), trainer.parameters(), dev.split, kEvaluationExamples, stop_);
+    auto outputs = classifier_outputs(trainer.encoder(), trainer.parameters(), dev.split, stop_);
     if (!outputs) {
       trainer.save();
       throw_stopped();

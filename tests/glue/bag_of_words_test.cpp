@@ -70,6 +70,29 @@ TEST(BagOfWords, TellsParaphrasesByTheWordsThatPairsShare) {
   EXPECT_GT(accuracy(answers(bag_of_words_outputs(find_task("mrpc"), train, {dev}).front(), 2), labels(dev)), 0.95);
 }
 
+// The classes differ by whether a word is in both texts or in neither, or in one of them, beside others that say nothing.
+TEST(BagOfWords, TellsPairsByWhereAWordIs) {
+  util::RandomStream random(6);
+  const auto words = [&](const std::string& kind) {
+    std::string text;
+    for (uint64_t i = random.below(5); i > 0; --i) {
+      text += kind + std::to_string(random.below(20)) + " ";
+    }
+    return text;
+  };
+  Dataset train = {.labelling = Labelling::kLabelled};
+  for (int i = 0; i < 800; ++i) {
+    const bool in_a = random.below(2) == 1;
+    const bool in_b = random.below(2) == 1;
+    const std::string common = words("c");
+    train.examples.push_back({.text_a = "start " + common + words("a") + (in_a ? "not" : ""),
+                              .text_b = "start " + common + words("b") + (in_b ? "not" : ""),
+                              .label = in_a == in_b ? 1 : 0});
+  }
+  const auto outputs = bag_of_words_outputs(find_task("mrpc"), train, {train}).front();
+  EXPECT_GT(accuracy(answers(outputs, 2), labels(train)), 0.97);
+}
+
 TEST(BagOfWords, FitsScores) {
   Dataset train = {.labelling = Labelling::kLabelled};
   for (int i = 0; i < 200; ++i) {

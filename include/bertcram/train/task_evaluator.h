@@ -12,9 +12,6 @@
 
 namespace bertcram::train {
 
-/// Examples per forward pass when scores are computed.
-inline constexpr int64_t kEvaluationExamples = 64;
-
 /// Scores a fine-tuned model folder on the dev splits of a task: metrics (0..100) by reported name.
 /// @throws DataError if it is no classifier for these labels, or the data is damaged; util::StoppedError
 std::map<std::string, glue::MetricValues> evaluate_task(const std::filesystem::path& model_directory,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/reader.h"
 #include "bertcram/model/encoder.h"
 #include "bertcram/train/text_batch.h"
@@ -34,12 +35,17 @@ model::Head task_head(const glue::TaskSpec& task);
 /// @throws ConfigError, DataError if that is too few; DataError if the task has pairs and the model no second token type
 int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted);
 
+/// @throws DataError if the folder holds a model without a classifier
+void require_classifier(const checkpoint::ModelDirectory& source);
+
+/// Tokens that the classifier's texts were cut to in fine-tuning; those of protocol sane where that is not known.
+int64_t trained_tokens(const model::Head& head);
+
 /// Outputs of the classifier for every text, in their order: size() rows of task.classes() numbers (or one), in passes of
-/// at most batch_examples, of half as many whenever memory runs out.
+/// 64 texts, of half as many whenever memory runs out.
 /// @return nullopt when asked to stop on the way
 std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
-                                                     const EncodedSplit& split, int64_t batch_examples,
-                                                     const util::StopFlag& stop);
+                                                     const EncodedSplit& split, const util::StopFlag& stop);
 
 /// Whether no output is infinite or not a number, as they are of damaged or diverged weights.
 bool are_finite(const std::vector<float>& outputs);

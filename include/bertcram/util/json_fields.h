@@ -57,7 +57,7 @@ class JsonFields {
     return *value;
   }
 
-  /// Refuses a feature that would change ids.
+  /// Refuses every value but one. The message is for tokenizers, whose other values would give other ids.
   template <class T>
   void require(const std::string& key, const T& expected, const T& fallback) const {
     if (get<T>(key, fallback) != expected) {
@@ -120,7 +120,7 @@ inline int64_t nesting_depth(std::string_view json) {
   return deepest;
 }
 
-/// Parses a JSON file. @throws DataError if it is missing, empty, not JSON, or nested deeper than any tokenizer's
+/// Parses a JSON file. @throws DataError if it is missing, empty, not JSON, or nested too deep
 inline nlohmann::json parse_json_file(const std::filesystem::path& path) {
   constexpr int64_t kMaxDepth = 128;  // as serde_json's, with which Hugging Face reads
   const MappedFile file(path);

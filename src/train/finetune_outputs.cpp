@@ -1,23 +1,20 @@
-#include "submission_writer.h"
+#include "finetune_outputs.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/bag_of_words.h"
 #include "bertcram/glue/mistakes.h"
 #include "bertcram/glue/reader.h"
 #include "bertcram/glue/submission.h"
 #include "bertcram/glue/unit.h"
-#include "bertcram/train/loaded_model.h"
-#include "bertcram/train/runtime.h"
-#include "bertcram/train/task_runner.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "task_model.h"
 #include "unit_runner.h"
 
 namespace bertcram::train {
@@ -28,7 +25,6 @@ using config::FinetuneConfig;
 using nlohmann::json;
 
 constexpr const char* kRoom = "finetune-glue";
-constexpr int64_t kBatchTexts = 64;
 
 const BestRun* run_of(const std::vector<BestRun>& runs, const std::string& task) {
   const auto found = std::ranges::find_if(runs, [&](const BestRun& run) { return run.task.name == task; });
@@ -52,27 +48,21 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
     throw DataError(cat(folder.string(), ": this model was not kept, and the test sets need it; remove ",
                         run.folder.string(), ", and the same command trains it again"));
   }
-  const auto source = checkpoint::open_model_directory(folder);
-  const Runtime runtime = resolve_runtime(config.runtime);
-  const LoadedModel model(source, source.head, runtime);
   const glue::TaskSpec& task = glue::find_task(entry.task);
-  const glue::Dataset dataset = glue::read_split(task, glue::test_split_of(entry), config.data);
+  const TaskModel model(folder, task, config.runtime);
+  glue::Dataset dataset = glue::read_split(task, glue::test_split_of(entry), config.data);
   if (dataset.size() != entry.rows) {
     util::log_warning(
         kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.size()), " rows; the official test set has ",
                    util::format_count(entry.rows), ", and the GLUE site takes no other"));
   }
-  const EncodedSplit split =
-      encode_split(dataset, entry.name, *source.tokenizer, text_limit(source.shape, run.task, source.head.max_tokens));
+  const EncodedSplit split = model.encode(std::move(dataset), entry.name);
   if (split.truncated > 0) {
     util::log_info(kRoom, cat(entry.name, ": ", util::format_count(split.truncated), " test examples were cut"));
   }
-  const auto outputs = classifier_outputs(model.encoder(), model.parameters(), split, kBatchTexts, stop);
+  const auto outputs = model.outputs(split, stop);
   if (!outputs) {
     throw util::StoppedError(stop, "finetune-glue: stopped while answering the test sets; the same command goes on");
-  }
-  if (!are_finite(*outputs)) {
-    throw DataError(cat(run.folder.string(), ": its model gives outputs that are not numbers; is it damaged?"));
   }
   return glue::submission_answers(task, *outputs);
 }

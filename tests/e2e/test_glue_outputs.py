@@ -1,0 +1,135 @@
+"""What fine-tuned models answer: the zip for the GLUE site, checked by its own rules, and `predict`."""
+
+import csv
+import io
+import json
+import shutil
+import unittest
+import zipfile
+
+from glue_folders import NLI, NOUNS, arguments, make_glue
+from support import INPUT, USAGE, E2ETestCase, finetune_args, fixtures, make_model, make_task, must
+
+# What the GLUE site asks for (gluebenchmark.com, FAQ): file, rows of the official test set, the words it takes.
+OFFICIAL = {"AX": (1104, NLI), "CoLA": (1063, {"0", "1"}), "MNLI-m": (9796, NLI), "MNLI-mm": (9847, NLI),
+            "MRPC": (1725, {"0", "1"}), "QNLI": (5463, {"entailment", "not_entailment"}), "QQP": (390_965, {"0", "1"}),
+            "RTE": (3000, {"entailment", "not_entailment"}), "SST-2": (1821, {"0", "1"}), "STS-B": (1379, None),
+            "WNLI": (146, {"0", "1"})}
+
+
+def check_submission(data):
+    """The site's rules, from its own description. @return the answers by file"""
+    answers = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == sorted(name + ".tsv" for name in OFFICIAL), archive.namelist()
+        for name, (rows, words) in OFFICIAL.items():
+            table = list(csv.reader(io.StringIO(archive.read(name + ".tsv").decode("ascii")), delimiter="\t"))
+            assert table[0] == ["index", "prediction"], (name, table[0])
+            assert [line[0] for line in table[1:]] == [str(i) for i in range(rows)], (name, len(table))
+            answers[name] = [line[1] for line in table[1:]]
+            for answer in answers[name]:
+                assert answer in words if words else 0 <= float(answer) <= 5, (name, answer)
+    return answers
+
+
+class Submission(E2ETestCase):
+    def setUp(self):
+        super().setUp()
+        self.out = self.dir / "out"
+
+    def test_the_zip_passes_the_sites_rules(self):
+        data = make_glue(self.dir / "glue", "rte", test=3000)
+        (data / "SST-2").mkdir()
+        make_glue(self.dir / "more", "sst2", test=1821)
+        shutil.copytree(self.dir / "more" / "SST-2", data / "SST-2", dirs_exist_ok=True)
+        command = arguments(data, self.out, "--task", "rte,sst2", "--submission", "zip", "--fill-missing", seeds=1)
+        result = must(*command)
+        self.assertIn("filled with the most frequent answer: AX, CoLA", result.err)
+        answers = check_submission((self.out / "submission.zip").read_bytes())
+        self.assertEqual(set(answers["MNLI-m"]), {"contradiction"})
+        texts = "".join(line.split("\t", 1)[1] + "\n" for line in (data / "RTE/test.tsv").read_text().splitlines()[1:])
+        predicted = must("predict", "--model", self.out / "rte", "--threads", 1, stdin=texts).text.splitlines()
+        self.assertEqual([line.split("\t")[0] for line in predicted], answers["RTE"])
+        before = (self.out / "submission.zip").read_bytes()
+        must(*command)
+        self.assertEqual((self.out / "submission.zip").read_bytes(), before)
+
+    def test_what_nothing_answers_is_said_before_anything_is_trained(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2", test=5)
+        shutil.rmtree(data / "SST-2" / "test.tsv", ignore_errors=True)
+        (data / "SST-2" / "test.tsv").unlink()
+        result = self.bertcram(*arguments(data, self.out, "--task", "all", "--submission", self.dir / "my.zip"))
+        self.assert_fails(result, USAGE, "SST-2 (no test set)", "QQP", "--fill-missing", lines=None)
+        self.assertFalse(self.out.exists())
+        self.assertFalse((self.dir / "my.zip").exists())
+
+    def test_a_model_that_was_not_kept_is_asked_for(self):
+        data = make_glue(self.dir / "glue", "rte", test=3)
+        must(*arguments(data, self.out, "--task", "rte", "--save-models", "none", seeds=1))
+        self.assertFalse((self.out / "rte").exists())
+        command = arguments(data, self.out, "--task", "rte", "--submission", "zip", "--fill-missing", seeds=1)
+        result = self.bertcram(*command)
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("rte-seed0/model: this model was not kept", result.err)
+        self.assertIn("rte   accuracy", result.text)
+        shutil.rmtree(self.out / "rte-seed0")
+        result = must(*command)
+        self.assertIn("3 rows; the official test set has 3,000", result.err)
+
+    def test_contradictions(self):
+        data = make_glue(self.dir / "glue", "rte")
+        for options, words in [(["--fill-missing"], ["--submission"]),
+                               (["--submission", "zip", "--save-models", "none"], ["--save-models none"])]:
+            result = self.bertcram(*arguments(data, self.out, "--task", "rte", *options))
+            self.assert_fails(result, USAGE, *words)
+        task = make_task(self.dir / "task")
+        self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.out, 1, "--submission", "zip")), USAGE,
+                          "--task-file")
+
+
+class Predict(E2ETestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.root = fixtures() / "predict"
+        task = make_task(cls.root / "task")
+        must(*finetune_args(task, make_model(), cls.root / "out", 1, "--learning-rate", "1e-3"))
+        cls.model = cls.root / "out" / "pets"
+        make_glue(cls.root / "glue", "stsb")
+        must(*arguments(cls.root / "glue", cls.root / "scores", "--task", "stsb", seeds=1))
+
+    def test_labels_and_probabilities(self):
+        lines = must("predict", "--model", self.model, "--json", stdin="the cat sees\nthe dog sees\n\n").text.splitlines()
+        self.assertEqual(len(lines), 3)
+        for line, text in zip(lines, ["the cat sees", "the dog sees", ""]):
+            object_ = json.loads(line)
+            self.assertEqual(object_["text"], text)
+            self.assertEqual(set(object_["probabilities"]), {"cats", "dogs"})
+            self.assertAlmostEqual(sum(object_["probabilities"].values()), 1)
+            self.assertEqual(max(object_["probabilities"], key=object_["probabilities"].get), object_["label"])
+        plain = must("predict", "--model", self.model, stdin="the cat sees\n").text
+        word, chance = plain.rstrip("\n").split("\t")
+        first = json.loads(lines[0])
+        self.assertEqual(word, first["label"])
+        self.assertAlmostEqual(float(chance), first["probabilities"][word], places=3)
+
+    def test_scores_of_pairs(self):
+        object_ = must("predict", "--model", self.root / "scores" / "stsb", "--json", stdin="a dog\ta cat\n").json
+        self.assertIsNone(object_["label"])
+        self.assertIsInstance(object_["score"], float)
+
+    def test_order_and_batches_do_not_matter(self):
+        texts = [f"the {noun} sees {'the ' * (i % 7)}tree" for i, noun in enumerate(NOUNS * 10)]
+        together = must("predict", "--model", self.model, "--precision", "fp32", stdin="\n".join(texts) + "\n").text
+        for index in (0, 41, 99):
+            alone = must("predict", "--model", self.model, "--precision", "fp32", stdin=texts[index] + "\n").text
+            self.assertEqual(together.splitlines()[index], alone.rstrip("\n"))
+
+    def test_other_models_are_refused(self):
+        self.assert_fails(self.bertcram("predict", "--model", make_model(), stdin="x\n"), INPUT, "classifier")
+        self.assert_fails(self.bertcram("predict", stdin="x\n"), USAGE, "--model")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
