@@ -14,8 +14,8 @@ namespace bertcram::util {
 inline bool is_out_of_memory(const std::exception& error) {
   constexpr std::array<std::string_view, 4> kWords = {"out of memory", "can't allocate memory",
                                                       "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"};
-  constexpr std::array<std::string_view, 3> kOfOneDnn = {"could not create a primitive", "could not execute a primitive",
-                                                         "could not create a memory object"};
+  constexpr std::array<std::string_view, 3> kOfOneDnn = {
+      "could not create a primitive", "could not execute a primitive", "could not create a memory object"};
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return true;
   }
