@@ -34,6 +34,10 @@ Layout locate_columns(const SourceSpec& source, const TableReader& reader) {
   if (source.label) {
     layout.label = locate_column(*source.label, reader);
   }
+  if (const auto& head = reader.fields(); std::ranges::find(head, source.absent) != head.end()) {
+    reader.fail(
+        cat("a column '", source.absent, "', which GLUE's test sets do not have; is this a copy of another file?"));
+  }
   if (source.id_filter) {
     layout.first_id = locate_column(source.id_filter->first_id, reader);
     layout.second_id = locate_column(source.id_filter->second_id, reader);
@@ -217,6 +221,10 @@ std::vector<std::string> collect_labels(const TaskSpec& task, const SplitSpec& s
   while (const auto example = rows.next()) {
     if (rows.label().empty()) {
       fail_at(found.path, example->line, "empty label");
+    }
+    if (rows.label().find_first_of("\t\r\n") != std::string_view::npos) {
+      fail_at(found.path, example->line,
+              cat("label '", util::excerpt(rows.label()), "' has a tab or a line break in it"));
     }
     words.emplace(rows.label());
   }

@@ -3,60 +3,17 @@
 #include "bertcram/glue/published.h"
 #include "bertcram/glue/results.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/table.h"
 #include "bertcram/util/text.h"
 #include "results_order.h"
 
 namespace bertcram::glue {
 namespace {
 
-using Row = std::vector<std::string>;
-
-/// A table whose first columns are words, to the left, and whose others are numbers, to the right.
-struct Table {
-  size_t word_columns = 1;
-  std::vector<Row> rows;  ///< the first is the head; all have its length
-};
-
-/// Columns on a terminal: UTF-8 continuation bytes take none.
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
-}
-
-std::string plain(const Table& table) {
-  std::vector<size_t> widths(table.rows.front().size());
-  for (const Row& row : table.rows) {
-    for (size_t column = 0; column < row.size(); ++column) {
-      widths[column] = std::max(widths[column], width_of(row[column]));
-    }
-  }
-  std::string text;
-  for (const Row& row : table.rows) {
-    std::string line;
-    for (size_t column = 0; column < row.size(); ++column) {
-      const std::string padding(widths[column] - width_of(row[column]), ' ');
-      line += column == 0 ? "" : "  ";
-      line += column < table.word_columns ? row[column] + padding : padding + row[column];
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + '\n';
-  }
-  return text;
-}
-
-std::string markdown(const Table& table) {
-  const auto line_of = [](const Row& row) { return "| " + util::join(row, " | ") + " |\n"; };
-  Row rule(table.rows.front().size(), "---:");
-  std::fill_n(rule.begin(), table.word_columns, "---");
-  std::string text = line_of(table.rows.front()) + line_of(rule);
-  for (size_t i = 1; i < table.rows.size(); ++i) {
-    text += line_of(table.rows[i]);
-  }
-  return text;
-}
+using util::Table;
 
 std::string formatted(const Table& table, TableStyle style) {
-  return style == TableStyle::kMarkdown ? markdown(table) : plain(table);
+  return style == TableStyle::kMarkdown ? util::markdown_table(table) : util::plain_table(table);
 }
 
 /// The mean of the seeds' intervals of the primary metric.

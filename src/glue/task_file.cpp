@@ -188,6 +188,9 @@ std::vector<std::string> TaskFile::read_labels() const {
   std::vector<std::string> labels;
   for (const auto& item : node) {
     labels.push_back(scalar(item, "labels"));
+    if (labels.back().find_first_of("\t\r\n") != std::string::npos) {
+      fail(item.Mark(), cat("label '", util::excerpt(labels.back()), "' has a tab or a line break in it"));
+    }
     if (std::ranges::count(labels, labels.back()) > 1) {
       fail(item.Mark(), cat("label '", util::excerpt(labels.back()), "' is listed twice"));
     }

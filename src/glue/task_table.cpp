@@ -35,8 +35,9 @@ SplitSpec split(std::string reported_name, SourceSpec source) {
 }
 
 SplitSpec test_split(std::string submission_name, std::string reported_name, std::string file, Names names) {
-  names.label.clear();
+  const std::string label = std::exchange(names.label, "");
   SplitSpec spec = split(std::move(reported_name), headed_source(std::move(file), names));
+  spec.sources[0].absent = label;
   spec.submission_name = std::move(submission_name);
   return spec;
 }

@@ -67,11 +67,85 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
   return glue::submission_answers(task, *outputs);
 }
 
-}  // namespace
-
-fs::path submission_path(const FinetuneConfig& config, const fs::path& output) {
-  return config.submission == "zip" ? output / "submission.zip" : fs::path(config.submission);
+/// As configured; `zip` means submission.zip in the output folder.
+fs::path submission_path(const FinetuneConfig& config, const FinetuneFolder& folder) {
+  return config.submission == "zip" ? folder.file("submission.zip") : fs::path(config.submission);
 }
+
+/// Answers the test sets, unless that was done with the same run, and writes the zip.
+void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder, const std::vector<BestRun>& runs,
+                      const util::StopFlag& stop) {
+  const fs::path answers = folder.file("test");
+  const fs::path record_file = answers / "made_by.json";  // which run answered which test set
+  json record = json::object();
+  if (fs::exists(record_file)) {
+    record = json::parse(util::read_file(record_file), nullptr, /*allow_exceptions=*/false);
+    record = record.is_object() ? record : json::object();
+  }
+  std::map<std::string, std::string> files;
+  std::vector<std::string> filled;
+  for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
+    const BestRun* run = run_of(runs, entry.model);
+    if (run == nullptr || !has_test_set(entry, config.data)) {
+      files[entry.name] = glue::usual_submission_text(entry);
+      filled.push_back(entry.name);
+      continue;
+    }
+    const fs::path file = answers / (entry.name + ".tsv");
+    const std::string source = cat(run->name, " ", util::hash_file(run->folder / glue::kUnitFile).hex(), " ",
+                                   test_file_hash(entry, config.data));
+    if (!fs::exists(file) || util::text_member(record, entry.name.c_str()) != source) {
+      util::write_file_atomically(file, glue::submission_text(answers_of(config, entry, *run, stop)));
+      record[entry.name] = source;
+      util::write_file_atomically(record_file, util::json_text(record, 1) + "\n");
+    }
+    files[entry.name] = util::read_file(file);
+  }
+  if (!filled.empty() && !config.fill_missing) {  // a task failed on the way
+    util::log_error(kRoom, cat("no submission: nothing answers ", util::join(filled, ", ")));
+    return;
+  }
+  if (!filled.empty()) {
+    util::log_warning(kRoom, cat("submission: filled with the most frequent answer: ", util::join(filled, ", ")));
+  }
+  const fs::path path = submission_path(config, folder);
+  glue::write_submission(path, files);
+  util::log_info(kRoom, cat("submission in ", path.string()));
+}
+
+void write_mistakes(const FinetuneConfig& config, const fs::path& file, const std::vector<BestRun>& runs) {
+  std::string text = glue::kMistakesHead;
+  for (const BestRun& run : runs) {
+    for (const glue::SplitSpec& split : glue::present_dev_splits(run.task, config.data)) {
+      text += glue::mistake_rows(run.task, split.reported_name, glue::read_split(run.task, split, config.data),
+                                 run.folder / cat("predictions.", split.reported_name, ".tsv"), config.errors);
+    }
+  }
+  util::write_file_atomically(file, text);
+  util::log_info(kRoom, cat("mistakes in ", file.string()));
+}
+
+/// Sets the baselines of the tasks that are in the results.
+void add_baselines(glue::GlueResults& results, const std::vector<BestRun>& runs, const fs::path& data,
+                   const util::StopFlag& stop) {
+  for (const BestRun& run : runs) {
+    if (stop.requested()) {
+      throw util::StoppedError(stop, "finetune-glue: stopped before all baselines; the same command makes them anew");
+    }
+    const auto splits = glue::present_dev_splits(run.task, data);
+    std::vector<glue::Dataset> dev;
+    std::ranges::transform(splits, std::back_inserter(dev),
+                           [&](const glue::SplitSpec& split) { return glue::read_split(run.task, split, data); });
+    const auto outputs = glue::bag_of_words_outputs(run.task, glue::read_split(run.task, *run.task.train, data), dev);
+    for (size_t i = 0; i < splits.size(); ++i) {
+      if (const auto entry = results.tasks.find(splits[i].reported_name); entry != results.tasks.end()) {
+        entry->second.baseline = glue::score_split(run.task, dev[i], outputs[i]).metrics.at(entry->second.metric);
+      }
+    }
+  }
+}
+
+}  // namespace
 
 void check_submission(const FinetuneConfig& config, const std::vector<glue::TaskSpec>& tasks) {
   if (config.submission.empty()) {
@@ -99,71 +173,27 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
   }
 }
 
-void write_submission(const FinetuneConfig& config, const fs::path& output, const std::vector<BestRun>& runs,
-                      const util::StopFlag& stop) {
-  const fs::path folder = output / "test";
-  const fs::path record_file = folder / "made_by.json";  // which run answered which test set
-  json record = json::object();
-  if (fs::exists(record_file)) {
-    record = json::parse(util::read_file(record_file), nullptr, /*allow_exceptions=*/false);
-    record = record.is_object() ? record : json::object();
-  }
-  std::map<std::string, std::string> files;
-  std::vector<std::string> filled;
-  for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
-    const BestRun* run = run_of(runs, entry.model);
-    if (run == nullptr || !has_test_set(entry, config.data)) {
-      files[entry.name] = glue::usual_submission_text(entry);
-      filled.push_back(entry.name);
-      continue;
-    }
-    const fs::path file = folder / (entry.name + ".tsv");
-    const std::string source = cat(run->name, " ", util::hash_file(run->folder / glue::kUnitFile).hex(), " ",
-                                   test_file_hash(entry, config.data));
-    if (!fs::exists(file) || util::text_member(record, entry.name.c_str()) != source) {
-      util::write_file_atomically(file, glue::submission_text(answers_of(config, entry, *run, stop)));
-      record[entry.name] = source;
-      util::write_file_atomically(record_file, util::json_text(record, 1) + "\n");
-    }
-    files[entry.name] = util::read_file(file);
-  }
-  if (!filled.empty() && !config.fill_missing) {  // a task failed on the way
-    util::log_error(kRoom, cat("no submission: nothing answers ", util::join(filled, ", ")));
-    return;
-  }
-  if (!filled.empty()) {
-    util::log_warning(kRoom, cat("submission: filled with the most frequent answer: ", util::join(filled, ", ")));
-  }
-  const fs::path path = submission_path(config, output);
-  glue::write_submission(path, files);
-  util::log_info(kRoom, cat("submission in ", path.string()));
-}
-
-void write_mistakes(const FinetuneConfig& config, const fs::path& output, const std::vector<BestRun>& runs) {
-  std::string text = glue::kMistakesHead;
-  for (const BestRun& run : runs) {
-    for (const glue::SplitSpec& split : glue::present_dev_splits(run.task, config.data)) {
-      text += glue::mistake_rows(run.task, split.reported_name, glue::read_split(run.task, split, config.data),
-                                 run.folder / cat("predictions.", split.reported_name, ".tsv"), config.errors);
-    }
-  }
-  util::write_file_atomically(output / "errors.tsv", text);
-  util::log_info(kRoom, cat("mistakes in ", (output / "errors.tsv").string()));
-}
-
-void add_baselines(glue::GlueResults& results, const std::vector<BestRun>& runs, const fs::path& data) {
-  for (const BestRun& run : runs) {
-    const auto splits = glue::present_dev_splits(run.task, data);
-    std::vector<glue::Dataset> dev;
-    std::ranges::transform(splits, std::back_inserter(dev),
-                           [&](const glue::SplitSpec& split) { return glue::read_split(run.task, split, data); });
-    const auto outputs = glue::bag_of_words_outputs(run.task, glue::read_split(run.task, *run.task.train, data), dev);
-    for (size_t i = 0; i < splits.size(); ++i) {
-      if (const auto entry = results.tasks.find(splits[i].reported_name); entry != results.tasks.end()) {
-        entry->second.baseline = glue::score_split(run.task, dev[i], outputs[i]).metrics.at(entry->second.metric);
+void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const std::vector<BestRun>& runs,
+                  const util::StopFlag& stop, glue::GlueResults& results, std::exception_ptr& failure) {
+  const auto try_to = [&](bool is_wanted, const auto& make) {
+    try {
+      if (is_wanted) {
+        make();
+      }
+    } catch (const DataError& error) {
+      if (failure) {
+        util::log_error(kRoom, error.what());
+      } else {
+        failure = std::current_exception();  // which ends the command, with its message
       }
     }
-  }
+  };
+  try_to(config.baseline, [&] {
+    add_baselines(results, runs, config.data, stop);
+    folder.save(results);
+  });
+  try_to(config.errors > 0, [&] { write_mistakes(config, folder.file("errors.tsv"), runs); });
+  try_to(!config.submission.empty(), [&] { write_submission(config, folder, runs, stop); });
 }
 
 }  // namespace bertcram::train

@@ -48,6 +48,18 @@ EncodedSplit read_and_encode(const glue::TaskSpec& task, const glue::SplitSpec& 
   return encoded;
 }
 
+int64_t runs_in_memory(const FinetuneConfig& config, const model::EncoderShape& shape, int64_t batch_tokens) {
+  constexpr int64_t kNumberBytes = 4;
+  constexpr int64_t kKeptNumbers = 40;
+  const int64_t parameters = (shape.vocab + shape.max_positions) * shape.hidden +
+                             shape.layers * (4 * shape.hidden * shape.hidden + 3 * shape.hidden * shape.ffn);
+  const int64_t activations = kKeptNumbers * batch_tokens * shape.hidden * shape.layers;
+  const int64_t bytes = kNumberBytes * (4 * parameters + activations);
+  const int64_t memory = util::parse_bytes(config.runtime.memory_limit)
+                             .value_or(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGE_SIZE));
+  return memory * 2 / 3 / std::max<int64_t>(1, bytes);
+}
+
 }  // namespace
 
 std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glue::Protocol& protocol) {
@@ -156,16 +168,17 @@ std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::Finetu
   return units;
 }
 
-int64_t runs_in_memory(const FinetuneConfig& config, const model::EncoderShape& shape, int64_t batch_tokens) {
-  constexpr int64_t kNumberBytes = 4;
-  constexpr int64_t kKeptNumbers = 40;
-  const int64_t parameters = (shape.vocab + shape.max_positions) * shape.hidden +
-                             shape.layers * (4 * shape.hidden * shape.hidden + 3 * shape.hidden * shape.ffn);
-  const int64_t activations = kKeptNumbers * batch_tokens * shape.hidden * shape.layers;
-  const int64_t bytes = kNumberBytes * (4 * parameters + activations);
-  const int64_t memory = util::parse_bytes(config.runtime.memory_limit)
-                             .value_or(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGE_SIZE));
-  return memory * 2 / 3 / std::max<int64_t>(1, bytes);
+int64_t runs_side_by_side(const FinetuneConfig& config, const Runtime& runtime, const model::EncoderShape& shape,
+                          const Workload& work) {
+  if (!runtime.device.is_cpu()) {
+    if (config.jobs > 1) {
+      util::log_warning(kRoom, "--jobs: runs go one after the other on a GPU");
+    }
+    return 1;
+  }
+  return config.jobs > 0 ? std::min(config.jobs, work.runs)
+                         : std::clamp<int64_t>(runs_in_memory(config, shape, work.batch_tokens), 1,
+                                               std::min(runtime.threads, work.runs));
 }
 
 }  // namespace bertcram::train

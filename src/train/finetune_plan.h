@@ -12,6 +12,7 @@
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/unit.h"
+#include "bertcram/train/runtime.h"
 #include "bertcram/train/task_runner.h"
 
 namespace bertcram::train {
@@ -54,8 +55,17 @@ struct PlannedUnit {
 std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe,
                                   const config::FinetuneConfig& config);
 
-/// How many runs two thirds of the memory (of the machine, or as limited) hold: parameters, gradient and moments, and what a
-/// batch of so many tokens keeps for its backward pass, some 40 numbers per hidden one and layer: an estimate.
-int64_t runs_in_memory(const config::FinetuneConfig& config, const model::EncoderShape& shape, int64_t batch_tokens);
+/// What a command has to run.
+struct Workload {
+  int64_t runs = 0;
+  int64_t batch_tokens = 0;  ///< of its largest batch
+};
+
+/// How many runs go at the same time, as configured. `auto`: on a CPU one run per thread, as runs that do not wait for each
+/// other use the cores best, as far as two thirds of the memory (of the machine, or as limited) hold them: parameters,
+/// gradient and moments, and what a batch keeps for its backward pass, some 40 numbers per hidden one and layer: an estimate.
+/// It does not follow from what is left to do, as the threads of a run are part of its arithmetic. On a GPU: one.
+int64_t runs_side_by_side(const config::FinetuneConfig& config, const Runtime& runtime,
+                          const model::EncoderShape& shape, const Workload& work);
 
 }  // namespace bertcram::train

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "bertcram/checkpoint/model_directory.h"
+#include "bertcram/glue/unit_board.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/log.h"
@@ -96,6 +97,7 @@ class Finetuner {
       }
       for (const PlannedUnit& unit : units_of(spec, recipe, config_)) {
         planned_.insert(unit.id.folder());
+        board_.expect(unit.id, primary_metric_of(spec));
       }
       const int64_t tokens = recipe.batch_examples * std::min(recipe.seq_len, model_.shape.max_positions);
       most_batch_tokens_ = std::max(most_batch_tokens_, tokens);
@@ -134,8 +136,14 @@ class Finetuner {
       return false;
     }
     fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);  // of a session killed at its end
-    records_[unit.id.task].push_back(*record);
+    note(*record);
     return true;
+  }
+
+  /// A run that counts.
+  void note(const glue::UnitRecord& record) {
+    records_[record.id.task].push_back(record);
+    board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(record.id.task).spec)));
   }
 
   /// Runs of GLUE's tasks, and seeds of this command's, that other commands left here: they count in results.json too.
@@ -169,28 +177,9 @@ class Finetuner {
         runs.push_back({.task = task, .folder = folder_->path_of(best), .name = best.folder()});
       }
     }
-    if (runs.empty()) {
-      return;
+    if (!runs.empty()) {
+      make_outputs(config_, *folder_, runs, context_.stop, results_, first_failure_);
     }
-    const auto try_to = [&](bool is_wanted, const auto& make) {  // one that fails leaves the others and the scores
-      try {
-        if (is_wanted) {
-          make();
-        }
-      } catch (const DataError& error) {
-        if (first_failure_) {
-          util::log_error(kRoom, error.what());
-        } else {
-          first_failure_ = std::current_exception();  // which ends the command, with its message
-        }
-      }
-    };
-    try_to(config_.baseline, [&] {
-      add_baselines(results_, runs, config_.data);
-      folder_->save(results_);
-    });
-    try_to(config_.errors > 0, [&] { write_mistakes(config_, output_, runs); });
-    try_to(!config_.submission.empty(), [&] { write_submission(config_, output_, runs, context_.stop); });
   }
 
   std::string primary_metric_of(const glue::TaskSpec& task) const {
@@ -212,7 +201,8 @@ class Finetuner {
     if (pending.empty()) {
       return;
     }
-    const int64_t jobs = job_count();
+    const int64_t jobs = runs_side_by_side(config_, runtime_, model_.shape,
+                                           {.runs = std::ssize(planned_), .batch_tokens = most_batch_tokens_});
     Runtime runtime = runtime_;
     runtime.threads = std::max<int64_t>(1, runtime_.threads / jobs);
     int64_t examples = 0;
@@ -222,7 +212,10 @@ class Finetuner {
     }
     util::log_info(kRoom, cat(pending.size(), pending.size() == 1 ? " run" : " runs", ", ", jobs, " at a time, ",
                               describe(runtime), jobs > 1 ? " each" : ""));
-    util::Progress progress({.label = kRoom, .unit = "examples", .total = examples, .style = context_.progress});
+    util::Progress progress(
+        {.label = kRoom, .unit = "examples", .total = examples, .style = context_.progress, .above = [this] {
+           return board_.text();
+         }});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
       if (fs::exists(model_folder({.task = task, .seed = config_.first_seed}) / "config.json") &&
@@ -245,23 +238,6 @@ class Finetuner {
     at::set_num_threads(static_cast<int>(runtime_.threads));
   }
 
-  /// On a CPU one run per thread, as far as the memory of the machine goes: runs that do not wait for each other use the
-  /// cores best. It does not follow from what is left to do, as the threads of a run are part of its arithmetic.
-  int64_t job_count() const {
-    const auto most = static_cast<int64_t>(planned_.size());
-    if (!runtime_.device.is_cpu()) {
-      if (config_.jobs > 1) {
-        util::log_warning(kRoom, "--jobs: runs go one after the other on a GPU");
-      }
-      return 1;
-    }
-    if (config_.jobs > 0) {
-      return std::min(config_.jobs, most);
-    }
-    return std::clamp<int64_t>(runs_in_memory(config_, model_.shape, most_batch_tokens_), 1,
-                               std::min(runtime_.threads, most));
-  }
-
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
     try {
       const LoadedTask& task = tasks_.at(unit.id.task);
@@ -269,14 +245,20 @@ class Finetuner {
       const glue::UnitRecord record =
           runner_.run(unit.id, task,
                       {.weights = start_weights(unit), .folder = folder_->path_of(unit.id), .keeps_model = keeps_model},
-                      runtime, progress);
+                      runtime, [&, done = int64_t{0}](int64_t examples) mutable {
+                        done += examples;
+                        board_.note_share(unit.id, static_cast<double>(done) /
+                                                       static_cast<double>(task.train.size() * task.recipe.epochs));
+                        progress.add(examples);
+                      });
       const std::scoped_lock lock(mutex_);
       glue::save_unit(record, folder_->path_of(unit.id));
       fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);
-      records_[unit.id.task].push_back(record);
+      note(record);
       log_scores(record);
       keep_models(task);
       publish();
+      log_summary(task);
       if (is_start(unit.id)) {
         queue.note_model(unit.id.task);
       }
@@ -291,6 +273,7 @@ class Finetuner {
     const std::scoped_lock lock(mutex_);
     note_failure(id.task);
     for (const std::string& other : queue.give_up(id.task, is_start(id))) {
+      board_.note_failure(other);
       results_.failed.try_emplace(other, cat("starts from the ", id.task, " model, which there is not"));
     }
     publish();
@@ -298,6 +281,7 @@ class Finetuner {
 
   /// Remembers the exception that is being handled.
   void note_failure(const std::string& task) {
+    board_.note_failure(task);
     first_failure_ = first_failure_ ? first_failure_ : std::current_exception();
     try {
       throw;
@@ -324,6 +308,21 @@ class Finetuner {
                                 util::format_fixed(record.dev[i].metrics.at(metric), 1), " in ",
                                 util::format_duration(record.training_seconds)));
     }
+  }
+
+  /// Once the task's last run is done.
+  void log_summary(const LoadedTask& task) const {
+    if (!board_.is_complete(task.spec.name)) {
+      return;
+    }
+    const glue::TaskResult& result = results_.tasks.find(task.dev.front().split.reported_name)->second;
+    const auto text = [](double score) { return util::format_fixed(score, 1); };
+    util::log_info(
+        kRoom, cat(task.spec.name, ": ", result.metric, " ",
+                   result.seeds.size() == 1 ? text(result.median)
+                                            : cat("median ", text(result.median), ", mean ", text(result.mean), " ± ",
+                                                  text(result.sd), " of ", result.seeds.size(), " runs"),
+                   "; ", board_.tally()));
   }
 
   /// Removes the models that need not stay; a link with the task's name leads to the best.
@@ -372,6 +371,7 @@ class Finetuner {
   std::set<std::string> start_tasks_;
   std::set<std::string> planned_;  ///< folders of this command's runs
   int64_t most_batch_tokens_ = 0;
+  glue::UnitBoard board_;
 
   std::mutex mutex_;                                             ///< of what follows, and of the folder
   std::map<std::string, std::vector<glue::UnitRecord>> others_;  ///< done by other commands, by task

@@ -1,59 +1,91 @@
 #include "unit_runner.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRoom = "finetune-glue";
+constexpr const char* kBestPrefix = "best-epoch-";  ///< folder of the best epoch's model beside the checkpoints
+
+}  // namespace
 
 glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths,
-                                 const Runtime& runtime, util::Progress& progress) {
+                                 const Runtime& runtime, const std::function<void(int64_t)>& examples_done) {
   glue::FinetuneRecipe recipe = task.recipe;
   recipe.learning_rate = id.grid_rate > 0 ? id.grid_rate : recipe.learning_rate;
-  UnitTrainer trainer({.task = task.spec,
-                       .train = task.train,
-                       .recipe = recipe,
-                       .seed = id.seed,
-                       .micro_rows = config_.micro_rows,
-                       .name = id.text()},
-                      {.model = model_, .weights = paths.weights, .max_tokens = task.max_tokens}, runtime);
+  const UnitPlan plan = {.task = task.spec,
+                         .train = task.train,
+                         .recipe = recipe,
+                         .seed = id.seed,
+                         .micro_rows = config_.micro_rows,
+                         .name = id.text()};
+  const UnitStart start = {.model = model_, .weights = paths.weights, .max_tokens = task.max_tokens};
+  const fs::path checkpoints = paths.folder / kCheckpointFolder;
   const bool looks_often = recipe.keep == glue::Keep::kBestEpoch;
-  if (!looks_often) {  // the best weights so far are in no checkpoint
-    trainer.use_checkpoints(paths.folder / kCheckpointFolder);
-    progress.add(std::min(trainer.steps_done() * recipe.batch_examples, task.train.size() * recipe.epochs));
+
+  std::optional<UnitTrainer> trainer(std::in_place, plan, start, runtime);
+  trainer->use_checkpoints(checkpoints);
+  std::optional<Best> best;
+  if (looks_often && trainer->steps_done() > trainer->steps_per_epoch()) {
+    best = recall(task, checkpoints, *trainer);
+    if (!best) {
+      util::log_warning(kRoom, cat(plan.name, ": its best epoch so far is not there: begins again"));
+      fs::remove_all(checkpoints);
+      trainer.emplace(plan, start, runtime);
+      trainer->use_checkpoints(checkpoints);
+    }
   }
-  Best best;
-  for (int64_t epoch = 0; epoch < recipe.epochs; ++epoch) {
-    if (!trainer.train_epoch(epoch, stop_, [&](int64_t examples) { progress.add(examples); })) {
+  examples_done(std::min(trainer->steps_done() * recipe.batch_examples, task.train.size() * recipe.epochs));
+  for (int64_t epoch = 1; epoch <= recipe.epochs; ++epoch) {
+    if (!trainer->train_epoch(epoch - 1, stop_, examples_done)) {
       throw_stopped();
     }
-    if (looks_often || epoch + 1 == recipe.epochs) {
-      look(task, id.text(), epoch + 1, trainer, best);
+    const bool is_past = trainer->steps_done() > epoch * trainer->steps_per_epoch();  // before an interruption
+    if (is_past || (!looks_often && epoch < recipe.epochs)) {
+      continue;
+    }
+    std::optional<Best> now = look(task, plan.name, epoch, *trainer);
+    if (!now) {
+      trainer->save();
+      throw_stopped();
+    }
+    if (!best || now->score > best->score) {
+      best = std::move(now);
+      if (epoch < recipe.epochs) {
+        best->masters = trainer->parameters().masters().clone();
+        keep(*best, checkpoints, *trainer);
+      }
     }
   }
-  if (best.epoch != recipe.epochs) {
-    trainer.parameters().masters().copy_(best.masters);
-    trainer.parameters().sync_compute();
+  if (best->epoch != recipe.epochs) {
+    trainer->parameters().masters().copy_(best->masters);
+    trainer->parameters().sync_compute();
   }
-  leave(task, paths, trainer, best);
+  leave(task, paths, *trainer, *best);
   return {.id = id,
-          .epoch = best.epoch,
+          .epoch = best->epoch,
           .training_examples = task.train.size(),
           .truncated = task.train.truncated,
-          .training_seconds = trainer.seconds(),
+          .training_seconds = trainer->seconds(),
           .runtime = describe(runtime),
-          .dev = best.scores};
+          .dev = best->scores};
 }
 
-void UnitRunner::look(const LoadedTask& task, const std::string& name, int64_t epoch, UnitTrainer& trainer,
-                      Best& best) const {
+std::optional<UnitRunner::Best> UnitRunner::look(const LoadedTask& task, const std::string& name, int64_t epoch,
+                                                 UnitTrainer& trainer) const {
   Best now = {.epoch = epoch};
   for (const DevSet& dev : task.dev) {
     auto outputs = classifier_outputs(trainer.encoder(), trainer.parameters(), dev.split, stop_);
     if (!outputs) {
-      trainer.save();
-      throw_stopped();
+      return std::nullopt;
     }
     if (!are_finite(*outputs)) {
       throw DivergedError(cat(name, ": the classifier gives numbers that are not finite; lower --learning-rate"));
@@ -64,10 +96,53 @@ void UnitRunner::look(const LoadedTask& task, const std::string& name, int64_t e
     now.outputs.push_back(std::move(*outputs));
   }
   now.score = now.scores.front().metrics.at(std::string(glue::metric_name(glue::primary_metric(protocol_, task.spec))));
-  if (best.epoch == 0 || now.score > best.score) {
-    now.masters = task.recipe.keep == glue::Keep::kBestEpoch ? trainer.parameters().masters().clone() : at::Tensor();
-    best = std::move(now);
+  return now;
+}
+
+void UnitRunner::keep(const Best& best, const fs::path& checkpoints, UnitTrainer& trainer) {
+  const fs::path folder = checkpoints / cat(kBestPrefix, best.epoch);
+  write_model(folder, trainer);
+  std::vector<fs::path> others;
+  std::ranges::copy_if(fs::directory_iterator(checkpoints), std::back_inserter(others), [&](const fs::path& path) {
+    return path != folder && path.filename().string().starts_with(kBestPrefix);
+  });
+  std::ranges::for_each(others, [](const fs::path& path) { fs::remove_all(path); });
+}
+
+std::optional<UnitRunner::Best> UnitRunner::recall(const LoadedTask& task, const fs::path& checkpoints,
+                                                   UnitTrainer& trainer) const {
+  for (int64_t epoch = task.recipe.epochs; epoch > 0; --epoch) {
+    const fs::path folder = checkpoints / cat(kBestPrefix, epoch);
+    if (!fs::exists(folder / "config.json")) {  // written last
+      continue;
+    }
+    const at::Tensor masters = trainer.parameters().masters().clone();
+    try {
+      checkpoint::load_weights(folder, trainer.parameters(), checkpoint::Strictness::kComplete);
+    } catch (const DataError& error) {
+      util::log_warning(kRoom, error.what());
+      return std::nullopt;
+    }
+    std::optional<Best> best = look(task, folder.string(), epoch, trainer);
+    if (!best) {
+      throw_stopped();
+    }
+    best->masters = trainer.parameters().masters().clone();
+    trainer.parameters().masters().copy_(masters);
+    trainer.parameters().sync_compute();
+    return best;
   }
+  return std::nullopt;
+}
+
+void UnitRunner::write_model(const fs::path& folder, UnitTrainer& trainer) {
+  const std::scoped_lock lock(saving_);
+  checkpoint::write_model_directory(
+      folder,
+      {.shape = model_.shape,
+       .head = trainer.head(),
+       .tensors = checkpoint::model_tensors(model_.shape, trainer.head(), trainer.parameters())},
+      *model_.tokenizer);
 }
 
 void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best) {
@@ -77,13 +152,7 @@ void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrain
                            paths.folder / cat("predictions.", dev.split.reported_name, ".tsv"));
   }
   if (paths.keeps_model) {
-    const std::scoped_lock lock(saving_);
-    checkpoint::write_model_directory(
-        paths.folder / kModelFolder,
-        {.shape = model_.shape,
-         .head = trainer.head(),
-         .tensors = checkpoint::model_tensors(model_.shape, trainer.head(), trainer.parameters())},
-        *model_.tokenizer);
+    write_model(paths.folder / kModelFolder, trainer);
   }
 }
 

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +13,6 @@
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/unit.h"
 #include "bertcram/train/runtime.h"
-#include "bertcram/util/progress.h"
 #include "bertcram/util/stop.h"
 #include "finetune_plan.h"
 #include "unit_trainer.h"
@@ -37,21 +38,29 @@ class UnitRunner {
       : config_(config), protocol_(protocol), model_(model), stop_(stop) {}
 
   /// Trains a unit, from its checkpoint if it was begun, and leaves predictions and model in its folder; not unit.json.
+  /// @param examples_done  told of each batch, and at first of all that an interrupted run has behind it
   /// @throws DataError, DivergedError, ResourceError, util::StoppedError
   glue::UnitRecord run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths, const Runtime& runtime,
-                       util::Progress& progress);
+                       const std::function<void(int64_t)>& examples_done);
 
  private:
   /// The weights that count, and what they say of the dev sets.
   struct Best {
-    int64_t epoch = 0;
+    int64_t epoch = 0;  ///< from 1
     double score = 0;
-    at::Tensor masters = {};
+    at::Tensor masters = {};  ///< of an epoch that is not the last
     std::vector<std::vector<float>> outputs = {};
     std::vector<glue::SplitScores> scores = {};
   };
-  void look(const LoadedTask& task, const std::string& name, int64_t epoch, UnitTrainer& trainer, Best& best) const;
+  /// Scores the weights as they are; nullopt when asked to stop on the way.
+  std::optional<Best> look(const LoadedTask& task, const std::string& name, int64_t epoch, UnitTrainer& trainer) const;
+  /// Keeps the weights as they are beside the checkpoints, instead of those of an earlier epoch.
+  void keep(const Best& best, const std::filesystem::path& checkpoints, UnitTrainer& trainer);
+  /// Looks once more at what was kept, and gives the trainer its own weights back; nullopt if it is not there.
+  std::optional<Best> recall(const LoadedTask& task, const std::filesystem::path& checkpoints,
+                             UnitTrainer& trainer) const;
   void leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best);
+  void write_model(const std::filesystem::path& folder, UnitTrainer& trainer);
   [[noreturn]] void throw_stopped() const;
 
   const config::FinetuneConfig& config_;

@@ -1,11 +1,15 @@
 #include "bertcram/util/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <vector>
 
+#include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
+#include "bertcram/util/table.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::util {
@@ -14,6 +18,14 @@ namespace {
 constexpr double kBarIntervalSeconds = 0.2;
 constexpr double kLineIntervalSeconds = 30;  // where stderr is not a terminal
 constexpr int64_t kBarWidth = 24;
+constexpr const char* kClear = "\r\033[J";  // from the cursor, which waits at the beginning of what was drawn
+
+/// Of the terminal; what does not fit would wrap, and be left behind when it is drawn again.
+winsize terminal_size() {
+  winsize size{};
+  const bool is_known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
+  return is_known ? size : winsize{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+}
 
 double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -29,7 +41,7 @@ Progress::Progress(ProgressOptions options)
 
 Progress::~Progress() {
   if (shown_ && terminal_) {
-    std::fputs("\r\033[K", stderr);
+    std::fputs(kClear, stderr);
   }
 }
 
@@ -90,7 +102,24 @@ void Progress::show() {
     bar = "[" + std::string(static_cast<size_t>(filled), '=') +
           std::string(static_cast<size_t>(kBarWidth - filled), ' ') + "] ";
   }
-  std::fprintf(stderr, "\r\033[K%s %s%s", options_.label.c_str(), bar.c_str(), line().c_str());
+  draw(options_.above ? options_.above() : "", options_.label + " " + bar + line());
+}
+
+void Progress::draw(const std::string& above, const std::string& last) {
+  const winsize size = terminal_size();
+  std::vector<std::string_view> lines = split(above, '\n');
+  lines.back() = last;  // instead of what follows the last newline: nothing
+  if (lines.size() > size.ws_row) {
+    lines.erase(lines.begin(), lines.end() - size.ws_row);
+  }
+  std::string text = kClear;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    text += cat(i == 0 ? "" : "\n", first_columns(lines[i], size.ws_col));
+  }
+  if (lines.size() > 1) {  // a log line clears what is below it
+    text += cat("\033[", lines.size() - 1, "A\r");
+  }
+  std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import pty
 import random
 import re
 import shutil
@@ -277,6 +278,25 @@ class E2ETestCase(unittest.TestCase):
     def bertcram(self, *args, **kwargs):
         env = dict(kwargs.pop("env", None) or environment(), TMPDIR=str(self.tmp))
         return bertcram(*args, env=env, **kwargs)
+
+    def on_a_terminal(self, *args, **env):
+        """stderr of a command whose stderr is a terminal."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([str(BINARY), *map(str, args)], stderr=slave, stdout=subprocess.DEVNULL,
+                                   stdin=subprocess.DEVNULL, env=environment(TERM="xterm", **env))
+        os.close(slave)
+        output = b""
+        while True:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # Linux says EIO at the end
+                break
+            if not chunk:
+                break
+            output += chunk
+        process.wait(timeout=HUNG_SECONDS)
+        os.close(master)
+        return output
 
     def copy(self, source, name=None):
         """A copy of a fixture that the test may damage."""

@@ -1,8 +1,6 @@
 """The command line: help, versions, misspellings, streams."""
 
 import json
-import os
-import pty
 import pathlib
 import re
 import signal
@@ -255,25 +253,6 @@ class Streams(E2ETestCase):
         result = self.bertcram("--log-file", log, "tokenize", "--input", "absent.txt", "--output", self.dir / "tok")
         self.assert_fails(result, 3, "absent.txt")
         self.assertIn("absent.txt", log.read_text())
-
-    def on_a_terminal(self, *args, **env):
-        """stderr of a command whose stderr is a terminal."""
-        master, slave = pty.openpty()
-        process = subprocess.Popen([str(BINARY), *map(str, args)], stderr=slave, stdout=subprocess.DEVNULL,
-                                   stdin=subprocess.DEVNULL, env=environment(TERM="xterm", **env))
-        os.close(slave)
-        output = b""
-        while True:
-            try:
-                chunk = os.read(master, 65536)
-            except OSError:  # Linux says EIO at the end
-                break
-            if not chunk:
-                break
-            output += chunk
-        process.wait(timeout=HUNG_SECONDS)
-        os.close(master)
-        return output
 
     def test_no_color_is_respected_on_a_terminal(self):
         command = ["tokenize", "--input", "absent.txt", "--output", self.dir / "tok"]

@@ -229,6 +229,29 @@ class Tasks(E2ETestCase):
         self.assertEqual((self.out / "rte" / "model.safetensors").read_bytes(),
                          (self.dir / "other" / "rte" / "model.safetensors").read_bytes())
 
+    def test_a_copy_of_the_dev_set_is_no_test_set(self):
+        data = make_glue(self.dir / "glue", "rte", test=4)
+        shutil.copy(data / "RTE" / "dev.tsv", data / "RTE" / "test.tsv")
+        result = self.bertcram(*arguments(data, self.out, "--task", "rte", "--submission", "zip", "--fill-missing", seeds=1))
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("test.tsv:1: a column 'label', which GLUE's test sets do not have", result.err)
+        self.assertIn("rte", self.results()["tasks"], "the scores stay")
+        self.assertFalse((self.out / "submission.zip").exists())
+
+    def test_the_table_fills_above_the_bar_on_a_terminal(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2", train=200)
+        output = self.on_a_terminal(*arguments(data, self.out, "--task", "all", seeds=2, epochs=3)).decode()
+        drawn = [part for part in output.split("\r\x1b[J") if "finetune-glue [" in part]
+        self.assertTrue(drawn, output[-500:])
+        for block in drawn:
+            lines = block.split("\n")
+            self.assertEqual(lines[0].split()[:3], ["seed", "0", "1"])
+            self.assertEqual([line.split()[0] for line in lines[1:-1]], ["sst2", "rte"])
+            self.assertTrue(lines[-1].endswith(f"\x1b[{len(lines) - 1}A\r"), "the cursor goes back to the top")
+        self.assertTrue(any(" %" in block for block in drawn))
+        self.assertIn("1 of 2 tasks done", output)
+        self.assertTrue(output.rstrip().endswith("2 of 2 tasks done") or output.endswith("\x1b[J"), output[-300:])
+
     def test_the_markdown_option_changes_nothing_on_disk(self):
         data = make_glue(self.dir / "glue", "sst2")
         must(*arguments(data, self.out, "--task", "sst2", seeds=1))

@@ -53,6 +53,7 @@ struct SourceSpec {
   Column text_a = {};
   std::optional<Column> text_b = {};  ///< nullopt: single-sentence task
   std::optional<Column> label = {};   ///< nullopt: the split is unlabelled
+  std::string absent = {};            ///< a column that must not be there: the labels, in an official test set
   std::optional<IdFilter> id_filter = {};
 };
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -17,12 +18,13 @@ struct ProgressOptions {
   std::string unit = "B";  ///< "B" is shown as KiB, MiB…; anything else as a plain count
   int64_t total = 0;       ///< 0 = unknown
   ProgressStyle style = ProgressStyle::kAuto;
+  std::function<std::string()> above = {};  ///< lines that stand above the bar on a terminal, asked for as it is drawn
 };
 
 class Progress {
  public:
   explicit Progress(ProgressOptions options);
-  ~Progress();  ///< clears the bar
+  ~Progress();  ///< clears the bar and what stands above it
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -36,6 +38,7 @@ class Progress {
   std::string line() const;
   std::string amount_text(double amount) const;
   void show();
+  static void draw(const std::string& above, const std::string& last);
 
   ProgressOptions options_;
   std::chrono::steady_clock::time_point start_;

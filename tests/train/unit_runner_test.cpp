@@ -1,0 +1,109 @@
+// Fine-tuning runs that are interrupted: the best epoch counts all the same, and every bit is that of the uninterrupted run.
+
+#include "train/unit_runner.h"
+
+#include <csignal>
+#include <set>
+
+#include "bertcram/util/error.h"
+#include "train/pretrain_support.h"
+
+namespace bertcram::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kEpochs = 6;
+constexpr int kExamples = 24;
+
+class UnitRunnerTest : public test::PretrainTest {
+ protected:
+  UnitRunnerTest() {
+    const auto config = config_for("pretrained");
+    run(config);
+    finetune_.model = config.output + "/model";
+    model_ = checkpoint::open_model_directory(finetune_.model);
+    runtime_ = resolve_runtime(config.runtime);
+    task_.spec = glue::find_task("sst2");
+    task_.recipe = {.learning_rate = 3e-2,  // at which the best epoch is seldom the last
+                    .batch_examples = 4,
+                    .epochs = kEpochs,
+                    .keep = glue::Keep::kBestEpoch};
+    task_.max_tokens = 16;
+    task_.train = split(kExamples, 1);
+    task_.dev = {{.judge = task_.spec, .split = split(40, 2)}};
+  }
+
+  EncodedSplit split(int size, uint64_t seed) const {
+    glue::Dataset dataset = {.labelling = glue::Labelling::kLabelled};
+    const auto texts = test::random_documents(seed, size);
+    for (int i = 0; i < size; ++i) {
+      const std::string text = texts[static_cast<size_t>(i)].substr(0, 30);
+      dataset.examples.push_back({.text_a = text, .label = text[3] % 2, .line = i + 1});
+    }
+    return encode_split(std::move(dataset), "sst2", *model_.tokenizer, 16);
+  }
+
+  glue::UnitRecord run_unit(const std::string& name, int64_t seed, int64_t stop_after = -1) {
+    util::StopFlag stop;
+    UnitRunner runner(finetune_, glue::sane_protocol(), model_, stop);
+    int64_t done = 0;
+    return runner.run({.task = "sst2", .seed = seed}, task_,
+                      {.weights = finetune_.model, .folder = scratch_ / name, .keeps_model = true}, runtime_,
+                      [&](int64_t examples) {
+                        done += examples;
+                        if (stop_after >= 0 && done >= stop_after) {
+                          stop.request(SIGTERM);
+                        }
+                      });
+  }
+
+  std::string bytes(const std::string& name) const {
+    return test::read_bytes(scratch_ / name / "model/model.safetensors") +
+           test::read_bytes(scratch_ / name / "predictions.sst2.tsv");
+  }
+
+  fs::path checkpoints(const std::string& name) const { return scratch_ / name / UnitRunner::kCheckpointFolder; }
+
+  config::FinetuneConfig finetune_;
+  checkpoint::ModelDirectory model_;
+  Runtime runtime_;
+  LoadedTask task_;
+};
+
+TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
+  std::set<int64_t> best_epochs;
+  for (int64_t seed = 0; seed < 4; ++seed) {
+    const std::string whole = cat("whole-", seed);
+    const glue::UnitRecord expected = run_unit(whole, seed);
+    best_epochs.insert(expected.epoch);
+    for (int64_t examples = 4; examples < kEpochs * kExamples; examples += 28) {
+      const std::string name = cat("stopped-", seed, "-", examples);
+      EXPECT_THROW(run_unit(name, seed, examples), util::StoppedError);
+      const glue::UnitRecord again = run_unit(name, seed);
+      EXPECT_EQ(again.epoch, expected.epoch) << name;
+      EXPECT_EQ(again.dev[0].metrics, expected.dev[0].metrics) << name;
+      EXPECT_TRUE(bytes(name) == bytes(whole)) << name;
+    }
+  }
+  EXPECT_GE(best_epochs.size(), 3U) << "a test of one and the same best epoch sees little";
+}
+
+TEST_F(UnitRunnerTest, ARunWhoseBestEpochIsGoneBeginsAgain) {
+  run_unit("whole", 0);
+  EXPECT_THROW(run_unit("stopped", 0, 3 * kExamples + 4), util::StoppedError);
+  int removed = 0;
+  for (int64_t epoch = 1; epoch <= kEpochs; ++epoch) {
+    removed += fs::remove_all(checkpoints("stopped") / cat("best-epoch-", epoch)) > 0 ? 1 : 0;
+  }
+  EXPECT_EQ(removed, 1) << "of the best so far alone";
+  EXPECT_THROW(run_unit("stopped", 0, 0), util::StoppedError);  // begins at its first step, and stops there
+  const auto left = checkpoint::list_checkpoints(checkpoints("stopped"));
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_LT(checkpoint::read_state(left.front()).step, kExamples / 4);
+  run_unit("stopped", 0);
+  EXPECT_TRUE(bytes("stopped") == bytes("whole"));
+}
+
+}  // namespace
+}  // namespace bertcram::train

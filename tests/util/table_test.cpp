@@ -1,0 +1,31 @@
+#include "bertcram/util/table.h"
+
+#include <gtest/gtest.h>
+
+namespace bertcram::util {
+namespace {
+
+TEST(Columns, AreCharactersNotBytes) {
+  EXPECT_EQ(columns_of(""), 0U);
+  EXPECT_EQ(columns_of("± €"), 3U);
+  EXPECT_EQ(first_columns("± €uro", 3), "± €");
+  EXPECT_EQ(first_columns("± €", 3), "± €");
+  EXPECT_EQ(first_columns("ab", 9), "ab");
+  EXPECT_EQ(first_columns("€", 0), "");
+}
+
+TEST(Table, AlignsWordsToTheLeftAndNumbersToTheRight) {
+  const Table table = {.word_columns = 1, .rows = {{"task", "mean"}, {"rte", "57.4 ± 1"}, {"sentiment", ""}}};
+  EXPECT_EQ(plain_table(table),
+            "task           mean\n"
+            "rte        57.4 ± 1\n"
+            "sentiment\n");
+  EXPECT_EQ(markdown_table(table),
+            "| task | mean |\n"
+            "| --- | ---: |\n"
+            "| rte | 57.4 ± 1 |\n"
+            "| sentiment |  |\n");
+}
+
+}  // namespace
+}  // namespace bertcram::util
