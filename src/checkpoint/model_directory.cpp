@@ -164,7 +164,7 @@ void write_model_directory(const fs::path& directory, const StoredModel& model, 
 }
 
 bool is_model_of(const fs::path& directory, const StoredModel& model, const text::Tokenizer& tokenizer) {
-  if (!text::has_tokenizer_files(directory)) {
+  if (!text::has_tokenizer_files(directory) || util::has_leftovers(directory)) {
     return false;
   }
   try {

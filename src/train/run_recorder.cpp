@@ -18,7 +18,7 @@ using nlohmann::json;
 RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress)
     : run_(run),
       config_yaml_(std::move(config_yaml)),
-      metrics_(run.metrics_file()),
+      metrics_(run.metrics_file(), start.steps + 1),
       progress_({.label = "pretrain", .unit = "tokens", .style = progress}),
       last_(start),
       heartbeat_seconds_(start.seconds) {
@@ -29,6 +29,7 @@ RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage
 void RunRecorder::header(const json& about_the_run) {
   header_ = about_the_run;
   metrics_.write(about_the_run);
+  metrics_.text("config", cat("```yaml\n", config_yaml_, "```\n"));
 }
 
 /// For who looks on; that it cannot be written is no reason to end a run.
@@ -59,7 +60,7 @@ void RunRecorder::restore_what_is_gone() {
     util::write_file_atomically(run_.config_file(), config_yaml_);
   }
   if (metrics_.is_gone()) {
-    metrics_.reopen();
+    metrics_.restore();
     metrics_.write(header_);
   }
   util::log_warning("pretrain", cat(run_.path().string(),
@@ -133,8 +134,7 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
 }
 
 void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes) {
-  metrics_.drop_kept();
-  monitor::rewind_metrics(run_.metrics_file(), metrics_bytes);
+  metrics_.rewind(metrics_bytes, start.steps + 1);
   last_ = start;
   load_seconds_ = 0;
   overhead_seconds_ = 0;

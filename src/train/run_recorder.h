@@ -1,12 +1,12 @@
 #pragma once
-// What a run tells the world while it trains: metrics.jsonl, status.json, the log and the live line.
+// What a run tells the world while it trains: metrics.jsonl, event files, status.json, the log and the live line.
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
-#include "bertcram/monitor/metrics_log.h"
+#include "bertcram/monitor/metrics_sink.h"
 #include "bertcram/train/held_out.h"
 #include "bertcram/train/run_directory.h"
 #include "bertcram/train/schedule.h"
@@ -62,10 +62,7 @@ class RunRecorder {
   }
 
   int64_t last_logged_step() const { return last_.steps; }
-  int64_t metrics_bytes() {
-    metrics_.flush();
-    return metrics_.size_bytes();
-  }
+  int64_t metrics_bytes() { return metrics_.flushed_bytes(); }
 
  private:
   void heartbeat(const Usage& usage, double share);
@@ -73,7 +70,7 @@ class RunRecorder {
 
   RunDirectory& run_;
   std::string config_yaml_;
-  monitor::MetricsLog metrics_;
+  monitor::MetricsSink metrics_;
   nlohmann::json header_;
   bool is_failing_ = false;  ///< the last heartbeat could not be written
   util::Progress progress_;

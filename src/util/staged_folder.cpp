@@ -134,6 +134,11 @@ bool is_half_published(const fs::path& folder) {
   return fs::exists(journal_of(folder), ignored) && fs::exists(folder / kStagingFolder / read_journal(folder).seal);
 }
 
+bool has_leftovers(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / kStagingFolder, ignored);
+}
+
 void refuse_half_published(const fs::path& folder) {
   if (is_half_published(folder)) {
     throw DataError(cat(folder.string(),

@@ -50,6 +50,19 @@ TEST(ModelDirectory, ReadsBackWhatItWrites) {
   EXPECT_TRUE(same_bits(loaded.masters(), expected.masters()));
 }
 
+TEST(ModelDirectory, WhatAKilledSessionLeftThereMakesItUnfinished) {
+  const ScratchDirectory scratch;
+  nn::Parameters parameters = parameters_for({}, 1);
+  const StoredModel model = {.shape = kShape, .head = {}, .tensors = model_tensors(kShape, {}, parameters)};
+  write_model(scratch / "model");
+  EXPECT_TRUE(is_model_of(scratch / "model", model, test::tiny_tokenizer()));
+  std::filesystem::create_directory(scratch /
+                                    "model/.partial");  // its files are in their places: only this was not removed
+  EXPECT_FALSE(is_model_of(scratch / "model", model, test::tiny_tokenizer()));
+  write_model(scratch / "model");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "model/.partial"));
+}
+
 TEST(ModelDirectory, AnotherHeadKeepsItsInitialWeights) {
   const ScratchDirectory scratch;
   write_model(scratch / "model");

@@ -29,7 +29,7 @@ void write_model_directory(const std::filesystem::path& directory, const StoredM
                            const text::Tokenizer& tokenizer);
 
 /// Whether the folder is what write_model_directory makes of these: it opens, with this tokenizer and, bit for bit,
-/// these tensors.
+/// these tensors, and nothing else is left there.
 bool is_model_of(const std::filesystem::path& directory, const StoredModel& model, const text::Tokenizer& tokenizer);
 
 /// A model folder opened for reading; weights are loaded on demand.

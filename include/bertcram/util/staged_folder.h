@@ -36,6 +36,9 @@ class StagedFolder {
 /// Whether a session was killed between the first and the last move of publish(): the files are not one content.
 bool is_half_published(const std::filesystem::path& folder);
 
+/// Whether a killed session left anything that the next StagedFolder of the folder removes, its content being whole or not.
+bool has_leftovers(const std::filesystem::path& folder);
+
 /// For readers. @throws DataError if the folder is_half_published
 void refuse_half_published(const std::filesystem::path& folder);
 
