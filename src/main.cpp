@@ -26,7 +26,7 @@ using bertcram::cat;
 using bertcram::ExitCode;
 using bertcram::cli::Command;
 
-constexpr std::array<Command, 10> kCommands = {{
+constexpr std::array<Command, 11> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
     {"encode", "text lines on stdin to token ids on stdout",
@@ -49,6 +49,8 @@ constexpr std::array<Command, 10> kCommands = {{
     {"predict", "text lines on stdin to labels of a fine-tuned model on stdout",
      "printf 'A man sleeps.\\tSomebody rests.\\n' | bertcram predict --model runs/first/glue/rte",
      bertcram::cli::setup_predict},
+    {"report", "training runs to one HTML file with plots, scores and settings", "bertcram report runs/first",
+     bertcram::cli::setup_report},
     {"config", "print the resolved configuration, every key with its meaning",
      "bertcram config pretrain --config mini.yaml --set batch.rows=64", bertcram::cli::setup_config},
 }};

@@ -20,6 +20,11 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
   }
   outlive_readers();
   const auto outcome = training().run_finetune(config, {.stop = session.stop, .progress = session.progress});
+  const auto folder = std::filesystem::absolute(outcome.results_file).parent_path();
+  if (folder.filename() == "glue" &&
+      std::filesystem::exists(folder.parent_path() / "status.json")) {  // beside its model
+    renew_report(folder.parent_path());
+  }
   const auto style = config.markdown ? glue::TableStyle::kMarkdown : glue::TableStyle::kPlain;
   print_result(
       as_json, nlohmann::json::parse(glue::results_to_json(outcome.results)),

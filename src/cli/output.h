@@ -2,6 +2,7 @@
 // Results on stdout: for people, or as one JSON object with --json.
 
 #include <CLI/App.hpp>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -9,6 +10,10 @@ namespace bertcram::cli {
 
 /// Prints `json` when asked for it, otherwise `text`.
 void print_result(bool as_json, const nlohmann::json& json, const std::string& text);
+
+/// Writes the report.html of a training run again, after what was added to it. What goes wrong is a warning: the run stands.
+/// @return whether it was written
+bool renew_report(const std::filesystem::path& run);
 
 /// For commands that run long: a terminal or log reader that goes away does not end them (SIGPIPE would).
 void outlive_readers();

@@ -68,6 +68,10 @@ void run(const config::PretrainConfig& config, const RunOptions& options, const 
     json["generator"] = result.generator->string();
     text += cat("generator, a masked LM, in ", result.generator->string(), "\n");
   }
+  if (const auto folder = result.model.parent_path(); renew_report(folder)) {
+    json["report"] = (folder / "report.html").string();
+    text += cat("report in ", (folder / "report.html").string(), "\n");
+  }
   print_result(options.as_json, json, text);
 }
 

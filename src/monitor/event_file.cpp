@@ -132,9 +132,7 @@ EventFile::EventFile(const std::filesystem::path& folder, int64_t first_step) {
     path_ = descriptor_ < 0 ? path_ : path;
   }
   record(event_at(0).text(3, "brain.Event:2").bytes());
-  if (first_step > 1) {
-    restart(first_step);
-  }
+  restart(first_step);  // also the first step of all: a session may have been killed before its first checkpoint
 }
 
 EventFile::~EventFile() {
@@ -145,7 +143,7 @@ EventFile::~EventFile() {
 
 void EventFile::scalars(const nlohmann::json& line) {
   const auto step = line.find("step");
-  if (step == line.end() || !step->is_number_integer()) {
+  if (step == line.end() || !step->is_number_integer() || line.contains("event")) {
     return;
   }
   Message summary;

@@ -4,6 +4,7 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -62,8 +63,13 @@ void limit_gpu_memory(int64_t bytes, const GpuFacts& gpu) {
   ::setenv("PYTORCH_CUDA_ALLOC_CONF", settings.c_str(), /*replace=*/1);
 }
 
-/// For all that the process allocates from now on.
+/// For all that the process allocates from now on. What is freed has to go back to the system, or nothing would be left for
+/// what does not come from malloc, such as the code of oneDNN's kernels: glibc keeps large blocks, and more of them the
+/// larger they are, unless its threshold is set.
 void limit_process_memory(int64_t bytes) {
+  constexpr int kMappedFromBytes = 1 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, kMappedFromBytes);
+  ::mallopt(M_TRIM_THRESHOLD, kMappedFromBytes);
   rlimit data{};
   ::getrlimit(RLIMIT_DATA, &data);
   data.rlim_cur = std::min(static_cast<rlim_t>(bytes), data.rlim_max);

@@ -33,7 +33,7 @@ class Events(E2ETestCase):
         for line in (run / "metrics.jsonl").read_text().splitlines():
             values = json.loads(line)
             for key, value in values.items():
-                if "step" in values and key != "step" and isinstance(value, (int, float)):
+                if "event" not in values and key != "step" and isinstance(value, (int, float)):
                     tag = f"eval/{key[5:]}" if key.startswith("eval_") else f"train/{key}"
                     expected.setdefault(tag, []).append((values["step"], value))
         self.assertEqual(sorted(found), sorted(expected))

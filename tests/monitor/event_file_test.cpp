@@ -47,21 +47,22 @@ TEST(EventFile, HoldsAVersionAndOneEventForEachLine) {
   const ScratchDirectory scratch;
   EventFile events(scratch.path(), 1);
   events.scalars({{"step", 300}, {"loss", 2.5}, {"mfu", nullptr}, {"note", "text"}});
-  events.scalars({{"event", "start"}, {"seed", 7}});  // no step
+  events.scalars({{"seed", 7}});
+  events.scalars({{"event", "start"}, {"step", 0}, {"seed", 7}});
   const auto records = records_of(events.path());
-  ASSERT_EQ(records.size(), 2U);
+  ASSERT_EQ(records.size(), 3U);
   EXPECT_EQ(records[0].substr(9), std::string("\x10\x00\x1a\x0d", 4) + "brain.Event:2");
   // step 300 as a varint; a summary of 19 bytes with one value of 17: the tag, and 2.5 as a float
-  EXPECT_EQ(records[1].substr(9),
+  EXPECT_EQ(records[2].substr(9),
             std::string("\x10\xac\x02\x2a\x13\x0a\x11\x0a\x0atrain/loss\x15\x00\x00\x20\x40", 24));
 }
 
-TEST(EventFile, SaysWhereALaterSessionBegins) {
+TEST(EventFile, SaysWhereItsSessionBegins) {
   const ScratchDirectory scratch;
   const EventFile first(scratch.path(), 1);
   const EventFile second(scratch.path(), 8);
   EXPECT_NE(first.path(), second.path());
-  EXPECT_EQ(records_of(first.path()).size(), 1U);
+  EXPECT_EQ(records_of(first.path()).at(1).substr(9), std::string("\x10\x01\x3a\x02\x08\x01", 6));
   const auto records = records_of(second.path());
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(records[1].substr(9), std::string("\x10\x08\x3a\x02\x08\x01", 6));

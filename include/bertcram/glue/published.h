@@ -15,6 +15,7 @@ struct PublishedRow {
   TaskScores scores;     ///< the nine entries of the averages, 0..100
   double average;        ///< as published
   bool is_nine;          ///< the published average is of nine numbers (sane9), not of eight tasks (transfer8)
+  double flops = 0;      ///< spent on training by the model's arithmetic, forward and backward; 0: not known
 };
 
 /// Rows that state all nine entries.

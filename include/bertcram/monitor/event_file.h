@@ -34,7 +34,8 @@ class EventFile {
   EventFile& operator=(const EventFile&) = delete;
 
   /// A line of metrics.jsonl: every number as a scalar, `train/loss` of the key `loss`, `eval/loss` of `eval_loss`, by the
-  /// line's `step`. Lines without a step, and numbers that are null, are passed over.
+  /// line's `step`. Passed over are lines without a step, those of an `event` (a start), and
+  /// numbers that are null.
   void scalars(const nlohmann::json& line);
   /// @param markdown  as tensorboard's text tab shows it
   void text(const std::string& tag, int64_t step, const std::string& markdown);

@@ -1,0 +1,104 @@
+#include "run_facts.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "bertcram/config/pretrain_config.h"
+#include "bertcram/config/resolve.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+
+namespace bertcram::monitor {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// null if the file is missing or no JSON.
+json json_of(const fs::path& path) {
+  try {
+    const json found = json::parse(util::read_file(path), nullptr, /*allow_exceptions=*/false);
+    return found.is_discarded() ? json() : found;
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+std::vector<double> column_of(const MetricsTable& table, const std::string& name) {
+  const auto found = table.columns.find(name);
+  return found == table.columns.end() ? std::vector<double>{} : found->second;
+}
+
+std::optional<double> last_of(const MetricsTable& table, const std::string& name) {
+  const std::vector<double> values = column_of(table, name);
+  const auto last = std::find_if(values.rbegin(), values.rend(), [](double value) { return std::isfinite(value); });
+  return last == values.rend() ? std::nullopt : std::optional(*last);
+}
+
+std::vector<std::pair<std::string, json>> tasks_of(const RunFacts& run) {
+  std::vector<std::pair<std::string, json>> found;
+  const json tasks = run.glue.is_object() && run.glue.contains("tasks") ? run.glue["tasks"] : json();
+  const std::vector<std::string> order = {"cola",    "sst2", "mrpc", "stsb", "qqp", "mnli",
+                                          "mnli-mm", "qnli", "rte",  "wnli", "ax"};
+  const auto add = [&](const std::string& name) {
+    if (const json& task = tasks[name]; task.is_object() && task.contains("median") && task["median"].is_number()) {
+      found.emplace_back(name, task);
+    }
+  };
+  if (!tasks.is_object()) {
+    return found;
+  }
+  for (const std::string& name : order) {
+    if (tasks.contains(name)) {
+      add(name);
+    }
+  }
+  for (const auto& [name, task] : tasks.items()) {
+    if (std::ranges::find(order, name) == order.end()) {
+      add(name);
+    }
+  }
+  return found;
+}
+
+double number_of(const json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_number() ? object[key].get<double>() : 0;
+}
+
+double flops_of(const RunFacts& run) {
+  const auto& starts = run.metrics.starts();
+  const double per_token = starts.empty() ? 0 : number_of(starts.back(), "flops_per_token");
+  return per_token * static_cast<double>(run.status.tokens);
+}
+
+std::optional<double> average_of(const RunFacts& run) {
+  const json averages = run.glue.is_object() && run.glue.contains("averages") ? run.glue["averages"] : json();
+  const double value = number_of(averages, "sane9");
+  return value != 0 ? std::optional(value) : std::nullopt;
+}
+
+RunFacts read_run(const fs::path& folder, double now) {
+  if (!fs::exists(folder / "metrics.jsonl") && !fs::exists(folder / "status.json")) {
+    throw DataError(cat(folder.string(), ": no training run; expected the --output folder of 'bertcram pretrain'"));
+  }
+  const fs::path whole = fs::absolute(folder).lexically_normal();
+  RunFacts run = {.name = (whole.has_filename() ? whole : whole.parent_path()).filename().string(),
+                  .status = read_status(folder, now),
+                  .metrics = MetricsReader(folder / "metrics.jsonl"),
+                  .glue = json_of(folder / "glue" / "results.json")};
+  run.metrics.refresh();
+  try {
+    run.config = util::read_file(folder / "config.yaml");
+    config::PretrainConfig defaults;
+    config::PretrainConfig used;
+    config::apply_yaml(config::fields_of(used), run.config, "config.yaml");
+    run.changes = config::differences(config::fields_of(defaults), config::fields_of(used));
+    run.data = json_of(fs::path(used.data) / "manifest.json");
+  } catch (const Error&) {  // of another version, or gone: the report goes without
+  }
+  return run;
+}
+
+}  // namespace bertcram::monitor

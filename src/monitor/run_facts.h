@@ -1,0 +1,32 @@
+#pragma once
+// What reports take out of a run's files.
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bertcram/monitor/report.h"
+
+namespace bertcram::monitor {
+
+/// The values of a column, none if there is no such column.
+std::vector<double> column_of(const MetricsTable& table, const std::string& name);
+
+/// The last finite value of a column.
+std::optional<double> last_of(const MetricsTable& table, const std::string& name);
+
+/// A member that is a number, otherwise 0.
+double number_of(const nlohmann::json& object, const char* key);
+
+/// The GLUE tasks of results.json that have a median, in GLUE's order, own ones last.
+std::vector<std::pair<std::string, nlohmann::json>> tasks_of(const RunFacts& run);
+
+/// sane9, where all nine entries are there.
+std::optional<double> average_of(const RunFacts& run);
+
+/// Of the model's arithmetic, for all tokens that the run has trained on; 0 if that is not known.
+double flops_of(const RunFacts& run);
+
+}  // namespace bertcram::monitor

@@ -1,0 +1,192 @@
+#include "bertcram/monitor/run_reader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
+
+namespace bertcram::monitor {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+constexpr size_t kLongestLine = 1U << 20U;  ///< what is longer is no metrics line
+
+/// Closes when it goes.
+class Descriptor {
+ public:
+  explicit Descriptor(const fs::path& path) : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~Descriptor() {
+    if (number_ >= 0) {
+      ::close(number_);
+    }
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  bool is_open() const { return number_ >= 0; }
+  int64_t size() const {
+    struct stat facts {};
+    return ::fstat(number_, &facts) == 0 ? facts.st_size : 0;
+  }
+  /// Up to `bytes` from the place on; fewer at the end of the file.
+  std::string read(int64_t place, size_t bytes) const {
+    std::string text(bytes, '\0');
+    size_t done = 0;
+    while (done < bytes) {
+      const ssize_t got = ::pread(number_, text.data() + done, bytes - done, place + static_cast<int64_t>(done));
+      if (got <= 0) {
+        break;
+      }
+      done += static_cast<size_t>(got);
+    }
+    text.resize(done);
+    return text;
+  }
+
+ private:
+  int number_;
+};
+
+double number_of(const json& value) { return value.is_number() ? value.get<double>() : kNone; }
+
+void add_row(MetricsTable& table, const json& line) {
+  const size_t rows = table.steps.size();
+  table.steps.push_back(number_of(line.at("step")));
+  for (const auto& [key, value] : line.items()) {
+    if (key != "step" && (value.is_number() || value.is_null())) {
+      std::vector<double>& column = table.columns[key];
+      column.resize(rows, kNone);
+      column.push_back(number_of(value));
+    }
+  }
+  for (auto& [key, column] : table.columns) {
+    column.resize(rows + 1, kNone);
+  }
+}
+
+}  // namespace
+
+void MetricsReader::forget() { *this = MetricsReader(file_); }
+
+void MetricsReader::refresh() {
+  const Descriptor file(file_);
+  if (!file.is_open()) {
+    return;
+  }
+  const auto before = static_cast<int64_t>(last_line_.size());
+  if (file.size() < offset_ || file.read(offset_ - before, last_line_.size()) != last_line_) {
+    forget();
+  }
+  constexpr size_t kChunk = 1U << 20U;
+  std::string text;
+  bool is_too_long = false;
+  for (;;) {
+    const std::string chunk = file.read(offset_ + static_cast<int64_t>(text.size()), kChunk);
+    text += chunk;
+    size_t begin = 0;
+    for (size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
+      last_line_ = text.substr(begin, end + 1 - begin);
+      if (is_too_long) {
+        ++damaged_lines_;
+      } else {
+        take(std::string_view(last_line_).substr(0, end - begin));
+      }
+      is_too_long = false;
+      begin = end + 1;
+    }
+    offset_ += static_cast<int64_t>(begin);
+    text.erase(0, begin);
+    if (chunk.size() < kChunk) {
+      return;
+    }
+    if (text.size() > kLongestLine) {  // passed over piece by piece
+      offset_ += static_cast<int64_t>(text.size());
+      last_line_ = text.substr(text.size() - 1);
+      text.clear();
+      is_too_long = true;
+    }
+  }
+}
+
+void MetricsReader::take(std::string_view line) {
+  const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object()) {
+    damaged_lines_ += line.empty() ? 0 : 1;
+    return;
+  }
+  if (parsed.contains("event")) {
+    if (util::text_member(parsed, "event") == "start") {
+      starts_.push_back(parsed);
+    }
+    return;
+  }
+  const auto step = parsed.find("step");
+  if (step == parsed.end() || !step->is_number()) {
+    ++damaged_lines_;
+    return;
+  }
+  add_row(parsed.contains("eval_loss") ? evaluations_ : training_, parsed);
+}
+
+RunStatus read_status(const fs::path& run, double now) {
+  constexpr double kSilentSeconds = 180;  // a heartbeat comes every quarter of a minute, but not within an evaluation
+  constexpr size_t kMostBytes = 1U << 16U;
+  const Descriptor file(run / "status.json");
+  const json status =
+      file.is_open() ? json::parse(file.read(0, kMostBytes), nullptr, /*allow_exceptions=*/false) : json();
+  const auto number = [&](const char* key) {
+    const double value = status.is_object() && status.contains(key) ? number_of(status[key]) : 0;
+    return std::isfinite(value) ? value : 0;
+  };
+  const auto count = [&](const char* key) { return static_cast<int64_t>(std::clamp(number(key), -9e18, 9e18)); };
+  RunStatus found = {.step = count("step"),
+                     .tokens = count("tokens"),
+                     .budget_share = std::clamp(number("budget_share"), 0.0, 1.0),
+                     .elapsed_seconds = number("elapsed_seconds"),
+                     .age_seconds = std::max(0.0, now - number("unix_time"))};
+  static constexpr std::array<const char*, 5> kStates = {"running", "stopped", "diverged", "failed", "finished"};
+  const std::string state = util::text_member(status, "state");
+  if (std::ranges::find(kStates, state) != kStates.end()) {
+    found.state = state == "running" && found.age_seconds > kSilentSeconds ? "stale" : state;
+  }
+  return found;
+}
+
+std::map<std::string, fs::path> find_runs(const fs::path& folder) {
+  constexpr int kLevels = 3;
+  std::map<std::string, fs::path> runs;
+  const std::function<void(const fs::path&, const std::string&, int)> look = [&](const fs::path& path,
+                                                                                 const std::string& name, int levels) {
+    std::error_code ignored;
+    if (fs::is_regular_file(path / "status.json", ignored) || fs::is_regular_file(path / "metrics.jsonl", ignored)) {
+      runs.emplace(name.empty() ? fs::absolute(path).lexically_normal().filename().string() : name, path);
+      return;
+    }
+    if (levels == 0) {
+      return;
+    }
+    for (fs::directory_iterator entry(path, fs::directory_options::skip_permission_denied, ignored), end;
+         !ignored && entry != end; entry.increment(ignored)) {
+      const std::string leaf = entry->path().filename().string();
+      if (entry->is_symlink(ignored) || !entry->is_directory(ignored) || leaf.starts_with('.')) {
+        continue;
+      }
+      look(entry->path(), name.empty() ? leaf : cat(name, "/", leaf), levels - 1);
+    }
+  };
+  look(folder, "", kLevels);
+  return runs;
+}
+
+}  // namespace bertcram::monitor

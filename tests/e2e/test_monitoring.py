@@ -1,0 +1,70 @@
+"""What can be seen of a run from outside: its report."""
+
+import html.parser
+import unittest
+import xml.etree.ElementTree
+
+from glue_folders import make_glue
+from support import INPUT, USAGE, E2ETestCase, make_packed, must, pretrain_args
+
+
+class Balanced(html.parser.HTMLParser):
+    """Every tag that is opened is closed, in order."""
+
+    VOID = {"meta", "!doctype"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.wrong = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append((tag, self.getpos()))
+
+
+class Report(E2ETestCase):
+
+    def test_a_run_leaves_a_report_that_finetuning_completes(self):
+        run = self.dir / "run"
+        result = must(*pretrain_args(make_packed(), run, 12, eval__every_steps=5))
+        self.assertIn(f"report in {run}/report.html", result.text)
+        first = (run / "report.html").read_text()
+        self.assertIn("finished", first)
+        self.assertNotIn("<h2>GLUE", first)
+        data = make_glue(self.dir / "glue", "rte")
+        must("finetune-glue", "--model", run / "model", "--data", data, "--task", "rte", "--seeds", 2, "--epochs", 1, "--threads", 1)
+        text = (run / "report.html").read_text()
+        self.assertIn("<h2>GLUE", text)
+        page = Balanced(text)
+        self.assertEqual((page.open, page.wrong), ([], []))
+        plots = sorted(path.name for path in (run / "report-plots").iterdir())
+        self.assertEqual(plots, ["compute.svg", "glue.svg", "gradient-norm.svg", "learning-rate.svg", "loss-by-time.svg",
+                                 "loss-by-tokens.svg", "throughput.svg"])
+        for plot in plots:
+            xml.etree.ElementTree.parse(run / "report-plots" / plot)
+        self.assert_no_temporaries()
+
+    def test_several_runs_stand_beside_each_other(self):
+        for seed in (1, 2):
+            must(*pretrain_args(make_packed(), self.dir / f"run{seed}", 4, seed=seed))
+        output = self.dir / "new" / "compare.html"
+        self.assertEqual(self.assert_ok(self.bertcram("report", self.dir / "run1", self.dir / "run2", "--output", output, "--json")).json,
+                         {"report": str(output)})
+        self.assertIn("<h1>run1, run2</h1>", output.read_text())
+
+    def test_what_is_no_run_is_said(self):
+        self.assert_fails(self.bertcram("report", self.dir / "none"), INPUT, "none: no training run")
+        self.assert_fails(self.bertcram("report"), USAGE, "RUN")
+        self.assert_fails(self.bertcram("report", "a", "b"), USAGE, "--output is needed")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

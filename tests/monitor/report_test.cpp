@@ -1,0 +1,115 @@
+// Reports of runs as they are: whole, bare, damaged, several.
+
+#include "bertcram/monitor/report.h"
+
+#include <algorithm>
+
+#include "bertcram/util/error.h"
+#include "util/test_support.h"
+
+namespace bertcram::monitor {
+namespace {
+
+using test::ScratchDirectory;
+
+class ReportTest : public ::testing::Test {
+ protected:
+  std::filesystem::path make_run(const std::string& name) const {
+    scratch_.write(name + "/status.json",
+                   R"({"state":"finished","step":4,"tokens":4000,"budget_share":1,"elapsed_seconds":8,"unix_time":5})");
+    scratch_.write(
+        name + "/metrics.jsonl",
+        R"({"event":"start","step":0,"seed":3,"flops_per_token":1e15,"device":"cpu (2 threads), fp32","parameters":5450752})"
+        "\n"
+        R"({"step":1,"tokens":1000,"loss":9.5,"lr":0.001,"grad_norm":2,"tokens_per_second":500,"elapsed_seconds":2})"
+        "\n"
+        R"({"event":"start","step":1,"seed":3,"flops_per_token":1e15,"device":"cuda:0"})"
+        "\n"
+        R"({"step":4,"tokens":4000,"loss":7,"lr":0.0001,"grad_norm":1,"tokens_per_second":600,"elapsed_seconds":8})"
+        "\n"
+        R"({"step":4,"tokens":4000,"eval_loss":6.5,"eval_accuracy":0.25,"elapsed_seconds":8})"
+        "\n");
+    scratch_.write(name + "/config.yaml",
+                   cat("data: ", (scratch_ / "packed").string(), "\noptim:\n  learning_rate: 0.003\n"));
+    return scratch_ / name;
+  }
+
+  static std::string html_of(const std::vector<RunFacts>& runs) { return report_html(runs, report_plots(runs)); }
+  static bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+  ScratchDirectory scratch_;
+};
+
+TEST_F(ReportTest, ShowsFiguresCurvesSessionsDataAndChanges) {
+  const auto folder = make_run("first");
+  scratch_.write("packed/manifest.json", R"({"counts":{"documents_read":1234},"filters":{"dedup":{"removed":77}}})");
+  const std::string html = html_of({read_run(folder, 10)});
+  for (const char* part : {"<title>first – bertcram</title>", "<td>finished</td>", "<td>6.5000</td>", "<td>25.0 %</td>",
+                           "<td>4,000</td>", "cuda:0", "5,450,752", "documents read", "1,234", "removed by dedup",
+                           "<td>77</td>", "optim.learning_rate", "0.003"}) {
+    EXPECT_TRUE(has(html, part)) << part;
+  }
+  EXPECT_FALSE(has(html, "<h2>GLUE"));
+}
+
+TEST_F(ReportTest, HasNoLinkToAnythingOutside) {
+  const std::string html = html_of({read_run(make_run("first"), 10)});
+  for (const char* part : {"src=", "href=", "<script", "@import", "url("}) {
+    EXPECT_FALSE(has(html, part)) << part;
+  }
+}
+
+TEST_F(ReportTest, SetsGlueBesidePublishedRows) {
+  const auto folder = make_run("first");
+  scratch_.write("first/glue/results.json",
+                 R"({"protocol":"sane","overrides":{"epochs":"3"},"averages":{"sane9":61.3},"tasks":{
+                     "rte":{"metric":"accuracy","median":55.6,"mean":55.2,"sd":1.5,"seeds":[{},{},{}]},
+                     "pets":{"metric":"f1","median":90.0,"mean":90.0,"sd":0,"seeds":[{}]}}})");
+  const std::vector<RunFacts> runs = {read_run(folder, 10)};
+  const std::string html = html_of(runs);
+  for (const char* part :
+       {"<td>rte</td><td>accuracy</td><td>55.6</td><td>55.2 ± 1.5</td><td>3</td>", "<th>BERT-base</th>",
+        "<td>59.2</td>", "<td>pets</td>", "Protocol sane, epochs 3; mean of nine numbers: 61.3"}) {
+    EXPECT_TRUE(has(html, part)) << part;
+  }
+  const auto plots = report_plots(runs);
+  const auto compute = std::ranges::find(plots, "compute", &NamedPlot::name);
+  ASSERT_NE(compute, plots.end());
+  const auto ours = std::ranges::find_if(compute->plot.markers, &Marker::is_ours);
+  ASSERT_NE(ours, compute->plot.markers.end());
+  EXPECT_EQ(ours->x, 4e18);  // 4,000 tokens
+  EXPECT_EQ(ours->y, 61.3);
+  EXPECT_EQ(compute->plot.markers.size(), 4U) << "three published ones whose compute is known";
+}
+
+TEST_F(ReportTest, SurvivesDamagedFilesAndHostileNames) {
+  const auto folder = make_run("<b>x&y<");
+  scratch_.write("<b>x&y</config.yaml", "optim: [");
+  scratch_.write("<b>x&y</glue/results.json",
+                 R"({"tasks":{"rte":7,"cola":{"median":"x"}},"averages":[],"overrides":3})");
+  scratch_.write("<b>x&y</metrics.jsonl", "{\"step\": 1, \"loss\": null}\nbroken\n{\"step\": 2, \"loss\": 1e308}\n");
+  const std::string html = html_of({read_run(folder, 10)});
+  EXPECT_FALSE(has(html, "<b>"));
+  EXPECT_TRUE(has(html, "1 lines of metrics.jsonl could not be read"));
+  EXPECT_TRUE(has(html, "nothing to show yet"));
+}
+
+TEST_F(ReportTest, ComparesSeveralRuns) {
+  const std::vector<RunFacts> runs = {read_run(make_run("one"), 10), read_run(make_run("two"), 10)};
+  const std::string html = html_of(runs);
+  for (const char* part : {"<h1>one, two</h1>", ">one: held out<", ">two: held out<", "Configuration: two"}) {
+    EXPECT_TRUE(has(html, part)) << part;
+  }
+}
+
+TEST_F(ReportTest, WritesThePlotsBesideIt) {
+  make_run("first");
+  write_report({scratch_ / "first"}, scratch_ / "first/report.html");
+  EXPECT_TRUE(test::read_bytes(scratch_ / "first/report.html").starts_with("<!doctype html>"));
+  EXPECT_TRUE(test::read_bytes(scratch_ / "first/report-plots/loss-by-time.svg").starts_with("<svg "));
+  EXPECT_THROW(write_report({scratch_.path()}, scratch_ / "r.html"), DataError);
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "r.html"));
+}
+
+}  // namespace
+}  // namespace bertcram::monitor
