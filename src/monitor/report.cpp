@@ -185,6 +185,7 @@ std::string report_html(const std::vector<RunFacts>& runs, const std::vector<Nam
 void write_report(const std::vector<fs::path>& folders, const fs::path& output) {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   std::vector<RunFacts> runs;
+  runs.reserve(folders.size());
   for (const fs::path& folder : folders) {
     runs.push_back(read_run(folder, now.count()));
   }

@@ -342,8 +342,7 @@ void thin_out(std::vector<double>& x, std::vector<double>& y, size_t buckets) {
       }
     }
     std::ranges::sort(chosen);
-    const auto rest = std::ranges::unique(chosen);
-    chosen.erase(rest.begin(), rest.end());
+    chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());  // clang 14 has no std::ranges::unique
     kept.insert(kept.end(), chosen.begin(), chosen.end());
   }
   for (size_t i = 0; i < kept.size(); ++i) {
