@@ -43,13 +43,6 @@ class Message {
     return *this;
   }
   Message& message(int field, const Message& value) { return text(field, value.bytes_); }
-  Message& packed(int field, const std::vector<double>& values) {
-    std::string bytes;
-    for (const double value : values) {
-      bytes += bytes_of(value);
-    }
-    return text(field, bytes);
-  }
   const std::string& bytes() const { return bytes_; }
 
   template <class Number>
@@ -71,7 +64,7 @@ class Message {
   std::string bytes_;
 };
 
-// Field numbers of tensorboard/compat/proto/{event,summary,histogram,tensor}.proto.
+// Field numbers of tensorboard/compat/proto/{event,summary,tensor}.proto.
 Message event_at(int64_t step) {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   Message event;
@@ -161,22 +154,6 @@ void EventFile::text(const std::string& tag, int64_t step, const std::string& ma
   const Message metadata = Message().message(1, Message().text(1, "text"));
   record(
       with_summary(step, Message().message(1, Message().text(1, tag).message(8, tensor).message(9, metadata))).bytes());
-}
-
-void EventFile::histogram(const std::string& tag, int64_t step, const Histogram& histogram) {
-  double count = 0;
-  for (const double value : histogram.counts) {
-    count += value;
-  }
-  const Message shape = Message()
-                            .fixed64(1, histogram.min)
-                            .fixed64(2, histogram.max)
-                            .fixed64(3, count)
-                            .fixed64(4, histogram.sum)
-                            .fixed64(5, histogram.sum_squares)
-                            .packed(6, histogram.limits)
-                            .packed(7, histogram.counts);
-  record(with_summary(step, Message().message(1, Message().text(1, tag).message(5, shape))).bytes());
 }
 
 void EventFile::restart(int64_t step) {

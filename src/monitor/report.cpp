@@ -158,7 +158,7 @@ std::string report_html(const std::vector<RunFacts>& runs, const std::vector<Nam
     if (plot.name == "compute" || plot.name.starts_with("glue")) {
       continue;
     }
-    out += svg_of(plot.plot);
+    out += plot.svg;
   }
   for (const RunFacts& run : runs) {
     const std::string of_run = runs.size() > 1 ? ": " + escape_html(run.name) : "";
@@ -168,7 +168,7 @@ std::string report_html(const std::vector<RunFacts>& runs, const std::vector<Nam
   }
   for (const NamedPlot& plot : plots) {
     if (plot.name == "compute" || plot.name.starts_with("glue")) {
-      out += svg_of(plot.plot);
+      out += plot.svg;
     }
   }
   for (const RunFacts& run : runs) {
@@ -195,7 +195,7 @@ void write_report(const std::vector<fs::path>& folders, const fs::path& output) 
   for (const NamedPlot& plot : plots) {
     std::string name = plot.name;
     std::ranges::replace(name, '/', '-');
-    util::write_file_atomically(folder / (name + ".svg"), svg_of(plot.plot), util::Durability::kVolatile);
+    util::write_file_atomically(folder / (name + ".svg"), plot.svg, util::Durability::kVolatile);
   }
   util::write_file_atomically(output, report_html(runs, plots));
 }

@@ -123,6 +123,9 @@ std::vector<NamedPlot> report_plots(const std::vector<RunFacts>& runs) {
     }
   }
   plots.push_back({"compute", compute_plot(runs)});
+  for (NamedPlot& plot : plots) {
+    plot.svg = svg_of(plot.plot);
+  }
   return plots;
 }
 

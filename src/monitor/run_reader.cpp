@@ -7,11 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
 
-#include "bertcram/util/error.h"
-#include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
 
 namespace bertcram::monitor {
@@ -161,32 +158,6 @@ RunStatus read_status(const fs::path& run, double now) {
     found.state = state == "running" && found.age_seconds > kSilentSeconds ? "stale" : state;
   }
   return found;
-}
-
-std::map<std::string, fs::path> find_runs(const fs::path& folder) {
-  constexpr int kLevels = 3;
-  std::map<std::string, fs::path> runs;
-  const std::function<void(const fs::path&, const std::string&, int)> look = [&](const fs::path& path,
-                                                                                 const std::string& name, int levels) {
-    std::error_code ignored;
-    if (fs::is_regular_file(path / "status.json", ignored) || fs::is_regular_file(path / "metrics.jsonl", ignored)) {
-      runs.emplace(name.empty() ? fs::absolute(path).lexically_normal().filename().string() : name, path);
-      return;
-    }
-    if (levels == 0) {
-      return;
-    }
-    for (fs::directory_iterator entry(path, fs::directory_options::skip_permission_denied, ignored), end;
-         !ignored && entry != end; entry.increment(ignored)) {
-      const std::string leaf = entry->path().filename().string();
-      if (entry->is_symlink(ignored) || !entry->is_directory(ignored) || leaf.starts_with('.')) {
-        continue;
-      }
-      look(entry->path(), name.empty() ? leaf : cat(name, "/", leaf), levels - 1);
-    }
-  };
-  look(folder, "", kLevels);
-  return runs;
 }
 
 }  // namespace bertcram::monitor

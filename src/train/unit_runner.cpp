@@ -100,12 +100,18 @@ std::optional<UnitRunner::Best> UnitRunner::look(const LoadedTask& task, const s
 }
 
 void UnitRunner::keep(const Best& best, const fs::path& checkpoints, UnitTrainer& trainer) {
-  const fs::path folder = checkpoints / cat(kBestPrefix, best.epoch);
-  write_model(folder, trainer);
+  fs::path folder = checkpoints / cat(kBestPrefix, best.epoch);
+  try {
+    write_model(folder, trainer);
+  } catch (const ResourceError& error) {  // the run can still be finished; interrupted, it begins again
+    util::log_warning(kRoom, cat("the best epoch so far is not kept: ", error.what()));
+    folder.clear();
+  }
   std::vector<fs::path> others;
-  std::ranges::copy_if(fs::directory_iterator(checkpoints), std::back_inserter(others), [&](const fs::path& path) {
-    return path != folder && path.filename().string().starts_with(kBestPrefix);
-  });
+  std::error_code missing;
+  std::ranges::copy_if(
+      fs::directory_iterator(checkpoints, missing), std::back_inserter(others),
+      [&](const fs::path& path) { return path != folder && path.filename().string().starts_with(kBestPrefix); });
   std::ranges::for_each(others, [](const fs::path& path) { fs::remove_all(path); });
 }
 

@@ -54,7 +54,8 @@ class UnitRunner {
   };
   /// Scores the weights as they are; nullopt when asked to stop on the way.
   std::optional<Best> look(const LoadedTask& task, const std::string& name, int64_t epoch, UnitTrainer& trainer) const;
-  /// Keeps the weights as they are beside the checkpoints, instead of those of an earlier epoch.
+  /// Keeps the weights as they are beside the checkpoints, instead of those of an earlier epoch. That they cannot be written
+  /// is logged.
   void keep(const Best& best, const std::filesystem::path& checkpoints, UnitTrainer& trainer);
   /// Looks once more at what was kept, and gives the trainer its own weights back; nullopt if it is not there.
   std::optional<Best> recall(const LoadedTask& task, const std::filesystem::path& checkpoints,

@@ -89,6 +89,16 @@ TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
   EXPECT_GE(best_epochs.size(), 3U) << "a test of one and the same best epoch sees little";
 }
 
+TEST_F(UnitRunnerTest, ABestEpochThatCannotBeKeptDoesNotEndTheRun) {
+  run_unit("whole", 0);
+  for (int64_t epoch = 1; epoch <= kEpochs; ++epoch) {
+    fs::create_directories(checkpoints("blocked"));
+    test::write_bytes(checkpoints("blocked") / cat("best-epoch-", epoch), "a file where a folder should be");
+  }
+  run_unit("blocked", 0);
+  EXPECT_TRUE(bytes("blocked") == bytes("whole"));
+}
+
 TEST_F(UnitRunnerTest, ARunWhoseBestEpochIsGoneBeginsAgain) {
   run_unit("whole", 0);
   EXPECT_THROW(run_unit("stopped", 0, 3 * kExamples + 4), util::StoppedError);

@@ -1,25 +1,14 @@
 #pragma once
-// TensorBoard event files: what metrics.jsonl holds, for tensorboard and `wandb sync`. The format is TFRecord around the
-// protobuf messages Event and Summary (tensorboard/compat/proto), written here by hand: four messages need no library.
+// TensorBoard event files: what metrics.jsonl holds, for tensorboard. The format is TFRecord around the protobuf messages
+// Event and Summary (tensorboard/compat/proto), written here by hand: a few small messages need no library.
 
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
-#include <vector>
 
 namespace bertcram::monitor {
-
-/// How often values fall between limits.
-struct Histogram {
-  double min = 0;
-  double max = 0;
-  double sum = 0;
-  double sum_squares = 0;
-  std::vector<double> limits = {};  ///< upper, ascending; one per count
-  std::vector<double> counts = {};
-};
 
 /// One session's event file. Nothing that goes wrong with it ends a run: a file that cannot be written is warned of once,
 /// and given up; metrics.jsonl is the source of truth.
@@ -39,7 +28,6 @@ class EventFile {
   void scalars(const nlohmann::json& line);
   /// @param markdown  as tensorboard's text tab shows it
   void text(const std::string& tag, int64_t step, const std::string& markdown);
-  void histogram(const std::string& tag, int64_t step, const Histogram& histogram);
   /// The run goes on from here: what was said of this step and later ones is void.
   void restart(int64_t step);
 

@@ -25,10 +25,11 @@ struct RunFacts {
 /// @param now  unix time. @throws DataError if the folder holds no run
 RunFacts read_run(const std::filesystem::path& folder, double now);
 
-/// A plot and the name of its file, e.g. "loss".
+/// A plot, the name of its file, e.g. "learning-rate", and the drawing.
 struct NamedPlot {
   std::string name;
   Plot plot;
+  std::string svg = {};
 };
 
 /// Those that the runs have something for: loss, learning rate, gradient norm, throughput, GLUE by task, GLUE by compute.

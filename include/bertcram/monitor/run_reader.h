@@ -61,8 +61,4 @@ struct RunStatus {
 /// @param now  unix time. A file that is missing or damaged gives state unknown.
 RunStatus read_status(const std::filesystem::path& run, double now);
 
-/// The folders of runs in `folder`, itself included, by the name under which they are shown: the path from there. Links and
-/// hidden names are passed over; a run's own folders are not looked into; three levels deep.
-std::map<std::string, std::filesystem::path> find_runs(const std::filesystem::path& folder);
-
 }  // namespace bertcram::monitor
