@@ -26,7 +26,7 @@ using bertcram::cat;
 using bertcram::ExitCode;
 using bertcram::cli::Command;
 
-constexpr std::array<Command, 11> kCommands = {{
+constexpr std::array<Command, 12> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
     {"encode", "text lines on stdin to token ids on stdout",
@@ -51,6 +51,8 @@ constexpr std::array<Command, 11> kCommands = {{
      bertcram::cli::setup_predict},
     {"report", "training runs to one HTML file with plots, scores and settings", "bertcram report runs/first",
      bertcram::cli::setup_report},
+    {"serve", "live dashboard of training runs, in a browser", "bertcram serve --runs runs",
+     bertcram::cli::setup_serve},
     {"config", "print the resolved configuration, every key with its meaning",
      "bertcram config pretrain --config mini.yaml --set batch.rows=64", bertcram::cli::setup_config},
 }};

@@ -90,15 +90,24 @@ RunFacts read_run(const fs::path& folder, double now) {
                   .glue = json_of(folder / "glue" / "results.json")};
   run.metrics.refresh();
   try {
-    run.config = util::read_file(folder / "config.yaml");
-    config::PretrainConfig defaults;
-    config::PretrainConfig used;
-    config::apply_yaml(config::fields_of(used), run.config, "config.yaml");
-    run.changes = config::differences(config::fields_of(defaults), config::fields_of(used));
-    run.data = json_of(fs::path(used.data) / "manifest.json");
-  } catch (const Error&) {  // of another version, or gone: the report goes without
+    run.data = json_of(take_config(run, util::read_file(folder / "config.yaml")) / "manifest.json");
+  } catch (const Error&) {  // gone: the report goes without
   }
   return run;
+}
+
+fs::path take_config(RunFacts& run, std::string yaml) {
+  run.config = std::move(yaml);
+  run.changes.clear();
+  config::PretrainConfig defaults;
+  config::PretrainConfig used;
+  try {
+    config::apply_yaml(config::fields_of(used), run.config, "config.yaml");
+  } catch (const Error&) {  // of another version
+    return {};
+  }
+  run.changes = config::differences(config::fields_of(defaults), config::fields_of(used));
+  return used.data;
 }
 
 }  // namespace bertcram::monitor

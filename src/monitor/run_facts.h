@@ -1,6 +1,7 @@
 #pragma once
 // What reports take out of a run's files.
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -10,6 +11,10 @@
 #include "bertcram/monitor/report.h"
 
 namespace bertcram::monitor {
+
+/// Takes over a config.yaml: its text and what differs from the defaults. One that this version cannot read has text alone.
+/// @return the folder of the packed data that it names; empty if it cannot be read
+std::filesystem::path take_config(RunFacts& run, std::string yaml);
 
 /// The values of a column, none if there is no such column.
 std::vector<double> column_of(const MetricsTable& table, const std::string& name);

@@ -1,15 +1,14 @@
 #include "bertcram/monitor/run_reader.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 
+#include "bertcram/util/error.h"
 #include "bertcram/util/json.h"
+#include "file_view.h"
 
 namespace bertcram::monitor {
 namespace {
@@ -19,41 +18,6 @@ using nlohmann::json;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kLongestLine = 1U << 20U;  ///< what is longer is no metrics line
-
-/// Closes when it goes.
-class Descriptor {
- public:
-  explicit Descriptor(const fs::path& path) : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~Descriptor() {
-    if (number_ >= 0) {
-      ::close(number_);
-    }
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  bool is_open() const { return number_ >= 0; }
-  int64_t size() const {
-    struct stat facts {};
-    return ::fstat(number_, &facts) == 0 ? facts.st_size : 0;
-  }
-  /// Up to `bytes` from the place on; fewer at the end of the file.
-  std::string read(int64_t place, size_t bytes) const {
-    std::string text(bytes, '\0');
-    size_t done = 0;
-    while (done < bytes) {
-      const ssize_t got = ::pread(number_, text.data() + done, bytes - done, place + static_cast<int64_t>(done));
-      if (got <= 0) {
-        break;
-      }
-      done += static_cast<size_t>(got);
-    }
-    text.resize(done);
-    return text;
-  }
-
- private:
-  int number_;
-};
 
 double number_of(const json& value) { return value.is_number() ? value.get<double>() : kNone; }
 
@@ -74,10 +38,10 @@ void add_row(MetricsTable& table, const json& line) {
 
 }  // namespace
 
-void MetricsReader::forget() { *this = MetricsReader(file_); }
+void MetricsReader::forget() { *this = MetricsReader(file_, within_); }
 
 void MetricsReader::refresh() {
-  const Descriptor file(file_);
+  const FileView file(file_, within_);
   if (!file.is_open()) {
     return;
   }
@@ -136,10 +100,10 @@ void MetricsReader::take(std::string_view line) {
   add_row(parsed.contains("eval_loss") ? evaluations_ : training_, parsed);
 }
 
-RunStatus read_status(const fs::path& run, double now) {
+RunStatus read_status(const fs::path& run, double now, const fs::path& within) {
   constexpr double kSilentSeconds = 180;  // a heartbeat comes every quarter of a minute, but not within an evaluation
   constexpr size_t kMostBytes = 1U << 16U;
-  const Descriptor file(run / "status.json");
+  const FileView file(run / "status.json", within);
   const json status =
       file.is_open() ? json::parse(file.read(0, kMostBytes), nullptr, /*allow_exceptions=*/false) : json();
   const auto number = [&](const char* key) {
@@ -158,6 +122,33 @@ RunStatus read_status(const fs::path& run, double now) {
     found.state = state == "running" && found.age_seconds > kSilentSeconds ? "stale" : state;
   }
   return found;
+}
+
+std::map<std::string, fs::path> find_runs(const fs::path& folder) {
+  constexpr int kLevels = 3;
+  std::map<std::string, fs::path> runs;
+  const std::function<void(const fs::path&, const std::string&, int)> look = [&](const fs::path& path,
+                                                                                 const std::string& name, int levels) {
+    std::error_code ignored;
+    if (fs::is_regular_file(path / "status.json", ignored) || fs::is_regular_file(path / "metrics.jsonl", ignored)) {
+      runs.emplace(name.empty() ? fs::absolute(path).lexically_normal().filename().string() : name, path);
+      return;
+    }
+    if (levels == 0) {
+      return;
+    }
+    for (fs::directory_iterator entry(path, fs::directory_options::skip_permission_denied, ignored), end;
+         !ignored && entry != end; entry.increment(ignored)) {
+      std::error_code unknown;  // an entry that goes meanwhile ends no search
+      const std::string leaf = entry->path().filename().string();
+      if (entry->is_symlink(unknown) || !entry->is_directory(unknown) || leaf.starts_with('.')) {
+        continue;
+      }
+      look(entry->path(), name.empty() ? leaf : cat(name, "/", leaf), levels - 1);
+    }
+  };
+  look(folder, "", kLevels);
+  return runs;
 }
 
 }  // namespace bertcram::monitor

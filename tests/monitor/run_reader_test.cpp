@@ -116,5 +116,21 @@ TEST(RunStatus, OfDamagedFilesIsUnknown) {
   EXPECT_EQ(read_status(scratch / "b", 0).state, "unknown");
 }
 
+TEST(FindRuns, NamesRunsByTheirPath) {
+  const ScratchDirectory scratch;
+  for (const char* name : {"first", "sweep/a", "sweep/b", "first/model", ".hidden"}) {
+    scratch.write(std::string(name) + "/metrics.jsonl", "");
+  }
+  std::filesystem::create_directory_symlink(scratch / "first", scratch / "latest");
+  const auto runs = find_runs(scratch.path());
+  std::vector<std::string> names;
+  for (const auto& [name, path] : runs) {
+    names.push_back(name);
+  }
+  EXPECT_EQ(names, std::vector<std::string>({"first", "sweep/a", "sweep/b"}));
+  EXPECT_EQ(find_runs(scratch / "first").begin()->first, "first");
+  EXPECT_TRUE(find_runs(scratch / "none").empty());
+}
+
 }  // namespace
 }  // namespace bertcram::monitor

@@ -28,6 +28,10 @@ function(bertcram_import target header library package)
   target_include_directories(${target} SYSTEM INTERFACE "${${target}_INCLUDE}")
   target_link_libraries(${target} INTERFACE "${${target}_LIBRARY}")
 endfunction()
+bertcram_import(bertcram_httplib httplib.h cpp-httplib libcpp-httplib-dev)
+# As Debian compiles it: the layout of its classes depends on these.
+target_compile_definitions(bertcram_httplib INTERFACE
+  CPPHTTPLIB_OPENSSL_SUPPORT CPPHTTPLIB_ZLIB_SUPPORT CPPHTTPLIB_BROTLI_SUPPORT)
 bertcram_import(bertcram_lzma lzma.h lzma liblzma-dev)
 bertcram_import(bertcram_sentencepiece_train sentencepiece_trainer.h sentencepiece_train libsentencepiece-dev)
 bertcram_import(bertcram_sentencepiece sentencepiece_processor.h sentencepiece libsentencepiece-dev)

@@ -24,7 +24,9 @@ struct MetricsTable {
 /// that is no JSON object is counted and passed over; a file that was cut, as a resumed run does, or replaced is read anew.
 class MetricsReader {
  public:
-  explicit MetricsReader(std::filesystem::path file) : file_(std::move(file)) {}
+  /// @param within  a canonical folder; if given, a file that links lead out of it counts as missing
+  explicit MetricsReader(std::filesystem::path file, std::filesystem::path within = {})
+      : file_(std::move(file)), within_(std::move(within)) {}
 
   /// Reads what has come. A file that is not there (any more) leaves what was read.
   void refresh();
@@ -40,6 +42,7 @@ class MetricsReader {
   void forget();
 
   std::filesystem::path file_;
+  std::filesystem::path within_;
   int64_t offset_ = 0;     ///< of the first byte that was not taken
   std::string last_line_;  ///< before that, to tell whether the file is still the same
   MetricsTable training_;
@@ -58,7 +61,12 @@ struct RunStatus {
   double age_seconds = 0;  ///< since it was written
 };
 
-/// @param now  unix time. A file that is missing or damaged gives state unknown.
-RunStatus read_status(const std::filesystem::path& run, double now);
+/// @param now     unix time. A file that is missing or damaged gives state unknown.
+/// @param within  as of MetricsReader
+RunStatus read_status(const std::filesystem::path& run, double now, const std::filesystem::path& within = {});
+
+/// The folders of runs in `folder`, itself included, by the name under which they are shown: the path from there. Links and
+/// hidden names are passed over; a run's own folders are not looked into; three levels deep.
+std::map<std::string, std::filesystem::path> find_runs(const std::filesystem::path& folder);
 
 }  // namespace bertcram::monitor

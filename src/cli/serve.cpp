@@ -1,0 +1,65 @@
+// bertcram serve: the live dashboard of training runs.
+
+#include <dlfcn.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "bertcram/monitor/dashboard.h"
+#include "bertcram/util/error.h"
+#include "command.h"
+#include "output.h"
+
+namespace bertcram::cli {
+namespace {
+
+struct ServeOptions {
+  std::string runs = "runs";
+  std::string token_file;
+  monitor::DashboardOptions dashboard;
+  bool as_json = false;
+};
+
+decltype(&monitor::serve_dashboard) load_dashboard() {
+  // Never unloaded: the exceptions that come out of it are described in it.
+  void* handle = ::dlopen(monitor::kDashboardModule, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* function = handle == nullptr ? nullptr : ::dlsym(handle, monitor::kGetServeDashboard);
+  if (function == nullptr) {
+    const char* reason = ::dlerror();
+    throw ResourceError(cat("cannot load the dashboard (", reason == nullptr ? monitor::kDashboardModule : reason,
+                            "); run ./scripts/setup.sh and ./scripts/build.sh"));
+  }
+  return reinterpret_cast<monitor::GetServeDashboard*>(function)();
+}
+
+void run(const ServeOptions& options, const Session& session) {
+  monitor::DashboardOptions dashboard = options.dashboard;
+  dashboard.runs = options.runs;
+  dashboard.token_file = options.token_file;
+  outlive_readers();
+  load_dashboard()(dashboard, session.stop, [&](const std::string& url) {
+    const std::string hint =
+        options.token_file.empty() ? "" : " (in a browser: " + url + "#token=…, or enter it on the page)";
+    print_result(options.as_json, {{"url", url}}, cat("dashboard at ", url, hint, "\n"));
+  });
+}
+
+}  // namespace
+
+Run setup_serve(CLI::App& app) {
+  constexpr int kLastPort = 65535;
+  const auto options = std::make_shared<ServeOptions>();
+  app.add_option("--runs", options->runs,
+                 "folder with the output folders of 'bertcram pretrain', or one of these [runs]");
+  app.add_option("--port", options->dashboard.port, "port to listen at; 0: any free one [8470]")
+      ->check(CLI::Range(0, kLastPort));
+  app.add_option("--host", options->dashboard.host,
+                 "address to listen at; 0.0.0.0: all of this machine, which needs --token-file [127.0.0.1]");
+  app.add_option("--token-file", options->token_file,
+                 "file with a token of at least 16 characters that viewers must give");
+  app.add_flag("--insecure", options->dashboard.is_insecure, "listen at any address without a token");
+  app.add_flag("--json", options->as_json, "print the address as JSON");
+  return [options](const Session& session) { run(*options, session); };
+}
+
+}  // namespace bertcram::cli

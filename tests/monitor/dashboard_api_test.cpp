@@ -1,0 +1,187 @@
+// What the dashboard answers, without a network.
+
+#include "monitor/dashboard_api.h"
+
+#include <cmath>
+#include <fstream>
+
+#include "monitor/run_json.h"
+#include "util/test_support.h"
+
+namespace bertcram::monitor {
+namespace {
+
+using nlohmann::json;
+using test::ScratchDirectory;
+
+class DashboardApiTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    scratch_.write(
+        "first/status.json",
+        R"({"state":"running","step":4,"tokens":40,"budget_share":0.5,"elapsed_seconds":8,"unix_time":1000})");
+    scratch_.write("first/config.yaml", "optim:\n  learning_rate: 0.003\n");
+    write_metrics(R"({"event":"start","step":0,"seed":3,"device":"cpu","secret":{"a":1}})"
+                  "\n"
+                  R"({"step":1,"tokens":10,"loss":9.5,"lr":0.001,"elapsed_seconds":2,"mfu":null,"a,\"b":1})"
+                  "\n"
+                  R"({"step":2,"tokens":20,"loss":-1e300,"lr":0.00123456789,"elapsed_seconds":4})"
+                  "\n"
+                  R"({"step":4,"tokens":40,"eval_loss":6.5,"eval_accuracy":0.25,"elapsed_seconds":8})"
+                  "\n");
+  }
+  void write_metrics(const std::string& text) { scratch_.write("first/metrics.jsonl", text); }
+  RunStore& store() {
+    if (!store_) {
+      store_ = std::make_unique<RunStore>(scratch_.path(), [] { return 1010.0; });
+      store_->refresh();
+    }
+    return *store_;
+  }
+  std::string path(const std::string& rest = "") {
+    return "/api/runs/" + store().news(0)["ids"][0].get<std::string>() + rest;
+  }
+  ApiAnswer ask(const std::string& path, const std::multimap<std::string, std::string>& parameters = {}) {
+    return answer(store(), {.path = path, .parameters = parameters});
+  }
+  json get(const std::string& path, const std::multimap<std::string, std::string>& parameters = {}) {
+    const ApiAnswer found = ask(path, parameters);
+    EXPECT_EQ(found.status, 200) << found.body;
+    EXPECT_EQ(found.type, "application/json");
+    return json::parse(found.body);
+  }
+
+  ScratchDirectory scratch_;
+  std::unique_ptr<RunStore> store_;
+};
+
+TEST_F(DashboardApiTest, ThePageNeedsNoOtherServer) {
+  const ApiAnswer page = ask("/");
+  EXPECT_EQ(page.type, "text/html; charset=utf-8");
+  EXPECT_EQ(ask("/index.html").body, page.body);
+  EXPECT_EQ(ask("/style.css").type, "text/css; charset=utf-8");
+  EXPECT_EQ(ask("/main.js").type, "text/javascript; charset=utf-8");
+  EXPECT_EQ(test::read_bytes(std::string(BERTCRAM_SOURCE_DIR) + "/src/monitor/page/main.js"), ask("/main.js").body);
+  for (const char* file : {"/", "/style.css", "/main.js", "/api.js", "/list.js", "/run.js", "/tables.js", "/chart.js",
+                           "/format.js", "/dom.js"}) {
+    const std::string text = ask(file).body;
+    EXPECT_FALSE(text.empty()) << file;
+    EXPECT_TRUE(is_page(file));
+    for (const char* part :
+         {"//cdn", "https:", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("}) {
+      EXPECT_EQ(text.find(part), std::string::npos) << file << " has " << part;
+    }
+  }
+}
+
+TEST_F(DashboardApiTest, SeriesAreByStepsTokensOrSeconds) {
+  const json series = get(path("/series"));
+  EXPECT_EQ(series["rows"], 2);
+  EXPECT_EQ(series["series"]["loss"]["x"], json({1, 2}));
+  EXPECT_EQ(series["series"]["loss"]["y"], json({9.5, -1e300}));
+  EXPECT_EQ(series["series"]["lr"]["y"], json({0.001, 0.00123457})) << "six digits";
+  EXPECT_TRUE(series["series"].contains("loss_smooth"));
+  EXPECT_FALSE(series["series"].contains("mfu")) << "no finite value";
+  EXPECT_EQ(series["series"]["eval_loss"]["y"], json({6.5}));
+  EXPECT_EQ(get(path("/series"), {{"x", "tokens"}})["series"]["loss"]["x"], json({10, 20}));
+  EXPECT_EQ(get(path("/series"), {{"x", "seconds"}})["series"]["eval_loss"]["x"], json({8}));
+  const json some = get(path("/series"), {{"keys", "lr,eval_loss,none"}})["series"];
+  EXPECT_EQ(some.size(), 2U);
+}
+
+TEST_F(DashboardApiTest, LongSeriesKeepTheirExtremes) {
+  std::string text;
+  for (int step = 1; step <= 20'000; ++step) {
+    text += cat("{\"step\":", step, ",\"loss\":", step == 7777 ? 99 : step == 5555 ? -99 : 5, "}\n");
+  }
+  write_metrics(text);
+  const json series = get(path("/series"), {{"points", "400"}});
+  EXPECT_EQ(series["rows"], 20'000);
+  const json& y = series["series"]["loss"]["y"];
+  EXPECT_LE(y.size(), 400U);
+  EXPECT_EQ(*std::max_element(y.begin(), y.end()), 99);
+  EXPECT_EQ(*std::min_element(y.begin(), y.end()), -99);
+  EXPECT_EQ(series["series"]["loss"]["x"].back(), 20'000);
+}
+
+TEST_F(DashboardApiTest, WhatIsNoNumberIsAGap) {
+  write_metrics(
+      "{\"step\":1,\"loss\":1}\n{\"step\":2,\"loss\":null}\n{\"step\":3,\"loss\":\"NaN\"}\n{\"step\":4,\"loss\":2}\n");
+  const json series = get(path("/series"))["series"]["loss"];
+  EXPECT_EQ(series["x"], json({1, 2, 3, 4}));
+  EXPECT_EQ(series["y"], json({1, nullptr, nullptr, 2}));
+}
+
+TEST_F(DashboardApiTest, DetailsHaveSessionsChangesAndGlueAsItFills) {
+  json details = get(path());
+  EXPECT_EQ(details["name"], "first");
+  EXPECT_EQ(details["sessions"][0]["device"], "cpu");
+  EXPECT_FALSE(details["sessions"][0].contains("secret"));
+  EXPECT_NE(details["changes"].dump().find("optim.learning_rate"), std::string::npos);
+  EXPECT_EQ(details["config"], "optim:\n  learning_rate: 0.003\n");
+  EXPECT_TRUE(details["glue"].is_null());
+  scratch_.write("first/glue/results.json",
+                 R"({"protocol":"sane","failed":{"cola":"no memory"},
+                     "tasks":{"rte":{"metric":"accuracy","median":55.5,"mean":55.2,"sd":1.5,"seeds":[{},{}]}}})");
+  store_.reset();
+  details = get(path());
+  EXPECT_EQ(
+      details["glue"]["tasks"][0],
+      json({{"name", "rte"}, {"metric", "accuracy"}, {"median", 55.5}, {"mean", 55.2}, {"sd", 1.5}, {"seeds", 2}}));
+  EXPECT_EQ(details["glue"]["failed"]["cola"], "no memory");
+  EXPECT_FALSE(details["glue"]["references"].empty());
+}
+
+TEST_F(DashboardApiTest, CsvHasAllColumns) {
+  const ApiAnswer csv = ask(path("/metrics.csv"));
+  EXPECT_EQ(csv.type, "text/csv; charset=utf-8");
+  EXPECT_EQ(csv.body,
+            "step,\"a,\"\"b\",elapsed_seconds,loss,lr,mfu,tokens\r\n"
+            "1,1,2,9.5,0.001,,10\r\n"
+            "2,,4,-1e+300,0.00123456789,,20\r\n");
+  EXPECT_EQ(ask(path("/metrics.csv"), {{"table", "evaluations"}}).body,
+            "step,elapsed_seconds,eval_accuracy,eval_loss,tokens\r\n4,8,0.25,6.5,40\r\n");
+}
+
+TEST_F(DashboardApiTest, PrometheusGetsGaugesOfEachRun) {
+  std::filesystem::rename(scratch_ / "first", scratch_ / "a\"b\\c\nd");
+  const std::string text = ask("/metrics").body;
+  for (const char* line : {"bertcram_run_state{run=\"a\\\"b\\\\c\\nd\",state=\"running\"} 1\n",
+                           "# TYPE bertcram_eval_loss gauge\nbertcram_eval_loss{run=\"a\\\"b\\\\c\\nd\"} 6.5\n",
+                           "bertcram_heartbeat_age_seconds{run=\"a\\\"b\\\\c\\nd\"} 10\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  }
+  EXPECT_EQ(text.find("mfu"), std::string::npos);
+}
+
+TEST_F(DashboardApiTest, NamesThatAreNoTextStillGiveJson) {
+  std::filesystem::rename(scratch_ / "first", scratch_ / "bad\xff");
+  EXPECT_EQ(get("/api/runs")["runs"][0]["name"], "bad\xEF\xBF\xBD");
+  EXPECT_EQ(get(path())["name"], "bad\xEF\xBF\xBD");
+  EXPECT_NE(ask("/metrics").body.find("bad\xEF\xBF\xBD"), std::string::npos);
+}
+
+TEST_F(DashboardApiTest, UnknownPathsAndRunsAreNotFound) {
+  for (const std::string& wrong :
+       {std::string("/none"), std::string("/api"), std::string("/api/runs/"), std::string("/api/runs/first"),
+        std::string("/api/runs/../first"), std::string("/../first/config.yaml"), std::string("/first/config.yaml"),
+        path("/none"), path("/series/more"), path("/../../etc/passwd"), std::string("//"), std::string()}) {
+    const ApiAnswer found = ask(wrong);
+    EXPECT_EQ(found.status, 404) << wrong;
+    EXPECT_TRUE(json::parse(found.body)["error"].is_string());
+  }
+}
+
+TEST_F(DashboardApiTest, ParametersThatMakeNoSenseAreRefused) {
+  for (const auto& [name, value] :
+       {std::pair("x", "loss"), std::pair("points", "0"), std::pair("points", "-5"),
+        std::pair("points", "99999999999999999999"), std::pair("points", "1e3"), std::pair("points", "")}) {
+    const ApiAnswer found = ask(path("/series"), {{name, value}});
+    EXPECT_EQ(found.status, 400) << name << "=" << value;
+    EXPECT_NE(found.body.find(name), std::string::npos);
+  }
+  EXPECT_EQ(ask(path("/metrics.csv"), {{"table", "../x"}}).status, 400);
+}
+
+}  // namespace
+}  // namespace bertcram::monitor
