@@ -48,6 +48,10 @@ Accuracy on 1,500 unseen definitions (15 classes; guessing gives 6.7):
   from the pretrained encoder      $(score "$out/supersense")
   from random weights, same model  $(score "$out/supersense-random")
 
+Look at the run:
+  xdg-open $out/runs/first/report.html                 its report, one file to keep
+  $bertcram serve --runs $out/runs          the live dashboard, while a run goes on too
+
 Next:
   $bertcram eval --model $out/runs/first/model --data $out/packed
   $bertcram config pretrain --config mini.yaml      every setting, with its meaning

@@ -49,7 +49,8 @@ SeriesOptions series_options(const ApiRequest& request) {
     throw BadRequest(cat("points is '", util::excerpt(points), "', expected ", kFewest, " to ", kMost));
   }
   options.points = static_cast<size_t>(*count);
-  for (const std::string_view key : util::split(parameter(request, "keys", ""), ',')) {
+  const std::string keys = parameter(request, "keys", "");
+  for (const std::string_view key : util::split(keys, ',')) {
     if (!key.empty()) {
       options.keys.emplace_back(key);
     }

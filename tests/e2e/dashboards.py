@@ -92,8 +92,8 @@ class Answer:
 class Dashboard:
     """A running `bertcram serve`; `with` ends it by SIGTERM."""
 
-    def __init__(self, runs, *args):
-        self.process = start("serve", "--runs", runs, "--port", 0, "--json", *args)
+    def __init__(self, runs, *args, port=0):
+        self.process = start("serve", "--runs", runs, "--port", port, "--json", *args)
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"serve did not start:{finish(self.process)}")

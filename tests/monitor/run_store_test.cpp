@@ -43,7 +43,8 @@ class RunStoreTest : public ::testing::Test {
     store_->refresh();
   }
   json row(const std::string& name) {
-    for (const json& row : store_->news(0)["runs"]) {
+    const json news = store_->news(0);
+    for (const json& row : news["runs"]) {
       if (row["name"] == name) {
         return row;
       }

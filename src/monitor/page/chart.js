@@ -61,7 +61,7 @@ export class Chart {
     this.canvas = el('canvas', {role: 'img', 'aria-label': title});
     this.legend = el('div', {className: 'legend'});
     this.hint = el('div', {className: 'hint', hidden: true});
-    this.node = el('figure', {}, el('figcaption', {}, el('span', {className: 'title'}, title),
+    this.node = el('figure', {hidden: true}, el('figcaption', {}, el('span', {className: 'title'}, title),
         el('span', {className: 'unit'}, unit), this.legend), el('div', {className: 'plot'}, this.canvas, this.hint));
     this.canvas.addEventListener('pointermove', (event) => this.point(event.offsetX));
     this.canvas.addEventListener('pointerdown', (event) => this.point(event.offsetX));
