@@ -7,6 +7,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 [ -x "$root/build/bertcram" ] || die 4 "build/bertcram is not there; run scripts/build.sh"
+have pngquant || die 4 "pngquant not found; run scripts/setup.sh --test"
 have chromium || die 4 "chromium not found; run scripts/setup.sh --test"
-mkdir -p "${1:-$root/docs/images}"
-exec python3 "$root/tests/tools/screenshots.py" "${1:-$root/docs/images}"
+output=${1:-"$root/docs/images"}
+mkdir -p "$output"
+python3 "$root/tests/tools/screenshots.py" "$output"
+pngquant --force --skip-if-larger --speed 1 --ext .png "$output"/dashboard-*.png "$output/report.png"

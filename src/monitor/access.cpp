@@ -12,7 +12,7 @@ std::string read_token(const std::filesystem::path& file) {
   constexpr size_t kShortest = 16;
   constexpr size_t kLongest = 1000;
   const std::string content = util::read_file(file);
-  const std::string token(util::trim(content));
+  std::string token(util::trim(content));
   const bool is_plain = std::ranges::all_of(token, [](char c) { return c > ' ' && c < '\x7f'; });
   if (token.size() < kShortest || token.size() > kLongest || !is_plain) {
     throw DataError(cat(file.string(), ": expected a token of ", kShortest, " to ", kLongest,

@@ -60,8 +60,8 @@ SeriesOptions series_options(const ApiRequest& request) {
 
 ApiAnswer series_answer(WatchedRun& run, double now, const ApiRequest& request) {
   const SeriesOptions options = series_options(request);
-  const std::string question = cat("series ", static_cast<int>(options.x), " ", options.points, " ",
-                                   util::excerpt(util::join(options.keys, ","), 1000));
+  const std::string question =
+      cat("series ", static_cast<int>(options.x), " ", options.points, " ", util::join(options.keys, ","));
   const auto body =
       run.answer(question, now, [&](const RunFacts& facts) { return util::json_text(series_json(facts, options)); });
   return {.type = kJson, .body = *body};

@@ -19,8 +19,8 @@ constexpr milliseconds kLongestWait{200};
 /// @return whether the socket is ready for `events`; false at the deadline or a stop
 bool wait_for(int socket, short events, std::chrono::steady_clock::time_point deadline, const util::StopFlag& stop) {
   while (!stop.requested()) {
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left <= milliseconds(0)) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left <= milliseconds(0)) {  // rounded up: not before the deadline
       return false;
     }
     pollfd waiting{.fd = socket, .events = events, .revents = 0};

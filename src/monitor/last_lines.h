@@ -8,8 +8,8 @@ namespace bertcram::monitor {
 
 /// The last training and the last evaluation line of a metrics.jsonl; null where there is none within its last 4 MiB.
 struct LastLines {
-  nlohmann::json training = {};
-  nlohmann::json evaluation = {};
+  nlohmann::json training;
+  nlohmann::json evaluation;
 };
 
 /// Found from the end of the file, so that it costs little however long that is. A line that is being written is left out.

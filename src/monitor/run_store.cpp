@@ -69,9 +69,11 @@ bool WatchedRun::look(double now) {
   }
   const RunStatus status = read_status(folder_, now, within_);
   const FileStamp stamp = stamp_of(folder_ / "metrics.jsonl");
+  const FileStamp glue_stamp = stamp_of(folder_ / "glue" / "results.json");
   const std::lock_guard lock(row_mutex_);
-  const bool is_new = !is_same(status, status_) || stamp != metrics_stamp_;
+  const bool is_new = !is_same(status, status_) || stamp != metrics_stamp_ || glue_stamp != glue_stamp_;
   status_ = status;
+  glue_stamp_ = glue_stamp;
   if (stamp != metrics_stamp_) {
     const FileView file(folder_ / "metrics.jsonl", within_);
     LastLines last = file.is_open() ? read_last_lines(file) : LastLines();

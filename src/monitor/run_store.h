@@ -36,7 +36,7 @@ class WatchedRun {
   const std::string& id() const { return id_; }
   const std::string& name() const { return name_; }
 
-  /// Looks at the heartbeat and the last lines. @param now  unix time  @return whether anything but their age is new
+  /// Looks at the heartbeat, the last lines and whether there are new GLUE scores. @param now  unix time  @return whether anything but their age is new
   bool look(double now);
   /// What the last look found, for the list: docs/monitoring.md, `/api/runs`.
   nlohmann::json row() const;
@@ -69,6 +69,7 @@ class WatchedRun {
   RunStatus status_;
   LastLines last_;
   FileStamp metrics_stamp_;
+  FileStamp glue_stamp_;
 
   std::mutex facts_mutex_;
   RunFacts facts_;

@@ -158,12 +158,11 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, expression):
-        """Waits until an expression is true; returns its value."""
+        """Waits until an expression is true, or an object."""
         end = time.monotonic() + HUNG_SECONDS
         while time.monotonic() < end:
-            value = self.evaluate(expression)
-            if value:
-                return value
+            if self.evaluate(f"Boolean({expression})"):
+                return
             time.sleep(0.1)
         raise AssertionError(f"never came true in the browser: {expression}; it says {self.problems}")
 

@@ -10,7 +10,7 @@ from support import E2ETestCase
 TOKEN = "correct-horse-battery-staple"
 # Whether a canvas shows anything in one of the curves' colours.
 PICTURE = "document.querySelector('figure:not([hidden]) canvas').toDataURL()"
-LOSS = "document.querySelector('figure:not([hidden])').dataset"
+LOSS = "document.querySelector('figure:not([hidden])')?.dataset?"
 NO_OVERFLOW = "document.documentElement.scrollWidth <= innerWidth"
 
 

@@ -92,7 +92,11 @@ TEST_F(RunStoreTest, TellsOnlyWhatIsNewSinceAVersion) {
   EXPECT_FALSE(news.contains("ids"));
   append("a", R"({"step":6,"loss":7.25})");
   later(1);
-  EXPECT_EQ(store_->news(news["version"])["runs"][0]["loss"], 7.25);
+  const json more = store_->news(news["version"]);
+  EXPECT_EQ(more["runs"][0]["loss"], 7.25);
+  scratch_.write("a/glue/results.json", "{}");
+  later(1);
+  EXPECT_EQ(store_->news(more["version"])["runs"].size(), 1U) << "new scores";
 }
 
 TEST_F(RunStoreTest, LooksAtMostOnceASecond) {

@@ -44,7 +44,7 @@ def main():
             for name, address, settings, condition, whole in (
                     ("dashboard-wide", f"#/run/{ids['base-100h']}", {"width": 1440, "height": 1000}, loaded, False),
                     ("dashboard-dark", f"#/run/{ids['base-24h']}", {"width": 1440, "height": 1000, "dark": True}, loaded, False),
-                    ("dashboard-compare", f"#/compare/{compare}", {"width": 1440, "height": 1000}, loaded, False),
+                    ("dashboard-compare", f"#/compare/{compare}", {"width": 1440, "height": 820}, loaded, False),
                     ("dashboard-phone", f"#/run/{ids['base-100h']}", {"width": 390, "height": 844}, loaded, False),
                     ("dashboard-phone-list", "#/", {"width": 390, "height": 844}, "document.querySelector('#list li')", False)):
                 with Browser(**settings) as browser:

@@ -23,7 +23,7 @@ export function ticks(low, high, isLog, count) {
   }
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5].find((digit) => rough <= digit * power) ?? 10);
+  const step = power * ([1, 2, 2.5, 5].find((digit) => rough <= digit * power) ?? 10);
   for (let index = Math.ceil(low / step); index * step <= high && found.length < 4 * count; ++index) {
     found.push(index * step);
   }
@@ -53,9 +53,11 @@ export function rangeOf(curves, isLog) {
 }
 
 export class Chart {
-  /// @param format  value → text, for axis and pointer
-  constructor(title, unit, format) {
+  /// @param format  value → text, under the pointer
+  /// @param mark    (value, significant digits) → text, at the axis
+  constructor(title, unit, format, mark) {
     this.format = format;
+    this.mark = mark;
     this.curves = [];
     this.options = {isLog: false, formatX: String};
     this.canvas = el('canvas', {role: 'img', 'aria-label': title});
@@ -74,12 +76,13 @@ export class Chart {
     this.sizes.disconnect();
   }
 
-  /// @param curves   {name, colour (a CSS variable), x, y, faint, dots}; names of curves that are not faint make the legend
+  /// @param curves   {name, colour (a CSS variable), x, y, faint, dots, unlisted}; names of those that are not faint nor
+  ///                 unlisted make the legend
   /// @param options  {isLog, formatX}
   show(curves, options) {
     this.curves = curves;
     this.options = options;
-    const named = curves.filter((curve) => !curve.faint);
+    const named = curves.filter((curve) => !curve.faint && !curve.unlisted);
     this.legend.replaceChildren(...(named.length < 2 ? [] : named.map((curve) => {
       const line = el('i');
       line.style.background = `var(${curve.colour})`;
@@ -100,7 +103,7 @@ export class Chart {
     const pen = this.canvas.getContext('2d');
     pen.scale(density, density);
     const solid = this.curves.filter((curve) => !curve.faint);
-    const rangeY = rangeOf(solid, this.options.isLog);
+    const rangeY = rangeOf(this.curves, this.options.isLog);
     const allX = this.curves.flatMap((curve) => [curve.x[0], curve.x.at(-1)]);
     const [lowX, highX] = [Math.min(...allX), Math.max(...allX)];
     this.node.dataset.points = String(solid.reduce((sum, curve) => sum + curve.x.length, 0));
@@ -135,23 +138,36 @@ export class Chart {
     pen.lineWidth = 1;
     pen.textBaseline = 'middle';
     pen.textAlign = 'right';
-    for (const tick of ticks(...rangeY, this.options.isLog, 5)) {
+    const marksY = ticks(...rangeY, this.options.isLog, 5);
+    const textsY = this.markTexts(marksY);
+    marksY.forEach((tick, index) => {
       const y = Math.round(this.placeY(tick)) + 0.5;
       pen.beginPath();
       pen.moveTo(MARGIN.left, y);
       pen.lineTo(width - MARGIN.right, y);
       pen.stroke();
-      pen.fillText(this.format(tick), MARGIN.left - 8, y);
-    }
+      pen.fillText(textsY[index], MARGIN.left - 8, y);
+    });
     pen.textAlign = 'center';
     pen.textBaseline = 'top';
     const [lowX, highX] = rangeX;
-    const marks = highX > lowX ? ticks(lowX, highX, false, Math.max(2, Math.floor(inner.width / 95))) : [lowX];
+    const marks = highX > lowX ? ticks(lowX, highX, false, Math.max(3, Math.floor(inner.width / 75))) : [lowX];
     for (const tick of marks) {
       const text = this.options.formatX(tick);
       const half = pen.measureText(text).width / 2;
       const x = Math.min(Math.max(this.placeX(tick), MARGIN.left + half - 4), width - half - 2);
       pen.fillText(text, x, HEIGHT - MARGIN.bottom + 9);
+    }
+  }
+
+  /// As few digits as tell all marks apart.
+  markTexts(marks) {
+    const MOST_DIGITS = 7;
+    for (let digits = 1; ; ++digits) {
+      const texts = marks.map((mark) => this.mark(mark, digits));
+      if (new Set(texts).size === texts.length || digits === MOST_DIGITS) {
+        return texts;
+      }
     }
   }
 

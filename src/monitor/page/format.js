@@ -31,9 +31,9 @@ export function trimmed(value, digits = 4) {
 
 export const count = (value) => isNumber(value) ? Math.round(value).toLocaleString('en-US') : DASH;
 export const loss = (value) => !isNumber(value) ? DASH : Math.abs(value) < 1e4 ? value.toFixed(3) : trimmed(value);
-export const percent = (value, digits = 0) => isNumber(value) ? `${(100 * value).toFixed(digits)} %` : DASH;
+export const percent = (value, digits = 0) => isNumber(value) ? `${(100 * value).toFixed(digits)}\u00a0%` : DASH;
 
-export function bytes(value) {
+export function bytes(value, digits = 3) {
   if (!isNumber(value)) {
     return DASH;
   }
@@ -43,10 +43,10 @@ export function bytes(value) {
     value /= 1024;
     ++index;
   }
-  return `${trimmed(value, 3)} ${units[index]}`;
+  return `${trimmed(value, digits)}\u00a0${units[index]}`;
 }
 
-/// 7390 → "2 h 3 min"
+/// 7390 → "2 h 3 min", 50000 → "14 h"
 export function duration(seconds) {
   if (!isNumber(seconds) || seconds < 0 || seconds > 1e10) {
     return DASH;
@@ -54,12 +54,16 @@ export function duration(seconds) {
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
   if (seconds < 60) {
-    return `${Math.floor(seconds)} s`;
+    return `${Math.floor(seconds)}\u00a0s`;
   }
   if (hours === 0) {
-    return `${minutes} min`;
+    return `${minutes}\u00a0min`;
   }
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  if (hours < 10) {
+    return `${hours}\u00a0h ${minutes % 60}\u00a0min`;
+  }
+  const rounded = Math.round(minutes / 60);
+  return rounded < 48 ? `${rounded}\u00a0h` : `${Math.floor(rounded / 24)}\u00a0d ${rounded % 24}\u00a0h`;
 }
 
 /// When that will be: "14:05", on another day "Fri 14:05"

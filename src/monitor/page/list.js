@@ -1,7 +1,7 @@
 // The list of runs: those that go on first, then the ones heard of last.
 
 import {el} from './dom.js';
-import {STATES, compact, duration, loss, percent} from './format.js';
+import {STATES, duration, loss, percent} from './format.js';
 
 const ORDER = ['running', 'stale', 'diverged', 'failed', 'stopped', 'finished', 'unknown'];
 const MANY = 8;
@@ -29,13 +29,16 @@ class Item {
     this.state.textContent = STATES[row.state];
     this.node.dataset.state = row.state;
     this.bar.value = row.budget_share;
-    const facts = [`step ${compact(row.step)}`];
+    const facts = [];
     if (row.eval_loss !== null) {
       facts.push(`held out ${loss(row.eval_loss)}`);
     } else if (row.loss !== null) {
       facts.push(`loss ${loss(row.loss)}`);
     }
-    facts.push(row.eta_seconds === null ? percent(row.budget_share) : `${duration(row.eta_seconds)} left`);
+    facts.push(percent(row.budget_share));
+    if (row.eta_seconds !== null) {
+      facts.push(`${duration(row.eta_seconds)} left`);
+    }
     this.facts.textContent = facts.join(' · ');
   }
 }
@@ -65,6 +68,15 @@ export class RunList {
     for (const [id, item] of this.items) {
       item.link.toggleAttribute('aria-current', ids.includes(id));
     }
+  }
+
+  /// The runs that are compared: as if they had been ticked.
+  pickAll(ids) {
+    this.picked = new Set(ids.filter((id) => this.rows.has(id)));
+    for (const [id, item] of this.items) {
+      item.box.checked = this.picked.has(id);
+    }
+    this.showPicked();
   }
 
   update() {

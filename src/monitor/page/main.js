@@ -27,6 +27,9 @@ function show() {
   if (view?.ids.join() === ids.join()) {
     return;
   }
+  if (chosen.length > 1) {
+    list.pickAll(chosen);
+  }
   view?.close();
   view = ids.length > 0 ? new RunView(main, ids, rows) : null;
   if (!view) {

@@ -9,23 +9,27 @@ import {comparison, glueTable, sessionTable} from './tables.js';
 const SERIES_MILLISECONDS = 2000;   // between two looks at the curves
 const DETAILS_MILLISECONDS = 10_000;  // and at scores, settings and the log
 
+const GONE = 'This run is no longer there; what was read of it stays.';
+
+const percentMark = (value, digits) => percent(value, Math.max(0, digits - 2));
+
 /// Curves of one run, in the order in which they lie over each other. restless: drawn smoothed, the raw values faint.
 const CHARTS = [
-  {title: 'Loss', unit: 'nats per masked token', format: loss, hasScale: true, curves: [
+  {title: 'Loss', unit: 'nats per masked token', format: loss, mark: trimmed, hasScale: true, curves: [
     {key: 'loss', name: 'training', restless: true}, {key: 'eval_loss', name: 'held out', dots: true}]},
-  {title: 'Replaced-token loss', unit: 'nats per token', format: loss, hasScale: true, curves: [
+  {title: 'Replaced-token loss', unit: 'nats per token', format: loss, mark: trimmed, hasScale: true, curves: [
     {key: 'rtd_loss', name: 'training', restless: true}, {key: 'eval_rtd_loss', name: 'held out', dots: true}]},
-  {title: 'Held-out accuracy', unit: '', format: (value) => percent(value, 1), curves: [
+  {title: 'Held-out accuracy', unit: '', format: (value) => percent(value, 1), mark: percentMark, curves: [
     {key: 'eval_accuracy', name: 'masked tokens', dots: true},
     {key: 'eval_rtd_accuracy', name: 'replaced tokens', dots: true}]},
-  {title: 'Throughput', unit: 'tokens per second', format: compact, curves: [
+  {title: 'Throughput', unit: 'tokens per second', format: compact, mark: compact, curves: [
     {key: 'tokens_per_second', name: 'throughput', restless: true}]},
-  {title: 'Learning rate', unit: '', format: trimmed, curves: [{key: 'lr', name: 'learning rate'}]},
-  {title: 'Gradient norm', unit: 'before clipping', format: (value) => trimmed(value, 3), hasScale: true, curves: [
+  {title: 'Learning rate', unit: '', format: trimmed, mark: trimmed, curves: [{key: 'lr', name: 'learning rate'}]},
+  {title: 'Gradient norm', unit: 'before clipping', format: (value) => trimmed(value, 3), mark: trimmed, hasScale: true, curves: [
     {key: 'grad_norm', name: 'norm', restless: true}]},
-  {title: 'MFU', unit: 'share of peak arithmetic', format: (value) => percent(value, 1), curves: [
+  {title: 'MFU', unit: 'share of peak arithmetic', format: (value) => percent(value, 1), mark: percentMark, curves: [
     {key: 'mfu', name: 'MFU', restless: true}]},
-  {title: 'Memory', unit: 'peak', format: bytes, curves: [{key: 'memory_bytes', name: 'memory'}]},
+  {title: 'Memory', unit: 'peak', format: (value) => bytes(value), mark: bytes, curves: [{key: 'memory_bytes', name: 'memory'}]},
 ];
 
 const AXES = {
@@ -43,7 +47,11 @@ export class RunView {
     this.raw = settings.get('raw', 'raw');
     this.abort = new AbortController();
     this.series = new Map();
-    this.charts = CHARTS.map((spec) => ({spec, chart: new Chart(spec.title, spec.unit, spec.format)}));
+    this.charts = CHARTS.map((spec) => {
+      const isMixed = ids.length > 1 && spec.curves.some((curve) => curve.restless) && spec.curves.some((curve) => curve.dots);
+      const unit = spec.unit + (isMixed ? ' · dots: held out' : '');
+      return {spec, chart: new Chart(spec.title, unit, spec.format, spec.mark)};
+    });
     this.head = el('div', {className: 'head'});
     this.warning = el('p', {className: 'warning', hidden: true});
     this.more = el('div', {className: 'more'});
@@ -100,25 +108,28 @@ export class RunView {
   /// Reads again what has news, with a pause after each time; the first time all of it.
   async follow() {
     let detailsDue = 0;
+    let areDetailsOld = true;
     this.hasNews = true;
     while (!this.abort.signal.aborted) {
-      if (this.hasNews) {
-        this.hasNews = false;
-        try {
+      try {
+        if (this.hasNews) {
+          this.hasNews = false;
+          areDetailsOld = true;
           await this.readSeries();
-          if (Date.now() >= detailsDue) {
-            detailsDue = Date.now() + DETAILS_MILLISECONDS;
-            await this.readDetails();
-          }
-          this.warn('');
-        } catch (error) {
-          if (!this.abort.signal.aborted) {
-            this.warn(error.status === 404 ? 'This run is no longer there; what was read of it stays.' : error.message);
-          }
+        }
+        if (areDetailsOld && Date.now() >= detailsDue) {
+          detailsDue = Date.now() + DETAILS_MILLISECONDS;
+          areDetailsOld = false;
+          await this.readDetails();
+        }
+        this.warn('');
+      } catch (error) {
+        if (!this.abort.signal.aborted) {
+          this.warn(error.status === 404 ? GONE : error.message);
         }
       }
       await new Promise((resolve) => setTimeout(resolve, SERIES_MILLISECONDS));
-      if (!this.hasNews && !this.abort.signal.aborted) {
+      if (!this.hasNews && !areDetailsOld && !this.abort.signal.aborted) {
         await new Promise((resolve) => {
           this.wake = resolve;
           this.abort.signal.addEventListener('abort', resolve, {once: true});
@@ -174,7 +185,7 @@ export class RunView {
         if (smooth && this.raw === 'raw' && isAlone) {
           curves.push({...series, name, colour, faint: true});
         }
-        curves.push({...(smooth ?? series), name, colour, dots: part.dots});
+        curves.push({...(smooth ?? series), name, colour, dots: part.dots, unlisted: !isAlone && order > 0});
       }));
       chart.show(curves, {isLog: this.scale === 'log' && spec.hasScale === true, formatX: AXES[this.shownX ?? this.x][1]});
     }
@@ -187,7 +198,7 @@ export class RunView {
     }
     const row = this.rows.get(this.ids[0]);
     if (!row) {
-      this.warn('This run is no longer there; what was read of it stays.');
+      this.warn(GONE);
       return;
     }
     const age = row.heartbeat_age_seconds + (performance.now() - row.received) / 1000;
