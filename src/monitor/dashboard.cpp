@@ -92,7 +92,13 @@ class Dashboard {
         server_.stop();
       }
     });
-    std::thread reader([&] { store_.read_ahead(stop_); });
+    std::thread reader([&] {
+      try {
+        store_.read_ahead(stop_);
+      } catch (const std::exception& error) {  // who opens the run is told
+        util::log_warning("serve", error.what());
+      }
+    });
     server_.listen_after_bind();
     has_ended = true;
     watcher.join();

@@ -61,8 +61,8 @@ bool GuardedServer::process_and_close_socket(socket_t socket) {
     GuardedStream stream(socket, limits_, stop_);
     serve_connection(stream);
   }
-  --connections_;
   close_politely(socket);
+  --connections_;
   return true;
 }
 

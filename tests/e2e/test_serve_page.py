@@ -135,6 +135,18 @@ class Page(E2ETestCase):
             dashboard.wait_for(lambda: file.read_text().startswith("step,elapsed_seconds,"))
             self.assert_no_problems(browser)
 
+    def test_marks_at_axes_are_exact(self):
+        with Dashboard(self.runs) as dashboard:
+            browser = self.browse()
+            browser.open(dashboard.url)
+            self.assertEqual(browser.evaluate("""import('/chart.js').then(({ticks, digitsFor}) => [
+                digitsFor([5, 10, 15]), digitsFor([2.5e-4, 5e-4, 1e-3]), digitsFor([10600, 10700, 10800]),
+                digitsFor([0, 3 * 0.0001]), ticks(2, 14.5, false, 6), ticks(0.5, 600, true, 6)])"""),
+                             [2, 2, 3, 1, [2.5, 5, 7.5, 10, 12.5], [1, 10, 100]])
+            self.assertEqual(browser.evaluate("""import('/format.js').then(({trimmed, compact, duration}) => [
+                trimmed(2.5e-4, 2), trimmed(15, 2), trimmed(0, 1), compact(10600, 3), duration(7380), duration(36000)])"""),
+                             ["2.5e-4", "15", "0", "10.6k", "2\u00a0h 3\u00a0min", "10\u00a0h"])
+
     def test_it_goes_on_when_the_server_comes_back(self):
         with Dashboard(self.runs) as dashboard:
             port = dashboard.port

@@ -30,6 +30,16 @@ export function ticks(low, high, isLog, count) {
   return found;
 }
 
+/// As few significant digits as give all marks exactly.
+export function digitsFor(marks) {
+  const MOST = 12;
+  let digits = 1;
+  while (digits < MOST && marks.some((mark) => Math.abs(Number(mark.toPrecision(digits)) - mark) > 1e-9 * Math.abs(mark))) {
+    ++digits;
+  }
+  return digits;
+}
+
 const isDrawable = (value, isLog) => value !== null && Math.abs(value) < HUGE && (!isLog || value > 0);
 
 /// The range of all values but for the rare ones that would flatten the rest.
@@ -59,7 +69,7 @@ export class Chart {
     this.format = format;
     this.mark = mark;
     this.curves = [];
-    this.options = {isLog: false, formatX: String};
+    this.options = {isLog: false, formatX: String, unitX: () => 1};
     this.canvas = el('canvas', {role: 'img', 'aria-label': title});
     this.legend = el('div', {className: 'legend'});
     this.hint = el('div', {className: 'hint', hidden: true});
@@ -78,7 +88,7 @@ export class Chart {
 
   /// @param curves   {name, colour (a CSS variable), x, y, faint, dots, unlisted}; names of those that are not faint nor
   ///                 unlisted make the legend
-  /// @param options  {isLog, formatX}
+  /// @param options  {isLog, formatX, unitX: largest x → what marks are round multiples of}
   show(curves, options) {
     this.curves = curves;
     this.options = options;
@@ -138,36 +148,27 @@ export class Chart {
     pen.lineWidth = 1;
     pen.textBaseline = 'middle';
     pen.textAlign = 'right';
-    const marksY = ticks(...rangeY, this.options.isLog, 5);
-    const textsY = this.markTexts(marksY);
-    marksY.forEach((tick, index) => {
+    const marksY = ticks(...rangeY, this.options.isLog, 6);
+    const digits = digitsFor(marksY);
+    for (const tick of marksY) {
       const y = Math.round(this.placeY(tick)) + 0.5;
       pen.beginPath();
       pen.moveTo(MARGIN.left, y);
       pen.lineTo(width - MARGIN.right, y);
       pen.stroke();
-      pen.fillText(textsY[index], MARGIN.left - 8, y);
-    });
+      pen.fillText(this.mark(tick, digits), MARGIN.left - 8, y);
+    }
     pen.textAlign = 'center';
     pen.textBaseline = 'top';
     const [lowX, highX] = rangeX;
-    const marks = highX > lowX ? ticks(lowX, highX, false, Math.max(3, Math.floor(inner.width / 75))) : [lowX];
-    for (const tick of marks) {
+    const unit = this.options.unitX(highX);
+    const marks = highX > lowX ? ticks(lowX / unit, highX / unit, false, Math.max(3, Math.floor(inner.width / 60))) : [lowX / unit];
+    for (const mark of marks) {
+      const tick = mark * unit;
       const text = this.options.formatX(tick);
       const half = pen.measureText(text).width / 2;
       const x = Math.min(Math.max(this.placeX(tick), MARGIN.left + half - 4), width - half - 2);
       pen.fillText(text, x, HEIGHT - MARGIN.bottom + 9);
-    }
-  }
-
-  /// As few digits as tell all marks apart.
-  markTexts(marks) {
-    const MOST_DIGITS = 7;
-    for (let digits = 1; ; ++digits) {
-      const texts = marks.map((mark) => this.mark(mark, digits));
-      if (new Set(texts).size === texts.length || digits === MOST_DIGITS) {
-        return texts;
-      }
     }
   }
 

@@ -24,7 +24,7 @@ export function trimmed(value, digits = 4) {
   }
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e15)) {
-    return value.toExponential(Math.max(0, digits - 2)).replace(/\.?0+e/, 'e').replace('e+', 'e');
+    return value.toExponential(digits - 1).replace(/\.?0+e/, 'e').replace('e+', 'e');
   }
   return String(Number(value.toPrecision(digits)));
 }

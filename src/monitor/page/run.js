@@ -11,7 +11,8 @@ const DETAILS_MILLISECONDS = 10_000;  // and at scores, settings and the log
 
 const GONE = 'This run is no longer there; what was read of it stays.';
 
-const percentMark = (value, digits) => percent(value, Math.max(0, digits - 2));
+const percentMark = (value, digits) => `${trimmed(100 * value, digits)}\u00a0%`;
+const bytesMark = (value, digits) => bytes(value, Math.max(4, digits));
 
 /// Curves of one run, in the order in which they lie over each other. restless: drawn smoothed, the raw values faint.
 const CHARTS = [
@@ -29,13 +30,19 @@ const CHARTS = [
     {key: 'grad_norm', name: 'norm', restless: true}]},
   {title: 'MFU', unit: 'share of peak arithmetic', format: (value) => percent(value, 1), mark: percentMark, curves: [
     {key: 'mfu', name: 'MFU', restless: true}]},
-  {title: 'Memory', unit: 'peak', format: (value) => bytes(value), mark: bytes, curves: [{key: 'memory_bytes', name: 'memory'}]},
+  {title: 'Memory', unit: 'peak', format: (value) => bytes(value), mark: bytesMark, curves: [{key: 'memory_bytes', name: 'memory'}]},
 ];
 
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/// Name, text of a value, and what marks are round multiples of, by the largest value.
 const AXES = {
-  steps: ['steps', (value) => compact(value)],
-  tokens: ['tokens', (value) => compact(value)],
-  seconds: ['time', (value) => value === 0 ? '0' : duration(value)],
+  steps: ['steps', (value) => compact(value), () => 1],
+  tokens: ['tokens', (value) => compact(value), () => 1],
+  seconds: ['time', (value) => value === 0 ? '0' : duration(value),
+    (longest) => [DAY, HOUR, MINUTE].find((unit) => longest > 4 * unit) ?? 1],
 };
 
 export class RunView {
@@ -172,6 +179,7 @@ export class RunView {
 
   drawCharts() {
     const isAlone = this.ids.length === 1;
+    const [, formatX, unitX] = AXES[this.shownX ?? this.x];
     for (const {spec, chart} of this.charts) {
       const curves = [];
       this.ids.forEach((id, index) => spec.curves.forEach((part, order) => {
@@ -187,7 +195,7 @@ export class RunView {
         }
         curves.push({...(smooth ?? series), name, colour, dots: part.dots, unlisted: !isAlone && order > 0});
       }));
-      chart.show(curves, {isLog: this.scale === 'log' && spec.hasScale === true, formatX: AXES[this.shownX ?? this.x][1]});
+      chart.show(curves, {isLog: this.scale === 'log' && spec.hasScale === true, formatX, unitX});
     }
   }
 
