@@ -10,24 +10,24 @@ namespace {
 using nlohmann::json;
 
 /// @return whether nothing more is looked for
-bool take(LastLines& found, std::string_view line) {
+bool take(json& found, std::string_view line) {
   const bool is_evaluation = line.find("\"eval_loss\"") != std::string_view::npos;
-  json& place = is_evaluation ? found.evaluation : found.training;
+  json& place = found[is_evaluation ? "evaluation" : "training"];
   if (place.is_null()) {
     const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (parsed.is_object() && parsed.contains("step") && !parsed.contains("event")) {
       place = parsed;
     }
   }
-  return !found.training.is_null() && !found.evaluation.is_null();
+  return !found["training"].is_null() && !found["evaluation"].is_null();
 }
 
 }  // namespace
 
-LastLines read_last_lines(const FileView& file) {
+json read_last_lines(const FileView& file) {
   constexpr int64_t kBlockBytes = int64_t{1} << 16;
   constexpr int64_t kMostBytes = int64_t{1} << 22;
-  LastLines found;
+  json found = {{"training", nullptr}, {"evaluation", nullptr}};
   int64_t begin = file.size();
   const int64_t first = std::max<int64_t>(0, begin - kMostBytes);
   std::string text;

@@ -76,9 +76,9 @@ bool WatchedRun::look(double now) {
   glue_stamp_ = glue_stamp;
   if (stamp != metrics_stamp_) {
     const FileView file(folder_ / "metrics.jsonl", within_);
-    LastLines last = file.is_open() ? read_last_lines(file) : LastLines();
-    if (last.evaluation.is_null() && stamp.inode == metrics_stamp_.inode && stamp.size > metrics_stamp_.size) {
-      last.evaluation = std::move(last_.evaluation);  // too far from the end by now
+    json last = file.is_open() ? read_last_lines(file) : json::object();
+    if (last["evaluation"].is_null() && stamp.inode == metrics_stamp_.inode && stamp.size > metrics_stamp_.size) {
+      last["evaluation"] = std::move(last_["evaluation"]);  // too far from the end by now
     }
     last_ = std::move(last);
     metrics_stamp_ = stamp;
@@ -107,10 +107,10 @@ json WatchedRun::row() const {
                                             : json()},
               {"metrics_bytes", metrics_stamp_.size}};
   for (const char* key : {"loss", "lr", "grad_norm", "tokens_per_second", "mfu", "memory_bytes"}) {
-    row[key] = figure(last_.training, key);
+    row[key] = figure(last_.value("training", json()), key);
   }
   for (const char* key : {"eval_loss", "eval_accuracy"}) {
-    row[key] = figure(last_.evaluation, key);
+    row[key] = figure(last_.value("evaluation", json()), key);
   }
   return row;
 }

@@ -67,7 +67,7 @@ class WatchedRun {
 
   mutable std::mutex row_mutex_;
   RunStatus status_;
-  LastLines last_;
+  nlohmann::json last_ = nlohmann::json::object();  ///< of read_last_lines
   FileStamp metrics_stamp_;
   FileStamp glue_stamp_;
 

@@ -128,6 +128,7 @@ TEST_F(RunStoreTest, RunsComeAndGo) {
   later(3);
   EXPECT_EQ(store_->find(id), nullptr);
   const json news = store_->news(before);
+  ASSERT_TRUE(news.contains("ids"));
   EXPECT_EQ(news["ids"].size(), 1U);
   EXPECT_EQ(news["runs"][0]["name"], "b");
   EXPECT_EQ(*kept->answer("q", now_, [](const RunFacts& run) { return run.name; }), "a") << "who has it may go on";
@@ -246,12 +247,12 @@ TEST(LastLines, AreFoundFromTheEndWhateverLiesBetween) {
     text += cat("{\"step\":", i, ",\"loss\":", i, ".5}\n");
   }
   const auto path = scratch.write("m", text + "damaged\n{\"event\":\"start\",\"step\":3}\n{\"step\":9,\"lo");
-  const LastLines found = read_last_lines(FileView(path));
-  EXPECT_EQ(found.training["loss"], 4999.5);
-  EXPECT_EQ(found.evaluation["eval_loss"], 8);
-  EXPECT_TRUE(read_last_lines(FileView(scratch.write("empty", ""))).training.is_null());
-  EXPECT_TRUE(read_last_lines(FileView(scratch.write("no end", "{\"step\":1,\"loss\":2}"))).training.is_null());
-  EXPECT_EQ(read_last_lines(FileView(scratch.write("one", "{\"step\":1,\"loss\":2}\n"))).training["loss"], 2);
+  const json found = read_last_lines(FileView(path));
+  EXPECT_EQ(found["training"]["loss"], 4999.5);
+  EXPECT_EQ(found["evaluation"]["eval_loss"], 8);
+  EXPECT_TRUE(read_last_lines(FileView(scratch.write("empty", "")))["training"].is_null());
+  EXPECT_TRUE(read_last_lines(FileView(scratch.write("no end", "{\"step\":1,\"loss\":2}")))["training"].is_null());
+  EXPECT_EQ(read_last_lines(FileView(scratch.write("one", "{\"step\":1,\"loss\":2}\n")))["training"]["loss"], 2);
 }
 
 TEST(LiesWithin, ComparesWholeNames) {
