@@ -49,6 +49,8 @@ constexpr std::array<Command, 12> kCommands = {{
     {"predict", "text lines on stdin to labels of a fine-tuned model on stdout",
      "printf 'A man sleeps.\\tSomebody rests.\\n' | bertcram predict --model runs/first/glue/rte",
      bertcram::cli::setup_predict},
+    {"bench", "tokens per second of training here, and where the time goes", "bertcram bench --config mini.yaml",
+     bertcram::cli::setup_bench},
     {"report", "training runs to one HTML file with plots, scores and settings", "bertcram report runs/first",
      bertcram::cli::setup_report},
     {"serve", "live dashboard of training runs, in a browser", "bertcram serve --runs runs",

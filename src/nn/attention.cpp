@@ -1,19 +1,27 @@
 #include "bertcram/nn/attention.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 #include <limits>
 #include <optional>
 #include <vector>
 
+#include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
+#include "kernels/attention_bf16.h"
+#include "kernels/dropout_draws.h"
+#include "raw.h"
 
 namespace bertcram::nn {
 namespace {
@@ -31,8 +39,72 @@ at::Tensor attend_with_dropout(const at::Tensor& query, const at::Tensor& key, c
   return at::matmul(nn::dropout(at::softmax(scores, -1), dropout), value);  // [batch, heads, seq, head_dim]
 }
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+kernels::AttentionShape shape_of(const at::Tensor& qkv, int64_t heads) {
+  return {.batch = qkv.size(0), .seq = qkv.size(1), .heads = heads, .head_dim = qkv.size(2) / (3 * heads)};
+}
+
+/// @param bias  fp32, contiguous, [batch or 1, 1, seq or 1, seq], or undefined
+kernels::ScoreBias view_of(const at::Tensor& bias) {
+  if (!bias.defined()) {
+    return {};
+  }
+  const auto step = [&](int64_t dimension) { return bias.size(dimension) == 1 ? 0 : bias.stride(dimension); };
+  return {.values = bias.const_data_ptr<float>(), .batch_stride = step(0), .query_stride = step(2)};
+}
+
+/// Forward and backward of whole heads in the cache; the gradients of query, key and value are written where they belong in
+/// that of qkv.
+struct FusedAttention : torch::autograd::Function<FusedAttention> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& qkv,
+                            const std::optional<at::Tensor>& given_bias, const AttentionOptions& options) {
+    const int64_t heads = options.heads;
+    const at::Tensor from = qkv.contiguous();
+    const at::Tensor bias = given_bias ? given_bias->to(at::kFloat).contiguous() : at::Tensor();
+    const kernels::AttentionShape shape = shape_of(from, heads);
+    const at::Tensor out = at::empty({shape.batch, shape.seq, shape.heads * shape.head_dim}, from.options());
+    const at::Tensor log_sums = at::empty({shape.batch, shape.heads, shape.seq}, from.options().dtype(at::kFloat));
+    at::parallel_for(0, shape.batch * shape.heads, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+      kernels::attention_forward(shape, bf16(from), view_of(bias), draws_of(options.dropout), begin, end,
+                                 mutable_bf16(out), log_sums.mutable_data_ptr<float>());
+    });
+    context->save_for_backward({from, bias, out, log_sums});
+    context->saved_data["heads"] = heads;
+    context->saved_data["probability"] = options.dropout.probability;
+    context->saved_data["key"] = static_cast<int64_t>(options.dropout.key);
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor& qkv = saved[0];
+    const kernels::AttentionShape shape = shape_of(qkv, context->saved_data["heads"].toInt());
+    const Draws draws = draws_of({.probability = context->saved_data["probability"].toDouble(),
+                                  .key = static_cast<uint64_t>(context->saved_data["key"].toInt())});
+    const at::Tensor out_gradient = gradients[0].contiguous();
+    const at::Tensor qkv_gradient = at::empty_like(qkv);
+    at::parallel_for(0, shape.batch * shape.heads, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+      kernels::attention_backward(shape, bf16(qkv), view_of(saved[1]), draws, bf16(saved[2]),
+                                  saved[3].const_data_ptr<float>(), bf16(out_gradient), begin, end,
+                                  mutable_bf16(qkv_gradient));
+    });
+    return {qkv_gradient, at::Tensor(), at::Tensor()};
+  }
+};
+
+bool can_fuse(const at::Tensor& qkv, const AttentionOptions& options) {
+  constexpr int64_t kHeadDimStep = 32;
+  return uses_fused() && qkv.is_cpu() && qkv.scalar_type() == at::kBFloat16 &&
+         qkv.size(2) / (3 * options.heads) % kHeadDimStep == 0 && kernels::has_bf16_attention();
+}
+
 /// Sequences of one length. @param qkv [batch, seq, 3 * hidden]  @param bias broadcasts to [batch, heads, seq, seq]
 at::Tensor attend(const at::Tensor& qkv, const at::Tensor& bias, const AttentionOptions& options) {
+  if (can_fuse(qkv, options)) {
+    return FusedAttention::apply(qkv, bias.defined() ? std::optional(bias) : std::nullopt, options);
+  }
   const int64_t batch = qkv.size(0);
   const int64_t seq = qkv.size(1);
   const int64_t hidden = qkv.size(2) / 3;

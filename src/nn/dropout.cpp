@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "bertcram/util/error.h"
+#include "kernels/dropout_draws.h"
 
 namespace bertcram::nn {
 namespace {
@@ -16,31 +17,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int64_t kGrain = 16'384;  // entries that are worth a thread
-
-/// What a run over a tensor needs: an entry stays where its draw, uniform in 32 bits, is not below the threshold.
-struct Draws {
-  uint32_t first_key;
-  uint32_t second_key;
-  uint32_t threshold;
-  float scale;
-};
-
-Draws draws_of(const Dropout& dropout) {
-  BC_CHECK(dropout.probability >= 0 && dropout.probability < 1, dropout.probability);
-  return {.first_key = static_cast<uint32_t>(dropout.key),
-          .second_key = static_cast<uint32_t>(dropout.key >> 32),
-          .threshold = static_cast<uint32_t>(dropout.probability * 0x1.0p32),
-          .scale = static_cast<float>(1.0 / (1.0 - dropout.probability))};
-}
-
-/// Hash of an index below a key: three rounds of multiplying and folding (as C. Wellons's triple32).
-inline uint32_t draw(uint32_t index, const Draws& draws) {
-  uint32_t x = index + draws.first_key;
-  x = (x ^ (x >> 17)) * 0xed5ad4bbU;
-  x = ((x ^ (x >> 11)) ^ draws.second_key) * 0xac4c1b51U;
-  x = (x ^ (x >> 15)) * 0x31848babU;
-  return x ^ (x >> 14);
-}
 
 // One copy per instruction set, chosen when the library is loaded: the loop is as fast as memory only in vectors.
 template <class Number>
@@ -105,6 +81,7 @@ at::Tensor dropout(const at::Tensor& x, const Dropout& dropout) {
   if (dropout.probability == 0.0) {
     return x;
   }
+  BC_CHECK(dropout.probability > 0 && dropout.probability < 1, dropout.probability);
   if (!x.is_cpu()) {
     return at::dropout(x, dropout.probability, /*train=*/true);
   }

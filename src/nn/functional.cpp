@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "bertcram/util/error.h"
+#include "fused_linear.h"
 
 namespace bertcram::nn {
 namespace {
@@ -29,6 +30,9 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   require(weight.dim() == 2 && x.dim() >= 2 && x.size(-1) == weight.size(1), "linear", "weight", weight,
           "[out, in] with in = the last dimension of x");
   require(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)), "linear", "bias", bias, "[out]");
+  if (can_fuse_linear(x, weight, bias)) {
+    return fused_linear(x, weight, bias);
+  }
   return at::linear(x, weight, optional(bias));  // [..., out]
 }
 

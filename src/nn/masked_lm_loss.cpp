@@ -1,5 +1,6 @@
 #include "bertcram/nn/masked_lm_loss.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/argmax.h>
@@ -13,7 +14,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
+#include "fused_linear.h"
+#include "kernels/cross_entropy_bf16.h"
+#include "raw.h"
 
 namespace bertcram::nn {
 namespace {
@@ -43,6 +48,21 @@ void check_shapes(const at::Tensor& states, const at::Tensor& embedding, const a
 
 /// What errors, within -1 and 1 and most of them tiny, are kept multiplied by: fp16 has nothing below 6e-8.
 double error_scale(at::ScalarType type) { return type == at::kHalf ? 1024.0 : 1.0; }
+
+/// logits_to_errors without samples, in one go over the logits.
+SampledLoss logits_to_errors_fused(const at::Tensor& logits, const at::Tensor& targets) {
+  const at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  at::parallel_for(0, logits.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    kernels::cross_entropy(mutable_bf16(logits), logits.size(1), targets.const_data_ptr<int64_t>(), begin, end,
+                           losses.mutable_data_ptr<float>());
+  });
+  return {.loss = losses.sum(), .samples = {}, .correct = {}};
+}
+
+bool can_fuse(const at::Tensor& logits, Draw draw) {
+  return uses_fused() && draw == Draw::kNone && logits.is_cpu() && logits.scalar_type() == at::kBFloat16 &&
+         kernels::has_bf16_cross_entropy();
+}
 
 /// Leaves softmax - one_hot(target) where the logits stand. @param draw  whether the samples are filled in
 SampledLoss logits_to_errors(const at::Tensor& logits, const at::Tensor& targets, Draw draw) {
@@ -77,9 +97,12 @@ struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
   /// @return loss and, if asked for, samples and the number of right predictions
   static variable_list forward(AutogradContext* context, const at::Tensor& states, const at::Tensor& embedding,
                                const at::Tensor& bias, const at::Tensor& targets, Draw draw) {
-    const at::Tensor logits = at::addmm(bias, states, embedding.t());  // [masked, vocab]
-    const SampledLoss sums = logits_to_errors(logits, targets, draw);
-    context->save_for_backward({states, embedding, logits});
+    const at::Tensor logits = can_fuse_linear(states, embedding, bias)
+                                  ? linear_product(states, embedding, bias)
+                                  : at::addmm(bias, states, embedding.t());  // [masked, vocab]
+    const SampledLoss sums = can_fuse(logits, draw) ? logits_to_errors_fused(logits, targets.contiguous())
+                                                    : logits_to_errors(logits, targets, draw);
+    context->save_for_backward({states, embedding, bias, logits});
     if (draw == Draw::kNone) {
       return {sums.loss};
     }
@@ -91,9 +114,14 @@ struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
     const auto saved = context->get_saved_variables();
     const at::Tensor& states = saved[0];
     const at::Tensor& embedding = saved[1];
-    const at::Tensor& kept = saved[2];  // [masked, vocab]
-    const at::Tensor errors =
-        kept * (gradients[0] / error_scale(kept.scalar_type()));  // a 0-dim factor keeps the dtype
+    const at::Tensor& bias = saved[2];
+    const at::Tensor& kept = saved[3];  // [masked, vocab]
+    const at::Tensor factor = gradients[0] / error_scale(kept.scalar_type());
+    if (can_fuse_linear(states, embedding, bias) && factor.item<float>() == 1.0F) {
+      const AffineGradients sums = linear_weight_gradient(states, kept, embedding, bias);
+      return {linear_input_gradient(kept, embedding), sums.weight, sums.bias, at::Tensor(), at::Tensor()};
+    }
+    const at::Tensor errors = kept * factor;  // a 0-dim factor keeps the dtype
     return {errors.mm(embedding), errors.t().mm(states), errors.sum(at::IntArrayRef{0}), at::Tensor(), at::Tensor()};
   }
 };

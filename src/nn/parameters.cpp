@@ -77,6 +77,7 @@ void Parameters::make_leaves() {
     slot.master = view_of(masters_, slot).detach().requires_grad_(true);
     slot.master.mutable_grad() = view_of(gradients_, slot);
     slot.compute = compute_type_ == at::kFloat ? slot.master : view_of(compute_, slot).detach().requires_grad_(true);
+    slot.compute.mutable_grad() = view_of(gradients_, slot);  // fp32 too: backward adds to it what it has in any type
   }
 }
 
@@ -127,28 +128,7 @@ void Parameters::initialise(uint64_t seed, double init_std) {
   sync_compute();
 }
 
-void Parameters::accumulate_gradients() {
-  if (compute_type_ == at::kFloat) {
-    return;  // backward already added to the views of the flat gradient
-  }
-  const c10::NoGradGuard no_grad;
-  for (Slot& each : slots_) {
-    at::Tensor& gradient = each.compute.mutable_grad();
-    if (gradient.defined()) {
-      view_of(gradients_, each).add_(gradient);
-      gradient.reset();
-    }
-  }
-}
-
-void Parameters::zero_gradients() {
-  gradients_.zero_();
-  if (compute_type_ != at::kFloat) {
-    for (Slot& each : slots_) {
-      each.compute.mutable_grad().reset();
-    }
-  }
-}
+void Parameters::zero_gradients() { gradients_.zero_(); }
 
 void Parameters::sync_compute() {
   const c10::NoGradGuard no_grad;

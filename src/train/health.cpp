@@ -77,7 +77,7 @@ bool HealthWatch::after_step(const StepFigures& figures, double seconds, checkpo
     util::log_warning("pretrain", cat(step, " took ", util::format_fixed(*times, 1),
                                       " times as long as the ones before; is the machine busy or too hot?"));
   }
-  if (const auto share = stalls_.after_step(figures.load_seconds, seconds)) {
+  if (const auto share = stalls_.after_step(figures.phases.load, seconds)) {
     util::log_warning("pretrain", cat(step, ": ", util::format_fixed(100 * *share, 0),
                                       " % of the time goes into waiting for data; copy it to a faster disk"));
   }

@@ -4,6 +4,7 @@ extern "C" const bertcram::train::Functions* bertcram_training_functions() {
   using namespace bertcram::train;
   static constexpr Functions kFunctions = {.run_pretrain = run_pretrain,
                                            .run_finetune = run_finetune,
+                                           .run_bench = run_bench,
                                            .evaluate_held_out = evaluate_held_out,
                                            .evaluate_task = evaluate_task,
                                            .evaluate_pairs = evaluate_pairs,

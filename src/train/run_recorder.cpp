@@ -73,7 +73,7 @@ void RunRecorder::advance(const Usage& usage, const StepFigures& figures, double
   if (usage.seconds - heartbeat_seconds_ >= kHeartbeatSeconds) {
     heartbeat(usage, share);
   }
-  load_seconds_ += figures.load_seconds;
+  load_seconds_ += figures.phases.load;
   progress_.set_share(share);
   progress_.add(figures.tokens);
 }

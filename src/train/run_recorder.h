@@ -21,6 +21,21 @@ enum class StepOutcome {
   kNotFinite,      ///< skipped: the gradient is not finite
 };
 
+/// Where the time of a step went, in seconds. On a GPU only what waits for the device is its time: see TrainStep.
+struct PhaseSeconds {
+  double load = 0;  ///< waiting for data
+  double forward = 0;
+  double backward = 0;
+  double update = 0;  ///< norm, clipping, optimizer, copy in the compute type
+
+  void add(const PhaseSeconds& other) {
+    load += other.load;
+    forward += other.forward;
+    backward += other.backward;
+    update += other.update;
+  }
+};
+
 /// Figures of one optimizer step.
 struct StepFigures {
   double loss = 0;  ///< of the masked LM, nats per predicted token
@@ -28,7 +43,7 @@ struct StepFigures {
   double gradient_norm = 0;  ///< before clipping
   int64_t memory_bytes = 0;  ///< peak so far
   int64_t tokens = 0;        ///< trained on
-  double load_seconds = 0;   ///< spent on waiting for data
+  PhaseSeconds phases;
   StepOutcome outcome = StepOutcome::kDone;
   std::optional<double> replaced_token_loss = std::nullopt;      ///< nats per token
   std::optional<double> replaced_token_accuracy = std::nullopt;  ///< 0..1

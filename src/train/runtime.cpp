@@ -9,7 +9,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
@@ -169,9 +172,22 @@ int64_t peak_memory_bytes(const Runtime& runtime) {
     const auto stats = at::accelerator::getDeviceStats(runtime.device.index());
     return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
   }
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    constexpr std::string_view kPeak = "VmHWM:";  // in kB; unlike getrusage's, not inherited from the process before
+    if (line.starts_with(kPeak)) {
+      return 1024 * std::strtoll(line.c_str() + kPeak.size(), nullptr, 10);
+    }
+  }
+  return 0;
+}
+
+void reset_peak_memory(const Runtime& runtime) {
+  if (runtime.device.is_cuda()) {
+    at::accelerator::resetPeakStats(runtime.device.index());
+    return;
+  }
+  std::ofstream("/proc/self/clear_refs") << "5";  // proc(5): VmHWM becomes what is resident now
 }
 
 }  // namespace bertcram::train

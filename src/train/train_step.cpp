@@ -1,9 +1,11 @@
 #include "train_step.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
@@ -80,6 +82,15 @@ std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
   return seconds;
 }
 
+/// Seconds since that time, which moves on to now.
+double TrainStep::lap(std::chrono::steady_clock::time_point& since) const {
+  if (is_separating_phases_ && !runtime_.device.is_cpu()) {
+    at::accelerator::synchronizeDevice(runtime_.device.index());
+  }
+  const auto before = std::exchange(since, std::chrono::steady_clock::now());
+  return std::chrono::duration<double>(since - before).count();
+}
+
 std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const util::StopFlag& stop) {
   auto& position = state_.position;
   const auto sums = accumulate_or_back_off(settings, stop);
@@ -94,6 +105,7 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
   }
   const auto masked = static_cast<double>(sums->masked);
   const double rate = settings.learning_rate * position.rate_factor;
+  auto since = std::chrono::steady_clock::now();
   const optim::StepReport report = state_.optimizer.step(rate, masked * state_.scaler.factor());
   const bool is_overflow = state_.scaler.update(report.is_finite);
   const int64_t tokens = settings.rows * batches_.seq_len();
@@ -102,10 +114,11 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
                          .gradient_norm = report.gradient_norm,
                          .memory_bytes = peak_memory_bytes(runtime_),
                          .tokens = tokens,
-                         .load_seconds = sums->load_seconds,
+                         .phases = sums->phases,
                          .outcome = report.is_finite ? StepOutcome::kDone
                                     : is_overflow    ? StepOutcome::kScaleOverflow
                                                      : StepOutcome::kNotFinite};
+  figures.phases.update = lap(since);
   if (sums->loss.replaced_tokens.defined()) {
     figures.replaced_token_loss = sums->loss.replaced_tokens.item<double>() / static_cast<double>(tokens);
     figures.replaced_token_accuracy = sums->loss.replaced_tokens_correct.item<double>() / static_cast<double>(tokens);
@@ -130,9 +143,9 @@ std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& setting
       return std::nullopt;
     }
     const int64_t first = state_.position.samples + row;
-    const auto begin = std::chrono::steady_clock::now();
+    auto since = std::chrono::steady_clock::now();
     const auto batch = batches_.assemble(first, std::min(passes_.rows, settings.rows - row), settings.mask_prob);
-    sums.load_seconds += seconds_since(begin);
+    sums.phases.load += lap(since);
     const uint64_t key =
         util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
                        static_cast<uint64_t>(first)});
@@ -140,8 +153,9 @@ std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& setting
     const BatchLoss loss = state_.objective->loss(
         batch, {.dropout = {.probability = config_.model.dropout, .key = key},
                 .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever});
+    sums.phases.forward += lap(since);
     loss.total.mul(state_.scaler.factor()).backward();
-    state_.parameters.accumulate_gradients();
+    sums.phases.backward += lap(since);
     sums.loss.add(loss);
     sums.masked += static_cast<int64_t>(batch.targets.size());
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 
 #include "bertcram/config/pretrain_config.h"
@@ -33,14 +34,17 @@ class TrainStep {
   /// The fastest that fit, by trying. @throws likewise
   void search_passes();
   checkpoint::Passes passes() const { return passes_; }
+  /// Lets every phase end before the next begins, so that their times are the device's; for measuring, it costs time.
+  void separate_phases() { is_separating_phases_ = true; }
 
  private:
   struct Sums {
     BatchLoss loss;
     int64_t masked = 0;
-    double load_seconds = 0;
+    PhaseSeconds phases;
   };
   std::optional<double> seconds_of_pass(int64_t rows);
+  double lap(std::chrono::steady_clock::time_point& since) const;
   std::optional<Sums> accumulate_or_back_off(const StepSettings& settings, const util::StopFlag& stop);
   std::optional<Sums> accumulate(const StepSettings& settings, const util::StopFlag& stop);
 
@@ -49,6 +53,7 @@ class TrainStep {
   const data::MaskedBatches& batches_;
   TrainingState& state_;
   checkpoint::Passes passes_;
+  bool is_separating_phases_ = false;
 };
 
 }  // namespace bertcram::train

@@ -197,7 +197,6 @@ void UnitTrainer::accumulate(std::span<const int64_t> batch, uint64_t key) {
     const at::Tensor loss =
         task_loss_sum(outputs, chosen_targets(plan_.task, plan_.train.dataset, chosen, parameters_.device()));
     loss.mul(scaler_.factor()).backward();
-    parameters_.accumulate_gradients();
   }
 }
 

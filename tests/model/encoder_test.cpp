@@ -140,7 +140,6 @@ TEST_P(EncoderProperty, GradientsOfPaddedRowsAndSequencesInOneRowAreTheSame) {
   const auto backward = [](TinyModel& model, const EncoderInput& input, const std::vector<int64_t>& positions) {
     const at::Tensor states = model.encoder->encode(input);
     model.encoder->masked_lm_loss(states, test::ids_of(positions), test::ids_of({3, 9, 27})).backward();
-    model.parameters.accumulate_gradients();
     return model.parameters.gradients();
   };
   const at::Tensor expected = backward(padded, rows.input, {2, 7, 16});
@@ -210,7 +209,6 @@ TEST_P(EncoderProperty, LossIsThatOfItsLogitsAndReachesEveryParameter) {
     const at::Tensor expected = at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
     EXPECT_TRUE(near(loss, expected, type == at::kFloat ? 1e-4 : 1e-2 * expected.item<double>()));
     loss.backward();
-    model.parameters.accumulate_gradients();
     for (const nn::NamedTensor& gradient : model.parameters.stored_views(model.parameters.gradients())) {
       EXPECT_TRUE(at::isfinite(gradient.tensor).all().item<bool>()) << gradient.name;
       // A constant added to every key changes no softmax: its gradient is zero but for rounding.
@@ -230,7 +228,6 @@ TEST_P(EncoderProperty, GradientsAreFiniteDifferencesAlongRandomDirections) {
     return model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27}));
   };
   loss_now().backward();
-  model.parameters.accumulate_gradients();
   const at::Tensor gradient = model.parameters.gradients().clone();
   const c10::NoGradGuard no_grad;
   const at::Tensor start = model.parameters.masters().clone();
@@ -263,7 +260,6 @@ TEST_P(EncoderProperty, RecomputedLayersGiveTheSameGradientsBitForBit) {
       const at::Tensor states =
           model.encoder->encode({.ids = ids}, {.dropout = {.probability = 0.2, .key = 7}, .recompute = recompute});
       model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27})).backward();
-      model.parameters.accumulate_gradients();
       return model.parameters.gradients().clone();
     };
     const at::Tensor kept = gradients(Recompute::kNever);

@@ -2,10 +2,14 @@
 
 #include "bertcram/nn/attention.h"
 
+#include <ATen/ops/isnan.h>
+
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "bertcram/util/error.h"
+#include "nn/kernels/attention_bf16.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -139,6 +143,95 @@ TEST(Attention, WrongShapesAreShapeErrors) {
   EXPECT_THROW(attention(row, {.cu_seqlens = starts}, {.heads = 2}), ShapeError) << "not to the end";
   const std::vector<int64_t> whole = {0, 4};
   EXPECT_THROW(attention(row, {.bias = at::zeros({1, 1, 3, 3}), .cu_seqlens = whole}, {.heads = 2}), ShapeError);
+}
+
+/// Cosine of all numbers of two tensors; 1 - cosine is half the square of the relative error.
+double cosine(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.to(at::kDouble).flatten();
+  const at::Tensor y = b.to(at::kDouble).flatten();
+  return (x.dot(y) / (x.norm() * y.norm())).item<double>();
+}
+
+// Sequences around the kernel's blocks of 16 keys and 128 queries; all head widths that it takes.
+TEST(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
+  if (!kernels::has_bf16_attention()) {
+    GTEST_SKIP() << "this processor has no AVX-512 BF16";
+  }
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  util::RandomStream random(seed);
+  constexpr double kBf16 = 1.0 / 256;
+  for (const auto& [seq, heads, dim] : std::vector<std::array<int64_t, 3>>{
+           {1, 1, 64}, {7, 2, 32}, {16, 1, 96}, {33, 2, 64}, {128, 2, 64}, {129, 1, 128}, {300, 2, 32}}) {
+    for (const std::string kind : {"none", "keys", "window", "both"}) {
+      const int64_t batch = 3;
+      const at::Tensor values = random_tensor(random, {batch, seq, 3 * heads * dim}, 1.5).to(at::kBFloat16);
+      const at::Tensor weights = random_tensor(random, {batch, seq, heads * dim}).to(at::kBFloat16);
+      at::Tensor keys = at::zeros({batch, 1, 1, seq}, at::kBFloat16);
+      if (seq > 2) {
+        keys[1].narrow(2, seq / 2, seq - seq / 2).fill_(-std::numeric_limits<double>::infinity());
+      }
+      const at::Tensor window = window_bias(seq, 5, at::TensorOptions().dtype(at::kBFloat16));
+      const at::Tensor bias = kind == "none"     ? at::Tensor()
+                              : kind == "keys"   ? keys
+                              : kind == "window" ? window
+                                                 : window_of_padded(window, keys);
+      const at::Tensor fused = test::leaf_of(values, at::kBFloat16);
+      const at::Tensor plain = test::leaf_of(values, at::kDouble);
+      const at::Tensor mixed = attention(fused, {.bias = bias}, {.heads = heads});
+      (mixed * weights).sum().backward();
+      const at::Tensor expected = explicit_attention(plain, bias.defined() ? bias.to(at::kDouble) : bias, heads);
+      (expected * weights.to(at::kDouble)).sum().backward();
+      SCOPED_TRACE(cat("seq ", seq, ", heads ", heads, ", head_dim ", dim, ", bias ", kind));
+      EXPECT_TRUE(near(mixed, expected, 4 * kBf16));
+      EXPECT_TRUE(near(fused.grad(), plain.grad(), 4 * kBf16 * plain.grad().abs().max().item<double>()));
+      for (int64_t part = 0; part < 3; ++part) {  // query, key, value
+        const int64_t hidden = heads * dim;
+        const at::Tensor exact = plain.grad().narrow(2, part * hidden, hidden);
+        if (exact.abs().max().item<double>() > 1e-9) {
+          EXPECT_GT(cosine(fused.grad().narrow(2, part * hidden, hidden), exact), 1 - 5e-5) << part;
+        }
+      }
+    }
+  }
+}
+
+// The same entries are dropped as in the composed operations, forward and backward.
+TEST(FusedAttention, DropsWhatTheReferenceDrops) {
+  if (!kernels::has_bf16_attention()) {
+    GTEST_SKIP() << "this processor has no AVX-512 BF16";
+  }
+  util::RandomStream random(2);
+  const at::Tensor values = random_tensor(random, {2, 150, 3 * 2 * 32}).to(at::kBFloat16);
+  const at::Tensor weights = random_tensor(random, {2, 150, 64});
+  const AttentionOptions options = {.heads = 2, .dropout = {.probability = 0.3, .key = 0x123456789abcdefULL}};
+  const auto run = [&](at::ScalarType type) {
+    const at::Tensor qkv = test::leaf_of(values, type);
+    const at::Tensor mixed = attention(qkv, {}, options);
+    (mixed * weights.to(type)).sum().backward();
+    return std::pair(mixed.detach(), qkv.grad());
+  };
+  const auto [fused, fused_gradient] = run(at::kBFloat16);
+  const auto [exact, exact_gradient] = run(at::kDouble);
+  EXPECT_GT(cosine(fused, exact), 1 - 1e-4);
+  EXPECT_GT(cosine(fused_gradient, exact_gradient), 1 - 1e-4);
+  const auto [undropped, unused] = [&] {
+    const at::Tensor qkv = test::leaf_of(values, at::kDouble);
+    return std::pair(attention(qkv, {}, {.heads = 2}).detach(), 0);
+  }();
+  EXPECT_LT(cosine(exact, undropped), 0.99) << "or the test could not fail";
+}
+
+TEST(FusedAttention, SaysWhatIsNoNumber) {
+  if (!kernels::has_bf16_attention()) {
+    GTEST_SKIP() << "this processor has no AVX-512 BF16";
+  }
+  util::RandomStream random(1);
+  for (const int64_t part : {0, 1, 2}) {
+    at::Tensor qkv = random_tensor(random, {1, 40, 3 * 64}).to(at::kBFloat16);
+    qkv[0][17][part * 64 + 5] = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_TRUE(at::isnan(attention(qkv, {}, {.heads = 1})[0][17]).any().item<bool>()) << part;
+  }
 }
 
 }  // namespace

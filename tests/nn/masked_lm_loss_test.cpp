@@ -2,9 +2,11 @@
 
 #include "bertcram/nn/masked_lm_loss.h"
 
+#include <array>
 #include <cmath>
 
 #include "bertcram/util/error.h"
+#include "nn/kernels/cross_entropy_bf16.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -66,6 +68,43 @@ void expect_agreement(const Outcome& got, const Outcome& expected, double relati
   EXPECT_TRUE(near(got.states, expected.states, bound(expected.states))) << "states";
   EXPECT_TRUE(near(got.embedding, expected.embedding, bound(expected.embedding))) << "embedding";
   EXPECT_TRUE(near(got.bias, expected.bias, bound(expected.bias))) << "bias";
+}
+
+// Shapes that the kernels for bf16 take: hidden and vocab multiples of 32; and vocabularies that end within a register.
+TEST(MaskedLmLossProperty, EqualsCrossEntropyInBf16AtTheSizesOfTheKernels) {
+  const uint64_t seed = test::test_seed();
+  SCOPED_TRACE(test::seed_note(seed));
+  for (const auto& [masked, hidden, vocab] :
+       std::vector<std::array<int64_t, 3>>{{32, 32, 64}, {77, 64, 160}, {40, 32, 4192}, {33, 64, 99}, {64, 96, 1000}}) {
+    for (const double factor : {1.0, 0.5}) {
+      SCOPED_TRACE(cat(masked, " masked, ", hidden, " wide, vocabulary ", vocab, ", loss times ", factor));
+      const Problem problem = random_problem(seed + static_cast<uint64_t>(vocab), masked, hidden, vocab);
+      expect_agreement(fused(problem, at::kBFloat16, factor), reference(problem, at::kBFloat16, factor), 3e-2);
+    }
+  }
+}
+
+// What the kernels leave of a row of logits, far more exactly than gradients in bf16 tell.
+TEST(MaskedLmLoss, TheKernelsErrorsAreThoseOfTheSoftmax) {
+  if (!kernels::has_bf16_cross_entropy()) {
+    GTEST_SKIP() << "this processor has no AVX-512 BF16";
+  }
+  util::RandomStream random(5);
+  for (const int64_t vocab : {1, 15, 16, 17, 100}) {
+    const at::Tensor logits = test::random_tensor(random, {3, vocab}, 20.0).to(at::kBFloat16);
+    const at::Tensor exact = logits.to(at::kDouble);
+    const std::vector<int64_t> targets = {0, vocab - 1, vocab / 2};
+    std::vector<float> losses(3);
+    kernels::cross_entropy(reinterpret_cast<uint16_t*>(logits.data_ptr<at::BFloat16>()), vocab, targets.data(), 0, 3,
+                           losses.data());
+    at::Tensor errors = at::softmax(exact, 1);
+    for (int64_t row = 0; row < 3; ++row) {
+      const int64_t target = targets[static_cast<size_t>(row)];
+      EXPECT_NEAR(losses[static_cast<size_t>(row)], -at::log_softmax(exact, 1)[row][target].item<double>(), 2e-5);
+      errors[row][target] -= 1.0;
+    }
+    EXPECT_TRUE(near(logits, errors, 1.0 / 256)) << vocab;
+  }
 }
 
 TEST(MaskedLmLossProperty, EqualsCrossEntropyWithAllGradientsInFp32) {

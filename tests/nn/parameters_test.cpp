@@ -145,7 +145,6 @@ TEST(Parameters, GradientsOfSeveralPassesAddUpInFp32) {
     Parameters parameters(specs(), type, at::kCPU);
     for (const double factor : {1.0, 1.0 / 512, 1.0 / 512}) {
       backward(parameters, factor);
-      parameters.accumulate_gradients();
     }
     const auto views = parameters.stored_views(parameters.gradients());
     EXPECT_TRUE(near(find(views, "a.weight"), at::full({5, 7}, 1 + 2.0 / 512), 0)) << type;
@@ -153,7 +152,6 @@ TEST(Parameters, GradientsOfSeveralPassesAddUpInFp32) {
     parameters.zero_gradients();
     EXPECT_EQ(parameters.gradients().abs().sum().item<double>(), 0.0);
     backward(parameters, 3.0);
-    parameters.accumulate_gradients();
     EXPECT_TRUE(near(find(views, "a.weight"), at::full({5, 7}, 3.0), 0)) << "nothing of the earlier passes is left";
   }
 }
@@ -166,8 +164,6 @@ TEST(ParametersProperty, Bf16GradientIsTheSumOfTheMicroGradientsInFp32) {
     const at::Tensor direction = test::random_tensor(random, {5, 7}).to(at::kBFloat16);
     (parameters.leaf("a.weight") * direction).sum().backward();
     expected += direction.to(at::kFloat);
-    parameters.accumulate_gradients();
-    EXPECT_FALSE(parameters.leaf("a.weight").grad().defined());
   }
   EXPECT_TRUE(same_bits(find(parameters.stored_views(parameters.gradients()), "a.weight"), expected));
 }
@@ -177,7 +173,6 @@ TEST(Parameters, MasterAndComputeLeafShareOneGradient) {
   Parameters parameters(specs(), at::kBFloat16, at::kCPU);
   (parameters.master_leaf("a.weight") * 2.0).sum().backward();
   (parameters.leaf("a.weight") * 3.0).sum().backward();
-  parameters.accumulate_gradients();
   EXPECT_TRUE(near(find(parameters.stored_views(parameters.gradients()), "a.weight"), at::full({5, 7}, 5.0), 0));
 }
 

@@ -89,7 +89,6 @@ void add_gradients(const model::Encoder& encoder, nn::Parameters& parameters, co
   const at::Tensor loss =
       encoder.masked_lm_loss(states, input_tensor(file, "positions"), input_tensor(file, "targets"));
   loss.backward();
-  parameters.accumulate_gradients();
   results.push_back({prefix + "loss", loss.detach()});
   for (const nn::NamedTensor& view : parameters.stored_views(parameters.gradients())) {
     results.push_back({prefix + view.name, view.tensor.clone()});

@@ -62,7 +62,6 @@ at::Tensor gradient_of(const data::MaskedBatch& batch, int64_t micro_rows, at::S
   TinyModel model(type);
   for (int64_t first = 0; first < batch.rows; first += micro_rows) {
     masked_lm_loss(*model.encoder, part_of(batch, first, micro_rows), {}, at::kCPU).backward();
-    model.parameters.accumulate_gradients();
   }
   return model.parameters.gradients();
 }
@@ -92,7 +91,6 @@ TEST(MaskedLm, ATinyModelLearnsOneBatchByHeart) {
     for (int step = 0; step < 150; ++step) {
       const at::Tensor loss = masked_lm_loss(*model.encoder, batch, {}, at::kCPU);
       loss.backward();
-      model.parameters.accumulate_gradients();
       optimizer.step(5e-3, masked);
       last = loss.item<double>() / masked;
       first = step == 0 ? last : first;

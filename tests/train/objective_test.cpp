@@ -89,7 +89,6 @@ TEST_P(ReplacedTokens, ReachEveryParameterOfBothModels) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     Trainee trainee(config_for(GetParam()), type);
     trainee.objective->loss(ascending_batch(random, 4), {}).total.backward();
-    trainee.parameters.accumulate_gradients();
     for (const nn::NamedTensor& gradient : trainee.parameters.stored_views(trainee.parameters.gradients())) {
       EXPECT_TRUE(gradient.tensor.isfinite().all().item<bool>()) << gradient.name;
       const bool is_key_bias = gradient.name.ends_with("key.bias");  // changes no softmax
@@ -143,7 +142,6 @@ TEST_P(ReplacedTokens, ATinyDiscriminatorLearnsToTellThem) {
     const auto batch = ascending_batch(random, 16);
     const BatchLoss loss = trainee.objective->loss(batch, {});
     loss.total.backward();
-    trainee.parameters.accumulate_gradients();
     optimizer.step(2e-3, static_cast<double>(batch.targets.size()));
     accuracy = loss.replaced_tokens_correct.item<double>() / (16 * kSeq);
   }

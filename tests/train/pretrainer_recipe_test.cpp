@@ -8,6 +8,7 @@
 #include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/data/packed_dataset.h"
 #include "bertcram/model/parameter_specs.h"
+#include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
 #include "train/pretrain_support.h"
 
@@ -50,6 +51,38 @@ TEST_F(PretrainRecipe, BatchMaskingAndRateFollowTheBudget) {
   EXPECT_NEAR(rates[0], (0.5 / 6) / 0.2, 1e-12);
   EXPECT_EQ(rates[2], 1.0);
   EXPECT_NEAR(rates[5], 1 - std::sqrt((5.5 / 6 - 0.6) / 0.4), 1e-12);
+}
+
+// The kernels round in other places than LibTorch's operations: the curves lie on each other, not bit for bit.
+TEST_F(PretrainRecipe, LearnsTheSameWithAndWithoutFusedOperations) {
+  const auto losses = [&](bool is_fused) {
+    nn::set_fused(is_fused);
+    auto config = config_for(is_fused ? "fused" : "plain", Precision::kBf16);
+    config.model.hidden = 64;  // with two heads of 32 the sizes that the kernels take
+    config.model.ffn = 64;
+    config.model.dropout = 0.1;
+    config.batch = {.rows = 16, .micro_rows = 8};
+    config.optim.learning_rate = 5e-3;
+    config.budget.steps = 60;
+    config.eval = {.every_steps = 15, .rows = 0};
+    run(config);
+    nn::set_fused(true);
+    std::vector<double> found;
+    for (const auto& line : metrics_of(config)) {
+      if (line.contains("eval_loss")) {
+        found.push_back(line["eval_loss"].get<double>());
+      }
+    }
+    return found;
+  };
+  const auto fused = losses(true);
+  const auto plain = losses(false);
+  ASSERT_EQ(fused.size(), plain.size());
+  ASSERT_GE(fused.size(), 4U);
+  EXPECT_LT(fused.back(), fused.front() - 0.1) << "it learns";
+  for (size_t i = 0; i < fused.size(); ++i) {
+    EXPECT_NEAR(fused[i], plain[i], 0.03) << i;
+  }
 }
 
 TEST_F(PretrainRecipe, ARunThatWasCutOffEndsInTheSameBytes) {

@@ -31,7 +31,8 @@ class Parameters {
   /// Buffers on `device`, zero-filled; weights are then initialised or loaded.
   Parameters(std::vector<ParameterSpec> specs, at::ScalarType compute_type, at::Device device);
 
-  /// The tensor that a forward pass uses: compute type, requires grad. @throws InternalError for an unknown leaf
+  /// The tensor that a forward pass uses: compute type, requires grad; backward adds its gradient to the flat fp32 one.
+  /// @throws InternalError for an unknown leaf
   const at::Tensor& leaf(const std::string& name) const;
   /// The same in fp32, for lookups whose gradients are sums of many small terms (embeddings).
   const at::Tensor& master_leaf(const std::string& name) const;
@@ -45,9 +46,6 @@ class Parameters {
   /// Sets one stored tensor from values of any device and type.
   void assign(const std::string& stored_name, const at::Tensor& values);
 
-  /// Adds what backward left in the leaves to the flat fp32 gradient and clears the leaves.
-  void accumulate_gradients();
-  /// Also those that backward left in the leaves.
   void zero_gradients();
   /// Copies the masters to the compute type; after every change of the masters.
   void sync_compute();

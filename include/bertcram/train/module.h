@@ -2,6 +2,7 @@
 // The boundary between bertcram and libbertcram_training.so, which alone links LibTorch. LibTorch takes some 0.4 s and
 // 100 MB to load, which `bertcram --help` and the commands for text do without.
 
+#include "bertcram/train/bench.h"
 #include "bertcram/train/classifier.h"
 #include "bertcram/train/embedder.h"
 #include "bertcram/train/evaluator.h"
@@ -17,6 +18,7 @@ namespace bertcram::train {
 struct Functions {
   decltype(&train::run_pretrain) run_pretrain;
   decltype(&train::run_finetune) run_finetune;
+  decltype(&train::run_bench) run_bench;
   decltype(&train::evaluate_held_out) evaluate_held_out;
   decltype(&train::evaluate_task) evaluate_task;
   decltype(&train::evaluate_pairs) evaluate_pairs;

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Pretraining steps per second, `bertcram bench` beside Hugging Face's transformers (bench/peers/step_hf.py): the same shape, batch and
+threads, in turn.
+
+    bench/step_speed.py [--shape base|mini] [--modes fp32,bf16,compile] [--precision bf16] [--micro-batch N] [--passes 4] [--repeats 5]
+                        [--threads 2] [--device cpu] [--config NAME] [--json FILE]
+
+base is BERT-base (12 layers, 768 wide), 8 rows per pass; mini has 4 layers, is 256 wide, 32 rows per pass. Rows of 128 tokens, vocabulary
+32,768, 15 % masked, AdamW and clipping included. All programs stay loaded and rest while another one measures. Run it with
+.deps/test-venv on a machine that does nothing else.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BINARY = ROOT / "build" / "bertcram"
+SHAPES = {"base": {"layers": 12, "hidden": 768, "heads": 12, "ffn": 3072, "micro_batch": 8},
+          "mini": {"layers": 4, "hidden": 256, "heads": 4, "ffn": 1024, "micro_batch": 32}}
+
+
+class Peer:
+    """A process that measures once for every line that it gets."""
+
+    def __init__(self, mode, shape, options):
+        command = [sys.executable, ROOT / "bench/peers/step_hf.py", "--mode", mode, "--micro-batch", options.micro_batch, "--passes",
+                   options.passes, "--threads", options.threads, "--device", options.device]
+        for name in ("layers", "hidden", "heads", "ffn"):
+            command += [f"--{name}", shape[name]]
+        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
+        if self.process.stdout.readline().strip() != "ready":
+            raise SystemExit(f"the peer did not start: {command}")
+
+    def measure(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+def ours(shape, options):
+    command = [BINARY, "bench", "--json", "--precision", options.precision, "--micro-batch", options.micro_batch, "--passes",
+               options.passes, "--repeats", 1, "--threads", options.threads, "--device", options.device]
+    if options.config:
+        command += ["--config", options.config]
+    else:
+        for name in ("layers", "hidden", "heads", "ffn"):
+            command += ["--set", f"model.{name}={shape[name]}"]
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=list(SHAPES), default="base")
+    parser.add_argument("--modes", default="fp32,bf16,compile")
+    parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--micro-batch", type=int)
+    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--config", help="another architecture than BERT's for bertcram")
+    parser.add_argument("--json", help="write the figures to this file too")
+    options = parser.parse_args()
+    shape = SHAPES[options.shape]
+    options.micro_batch = options.micro_batch or shape["micro_batch"]
+    peers = {f"transformers, {mode}": Peer(mode, shape, options) for mode in options.modes.split(",") if mode}
+    rates = {"bertcram": [], **{name: [] for name in peers}}
+    reports = []
+    for _ in range(options.repeats):
+        reports.append(ours(shape, options))
+        rates["bertcram"].append(reports[-1]["tokens_per_second"]["median"])
+        for name, peer in peers.items():
+            rates[name].append(peer.measure())
+    median = statistics.median(rates["bertcram"])
+    for name, values in rates.items():
+        print(f"{name:24} {statistics.median(values):9,.0f} tokens/s ({min(values):,.0f} to {max(values):,.0f})"
+              f"{'' if name == 'bertcram' else f'   bertcram is {median / statistics.median(values):.2f} times as fast'}")
+    roofline = statistics.median(report["roofline_flops"] for report in reports)
+    share = median * reports[0]["flops_per_token"] / roofline
+    print(f"large products reach {roofline / 1e12:.2f} TFLOP/s here; bertcram uses {100 * share:.1f} % of that")
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(
+            {"shape": options.shape, "tokens_per_second": rates, "roofline_flops": [report["roofline_flops"] for report in reports],
+             "flops_per_token": reports[0]["flops_per_token"], "commit": reports[0]["commit"], "device": reports[0]["device"],
+             "precision": options.precision, "threads": options.threads, "micro_batch": options.micro_batch,
+             "passes": options.passes}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+#pragma once
+// Own kernels for several operations at once, where the processor has what they need; elsewhere, and where they are turned
+// off, the same mathematics is put together from LibTorch's operations, which is what tests compare with.
+
+namespace bertcram::nn {
+
+/// On, unless the environment says BERTCRAM_FUSED=off.
+bool uses_fused();
+void set_fused(bool is_on);
+
+}  // namespace bertcram::nn

@@ -1,0 +1,26 @@
+#include "bertcram/nn/fused.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+
+namespace bertcram::nn {
+namespace {
+
+bool asked_for() {
+  const char* const word = std::getenv("BERTCRAM_FUSED");
+  return word == nullptr || std::string_view(word) != "off";
+}
+
+std::atomic<bool>& flag() {
+  static std::atomic<bool> is_on = asked_for();
+  return is_on;
+}
+
+}  // namespace
+
+bool uses_fused() { return flag(); }
+
+void set_fused(bool is_on) { flag() = is_on; }
+
+}  // namespace bertcram::nn

@@ -1,0 +1,231 @@
+#include "bertcram/train/bench.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+
+#include "bertcram/data/packed_dataset.h"
+#include "bertcram/train/masked_lm.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/out_of_memory.h"
+#include "bertcram/util/random.h"
+#include "micro_batch.h"
+#include "operation_times.h"
+#include "roofline.h"
+#include "train_step.h"
+#include "training_state.h"
+
+namespace bertcram::train {
+namespace {
+
+constexpr int kWarmUpSteps = 2;
+// The first ids of the vocabulary, as in tokenizers of bertcram.
+constexpr text::SpecialTokens kSpecial = {.pad = 0, .unk = 1, .cls = 2, .sep = 3, .mask = 4};
+constexpr int64_t kOrdinaryIds = 5;
+
+/// A shard of random rows in a folder that goes away with the object.
+class RandomRows {
+ public:
+  RandomRows(int64_t rows, const BenchOptions& options)
+      : folder_(std::filesystem::temp_directory_path() / cat("bertcram-bench-", ::getpid())) {
+    std::filesystem::create_directories(folder_);
+    manifest_.seq_len = options.seq_len;
+    manifest_.vocab_size = options.vocab_size;
+    const data::ShardShape shape = {
+        .seq_len = options.seq_len, .bytes_per_id = data::bytes_per_id(options.vocab_size), .tokenizer_hash = 0};
+    data::ShardWriter writer(folder_ / "train-00000.bin", shape);
+    util::RandomStream random(/*seed=*/0, util::RandomPurpose::kMasking, {});
+    std::vector<int32_t> row(static_cast<size_t>(options.seq_len));
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int32_t& id : row) {
+        id =
+            static_cast<int32_t>(kOrdinaryIds + random.below(static_cast<uint64_t>(options.vocab_size - kOrdinaryIds)));
+      }
+      writer.add_row(row);
+    }
+    manifest_.tokenizer_fingerprint = "0000000000000000";
+    manifest_.train_shards = {{.file = "train-00000.bin", .rows = rows, .header_hash = writer.commit()}};
+    store_.emplace(folder_, manifest_.train_shards, manifest_);
+  }
+  ~RandomRows() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  RandomRows(const RandomRows&) = delete;
+  RandomRows& operator=(const RandomRows&) = delete;
+
+  const data::RowStore& store() const { return *store_; }
+
+ private:
+  std::filesystem::path folder_;
+  data::PackedManifest manifest_;
+  std::optional<data::RowStore> store_;
+};
+
+Spread spread_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  const size_t middle = values.size() / 2;
+  return {.median = values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]),
+          .min = values.front(),
+          .max = values.back()};
+}
+
+/// Steps of one number format and micro-batch size.
+class Trial {
+ public:
+  Trial(const config::PretrainConfig& config, const model::EncoderShape& shape, const Runtime& runtime,
+        const RandomRows& rows, const BenchContext& context)
+      : config_(config),
+        context_(context),
+        batches_(rows.store(), masking_options(kSpecial, shape.vocab, config.mask), 0, data::RowOrder::kStored),
+        state_(config, shape, runtime),
+        step_(config_, runtime, batches_, state_) {
+    step_.choose_passes(/*stored=*/{});
+  }
+
+  StepFigures step() {
+    const StepSettings settings = {
+        .learning_rate = config_.optim.learning_rate, .rows = config_.batch.rows, .mask_prob = config_.mask.mask_prob};
+    const auto figures = step_.run(settings, context_.stop);
+    if (!figures) {
+      throw util::StoppedError(context_.stop, "bench: stopped");
+    }
+    return *figures;
+  }
+
+  TrainStep& train_step() { return step_; }
+  const TrainingState& state() const { return state_; }
+
+ private:
+  const config::PretrainConfig config_;
+  const BenchContext& context_;
+  data::MaskedBatches batches_;
+  TrainingState state_;
+  TrainStep step_;
+};
+
+BenchPhases phases_per_step(const PhaseSeconds& sum, int64_t steps) {
+  const auto count = static_cast<double>(steps);
+  return {.load = sum.load / count,
+          .forward = sum.forward / count,
+          .backward = sum.backward / count,
+          .update = sum.update / count};
+}
+
+class Bench {
+ public:
+  Bench(const config::PretrainConfig& config, const BenchOptions& options, const BenchContext& context)
+      : config_(config), options_(options), context_(context) {
+    if (options_.seq_len > config_.model.max_positions) {
+      config_.model.max_positions = options_.seq_len;
+    }
+  }
+
+  BenchReport run() {
+    BenchReport report;
+    auto precisions = options_.precisions;
+    if (precisions.empty()) {
+      precisions = {config_.runtime.precision};
+    }
+    for (const auto precision : precisions) {
+      config_.runtime.precision = precision;
+      const Runtime runtime = resolve_runtime(config_.runtime);
+      report.device = runtime.device.is_cpu() ? "cpu" : "cuda";
+      report.threads = runtime.threads;
+      const double roofline = measured_roofline(runtime);
+      auto sizes = options_.micro_batches;
+      if (sizes.empty()) {
+        sizes = {config_.batch.micro_rows > 0 ? config_.batch.micro_rows
+                                              : usual_rows_per_pass(options_.seq_len, config_.batch.rows)};
+      }
+      for (const int64_t rows : sizes) {
+        report.results.push_back(measure(runtime, rows, roofline, report));
+      }
+    }
+    if (std::ranges::none_of(report.results, &std::string::empty, &BenchResult::failure)) {
+      throw ResourceError("bench: no micro-batch fits the memory; try a smaller --micro-batch");
+    }
+    return report;
+  }
+
+ private:
+  BenchResult measure(const Runtime& runtime, int64_t rows, double roofline, BenchReport& report) {
+    BenchResult result = {.precision = name_of(runtime.compute_type), .micro_batch = rows, .roofline_flops = roofline};
+    try {
+      reset_peak_memory(runtime);
+      fill(result, runtime, report);
+      result.peak_memory_bytes = peak_memory_bytes(runtime);
+    } catch (const std::exception& error) {
+      if (!util::is_out_of_memory(error)) {
+        throw;
+      }
+      result.failure = "out of memory";
+    }
+    return result;
+  }
+
+  void fill(BenchResult& result, const Runtime& runtime, BenchReport& report) {
+    config::PretrainConfig config = config_;
+    config.batch.rows = result.micro_batch * options_.passes;
+    config.batch.micro_rows = result.micro_batch;
+    const auto shape = model::make_shape(config.model, options_.vocab_size, kSpecial.pad);
+    const RandomRows rows(std::max<int64_t>(config.batch.rows, kLeastRows), options_);
+    Trial trial(config, shape, runtime, rows, context_);
+    report.parameters = trial.state().parameters.count();
+    report.flops_per_token = trial.state().objective->flops_per_token(options_.seq_len);
+    for (int i = 0; i < kWarmUpSteps; ++i) {
+      trial.step();
+    }
+    if (trial.train_step().passes().rows < result.micro_batch) {
+      result.failure = "out of memory";
+      return;
+    }
+    std::vector<double> rates;
+    for (int64_t repeat = 0; repeat < options_.repeats; ++repeat) {
+      const auto start = std::chrono::steady_clock::now();
+      int64_t tokens = 0;
+      for (int64_t step = 0; step < options_.steps; ++step) {
+        tokens += trial.step().tokens;  // reads the loss: waits for the device
+      }
+      rates.push_back(static_cast<double>(tokens) /
+                      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    result.tokens_per_second = spread_of(rates);
+    result.mfu = result.tokens_per_second.median * report.flops_per_token / result.roofline_flops;
+    trial.train_step().separate_phases();
+    PhaseSeconds phases;
+    for (int64_t step = 0; step < options_.steps; ++step) {
+      phases.add(trial.step().phases);
+    }
+    result.phases = phases_per_step(phases, options_.steps);
+    if (options_.with_operations) {
+      const OperationTimes times;
+      for (int64_t step = 0; step < options_.steps; ++step) {
+        trial.step();
+      }
+      result.operations = OperationTimes::per_step(options_.steps);
+    }
+  }
+
+  static std::string name_of(at::ScalarType type) {
+    return type == at::kFloat ? "fp32" : type == at::kHalf ? "fp16" : "bf16";
+  }
+
+  static constexpr int64_t kLeastRows = 1024;
+
+  config::PretrainConfig config_;
+  const BenchOptions& options_;
+  const BenchContext& context_;
+};
+
+}  // namespace
+
+BenchReport run_bench(const config::PretrainConfig& config, const BenchOptions& options, const BenchContext& context) {
+  return Bench(config, options, context).run();
+}
+
+}  // namespace bertcram::train
