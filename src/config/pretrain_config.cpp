@@ -5,7 +5,7 @@
 
 namespace bertcram::config {
 
-std::vector<std::string> contradictions(const PretrainConfig& config) {
+std::vector<std::string> model_contradictions(const PretrainConfig& config) {
   std::vector<std::string> problems;
   const auto require = [&](bool holds, const std::string& text) {
     if (!holds) {
@@ -26,6 +26,16 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
               "; the generator is the smaller one"));
   require(config.mask.mask_share + config.mask.random_share <= 1.0,
           "mask.mask_share and mask.random_share together exceed 1");
+  return problems;
+}
+
+std::vector<std::string> contradictions(const PretrainConfig& config) {
+  std::vector<std::string> problems = model_contradictions(config);
+  const auto require = [&](bool holds, const std::string& text) {
+    if (!holds) {
+      problems.push_back(text);
+    }
+  };
   require(config.batch.start_rows <= config.batch.rows,
           cat("batch.start_rows ", config.batch.start_rows, " is more than batch.rows ", config.batch.rows));
   require(config.schedule.warmup_frac + config.schedule.hold_frac <= 1.0,

@@ -10,6 +10,7 @@
 
 #include "bertcram/util/error.h"
 #include "fused_linear.h"
+#include "fused_pointwise.h"
 
 namespace bertcram::nn {
 namespace {
@@ -43,11 +44,15 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
   return at::layer_norm(x, weight.sizes(), weight, optional(bias), eps);
 }
 
-at::Tensor gelu(const at::Tensor& x) { return at::gelu(x, "none"); }
+at::Tensor gelu(const at::Tensor& x) { return can_fuse_pointwise(x) ? fused_gelu(x) : at::gelu(x, "none"); }
 
 at::Tensor geglu(const at::Tensor& x) {
   require(x.dim() >= 1 && x.size(-1) % 2 == 0, "geglu", "x", x, "[..., 2 * ffn]");
   const int64_t ffn = x.size(-1) / 2;
+  constexpr int64_t kFfnStep = 16;
+  if (can_fuse_pointwise(x) && ffn % kFfnStep == 0) {
+    return fused_geglu(x);
+  }
   return nn::gelu(x.narrow(-1, 0, ffn)) * x.narrow(-1, ffn, ffn);  // [..., ffn]
 }
 

@@ -1,5 +1,6 @@
 #include "bertcram/nn/rotary.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cos.h>
@@ -8,7 +9,10 @@
 #include <ATen/ops/sin.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
+#include "kernels/pointwise_bf16.h"
+#include "raw.h"
 
 namespace bertcram::nn {
 namespace {
@@ -16,12 +20,24 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// @param cosines, sines  [seq, 1, 1, head_dim / 2]
+constexpr int64_t kTokensPerThread = 64;  // what is worth a thread
+
+/// @param cosines, sines  [seq, 1, 1, head_dim / 2], contiguous
 at::Tensor turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads) {
   const int64_t half = cosines.size(-1);
   const std::vector<int64_t> split = {qkv.size(0), qkv.size(1), 3, heads, 2 * half};
   const at::Tensor from = qkv.contiguous().view(split);
   const at::Tensor to = at::empty_like(from);
+  constexpr int64_t kHalfStep = 16;
+  if (uses_fused() && from.is_cpu() && from.scalar_type() == at::kBFloat16 && half % kHalfStep == 0 &&
+      kernels::has_bf16_pointwise()) {
+    const kernels::RotaryShape shape = {.seq = qkv.size(1), .heads = heads, .head_dim = 2 * half};
+    at::parallel_for(0, qkv.size(0) * qkv.size(1), kTokensPerThread, [&](int64_t begin, int64_t end) {
+      kernels::rotate(shape, bf16(from), cosines.const_data_ptr<float>(), sines.const_data_ptr<float>(), begin, end,
+                      mutable_bf16(to));
+    });
+    return to.view(qkv.sizes());
+  }
   const auto half_of = [&](const at::Tensor& whole, int64_t which) {  // [batch, seq, query and key, heads, half]
     return whole.narrow(2, 0, 2).narrow(4, which * half, half);
   };

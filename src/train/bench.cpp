@@ -11,8 +11,10 @@
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
 #include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/random.h"
+#include "bertcram/util/text.h"
 #include "micro_batch.h"
 #include "operation_times.h"
 #include "roofline.h"
@@ -155,6 +157,7 @@ class Bench {
  private:
   BenchResult measure(const Runtime& runtime, int64_t rows, double roofline, BenchReport& report) {
     BenchResult result = {.precision = name_of(runtime.compute_type), .micro_batch = rows, .roofline_flops = roofline};
+    util::log_info("bench", cat(result.precision, ", ", rows, " rows per pass"));
     try {
       reset_peak_memory(runtime);
       fill(result, runtime, report);
@@ -225,6 +228,9 @@ class Bench {
 }  // namespace
 
 BenchReport run_bench(const config::PretrainConfig& config, const BenchOptions& options, const BenchContext& context) {
+  if (const auto problems = config::model_contradictions(config); !problems.empty()) {
+    throw ConfigError(util::join(problems, "\n"));
+  }
   return Bench(config, options, context).run();
 }
 

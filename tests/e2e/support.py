@@ -23,7 +23,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("BERTCRAM_BINARY", ROOT / "build" / "bertcram")).resolve()
 DATA = pathlib.Path(os.environ.get("BERTCRAM_DATA_DIR") or ROOT.parent / "shared" / "data")
-COMMANDS = ["tokenize", "encode", "pack", "pretrain", "finetune-glue", "eval", "embed", "fill-mask", "predict", "report", "serve", "config"]
+COMMANDS = ["tokenize", "encode", "pack", "pretrain", "finetune-glue", "eval", "embed", "fill-mask", "predict", "bench", "report", "serve",
+            "config"]
 
 # After that a process counts as hung; nothing else may depend on how fast the machine is.
 HUNG_SECONDS = 280

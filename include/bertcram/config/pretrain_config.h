@@ -160,7 +160,10 @@ struct PretrainConfig {
   }
 };
 
-/// Rules between fields; one line per violation.
+/// Rules between fields of the model and its objective; one line per violation.
+std::vector<std::string> model_contradictions(const PretrainConfig& config);
+
+/// Those, and the rules of a run.
 std::vector<std::string> contradictions(const PretrainConfig& config);
 
 }  // namespace bertcram::config

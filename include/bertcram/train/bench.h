@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "bertcram/config/pretrain_config.h"
-#include "bertcram/util/progress.h"
 #include "bertcram/util/stop.h"
 
 namespace bertcram::train {
@@ -67,7 +66,6 @@ struct BenchReport {
 
 struct BenchContext {
   const util::StopFlag& stop;
-  util::ProgressStyle progress = util::ProgressStyle::kAuto;
 };
 
 /// Trains on rows of random tokens, through the data path, step and optimizer of `pretrain`: repeats × steps timed steps

@@ -51,6 +51,18 @@ BC_AVX512_BF16 inline void store_bf16(Bf16* to, __m512 values) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<const __m256i&>(rounded));
 }
 
+/// The last numbers of a row may be fewer than a register holds. @return `fill` for those that are not there
+BC_AVX512_BF16 inline __m512 load_some(const Bf16* from, __mmask16 mask, float fill) {
+  const __m256i raw = _mm256_maskz_loadu_epi16(mask, from);
+  const __m512 values = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16));
+  return _mm512_mask_mov_ps(_mm512_set1_ps(fill), mask, values);
+}
+
+BC_AVX512_BF16 inline void store_some(Bf16* to, __mmask16 mask, __m512 values) {
+  const __m256bh rounded = _mm512_cvtneps_pbh(values);
+  _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<const __m256i&>(rounded));
+}
+
 /// e^x to about 2 units in the last place for x <= 88; 0 where that is too small for a normal number, NaN of NaN.
 BC_AVX512_BF16 inline __m512 exp_ps(__m512 x) {
   const __m512 in_range = _mm512_max_ps(_mm512_set1_ps(-87.0F), x);  // x where that is no number

@@ -5,22 +5,6 @@
 #include "avx512_bf16.h"
 
 namespace bertcram::nn::kernels {
-namespace {
-
-/// The last numbers of a row may be fewer than a register holds. @return `fill` for those that are not there
-BC_AVX512_BF16 __m512 load_some(const Bf16* from, __mmask16 mask, float fill) {
-  const __m256i raw = _mm256_maskz_loadu_epi16(mask, from);
-  const __m512 values = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16));
-  return _mm512_mask_mov_ps(_mm512_set1_ps(fill), mask, values);
-}
-
-BC_AVX512_BF16 void store_some(Bf16* to, __mmask16 mask, __m512 values) {
-  const __m256bh rounded = _mm512_cvtneps_pbh(values);
-  _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<const __m256i&>(rounded));
-}
-
-}  // namespace
-
 bool has_bf16_cross_entropy() { return has_avx512_bf16(); }
 
 BC_AVX512_BF16 void cross_entropy(Bf16* logits, int64_t vocab, const int64_t* targets, int64_t begin, int64_t end,
