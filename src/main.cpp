@@ -26,7 +26,7 @@ using bertcram::cat;
 using bertcram::ExitCode;
 using bertcram::cli::Command;
 
-constexpr std::array<Command, 12> kCommands = {{
+constexpr std::array<Command, 13> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
     {"encode", "text lines on stdin to token ids on stdout",

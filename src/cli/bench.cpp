@@ -127,8 +127,7 @@ void run(const config::PretrainConfig& config, const Words& words, const Session
   train::BenchOptions options = words.options;
   std::ranges::transform(words.micro_batches, std::back_inserter(options.micro_batches), parse_rows);
   std::ranges::transform(words.precisions, std::back_inserter(options.precisions), parse_precision);
-  const BenchReport report =
-      training().run_bench(config, options, {.stop = session.stop});
+  const BenchReport report = training().run_bench(config, options, {.stop = session.stop});
   const auto& best = *std::ranges::max_element(
       report.results, {}, [](const BenchResult& result) { return result.tokens_per_second.median; });
   print_result(words.as_json, json_of(report, best), text_of(report, best));

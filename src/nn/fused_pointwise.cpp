@@ -21,9 +21,8 @@ constexpr int64_t kGrain = 16'384;  // numbers that are worth a thread
 template <class Body>
 void for_numbers(int64_t count, const Body& body) {
   constexpr int64_t kLanes = 16;
-  at::parallel_for(0, (count + kLanes - 1) / kLanes, kGrain / kLanes, [&](int64_t begin, int64_t end) {
-    body(begin * kLanes, std::min(end * kLanes, count));
-  });
+  at::parallel_for(0, (count + kLanes - 1) / kLanes, kGrain / kLanes,
+                   [&](int64_t begin, int64_t end) { body(begin * kLanes, std::min(end * kLanes, count)); });
 }
 
 struct Gelu : torch::autograd::Function<Gelu> {
@@ -53,9 +52,8 @@ struct Geglu : torch::autograd::Function<Geglu> {
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = ffn;
     const at::Tensor y = at::empty(shape, x.options());
-    at::parallel_for(0, y.numel() / ffn, kGrain / ffn + 1, [&](int64_t begin, int64_t end) {
-      kernels::geglu(bf16(x), ffn, begin, end, mutable_bf16(y));
-    });
+    at::parallel_for(0, y.numel() / ffn, kGrain / ffn + 1,
+                     [&](int64_t begin, int64_t end) { kernels::geglu(bf16(x), ffn, begin, end, mutable_bf16(y)); });
     context->save_for_backward({x});
     return y;
   }

@@ -85,7 +85,8 @@ TEST_F(PretrainRecipe, LearnsTheSameWithAndWithoutFusedOperations) {
   ASSERT_EQ(fused.size(), 100U);
   const auto mean = [](const std::vector<double>& values, size_t first) {
     return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(first),
-                           values.begin() + static_cast<std::ptrdiff_t>(first) + 20, 0.0) / 20;
+                           values.begin() + static_cast<std::ptrdiff_t>(first) + 20, 0.0) /
+           20;
   };
   EXPECT_LT(mean(fused, 80), mean(fused, 0) - 0.1) << "it learns";
   for (size_t first = 0; first < 100; first += 20) {

@@ -14,7 +14,8 @@ struct Normal {
 BC_AVX512_BF16 Normal normal_at(__m512 x) {
   const __m512 bell = exp_ps(_mm512_mul_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(-0.5F)));
   const __m512 size = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678F));
-  const __m512 t = _mm512_div_ps(_mm512_set1_ps(1.0F), _mm512_fmadd_ps(size, _mm512_set1_ps(0.3275911F), _mm512_set1_ps(1.0F)));
+  const __m512 t =
+      _mm512_div_ps(_mm512_set1_ps(1.0F), _mm512_fmadd_ps(size, _mm512_set1_ps(0.3275911F), _mm512_set1_ps(1.0F)));
   __m512 sum = _mm512_set1_ps(1.061405429F);
   sum = _mm512_fmadd_ps(sum, t, _mm512_set1_ps(-1.453152027F));
   sum = _mm512_fmadd_ps(sum, t, _mm512_set1_ps(1.421413741F));
@@ -26,7 +27,9 @@ BC_AVX512_BF16 Normal normal_at(__m512 x) {
           .density = _mm512_mul_ps(bell, _mm512_set1_ps(0.39894228F))};
 }
 
-BC_AVX512_BF16 __m512 slope_at(__m512 x, const Normal& normal) { return _mm512_fmadd_ps(x, normal.density, normal.below); }
+BC_AVX512_BF16 __m512 slope_at(__m512 x, const Normal& normal) {
+  return _mm512_fmadd_ps(x, normal.density, normal.below);
+}
 
 }  // namespace
 
@@ -44,7 +47,8 @@ BC_AVX512_BF16 void gelu_backward(const Bf16* x, const Bf16* y_gradient, int64_t
   for (int64_t i = begin; i < end; i += kLanes) {
     const __mmask16 mask = first_lanes(end - i);
     const __m512 value = load_some(x + i, mask, 0.0F);
-    store_some(x_gradient + i, mask, _mm512_mul_ps(load_some(y_gradient + i, mask, 0.0F), slope_at(value, normal_at(value))));
+    store_some(x_gradient + i, mask,
+               _mm512_mul_ps(load_some(y_gradient + i, mask, 0.0F), slope_at(value, normal_at(value))));
   }
 }
 

@@ -26,7 +26,7 @@ struct RotaryShape {
 };
 
 /// nn::rotate for tokens [begin, end). @param cosines, sines  [seq, head_dim / 2]
-void rotate(const RotaryShape& shape, const Bf16* qkv, const float* cosines, const float* sines, int64_t begin, int64_t end,
-            Bf16* out);
+void rotate(const RotaryShape& shape, const Bf16* qkv, const float* cosines, const float* sines, int64_t begin,
+            int64_t end, Bf16* out);
 
 }  // namespace bertcram::nn::kernels
