@@ -24,7 +24,12 @@ class FusedLinearTest : public ::testing::Test {
     if (!kernels::has_bf16_linear()) {
       GTEST_SKIP() << "this processor has no AVX-512 BF16";
     }
+    set_fused(true);
   }
+  void TearDown() override { set_fused(was_fused_); }
+
+ private:
+  bool was_fused_ = uses_fused();  // BERTCRAM_FUSED
 };
 
 using FusedLinearProperty = FusedLinearTest;
@@ -102,7 +107,6 @@ TEST_F(FusedLinearTest, ShapesThatDoNotFitAreLeftToLibTorch) {
   EXPECT_FALSE(fuses({3, 64}, {32, 64}, at::kBFloat16)) << "too few tokens";
   set_fused(false);
   EXPECT_FALSE(fuses({4, 8, 64}, {32, 64}, at::kBFloat16));
-  set_fused(true);
 }
 
 }  // namespace

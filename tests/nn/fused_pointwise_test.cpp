@@ -26,7 +26,12 @@ class FusedPointwise : public ::testing::Test {
     if (!kernels::has_bf16_pointwise()) {
       GTEST_SKIP() << "this processor has no AVX-512 BF16";
     }
+    set_fused(true);
   }
+  void TearDown() override { set_fused(was_fused_); }
+
+ private:
+  bool was_fused_ = uses_fused();  // BERTCRAM_FUSED
 };
 
 using FusedPointwiseProperty = FusedPointwise;

@@ -71,7 +71,6 @@ TEST_F(PretrainRecipe, LearnsTheSameWithAndWithoutFusedOperations) {
     config.optim.learning_rate = 5e-3;
     config.budget.steps = 100;
     run(config);
-    nn::set_fused(true);
     std::vector<double> found;
     for (const auto& line : metrics_of(config)) {
       if (line.contains("loss")) {
@@ -80,8 +79,10 @@ TEST_F(PretrainRecipe, LearnsTheSameWithAndWithoutFusedOperations) {
     }
     return found;
   };
+  const bool was_fused = nn::uses_fused();
   const auto fused = losses(true);
   const auto plain = losses(false);
+  nn::set_fused(was_fused);
   ASSERT_EQ(fused.size(), 100U);
   const auto mean = [](const std::vector<double>& values, size_t first) {
     return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(first),
