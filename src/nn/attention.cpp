@@ -97,7 +97,7 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
 bool can_fuse(const at::Tensor& qkv, const AttentionOptions& options) {
   constexpr int64_t kHeadDimStep = 32;
   return uses_fused() && qkv.is_cpu() && qkv.scalar_type() == at::kBFloat16 &&
-         qkv.size(2) / (3 * options.heads) % kHeadDimStep == 0 && kernels::has_bf16_attention();
+         qkv.size(2) / (3 * options.heads) % kHeadDimStep == 0 && kernels::has_avx512_bf16();
 }
 
 /// Sequences of one length. @param qkv [batch, seq, 3 * hidden]  @param bias broadcasts to [batch, heads, seq, seq]

@@ -129,7 +129,7 @@ bool can_fuse_linear(const at::Tensor& x, const at::Tensor& weight, const at::Te
   return uses_fused() && fits(x) && fits(weight) && weight.is_contiguous() &&
          (!bias.defined() || bias.is_contiguous()) && weight.size(0) % kernels::kWidthStep == 0 &&
          weight.size(1) % kernels::kWidthStep == 0 && x.numel() / weight.size(1) >= kLeastTokens &&
-         kernels::has_bf16_linear();
+         kernels::has_avx512_bf16();
 }
 
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

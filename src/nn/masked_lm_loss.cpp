@@ -61,7 +61,7 @@ SampledLoss logits_to_errors_fused(const at::Tensor& logits, const at::Tensor& t
 
 bool can_fuse(const at::Tensor& logits, Draw draw) {
   return uses_fused() && draw == Draw::kNone && logits.is_cpu() && logits.scalar_type() == at::kBFloat16 &&
-         kernels::has_bf16_cross_entropy();
+         kernels::has_avx512_bf16();
 }
 
 /// Leaves softmax - one_hot(target) where the logits stand. @param draw  whether the samples are filled in

@@ -110,14 +110,6 @@ class Trial {
   TrainStep step_;
 };
 
-BenchPhases phases_per_step(const PhaseSeconds& sum, int64_t steps) {
-  const auto count = static_cast<double>(steps);
-  return {.load = sum.load / count,
-          .forward = sum.forward / count,
-          .backward = sum.backward / count,
-          .update = sum.update / count};
-}
-
 class Bench {
  public:
   Bench(const config::PretrainConfig& config, const BenchOptions& options, const BenchContext& context)
@@ -200,11 +192,9 @@ class Bench {
     result.tokens_per_second = spread_of(rates);
     result.mfu = result.tokens_per_second.median * report.flops_per_token / result.roofline_flops;
     trial.train_step().separate_phases();
-    PhaseSeconds phases;
     for (int64_t step = 0; step < options_.steps; ++step) {
-      phases.add(trial.step().phases);
+      result.phases.add(trial.step().phases, 1.0 / static_cast<double>(options_.steps));
     }
-    result.phases = phases_per_step(phases, options_.steps);
     if (options_.with_operations) {
       const OperationTimes times;
       for (int64_t step = 0; step < options_.steps; ++step) {

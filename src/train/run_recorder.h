@@ -8,6 +8,7 @@
 
 #include "bertcram/monitor/metrics_sink.h"
 #include "bertcram/train/held_out.h"
+#include "bertcram/train/phase_seconds.h"
 #include "bertcram/train/run_directory.h"
 #include "bertcram/train/schedule.h"
 #include "bertcram/util/progress.h"
@@ -19,21 +20,6 @@ enum class StepOutcome {
   kDone,
   kScaleOverflow,  ///< skipped: the factor of the loss in fp16 was too large, and is smaller now
   kNotFinite,      ///< skipped: the gradient is not finite
-};
-
-/// Where the time of a step went, in seconds. On a GPU only what waits for the device is its time: see TrainStep.
-struct PhaseSeconds {
-  double load = 0;  ///< waiting for data
-  double forward = 0;
-  double backward = 0;
-  double update = 0;  ///< norm, clipping, optimizer, copy in the compute type
-
-  void add(const PhaseSeconds& other) {
-    load += other.load;
-    forward += other.forward;
-    backward += other.backward;
-    update += other.update;
-  }
 };
 
 /// Figures of one optimizer step.

@@ -154,7 +154,7 @@ double cosine(const at::Tensor& a, const at::Tensor& b) {
 
 // Sequences around the kernel's blocks of 16 keys and 128 queries; all head widths that it takes.
 TEST(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
-  if (!kernels::has_bf16_attention()) {
+  if (!kernels::has_avx512_bf16()) {
     GTEST_SKIP() << "this processor has no AVX-512 BF16";
   }
   const uint64_t seed = test::test_seed();
@@ -198,7 +198,7 @@ TEST(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
 
 // The same entries are dropped as in the composed operations, forward and backward.
 TEST(FusedAttention, DropsWhatTheReferenceDrops) {
-  if (!kernels::has_bf16_attention()) {
+  if (!kernels::has_avx512_bf16()) {
     GTEST_SKIP() << "this processor has no AVX-512 BF16";
   }
   util::RandomStream random(2);
@@ -223,7 +223,7 @@ TEST(FusedAttention, DropsWhatTheReferenceDrops) {
 }
 
 TEST(FusedAttention, SaysWhatIsNoNumber) {
-  if (!kernels::has_bf16_attention()) {
+  if (!kernels::has_avx512_bf16()) {
     GTEST_SKIP() << "this processor has no AVX-512 BF16";
   }
   util::RandomStream random(1);

@@ -21,7 +21,7 @@ using test::random_tensor;
 class FusedLinearTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!kernels::has_bf16_linear()) {
+    if (!kernels::has_avx512_bf16()) {
       GTEST_SKIP() << "this processor has no AVX-512 BF16";
     }
     set_fused(true);

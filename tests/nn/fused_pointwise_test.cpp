@@ -23,7 +23,7 @@ constexpr double kBf16 = 1.0 / 256;
 class FusedPointwise : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!kernels::has_bf16_pointwise()) {
+    if (!kernels::has_avx512_bf16()) {
       GTEST_SKIP() << "this processor has no AVX-512 BF16";
     }
     set_fused(true);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bertcram/config/pretrain_config.h"
+#include "bertcram/train/phase_seconds.h"
 #include "bertcram/util/stop.h"
 
 namespace bertcram::train {
@@ -27,14 +28,6 @@ struct Spread {
   double max = 0;
 };
 
-/// Seconds per optimizer step.
-struct BenchPhases {
-  double load = 0;  ///< waiting for data
-  double forward = 0;
-  double backward = 0;
-  double update = 0;
-};
-
 /// An operation by its name in LibTorch, without what it calls. CPU time of the threads that call it; on a GPU the time to
 /// launch it.
 struct OperationTime {
@@ -52,7 +45,7 @@ struct BenchResult {
   double mfu = 0;                 ///< share of roofline_flops, at the median
   double roofline_flops = 0;      ///< floating-point operations per second of large matrix products on this machine
   int64_t peak_memory_bytes = 0;  ///< of the GPU's allocator, or resident memory of the process
-  BenchPhases phases = {};
+  PhaseSeconds phases = {};       ///< per optimizer step
   std::vector<OperationTime> operations = {};  ///< longest first
 };
 

@@ -130,8 +130,6 @@ float score_scale(const AttentionShape& shape) { return 1.0F / std::sqrt(static_
 
 }  // namespace
 
-bool has_bf16_attention() { return has_avx512_bf16(); }
-
 BC_AVX512_BF16 void attention_forward(const AttentionShape& shape, const Bf16* qkv, const ScoreBias& bias,
                                       const Draws& draws, int64_t begin, int64_t end, Bf16* out, float* log_sums) {
   const int64_t dim = shape.head_dim;

@@ -3,11 +3,10 @@
 
 #include <cstdint>
 
+#include "bf16.h"
 #include "dropout_draws.h"
 
 namespace bertcram::nn::kernels {
-
-using Bf16 = uint16_t;
 
 struct AttentionShape {
   int64_t batch = 0;
@@ -35,8 +34,5 @@ void attention_forward(const AttentionShape& shape, const Bf16* qkv, const Score
 void attention_backward(const AttentionShape& shape, const Bf16* qkv, const ScoreBias& bias, const Draws& draws,
                         const Bf16* out, const float* log_sums, const Bf16* out_gradient, int64_t begin, int64_t end,
                         Bf16* qkv_gradient);
-
-/// Whether this processor has the instructions.
-bool has_bf16_attention();
 
 }  // namespace bertcram::nn::kernels

@@ -15,19 +15,14 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "bf16.h"
+
 // The rest of the project is built for any x86-64 processor.
 #define BC_AVX512_BF16 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]]
 // For loops whose counters index registers.
 #define BC_UNROLL _Pragma("GCC unroll 16")
 
 namespace bertcram::nn::kernels {
-
-using Bf16 = uint16_t;  ///< the upper half of an fp32 number
-
-inline bool has_avx512_bf16() {
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
 
 inline constexpr int64_t kLanes = 16;  // fp32 numbers, or pairs of bf16, in a register
 inline constexpr int64_t kPanelColumns = 64;

@@ -5,7 +5,6 @@
 #include "avx512_bf16.h"
 
 namespace bertcram::nn::kernels {
-bool has_bf16_cross_entropy() { return has_avx512_bf16(); }
 
 BC_AVX512_BF16 void cross_entropy(Bf16* logits, int64_t vocab, const int64_t* targets, int64_t begin, int64_t end,
                                   float* losses) {

@@ -2,11 +2,9 @@
 
 #include <cstdint>
 
+#include "bf16.h"
+
 namespace bertcram::nn::kernels {
-
-using Bf16 = uint16_t;
-
-bool has_bf16_cross_entropy();
 
 /// Rows [begin, end) of logits [rows, vocab]: leaves softmax - one_hot(target) where the logits stand, sums in fp32.
 /// @param targets  [rows], in [0, vocab)  @param losses  [rows]: -log softmax[target]

@@ -21,8 +21,6 @@ BC_AVX512_BF16 float sum_of(const Bf16* numbers, int64_t count) {
 
 }  // namespace
 
-bool has_bf16_linear() { return has_avx512_bf16(); }
-
 BC_AVX512_BF16 void pack_weight(const Bf16* weight, int64_t out, int64_t in, int64_t begin, int64_t end, Bf16* packed) {
   pack_transposed(weight, in, out, in, out, {begin, end}, packed);
 }

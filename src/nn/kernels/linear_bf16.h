@@ -4,16 +4,13 @@
 
 #include <cstdint>
 
-namespace bertcram::nn::kernels {
+#include "bf16.h"
 
-using Bf16 = uint16_t;
+namespace bertcram::nn::kernels {
 
 inline constexpr int64_t kWidthStep = 32;
 inline constexpr int64_t kPackColumns = 64;       ///< what packing is split by
 inline constexpr int64_t kGradientTokens = 1024;  ///< whose inputs are packed as one block for the gradient of a weight
-
-/// Whether this processor has the instructions.
-bool has_bf16_linear();
 
 /// Columns [begin, end) of weightᵀ. @param weight [out, in]  @param packed  in · out numbers
 void pack_weight(const Bf16* weight, int64_t out, int64_t in, int64_t begin, int64_t end, Bf16* packed);

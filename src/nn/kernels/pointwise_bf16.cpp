@@ -33,8 +33,6 @@ BC_AVX512_BF16 __m512 slope_at(__m512 x, const Normal& normal) {
 
 }  // namespace
 
-bool has_bf16_pointwise() { return has_avx512_bf16(); }
-
 BC_AVX512_BF16 void gelu(const Bf16* x, int64_t begin, int64_t end, Bf16* y) {
   for (int64_t i = begin; i < end; i += kLanes) {
     const __mmask16 mask = first_lanes(end - i);

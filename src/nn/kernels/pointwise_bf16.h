@@ -4,11 +4,9 @@
 
 #include <cstdint>
 
+#include "bf16.h"
+
 namespace bertcram::nn::kernels {
-
-using Bf16 = uint16_t;
-
-bool has_bf16_pointwise();
 
 /// gelu with the normal distribution function to 1e-7, of numbers [begin, end), which are multiples of 16 or the last.
 void gelu(const Bf16* x, int64_t begin, int64_t end, Bf16* y);
