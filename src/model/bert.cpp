@@ -1,7 +1,6 @@
 #include "bert.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/tanh.h>
 
 #include "bertcram/nn/functional.h"
@@ -29,18 +28,22 @@ at::Tensor Bert::norm(const at::Tensor& x, const Affine& affine) const {
   return nn::layer_norm(x, affine.weight, affine.bias, shape().layer_norm_eps);
 }
 
+at::Tensor Bert::add_norm(const at::Tensor& x, const at::Tensor& branch, const Affine& affine) const {
+  return nn::add_norm(x, branch, affine.weight, affine.bias, shape().layer_norm_eps).normed;
+}
+
 /// Lookups and their norm in fp32: a frequent token's gradient is a sum of hundreds of terms, too many for bf16.
 at::Tensor Bert::embed(const EncoderInput& input, const LayerInput& layer_input, const nn::Dropout& dropout) const {
   const auto table = [&](const char* name) -> const at::Tensor& {
     return parameters().master_leaf(std::string("bert.embeddings.") + name);
   };
-  const at::Tensor words = at::embedding(table("word_embeddings.weight"), input.ids);  // [batch, seq, hidden]
+  const at::Tensor words = nn::embedding(table("word_embeddings.weight"), input.ids);  // [batch, seq, hidden]
   const at::Tensor& position_table = table("position_embeddings.weight");
   const at::Tensor positions = layer_input.positions.defined()
-                                   ? at::embedding(position_table, layer_input.positions)
+                                   ? nn::embedding(position_table, layer_input.positions)
                                    : position_table.narrow(0, 0, input.ids.size(1));  // [seq, hidden]
   const at::Tensor& type_table = table("token_type_embeddings.weight");
-  const at::Tensor types = input.token_types.defined() ? at::embedding(type_table, input.token_types)
+  const at::Tensor types = input.token_types.defined() ? nn::embedding(type_table, input.token_types)
                                                        : type_table.select(0, 0);  // [..., hidden]
   const at::Tensor sum = words + positions + types;
   const at::Tensor normed =
@@ -54,11 +57,10 @@ at::Tensor Bert::run_layer(size_t layer_index, const at::Tensor& x, const LayerI
   const at::Tensor qkv = nn::linear(x, layer.qkv.weight, layer.qkv.bias);  // [batch, seq, 3 hidden]
   const at::Tensor mixed = nn::attention(qkv, input.global_mask(), {.heads = shape().heads, .dropout = dropout.at(0)});
   const at::Tensor attended = nn::linear(mixed, layer.attention_output.weight, layer.attention_output.bias);
-  const at::Tensor middle =
-      norm(x + nn::dropout(attended, dropout.at(1)), layer.attention_norm);  // [batch, seq, hidden]
+  const at::Tensor middle = add_norm(x, nn::dropout(attended, dropout.at(1)), layer.attention_norm);
   const at::Tensor wide = nn::gelu(nn::linear(middle, layer.intermediate.weight, layer.intermediate.bias));
   const at::Tensor narrow = nn::linear(wide, layer.output.weight, layer.output.bias);
-  return norm(middle + nn::dropout(narrow, dropout.at(2)), layer.output_norm);
+  return add_norm(middle, nn::dropout(narrow, dropout.at(2)), layer.output_norm);  // [batch, seq, hidden]
 }
 
 at::Tensor Bert::transform(const at::Tensor& states) const {

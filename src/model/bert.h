@@ -38,6 +38,8 @@ class Bert : public Encoder {
   };
   Affine affine(const std::string& name) const;
   at::Tensor norm(const at::Tensor& x, const Affine& affine) const;
+  /// The norm of their sum.
+  at::Tensor add_norm(const at::Tensor& x, const at::Tensor& branch, const Affine& affine) const;
 
   std::vector<Layer> layers_;
 };

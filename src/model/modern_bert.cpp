@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/embedding.h>
 
 #include "bertcram/nn/functional.h"
 #include "bertcram/util/error.h"
@@ -51,7 +50,7 @@ LayerInput ModernBert::layer_input(const EncoderInput& input, int64_t longest) c
 /// Lookups and their norm in fp32, as in Bert::embed.
 at::Tensor ModernBert::embed(const EncoderInput& input, const LayerInput& /*layer_input*/,
                              const nn::Dropout& dropout) const {
-  const at::Tensor words = at::embedding(parameters().master_leaf("model.embeddings.tok_embeddings.weight"), input.ids);
+  const at::Tensor words = nn::embedding(parameters().master_leaf("model.embeddings.tok_embeddings.weight"), input.ids);
   const at::Tensor normed = norm(words, parameters().master_leaf("model.embeddings.norm.weight"));
   return nn::dropout(normed, dropout).to(parameters().compute_type());  // [batch, seq, hidden]
 }
@@ -65,8 +64,9 @@ at::Tensor ModernBert::run_layer(size_t layer_index, const at::Tensor& x, const 
   const at::Tensor mixed = nn::attention(qkv, layer.is_global ? input.global_mask() : input.local_mask(),
                                          {.heads = shape().heads, .dropout = dropout.at(0)});
   const at::Tensor attended = nn::linear(mixed, layer.attention_output, {});
-  const at::Tensor middle = x + nn::dropout(attended, dropout.at(1));  // [batch, seq, hidden]
-  const at::Tensor gated = nn::geglu(nn::linear(norm(middle, layer.mlp_norm), layer.mlp_input, {}));
+  const auto [middle, middle_normed] =
+      nn::add_norm(x, nn::dropout(attended, dropout.at(1)), layer.mlp_norm, {}, shape().layer_norm_eps);
+  const at::Tensor gated = nn::geglu(nn::linear(middle_normed, layer.mlp_input, {}));  // [batch, seq, ffn]
   return middle + nn::linear(nn::dropout(gated, dropout.at(2)), layer.mlp_output, {});
 }
 

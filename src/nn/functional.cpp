@@ -1,7 +1,6 @@
 #include "bertcram/nn/functional.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -10,6 +9,7 @@
 
 #include "bertcram/util/error.h"
 #include "fused_linear.h"
+#include "fused_norm.h"
 #include "fused_pointwise.h"
 
 namespace bertcram::nn {
@@ -41,7 +41,20 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
   require(x.dim() >= 1 && weight.dim() == 1 && weight.size(0) == x.size(-1), "layer_norm", "weight", weight,
           "[hidden]");
   require(!bias.defined() || bias.sizes() == weight.sizes(), "layer_norm", "bias", bias, "[hidden]");
+  if (can_fuse_norm(x, weight, bias)) {
+    return fused_layer_norm(x, weight, bias, eps);
+  }
   return at::layer_norm(x, weight.sizes(), weight, optional(bias), eps);
+}
+
+NormedSum add_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, const at::Tensor& bias,
+                   double eps) {
+  require(x.sizes() == branch.sizes(), "add_norm", "branch", branch, "the shape of x");
+  if (can_fuse_norm(x, weight, bias) && branch.scalar_type() == x.scalar_type()) {
+    return fused_add_norm(x, branch, weight, bias, eps);
+  }
+  const at::Tensor sum = x + branch;
+  return {.sum = sum, .normed = layer_norm(sum, weight, bias, eps)};
 }
 
 at::Tensor gelu(const at::Tensor& x) { return can_fuse_pointwise(x) ? fused_gelu(x) : at::gelu(x, "none"); }

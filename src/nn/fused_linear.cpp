@@ -3,14 +3,15 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <optional>
 
 #include "bertcram/nn/fused.h"
+#include "gradient_sum.h"
 #include "kernels/linear_bf16.h"
+#include "packed_weight.h"
 #include "raw.h"
 
 namespace bertcram::nn {
@@ -26,21 +27,6 @@ void for_parts(int64_t count, int64_t step, const Body& body) {
                    [&](int64_t begin, int64_t end) { body(begin * step, std::min(end * step, count)); });
 }
 
-/// Where a gradient is summed in fp32.
-struct GradientSum {
-  explicit GradientSum(const at::Tensor& variable) {
-    if (variable.is_leaf() && variable.grad().defined() && variable.grad().scalar_type() == at::kFloat &&
-        variable.grad().is_contiguous()) {
-      numbers = variable.grad();
-      return;
-    }
-    numbers = at::zeros(variable.sizes(), variable.options().dtype(at::kFloat).requires_grad(false));
-    returned = numbers;
-  }
-  at::Tensor numbers;
-  at::Tensor returned;  ///< undefined if the variable has it already
-};
-
 /// Rows that fit the tiles of the product.
 constexpr int64_t kTokenStep = 6;
 
@@ -50,10 +36,7 @@ at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const a
   const int64_t tokens = x.size(0);
   const int64_t out = weight.size(0);
   const int64_t in = weight.size(1);
-  const at::Tensor packed = at::empty({out, in}, weight.options().requires_grad(false));
-  for_parts(out, kernels::kPackColumns, [&](int64_t begin, int64_t end) {
-    kernels::pack_weight(bf16(weight), out, in, begin, end, mutable_bf16(packed));
-  });
+  const at::Tensor packed = packed_weight(weight, Packing::kForProduct);
   const at::Tensor y = at::empty({tokens, out}, x.options().requires_grad(false));
   for_parts(tokens, kTokenStep, [&](int64_t begin, int64_t end) {
     kernels::linear_forward(bf16(x), bf16(packed), bias.defined() ? bf16(bias) : nullptr, out, in, begin, end,
@@ -66,10 +49,7 @@ at::Tensor linear_input_gradient(const at::Tensor& y_gradient, const at::Tensor&
   const int64_t tokens = y_gradient.size(0);
   const int64_t out = weight.size(0);
   const int64_t in = weight.size(1);
-  const at::Tensor packed = at::empty({out, in}, weight.options().requires_grad(false));
-  for_parts(in, kernels::kPackColumns, [&](int64_t begin, int64_t end) {
-    kernels::pack_weight_for_gradient(bf16(weight), out, in, begin, end, mutable_bf16(packed));
-  });
+  const at::Tensor packed = packed_weight(weight, Packing::kForInputGradient);
   const at::Tensor x_gradient = at::empty({tokens, in}, y_gradient.options());
   for_parts(tokens, kTokenStep, [&](int64_t begin, int64_t end) {
     kernels::linear_input_gradient(bf16(y_gradient), bf16(packed), out, in, begin, end, mutable_bf16(x_gradient));

@@ -137,6 +137,13 @@ void Parameters::sync_compute() {
   }
 }
 
+void Parameters::note_change() {
+  masters_.unsafeGetTensorImpl()->bump_version();
+  if (compute_type_ != at::kFloat) {
+    compute_.unsafeGetTensorImpl()->bump_version();
+  }
+}
+
 int64_t Parameters::count() const {
   return std::accumulate(slots_.begin(), slots_.end(), int64_t{0},
                          [](int64_t sum, const Slot& each) { return sum + numel(each.spec.shape); });

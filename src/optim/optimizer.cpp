@@ -1,5 +1,6 @@
 #include "bertcram/optim/optimizer.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros_like.h>
@@ -7,6 +8,8 @@
 
 #include <cmath>
 
+#include "adamw.h"
+#include "bertcram/nn/fused.h"
 #include "bertcram/optim/muon.h"
 
 namespace bertcram::optim {
@@ -17,20 +20,47 @@ Optimizer::Optimizer(nn::Parameters& parameters, const config::OptimConfig& conf
       first_moments_(at::zeros_like(parameters.masters())),
       second_moments_(at::zeros_like(parameters.masters())) {}
 
-void Optimizer::update_by_adamw(nn::FlatRange range, double learning_rate, double weight_decay) {
-  const auto [begin, size] = range;
-  if (size == 0) {
+void Optimizer::update_by_adamw(nn::FlatRange range, const AdamwStep& step) {
+  if (range.size == 0) {
     return;
   }
-  std::vector<at::Tensor> masters = {parameters_.masters().narrow(0, begin, size)};
-  std::vector<at::Tensor> gradients = {parameters_.gradients().narrow(0, begin, size)};
-  std::vector<at::Tensor> first = {first_moments_.narrow(0, begin, size)};
-  std::vector<at::Tensor> second = {second_moments_.narrow(0, begin, size)};
+  const bool has_copy = parameters_.compute_type() == at::kBFloat16;
+  const bool is_one_pass =
+      nn::uses_fused() && parameters_.device().is_cpu() && (has_copy || parameters_.compute_type() == at::kFloat);
+  if (is_one_pass) {
+    const AdamwBuffers buffers = {
+        .masters = parameters_.masters().data_ptr<float>(),
+        .first_moments = first_moments_.data_ptr<float>(),
+        .second_moments = second_moments_.data_ptr<float>(),
+        .gradients = parameters_.gradients().data_ptr<float>(),
+        .bf16_copy =
+            has_copy ? reinterpret_cast<uint16_t*>(parameters_.compute_copy().data_ptr<at::BFloat16>()) : nullptr};
+    constexpr int64_t kGrain = 32'768;
+    at::parallel_for(range.begin, range.begin + range.size, kGrain,
+                     [&](int64_t begin, int64_t end) { adamw(step, buffers, begin, end); });
+    return;
+  }
+  const auto part = [&](at::Tensor& flat) { return flat.narrow(0, range.begin, range.size); };
+  std::vector<at::Tensor> masters = {part(parameters_.masters())};
+  std::vector<at::Tensor> gradients = {part(parameters_.gradients()).mul_(step.gradient_factor)};
+  std::vector<at::Tensor> first = {part(first_moments_)};
+  std::vector<at::Tensor> second = {part(second_moments_)};
   // The op reads the number of this step from a device tensor for the bias correction.
   const std::vector<at::Tensor> steps = {
-      at::full({}, static_cast<double>(steps_done_), parameters_.masters().options())};
-  at::_fused_adamw_(masters, gradients, first, second, /*max_exp_avg_sqs=*/{}, steps, learning_rate, config_.beta1,
-                    config_.beta2, weight_decay, config_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+      at::full({}, static_cast<double>(step.number), parameters_.masters().options())};
+  at::_fused_adamw_(masters, gradients, first, second, /*max_exp_avg_sqs=*/{}, steps, step.learning_rate, step.beta1,
+                    step.beta2, step.weight_decay, step.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+  finish(range);
+}
+
+/// Refreshes the copy in the compute type and clears the gradient, which AdamW in one pass has done already.
+void Optimizer::finish(nn::FlatRange range) {
+  if (parameters_.compute_type() != at::kFloat) {
+    parameters_.compute_copy()
+        .narrow(0, range.begin, range.size)
+        .copy_(parameters_.masters().narrow(0, range.begin, range.size));
+  }
+  parameters_.gradients().narrow(0, range.begin, range.size).zero_();
 }
 
 void Optimizer::update_by_muon(double learning_rate) {
@@ -54,17 +84,26 @@ StepReport Optimizer::step(double learning_rate, double divisor) {
     return {.gradient_norm = norm, .is_finite = false};
   }
   const bool is_clipped = config_.clip_norm > 0 && norm > config_.clip_norm;
-  gradients.mul_((is_clipped ? config_.clip_norm / norm : 1.0) / divisor);
-  ++steps_done_;
+  AdamwStep step = {.learning_rate = learning_rate,
+                    .weight_decay = config_.weight_decay,
+                    .beta1 = config_.beta1,
+                    .beta2 = config_.beta2,
+                    .epsilon = config_.epsilon,
+                    .number = ++steps_done_,
+                    .gradient_factor = (is_clipped ? config_.clip_norm / norm : 1.0) / divisor};
+  const nn::FlatRange matrices = parameters_.range_of(nn::Group::kMatrix);
   if (config_.algorithm == config::Algorithm::kMuon) {
+    gradients.narrow(0, matrices.begin, matrices.size).mul_(step.gradient_factor);
     update_by_muon(learning_rate);
+    finish(matrices);
   } else {
-    update_by_adamw(parameters_.range_of(nn::Group::kMatrix), learning_rate, config_.weight_decay);
+    update_by_adamw(matrices, step);
   }
-  update_by_adamw(parameters_.range_of(nn::Group::kTable), learning_rate, config_.table_weight_decay);
-  update_by_adamw(parameters_.range_of(nn::Group::kVector), learning_rate, 0.0);
-  parameters_.sync_compute();
-  parameters_.zero_gradients();
+  step.weight_decay = config_.table_weight_decay;
+  update_by_adamw(parameters_.range_of(nn::Group::kTable), step);
+  step.weight_decay = 0.0;
+  update_by_adamw(parameters_.range_of(nn::Group::kVector), step);
+  parameters_.note_change();
   return {.gradient_norm = norm, .is_finite = true};
 }
 

@@ -9,6 +9,7 @@
 #include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
 #include "nn/kernels/linear_bf16.h"
+#include "nn/packed_weight.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -94,6 +95,36 @@ TEST_F(FusedLinearProperty, GradientsOfWeightsAreSummedInFp32WhereTheLeavesHaveT
   EXPECT_TRUE(weight.grad().is_same(sums)) << "added in place";
   EXPECT_TRUE(near(sums, expected, 1e-4)) << "far below what bf16 could hold";
   EXPECT_TRUE(near(bias.grad(), expected_bias, 1e-4));
+}
+
+// What is packed of a weight is kept: it has to be forgotten whenever the weight is another.
+TEST_F(FusedLinearTest, AChangedWeightIsPackedAgain) {
+  util::RandomStream random(test::test_seed());
+  const at::Tensor x = test::leaf_of(random_tensor(random, {40, 64}), at::kBFloat16);
+  const auto expect_exact = [&](const at::Tensor& weight) {
+    const at::Tensor exact = x.to(at::kDouble).mm(weight.to(at::kDouble).t());
+    x.mutable_grad() = at::Tensor();
+    const at::Tensor y = nn::linear(x, weight, at::Tensor());
+    EXPECT_TRUE(near(y, exact, 0.05));
+    y.sum().backward();
+    EXPECT_TRUE(near(x.grad()[7], weight.to(at::kDouble).sum(0), 0.1));
+  };
+  for (int again = 0; again < 20; ++again) {  // memory of a weight that is gone is used again
+    at::Tensor weight = random_tensor(random, {32, 64}).to(at::kBFloat16);
+    expect_exact(weight);
+    weight.copy_(random_tensor(random, {32, 64}));
+    expect_exact(weight);
+    expect_exact(weight);
+  }
+}
+
+TEST_F(FusedLinearTest, AnUnchangedWeightIsPackedOnce) {
+  const at::Tensor weight = at::ones({32, 64}, at::kBFloat16);
+  const at::Tensor packed = packed_weight(weight, Packing::kForProduct);
+  EXPECT_TRUE(packed.is_same(packed_weight(weight.view({32, 64}), Packing::kForProduct)));
+  EXPECT_FALSE(packed.is_same(packed_weight(weight, Packing::kForInputGradient)));
+  weight.mul_(2);
+  EXPECT_FALSE(packed.is_same(packed_weight(weight, Packing::kForProduct)));
 }
 
 TEST_F(FusedLinearTest, ShapesThatDoNotFitAreLeftToLibTorch) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "bertcram/nn/fused.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -80,6 +81,65 @@ void compare_over_steps(const config::OptimConfig& config, uint64_t seed) {
   }
   EXPECT_TRUE(near(optimizer.first_moments(), as_tensor(plain.first), 1e-5 * std::max(1.0, config.clip_norm)));
   EXPECT_EQ(optimizer.steps_done(), 8);
+}
+
+/// 100,003 numbers each, so that several threads and an odd end are met, after three steps.
+struct AfterSteps {
+  nn::Parameters parameters;
+  at::Tensor first, second;
+};
+
+AfterSteps after_steps(at::ScalarType type, bool is_fused) {
+  const bool was_fused = nn::uses_fused();
+  nn::set_fused(is_fused);
+  constexpr int64_t kMany = 100'003;
+  AfterSteps result = {
+      .parameters = nn::Parameters({{.leaf = "w", .parts = {"w"}, .shape = {kMany}},
+                                    {.leaf = "t", .parts = {"t"}, .shape = {kMany}, .group = nn::Group::kTable},
+                                    {.leaf = "b", .parts = {"b"}, .shape = {kMany}, .group = nn::Group::kVector}},
+                                   type, at::kCPU),
+      .first = {},
+      .second = {}};
+  Optimizer optimizer(result.parameters, {.clip_norm = 1.0});
+  util::RandomStream random(7);
+  const int64_t all = result.parameters.masters().numel();
+  result.parameters.masters().copy_(test::random_tensor(random, {all}));
+  for (int step = 0; step < 3; ++step) {
+    result.parameters.gradients().copy_(test::random_tensor(random, {all}));
+    optimizer.step(0.01, 4.0);
+  }
+  result.first = optimizer.first_moments();
+  result.second = optimizer.second_moments();
+  nn::set_fused(was_fused);
+  return result;
+}
+
+TEST(AdamWProperty, OnePassEqualsLibTorchsOperations) {
+  for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    SCOPED_TRACE(c10::toString(type));
+    AfterSteps fused = after_steps(type, true);
+    AfterSteps plain = after_steps(type, false);
+    EXPECT_TRUE(near(fused.parameters.masters(), plain.parameters.masters(), 1e-6));
+    EXPECT_TRUE(near(fused.first, plain.first, 1e-7));
+    EXPECT_TRUE(near(fused.second, plain.second, 1e-9));
+    EXPECT_TRUE(same_bits(fused.parameters.compute_copy(), fused.parameters.masters().to(type)));
+    EXPECT_EQ(fused.parameters.gradients().abs().max().item<double>(), 0.0);
+  }
+}
+
+// Kernels keep what they made of a weight by its version counter.
+TEST(AdamWTest, AnUpdateMovesTheVersionOfEveryLeaf) {
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    nn::Parameters parameters = make_parameters(type);
+    Optimizer optimizer(parameters, {});
+    const auto version = [&] {
+      return parameters.leaf("w").unsafeGetTensorImpl()->version_counter().current_version();
+    };
+    const auto before = version();
+    parameters.gradients().fill_(1.0);
+    optimizer.step(0.1, 1.0);
+    EXPECT_GT(version(), before);
+  }
 }
 
 TEST(AdamWProperty, EqualsAPlainLoopWithClippingDecayAndBiasCorrection) {

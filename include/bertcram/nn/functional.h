@@ -4,11 +4,7 @@
 // of one call share dtype (fp64, fp32 or bf16) and device; the result has the same. Shapes that do not fit throw
 // ShapeError, which names the argument. Pinned by: tests/nn/functional_test.cpp
 
-#include <cstdint>
-
-namespace at {
-class Tensor;
-}
+#include <ATen/core/Tensor.h>
 
 namespace bertcram::nn {
 
@@ -17,11 +13,25 @@ namespace bertcram::nn {
 /// @return  [..., out]
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
+/// Rows of a table. The gradient of an fp32 table on a CPU is added to the leaf's .grad without a table of zeros in between.
+/// @param table [count, hidden]  @param ids [...] int32 or int64 in [0, count)
+/// @return [..., hidden]
+at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids);
+
 /// Layer normalisation over the last dimension (Ba et al. 2016), statistics in fp32.
 /// @param x [..., hidden]  @param weight [hidden]  @param bias [hidden], or undefined for none
 /// @param eps > 0, added to the variance
 /// @return  [..., hidden]
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
+
+/// A residual addition and the norm behind it.
+struct NormedSum {
+  at::Tensor sum;     ///< x + branch
+  at::Tensor normed;  ///< layer_norm of it
+};
+/// @param x, branch  [..., hidden], the same shape  @param weight, bias, eps  as in layer_norm
+NormedSum add_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, const at::Tensor& bias,
+                   double eps);
 
 /// GELU with the exact error function (Hendrycks & Gimpel 2016), as "gelu" in Hugging Face. @return shape of x
 at::Tensor gelu(const at::Tensor& x);

@@ -52,6 +52,10 @@ class Parameters {
 
   at::Tensor& masters() { return masters_; }
   at::Tensor& gradients() { return gradients_; }
+  /// The copy in the compute type, same layout; masters() where that is fp32.
+  at::Tensor& compute_copy() { return compute_; }
+  /// After masters and copy were written to past LibTorch's operations: what is kept of a weight goes by its version counter.
+  void note_change();
   /// Where a group stands in every flat buffer.
   FlatRange range_of(Group group) const { return ranges_[static_cast<size_t>(group)]; }
   /// Views of `flat` as the linear maps of Group::kMatrix: [blocks, out, in] each.

@@ -11,6 +11,8 @@
 
 namespace bertcram::optim {
 
+struct AdamwStep;
+
 /// What happened in one update.
 struct StepReport {
   double gradient_norm = 0;  ///< global L2 norm before clipping, of the mean gradient
@@ -31,8 +33,9 @@ class Optimizer {
   void restore_steps(int64_t steps_done) { steps_done_ = steps_done; }
 
  private:
-  void update_by_adamw(nn::FlatRange range, double learning_rate, double weight_decay);
+  void update_by_adamw(nn::FlatRange range, const AdamwStep& step);
   void update_by_muon(double learning_rate);
+  void finish(nn::FlatRange range);
 
   nn::Parameters& parameters_;
   config::OptimConfig config_;
