@@ -1,5 +1,7 @@
 #include "bertcram/util/version.h"
 
+#include "commit.h"  // made by write_commit.cmake
+
 namespace bertcram::util {
 
 std::string_view version() { return BERTCRAM_VERSION; }
