@@ -30,5 +30,5 @@ printf '%s\0' "${sources[@]}" |
   xargs -0 -n 4 -P "$(compile_jobs)" "$tidy" -p build --quiet --extra-arg=-Wno-unknown-warning-option "${checks[@]}" \
     2> >(grep -v 'warnings\? generated\|Suppressed\|Use -header' >&2) ||
   status=1
-shellcheck -x scripts/*.sh .ci/run || status=1
+shellcheck -x scripts/*.sh bench/*.sh .ci/run || status=1
 exit "$status"

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Makes the tables of the documentation from the files in bench/results, so that a figure cannot drift from what was measured.
+
+    bench/tables.py                    rewrites what stands between `<!-- generated: KIND FILE… -->` and `<!-- end -->` in docs/*.md
+    bench/tables.py --check            changes nothing; fails where a table is not what its files say (ctest docs.tables)
+    bench/tables.py --print KIND FILE… prints one table from any files, e.g. those that bench/compare.sh just wrote
+
+FILE is a name in bench/results, or a path with --print.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+BLOCK = re.compile(r"^<!-- generated: (?P<kind>\w+) (?P<files>[^\n]*?) -->\n(?P<body>.*?)^<!-- end -->$", re.M | re.S)
+
+
+def spread(values, digits=0, unit=""):
+    """Median and range: `10,630 (9,680–11,471)`."""
+    numbers = [f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values))]
+    return f"{numbers[0]}{unit} ({numbers[1]}–{numbers[2]})" if len(values) > 1 else f"{numbers[0]}{unit}"
+
+
+def table(head, rows, left_columns=1):
+    """Markdown: the first columns are text, all others numbers."""
+    rule = ["---" if column < left_columns else "---:" for column in range(len(head))]
+    return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in (head, rule, *rows)).replace("|  |", "| |")
+
+
+# ---- one function per kind of file -----------------------------------------------------------------------------------------
+
+# What issue 9 asks for on a CPU in bf16, per shape: times the fastest peer, and the share of the roofline.
+SHAPES = {"base": {"name": "BERT-base", "ratio": 1.8, "aim": 2.1, "roofline_share": 0.85},
+          "mini": {"name": "4 layers × 256", "ratio": 4.0, "aim": 5.5, "roofline_share": 0.70}}
+PEERS = {"transformers, compile": "transformers, torch.compile, bf16 autocast",
+         "transformers, bf16": "transformers, bf16 autocast",
+         "transformers, fp32": "transformers, fp32"}
+
+
+def step_speed(*runs):
+    """Files of bench/step_speed.py, one column each."""
+    medians = [{name: statistics.median(values) for name, values in run["tokens_per_second"].items()} for run in runs]
+    fastest = [max(value for name, value in column.items() if name != "bertcram") for column in medians]
+    asked = [SHAPES[run["shape"]] for run in runs]
+    rows = [[f"bertcram, {runs[0]['precision']}", *(spread(run["tokens_per_second"]["bertcram"]) for run in runs)]]
+    for peer, name in PEERS.items():
+        cells = [f"{spread(run['tokens_per_second'][peer])}: {column['bertcram'] / column[peer]:.2f} ×" if peer in column else ""
+                 for run, column in zip(runs, medians)]
+        if any(cells):
+            rows.append([name, *cells])
+    rows.append(["times the fastest of these, asked (aim)",
+                 *(f"**{column['bertcram'] / best:.2f}**, {want['ratio']:.1f} ({want['aim']:.1f})"
+                   for column, best, want in zip(medians, fastest, asked))])
+    shares = [column["bertcram"] * run["flops_per_token"] / statistics.median(run["roofline_flops"])
+              for run, column in zip(runs, medians)]
+    rows.append(["share of what large products reach here, asked",
+                 *(f"{100 * share:.1f} % of {statistics.median(run['roofline_flops']) / 1e12:.2f} TFLOP/s, "
+                   f"{100 * want['roofline_share']:.0f} %" for run, share, want in zip(runs, shares, asked))])
+    return table(["tokens/s, median (range)",
+                  *(f"{want['name']}, {run['micro_batch']} rows per pass" for run, want in zip(runs, asked))], rows)
+
+
+def encode_speed(figures):
+    rows = [[each["threads"], spread(each["megabytes_per_second"]["bertcram"], 1), spread(each["megabytes_per_second"]["tokenizers"], 1),
+             f"{each['ratio_of_medians']:.1f}"] for each in sorted(figures, key=lambda each: each["threads"])]
+    return table(["threads", "bertcram, MB/s: whole process, ids printed", "Hugging Face `encode_batch_fast`, MB/s: text in memory",
+                  "ratio"], rows)
+
+
+PACK_STAGES = {"read": "read: decompress, cut into documents, drop them all by `--min-chars`", "pack": "pack, exact duplicates only",
+               "filters": "with `--max-symbols --max-repetition --max-tokens-per-char --duplicate-paragraphs`",
+               "near": "with `--near-duplicates 0.8`"}
+
+
+def pack_speed(figures):
+    threads = sorted({each["threads"] for each in figures})
+    by_key = {(each["stage"], each["threads"]): each for each in figures}
+    rows = []
+    for stage, name in PACK_STAGES.items():
+        found = [by_key.get((stage, count)) for count in threads]
+        if not any(found):
+            continue
+        seconds = [[pair[0] for pair in each["seconds_and_peak_mib"]] for each in found]
+        rates = [f"{each['megabytes'] / statistics.median(taken):,.1f} MB/s: {spread(taken, 2, ' s')}"
+                 for each, taken in zip(found, seconds)]
+        rows.append([name, *rates, f"{max(pair[1] for each in found for pair in each['seconds_and_peak_mib']):.0f} MiB"])
+    return table(["", *(f"{count} thread{'s' if count > 1 else ''}" for count in threads), "peak memory"], rows)
+
+
+def tokenizer_training(figures):
+    names = {"bertcram": "bertcram", "tokenizers": "Hugging Face `tokenizers`"}
+    measured = figures[0]
+    rows = [[names[program], spread([run[0] for run in runs], 2), f"{statistics.median(run[1] for run in runs):.0f} MiB",
+             f"{measured['bytes_per_token'][program]:.4f}"] for program, runs in measured["seconds_and_peak_mib"].items()]
+    return table(["", "seconds", "peak memory", "held-out bytes per token"], rows)
+
+
+def finetune_speed(figures):
+    def ratio(rates, program):
+        return f"{spread(rates[program], 1)}, {statistics.median(rates[program]) / statistics.median(rates['transformers']):.2f} ×"
+
+    rows = [[task.upper(), spread(rates["transformers"], 1), ratio(rates, "bertcram"), ratio(rates, "bertcram side by side")]
+            for task, rates in figures["examples_per_second"].items()]
+    return table(["examples/s", "transformers, fp32", f"one run, {figures['threads']} threads, {figures['precision']}",
+                  f"two runs side by side, {figures['precision']}"], rows)
+
+
+def time_to_quality(figures):
+    rows = [[run["name"], f"{run['seconds']:,.0f} s", f"{run['tokens'] / 1e6:.2f} M", f"{run['steps']:,}", f"{run['loss']:.3f}",
+             f"{100 * run['accuracy']:.1f} %"] for run in figures["runs"]]
+    return table(["", "time", "tokens", "steps", "held-out loss", "accuracy"], rows)
+
+
+def serve_load(figures):
+    rows = [[name, f"{each['requests']:,}", *(f"{each[key]:.1f}" for key in ("median", "p95", "max"))]
+            for name, each in figures["milliseconds"].items()]
+    return table(["milliseconds", "requests", "median", "95 %", "longest"], rows)
+
+
+KINDS = {function.__name__: function for function in (step_speed, encode_speed, pack_speed, tokenizer_training, finetune_speed,
+                                                      time_to_quality, serve_load)}
+
+
+# ---- documents -------------------------------------------------------------------------------------------------------------
+
+
+def made(kind, paths):
+    if kind not in KINDS:
+        raise SystemExit(f"tables.py: unknown kind '{kind}'; known: {', '.join(KINDS)}")
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        raise SystemExit(f"tables.py: no such file: {', '.join(missing)}")
+    return KINDS[kind](*(json.loads(path.read_text()) for path in paths))
+
+
+def regenerated(text):
+    def block(match):
+        files = match["files"].split()
+        return f"<!-- generated: {match['kind']} {' '.join(files)} -->\n{made(match['kind'], [RESULTS / file for file in files])}<!-- end -->"
+
+    if text.count("<!-- generated:") != len(BLOCK.findall(text)):
+        raise SystemExit("tables.py: a `<!-- generated: KIND FILE… -->` has no `<!-- end -->` line, or is no line of its own")
+    return BLOCK.sub(block, text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing, fail where a table is not what its files say")
+    parser.add_argument("--print", nargs="+", metavar=("KIND", "FILE"), help="print one table")
+    options = parser.parse_args()
+    if options.print:
+        print(made(options.print[0], [pathlib.Path(file) for file in options.print[1:]]), end="")
+        return 0
+    stale = False
+    documents = sorted((ROOT / "docs").glob("*.md"))
+    for document in documents:
+        text = document.read_text()
+        wanted = regenerated(text)
+        if wanted == text:
+            continue
+        if options.check:
+            stale = True
+            print(f"{document.relative_to(ROOT)}: a table is not what bench/results says; run bench/tables.py", file=sys.stderr)
+        else:
+            document.write_text(wanted)
+    named = "".join(document.read_text() for document in documents)
+    unnamed = [path.name for path in sorted(RESULTS.glob("*.json")) if not re.search(rf"(?<![\w.-]){re.escape(path.name)}", named)]
+    if unnamed:
+        stale = True
+        print(f"nothing in docs names these files of bench/results: {', '.join(unnamed)}", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
