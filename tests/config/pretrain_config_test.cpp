@@ -6,6 +6,7 @@
 
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/config/resolve.h"
+#include "util/source_dir.h"
 #include "util/test_support.h"
 
 namespace bertcram::config {
@@ -81,7 +82,7 @@ TEST(Contradictions, ABudgetOfNoTimeIsOne) {
 }
 
 TEST(ShippedConfigs, AllParse) {
-  const std::filesystem::path folder = BERTCRAM_SOURCE_DIR "/configs";
+  const std::filesystem::path folder = test::source_dir() / "configs";
   std::error_code absent;
   for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
     if (entry.path().extension() != ".yaml") {

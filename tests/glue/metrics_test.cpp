@@ -10,6 +10,7 @@
 #include "bertcram/glue/task.h"
 #include "bertcram/util/random.h"
 #include "scratch.h"
+#include "util/source_dir.h"
 
 namespace bertcram::glue {
 namespace {
@@ -42,7 +43,7 @@ TEST(Metrics, AConstantPredictionEarnsNoCorrelation) {
 }
 
 TEST(MetricsGolden, AgreeWithScikitLearnAndSciPy) {
-  std::ifstream file(BERTCRAM_SOURCE_DIR "/tests/glue/metrics_golden.json");
+  std::ifstream file(test::source_dir() / "tests/glue/metrics_golden.json");
   const auto golden = nlohmann::json::parse(file);
   ASSERT_GE(golden["classification"].size() + golden["regression"].size(), 30U);
   for (const auto& item : golden["classification"]) {

@@ -8,6 +8,7 @@
 #include "bertcram/glue/submission.h"
 #include "bertcram/glue/task_file.h"
 #include "scratch.h"
+#include "util/source_dir.h"
 
 namespace bertcram::glue {
 namespace {
@@ -26,7 +27,7 @@ class RealGlue : public ::testing::Test {
   Dataset dev(const char* task) const { return read_split(find_task(task), find_task(task).dev[0], glue_); }
   Dataset test(const char* task) const { return read_split(find_task(task), find_task(task).test[0], glue_); }
 
-  std::filesystem::path data_ = testing::data_dir();
+  std::filesystem::path data_ = test::data_dir();
   std::filesystem::path glue_ = data_ / "glue";
 };
 

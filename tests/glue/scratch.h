@@ -58,10 +58,4 @@ inline ::testing::AssertionResult contains(const std::string& text, std::string_
   return ::testing::AssertionFailure() << "'" << text << "' does not contain '" << part << "'";
 }
 
-/// The shared data folder (BERTCRAM_DATA_DIR), which may be absent.
-inline std::filesystem::path data_dir() {
-  const char* named = std::getenv("BERTCRAM_DATA_DIR");
-  return named != nullptr ? named : BERTCRAM_SOURCE_DIR "/../shared/data";
-}
-
 }  // namespace bertcram::glue::testing

@@ -12,6 +12,7 @@
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/util/text.h"
+#include "util/source_dir.h"
 #include "util/test_support.h"
 
 namespace bertcram::model {
@@ -68,7 +69,7 @@ TEST(ParameterSpecs, ModernBertBaseHasTheKnownNumberOfParameters) {
 
 TEST(Presets, HaveAsManyParametersAsTheDocumentSays) {
   int presets = 0;
-  const std::string document = test::read_bytes(BERTCRAM_SOURCE_DIR "/docs/models.md");
+  const std::string document = test::read_bytes(test::source_dir() / "docs/models.md");
   for (const std::string_view line : util::split(document, '\n')) {
     const auto cells = util::split(line, '|');
     if (cells.size() != 5 || !cells[1].starts_with(" `") || cells[1].find(".yaml`") == std::string_view::npos) {
@@ -79,7 +80,7 @@ TEST(Presets, HaveAsManyParametersAsTheDocumentSays) {
     std::erase(number, ',');
     PretrainConfig config;
     config::apply_sources(config::fields_of(config),
-                          {.files = {BERTCRAM_SOURCE_DIR "/configs/" + name}, .overrides = {}});
+                          {.files = {(test::source_dir() / "configs" / name).string()}, .overrides = {}});
     EXPECT_EQ(count(parameter_specs(make_shape(config.model, 32'768, 0), {})), std::stoll(number)) << name;
     ++presets;
   }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "monitor/run_json.h"
+#include "util/source_dir.h"
 #include "util/test_support.h"
 
 namespace bertcram::monitor {
@@ -61,7 +62,7 @@ TEST_F(DashboardApiTest, ThePageNeedsNoOtherServer) {
   EXPECT_EQ(ask("/index.html").body, page.body);
   EXPECT_EQ(ask("/style.css").type, "text/css; charset=utf-8");
   EXPECT_EQ(ask("/main.js").type, "text/javascript; charset=utf-8");
-  EXPECT_EQ(test::read_bytes(std::string(BERTCRAM_SOURCE_DIR) + "/src/monitor/page/main.js"), ask("/main.js").body);
+  EXPECT_EQ(test::read_bytes(test::source_dir() / "src/monitor/page/main.js"), ask("/main.js").body);
   for (const char* file : {"/", "/style.css", "/main.js", "/api.js", "/list.js", "/run.js", "/tables.js", "/chart.js",
                            "/format.js", "/dom.js"}) {
     const std::string text = ask(file).body;

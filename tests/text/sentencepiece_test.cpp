@@ -11,6 +11,7 @@
 #include "bertcram/util/file.h"
 #include "spm_test_support.h"
 #include "text_test_support.h"
+#include "util/source_dir.h"
 
 namespace bertcram::text {
 namespace {
@@ -22,7 +23,7 @@ SentencePieceTokenizer tokenizer_of(const SpmModel& model) { return {spm_bytes(m
 bool mentions(const std::string& message, std::string_view part) { return message.find(part) != std::string::npos; }
 
 TEST(SentencePieceGolden, AgreesWithTheReferenceIdsOfTheTestModel) {
-  const auto folder = data_directory() / "vocab";
+  const auto folder = test::data_dir() / "vocab";
   if (!std::filesystem::exists(folder / "goldens_sentencepiece_test_model.jsonl")) {
     GTEST_SKIP() << "no reference data in " << folder << "; set BERTCRAM_DATA_DIR";
   }

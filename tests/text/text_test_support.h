@@ -25,11 +25,6 @@ inline uint64_t test_seed() {
   return given == nullptr ? 20240607 : std::strtoull(given, nullptr, 10);
 }
 
-inline std::filesystem::path data_directory() {
-  const char* given = std::getenv("BERTCRAM_DATA_DIR");
-  return given == nullptr ? std::filesystem::path(BERTCRAM_SOURCE_DIR) / "../shared/data" : given;
-}
-
 struct CharPool {
   char32_t first;
   char32_t last;

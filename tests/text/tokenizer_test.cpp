@@ -8,6 +8,7 @@
 #include "bertcram/text/literal_tokens.h"
 #include "bertcram/util/error.h"
 #include "text_test_support.h"
+#include "util/source_dir.h"
 
 namespace bertcram::text {
 namespace {
@@ -35,7 +36,7 @@ std::string with_final_sigmas(std::string text) {
 }
 
 TEST(TokenizerGolden, AgreesWithTheReferenceIdsOfBertBaseUncased) {
-  const std::filesystem::path vocab = data_directory() / "vocab";
+  const std::filesystem::path vocab = test::data_dir() / "vocab";
   if (!std::filesystem::exists(vocab / "goldens_wordpiece_uncased.jsonl")) {
     GTEST_SKIP() << "no reference data in " << vocab << "; set BERTCRAM_DATA_DIR";
   }
