@@ -48,7 +48,8 @@ def step_speed(*runs):
     fastest = [max(value for name, value in column.items() if name != "bertcram") for column in medians]
     asked = [SHAPES[run["shape"]] for run in runs]
     rows = [[f"bertcram, {runs[0]['precision']}", *(spread(run["tokens_per_second"]["bertcram"]) for run in runs)]]
-    for peer, name in PEERS.items():
+    others = {peer for column in medians for peer in column} - {"bertcram", *PEERS}
+    for peer, name in [*PEERS.items(), *((peer, peer) for peer in sorted(others))]:
         cells = [f"{spread(run['tokens_per_second'][peer])}: {column['bertcram'] / column[peer]:.2f} ×" if peer in column else ""
                  for run, column in zip(runs, medians)]
         if any(cells):

@@ -18,9 +18,9 @@ install(RUNTIME_DEPENDENCY_SET bundle_libraries
   LIBRARY DESTINATION lib COMPONENT bundle EXCLUDE_FROM_ALL)
 
 install(PROGRAMS scripts/launch.sh DESTINATION . RENAME bertcram COMPONENT bundle EXCLUDE_FROM_ALL)
-install(PROGRAMS scripts/lib.sh scripts/torch_env.sh DESTINATION scripts COMPONENT bundle EXCLUDE_FROM_ALL)
+install(PROGRAMS scripts/gpu_check.py scripts/gpu_check.sh scripts/lib.sh scripts/torch_env.sh DESTINATION scripts COMPONENT bundle EXCLUDE_FROM_ALL)
 install(PROGRAMS bench/compare.sh bench/step_speed.py bench/tables.py DESTINATION bench COMPONENT bundle EXCLUDE_FROM_ALL)
-install(PROGRAMS bench/peers/step_hf.py DESTINATION bench/peers COMPONENT bundle EXCLUDE_FROM_ALL)
+install(PROGRAMS bench/peers/plain_bert.py bench/peers/step_hf.py DESTINATION bench/peers COMPONENT bundle EXCLUDE_FROM_ALL)
 install(FILES LICENSE DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
 install(DIRECTORY configs DESTINATION . COMPONENT bundle EXCLUDE_FROM_ALL)
 # What the tests read.

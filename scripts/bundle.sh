@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packs what was built for another Linux machine (x86-64, glibc 2.34 or newer), which needs LibTorch of the same minor version
-# and nothing else: neither our packages nor a compiler. There: OUTPUT/bertcram.
+# and nothing else: neither our packages nor a compiler. There: OUTPUT/bertcram, OUTPUT/scripts/gpu_check.sh.
 #   scripts/bundle.sh [OUTPUT] [--keep-symbols]     default: build/bundle, and build/bundle.tar.gz beside it
 # Inside: programs and tests without their symbols, the shared libraries that they need with their licences (not those of
 # LibTorch, CUDA and the C library), configs, what measures peers, and WordNet's glosses as text to train on where Debian's
@@ -48,7 +48,7 @@ if [ -r /usr/share/wordnet/data.noun ]; then
   "$root/scripts/wordnet_data.sh" "$output/data" 2>/dev/null
   cp /usr/share/doc/wordnet-base/copyright "$output/licences/wordnet-base" 2>/dev/null || true
 else
-  say "no WordNet here (Debian: wordnet-base): the bundle has no text to train on"
+  say "no WordNet here (Debian: wordnet-base): the bundle has no text to train on, gpu_check.sh will make some up"
 fi
 chmod -R u+w,go-w,a+rX "$output"
 

@@ -93,6 +93,16 @@ class Bundle(unittest.TestCase):
         self.assertEqual(done.returncode, 0, f"{done.stdout}\n{done.stderr}")
         self.assertIn("[  PASSED  ]", done.stdout)
 
+    def test_another_version_of_libtorch_is_refused(self):
+        other = self.folder / "other"
+        (other / "lib").mkdir(parents=True)
+        (other / "lib" / "libtorch_cpu.so").touch()
+        (other / "version.py").write_text("__version__ = '2.10.1+cpu'\n")
+        done = run("env", f"BERTCRAM_TORCH_DIR={other}", self.unpacked / "scripts" / "gpu_check.sh", "--cpu")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("LibTorch 2.10", done.stderr)
+        self.assertIn("2.11", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
