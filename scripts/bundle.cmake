@@ -2,6 +2,9 @@
 # The folders are those of a checkout, so that scripts and tests work there as they do here.
 set(bundle_programs bertcram torch_tests)  # base_tests needs Arrow
 set(bundle_modules bertcram_training bertcram_dashboard)
+if(BERTCRAM_WITH_CUDA)
+  list(APPEND bundle_modules bertcram_cuda)
+endif()
 
 # RPATH, not RUNPATH: only the former is also looked at for what the libraries in lib/ need themselves.
 foreach(program IN LISTS bundle_programs)

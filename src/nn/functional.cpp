@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "bertcram/util/error.h"
+#include "fused_cuda.h"
 #include "fused_linear.h"
 #include "fused_norm.h"
 #include "fused_pointwise.h"
@@ -44,6 +45,9 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
   if (can_fuse_norm(x, weight, bias)) {
     return fused_layer_norm(x, weight, bias, eps);
   }
+  if (can_norm_on_gpu(x, weight, bias)) {
+    return gpu_layer_norm(x, weight, bias, eps);
+  }
   return at::layer_norm(x, weight.sizes(), weight, optional(bias), eps);
 }
 
@@ -53,11 +57,19 @@ NormedSum add_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tens
   if (can_fuse_norm(x, weight, bias) && branch.scalar_type() == x.scalar_type()) {
     return fused_add_norm(x, branch, weight, bias, eps);
   }
+  if (can_norm_on_gpu(x, weight, bias) && branch.scalar_type() == x.scalar_type()) {
+    return gpu_add_norm(x, branch, weight, bias, eps);
+  }
   const at::Tensor sum = x + branch;
   return {.sum = sum, .normed = layer_norm(sum, weight, bias, eps)};
 }
 
-at::Tensor gelu(const at::Tensor& x) { return can_fuse_pointwise(x) ? fused_gelu(x) : at::gelu(x, "none"); }
+at::Tensor gelu(const at::Tensor& x) {
+  if (can_fuse_on_gpu(x)) {
+    return gpu_gelu(x);
+  }
+  return can_fuse_pointwise(x) ? fused_gelu(x) : at::gelu(x, "none");
+}
 
 at::Tensor geglu(const at::Tensor& x) {
   require(x.dim() >= 1 && x.size(-1) % 2 == 0, "geglu", "x", x, "[..., 2 * ffn]");
@@ -65,6 +77,9 @@ at::Tensor geglu(const at::Tensor& x) {
   constexpr int64_t kFfnStep = 16;
   if (can_fuse_pointwise(x) && ffn % kFfnStep == 0) {
     return fused_geglu(x);
+  }
+  if (can_fuse_on_gpu(x) && ffn % kGpuFfnStep == 0) {
+    return gpu_geglu(x);
   }
   return nn::gelu(x.narrow(-1, 0, ffn)) * x.narrow(-1, ffn, ffn);  // [..., ffn]
 }

@@ -17,10 +17,20 @@ std::atomic<bool>& flag() {
   return is_on;
 }
 
+std::atomic<bool>& cuda_flag() {
+  const char* const word = std::getenv("BERTCRAM_CUDA_KERNELS");
+  static std::atomic<bool> is_on = word != nullptr && std::string_view(word) == "on";
+  return is_on;
+}
+
 }  // namespace
 
 bool uses_fused() { return flag(); }
 
 void set_fused(bool is_on) { flag() = is_on; }
+
+bool uses_cuda_kernels() { return cuda_flag(); }
+
+void set_cuda_kernels(bool is_on) { cuda_flag() = is_on; }
 
 }  // namespace bertcram::nn

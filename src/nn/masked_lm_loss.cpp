@@ -16,6 +16,7 @@
 
 #include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
+#include "fused_cuda.h"
 #include "fused_linear.h"
 #include "kernels/cross_entropy_bf16.h"
 #include "raw.h"
@@ -51,6 +52,11 @@ double error_scale(at::ScalarType type) { return type == at::kHalf ? 1024.0 : 1.
 
 /// logits_to_errors without samples, in one go over the logits.
 SampledLoss logits_to_errors_fused(const at::Tensor& logits, const at::Tensor& targets) {
+  if (logits.is_cuda()) {
+    return {.loss = gpu_cross_entropy(logits, targets, error_scale(logits.scalar_type())).sum(),
+            .samples = {},
+            .correct = {}};
+  }
   const at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   at::parallel_for(0, logits.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     kernels::cross_entropy(mutable_bf16(logits), logits.size(1), targets.const_data_ptr<int64_t>(), begin, end,
@@ -60,6 +66,9 @@ SampledLoss logits_to_errors_fused(const at::Tensor& logits, const at::Tensor& t
 }
 
 bool can_fuse(const at::Tensor& logits, Draw draw) {
+  if (draw == Draw::kNone && can_fuse_on_gpu(logits)) {
+    return true;
+  }
   return uses_fused() && draw == Draw::kNone && logits.is_cpu() && logits.scalar_type() == at::kBFloat16 &&
          kernels::has_avx512_bf16();
 }

@@ -45,5 +45,6 @@ bertcram_import(bertcram_zstd zstd.h zstd libzstd-dev)
 
 if(BERTCRAM_WITH_TORCH)
   include(TorchWheel)
+  include(Nvcc)
 endif()
 include(ArrowWheel)

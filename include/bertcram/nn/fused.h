@@ -8,4 +8,8 @@ namespace bertcram::nn {
 bool uses_fused();
 void set_fused(bool is_on);
 
+/// Off, unless the environment says BERTCRAM_CUDA_KERNELS=on: our kernels for GPUs have not run on one yet.
+bool uses_cuda_kernels();
+void set_cuda_kernels(bool is_on);
+
 }  // namespace bertcram::nn

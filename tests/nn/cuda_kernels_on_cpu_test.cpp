@@ -1,0 +1,384 @@
+// The CUDA kernels' own source, compiled for the CPU with a few definitions in place of CUDA's: its threads are run one after the
+// other, or, where they wait for each other, as threads. So indices, strides and barriers are tested without a GPU, in fp32; what
+// nvcc makes of them is not.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <barrier>
+#include <cmath>
+#include <thread>
+#include <vector>
+
+#include "bertcram/util/random.h"
+#include "util/test_support.h"
+
+namespace {
+
+struct Position {
+  unsigned x;
+};
+thread_local Position threadIdx;
+thread_local Position blockIdx;
+Position blockDim;
+Position gridDim;
+
+std::barrier<>* block_barrier = nullptr;
+std::vector<float> exchanged;  // of each thread of the block
+
+void __syncthreads() { block_barrier->arrive_and_wait(); }
+
+float __shfl_xor_sync(unsigned /*mask*/, float mine, int distance) {
+  exchanged[threadIdx.x] = mine;
+  __syncthreads();
+  const float other = exchanged[threadIdx.x ^ static_cast<unsigned>(distance)];
+  __syncthreads();
+  return other;
+}
+
+}  // namespace
+
+#define __global__ inline
+#define __device__
+#define __shared__ static
+#define __launch_bounds__(threads)
+#include "nn/kernels/cuda/activations_kernels.cuh"
+#include "nn/kernels/cuda/adamw_kernels.cuh"
+#include "nn/kernels/cuda/cross_entropy_kernels.cuh"
+#include "nn/kernels/cuda/norm_kernels.cuh"
+#include "nn/kernels/cuda/rotary_kernels.cuh"
+
+namespace bertcram::nn::kernels::cuda {
+namespace {
+
+/// Runs the threads of a grid one after the other.
+template <class Kernel>
+void for_each_thread(unsigned blocks, unsigned threads, const Kernel& kernel) {
+  gridDim = {blocks};
+  blockDim = {threads};
+  for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
+    for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) {
+      kernel();
+    }
+  }
+}
+
+/// Block after block, the threads of each at once.
+template <class Kernel>
+void for_each_block(unsigned blocks, unsigned threads, const Kernel& kernel) {
+  gridDim = {blocks};
+  blockDim = {threads};
+  exchanged.resize(threads);
+  for (unsigned block = 0; block < blocks; ++block) {
+    std::barrier barrier(threads);
+    block_barrier = &barrier;
+    std::vector<std::jthread> running;
+    for (unsigned thread = 0; thread < threads; ++thread) {
+      running.emplace_back([&, thread] {
+        blockIdx = {block};
+        threadIdx = {thread};
+        kernel();
+      });
+    }
+  }
+}
+
+/// Numbers that begin where vectors do, with a border that nobody may write.
+class Buffer {
+ public:
+  static constexpr float kUntouched = -12'345.0F;  // which no kernel leaves as it is
+
+  explicit Buffer(int64_t count) : count_(static_cast<size_t>(count)), vectors_(count_ / 4 + 2) {
+    std::fill_n(data(), 4 * vectors_.size(), kUntouched);
+  }
+  Buffer(int64_t count, util::RandomStream& random, double scale) : Buffer(count) {
+    for (size_t i = 0; i < count_; ++i) {
+      data()[i] = static_cast<float>(scale * (2 * random.uniform() - 1));
+    }
+  }
+  float* data() { return vectors_.front().numbers; }
+  float& operator[](int64_t i) { return data()[i]; }
+  bool is_border_untouched() {
+    return std::all_of(data() + count_, data() + 4 * vectors_.size(), [](float x) { return x == kUntouched; });
+  }
+
+ private:
+  size_t count_;
+  std::vector<Vector<float>> vectors_;
+};
+
+constexpr unsigned kBlocks = 3;  // so that threads take several items
+constexpr unsigned kThreadsOfBlock = 32;
+
+TEST(CudaKernelsOnCpu, GeluReachesEveryNumberAndNoOther) {
+  for (const int64_t count : {1, 3, 4, 5, 95, 96, 97, 1'003}) {
+    SCOPED_TRACE(count);
+    util::RandomStream random(test::test_seed());
+    Buffer x(count, random, 4);
+    Buffer gradient(count, random, 1);
+    Buffer y(count);
+    Buffer x_gradient(count);
+    for_each_thread(kBlocks, kThreadsOfBlock, [&] { gelu_kernel(x.data(), count, y.data()); });
+    for_each_thread(kBlocks, kThreadsOfBlock,
+                    [&] { gelu_backward_kernel(x.data(), gradient.data(), count, x_gradient.data()); });
+    for (int64_t i = 0; i < count; ++i) {
+      ASSERT_EQ(y[i], gelu_value(x[i])) << i;
+      ASSERT_EQ(x_gradient[i], gradient[i] * gelu_slope(x[i])) << i;
+    }
+    EXPECT_TRUE(y.is_border_untouched());
+    EXPECT_TRUE(x_gradient.is_border_untouched());
+  }
+}
+
+TEST(CudaKernelsOnCpu, GegluTakesTheHalvesOfEachRow) {
+  for (const int64_t ffn : {4, 8, 40}) {
+    for (const int64_t rows : {1, 7, 100}) {
+      SCOPED_TRACE(cat("ffn ", ffn, ", rows ", rows));
+      util::RandomStream random(test::test_seed());
+      Buffer x(rows * 2 * ffn, random, 4);
+      Buffer gradient(rows * ffn, random, 1);
+      Buffer y(rows * ffn);
+      Buffer x_gradient(rows * 2 * ffn);
+      for_each_thread(kBlocks, kThreadsOfBlock, [&] { geglu_kernel(x.data(), rows, ffn, y.data()); });
+      for_each_thread(kBlocks, kThreadsOfBlock,
+                      [&] { geglu_backward_kernel(x.data(), gradient.data(), rows, ffn, x_gradient.data()); });
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t i = 0; i < ffn; ++i) {
+          const int64_t at = row * 2 * ffn + i;
+          const GatePair pair = {x[at], x[at + ffn]};
+          const GatePair expected = geglu_gradient(pair, gradient[row * ffn + i]);
+          ASSERT_EQ(y[row * ffn + i], geglu_value(pair)) << row << ' ' << i;
+          ASSERT_EQ(x_gradient[at], expected.activated) << row << ' ' << i;
+          ASSERT_EQ(x_gradient[at + ffn], expected.gate) << row << ' ' << i;
+        }
+      }
+      EXPECT_TRUE(y.is_border_untouched());
+      EXPECT_TRUE(x_gradient.is_border_untouched());
+    }
+  }
+}
+
+TEST(CudaKernelsOnCpu, RotationTurnsQueriesAndKeysByTheirPositionAlsoInPlace) {
+  const QkvShape shape = {.tokens = 10, .seq = 5, .heads = 3, .half = 4};
+  util::RandomStream random(test::test_seed());
+  const int64_t count = shape.tokens * 3 * shape.heads * 2 * shape.half;
+  Buffer qkv(count, random, 1);
+  Buffer cosines(shape.seq * shape.half, random, 1);
+  Buffer sines(shape.seq * shape.half, random, 1);
+  Buffer out(count);
+  for_each_thread(kBlocks, kThreadsOfBlock,
+                  [&] { rotate_kernel(shape, qkv.data(), cosines.data(), sines.data(), out.data()); });
+  int64_t at = 0;  // in the order of [token, part, head, component]
+  for (int64_t token = 0; token < shape.tokens; ++token) {
+    for (const bool is_turned : {true, true, false}) {
+      for (int64_t head = 0; head < shape.heads; ++head, at += 2 * shape.half) {
+        for (int64_t i = 0; i < shape.half; ++i) {
+          const int64_t angle = token % shape.seq * shape.half + i;
+          Pair expected = {qkv[at + i], qkv[at + shape.half + i]};
+          if (is_turned) {
+            expected = turned(expected, cosines[angle], sines[angle]);
+          }
+          ASSERT_EQ(out[at + i], expected.first) << at;
+          ASSERT_EQ(out[at + shape.half + i], expected.second) << at;
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(out.is_border_untouched());
+  for_each_thread(kBlocks, kThreadsOfBlock,
+                  [&] { rotate_kernel(shape, qkv.data(), cosines.data(), sines.data(), qkv.data()); });
+  EXPECT_TRUE(std::equal(out.data(), out.data() + count, qkv.data()));
+}
+
+TEST(CudaKernelsOnCpu, CrossEntropyTurnsEveryRowIntoItsErrors) {
+  constexpr int64_t kRows = 5;  // two and a half per block
+  for (const int64_t vocab : {1, 33, 700}) {
+    SCOPED_TRACE(vocab);
+    util::RandomStream random(test::test_seed());
+    Buffer logits(kRows * vocab, random, 20);
+    for (int64_t i = 0; i < kRows * vocab; ++i) {
+      logits[i] -= 300;  // exp of it is 0 in fp32
+    }
+    Buffer given = logits;
+    std::vector<int64_t> targets;
+    for (int64_t row = 0; row < kRows; ++row) {
+      targets.push_back(row * 131 % vocab);
+    }
+    Buffer losses(kRows);
+    for_each_block(2, kRowThreads, [&] {
+      cross_entropy_kernel(logits.data(), kRows, vocab, targets.data(), /*error_scale=*/8.0F, losses.data());
+    });
+    for (int64_t row = 0; row < kRows; ++row) {
+      double sum = 0;
+      for (int64_t i = 0; i < vocab; ++i) {
+        sum += std::exp(static_cast<double>(given[row * vocab + i]));
+      }
+      const int64_t target = targets[static_cast<size_t>(row)];
+      EXPECT_NEAR(losses[row], std::log(sum) - given[row * vocab + target], 1e-4) << row;
+      for (int64_t i = 0; i < vocab; ++i) {
+        const double softmax = std::exp(static_cast<double>(given[row * vocab + i])) / sum;
+        ASSERT_NEAR(logits[row * vocab + i], 8 * (softmax - (i == target ? 1 : 0)), 5e-4) << row << ' ' << i;
+      }
+    }
+    EXPECT_TRUE(logits.is_border_untouched());
+    EXPECT_TRUE(losses.is_border_untouched());
+  }
+}
+
+/// A row's normalised numbers and the gradient of Σ y · direction, in fp64.
+struct ExactRow {
+  std::vector<double> normed;
+  std::vector<double> x_gradient;
+};
+
+ExactRow exact_row(const std::vector<double>& x, const std::vector<double>& y_gradient, Buffer& weight, double eps) {
+  const auto hidden = static_cast<double>(x.size());
+  double mean = 0;
+  for (const double each : x) {
+    mean += each / hidden;
+  }
+  double variance = 0;
+  for (const double each : x) {
+    variance += (each - mean) * (each - mean) / hidden;
+  }
+  const double spread = std::sqrt(variance + eps);
+  ExactRow row;
+  double mean_gradient = 0;
+  double mean_along = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    row.normed.push_back((x[i] - mean) / spread);
+    const double gradient = y_gradient[i] * weight[static_cast<int64_t>(i)];
+    mean_gradient += gradient / hidden;
+    mean_along += gradient * row.normed[i] / hidden;
+  }
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double gradient = y_gradient[i] * weight[static_cast<int64_t>(i)];
+    row.x_gradient.push_back((gradient - mean_gradient - row.normed[i] * mean_along) / spread);
+  }
+  return row;
+}
+
+TEST(CudaKernelsOnCpu, NormOfASumAndItsGradientsEqualFp64) {
+  constexpr int64_t kRows = 5;
+  constexpr float kEps = 1e-3F;
+  constexpr int64_t kParts = 2;
+  for (const int64_t hidden : {8, 300}) {
+    for (const bool has_branch : {false, true}) {
+      SCOPED_TRACE(cat("hidden ", hidden, ", branch ", has_branch));
+      util::RandomStream random(test::test_seed());
+      Buffer x(kRows * hidden, random, 2);
+      Buffer branch(kRows * hidden, random, 2);
+      Buffer weight(hidden, random, 1);
+      Buffer bias(hidden, random, 1);
+      Buffer sum(kRows * hidden);
+      Buffer y(kRows * hidden);
+      Buffer means(kRows);
+      Buffer inverse_spreads(kRows);
+      const NormForward forward = {.x = x.data(),
+                                   .branch = has_branch ? branch.data() : nullptr,
+                                   .weight = weight.data(),
+                                   .bias = has_branch ? bias.data() : nullptr,
+                                   .sum = has_branch ? sum.data() : nullptr,
+                                   .y = y.data(),
+                                   .means = means.data(),
+                                   .inverse_spreads = inverse_spreads.data(),
+                                   .rows = kRows,
+                                   .hidden = hidden,
+                                   .eps = kEps};
+      for_each_block(2, kNormThreads, [&] { norm_kernel<float>(forward); });
+      Buffer y_gradient(kRows * hidden, random, 1);
+      Buffer residual(kRows * hidden, random, 1);
+      Buffer x_gradient(kRows * hidden);
+      Buffer weight_parts(kParts * hidden);
+      Buffer bias_parts(kParts * hidden);
+      const NormBackward backward = {.x = has_branch ? sum.data() : x.data(),
+                                     .y_gradient = y_gradient.data(),
+                                     .residual = has_branch ? residual.data() : nullptr,
+                                     .weight = weight.data(),
+                                     .means = means.data(),
+                                     .inverse_spreads = inverse_spreads.data(),
+                                     .x_gradient = x_gradient.data(),
+                                     .weight_parts = weight_parts.data(),
+                                     .bias_parts = bias_parts.data(),
+                                     .rows = kRows,
+                                     .hidden = hidden,
+                                     .parts = kParts};
+      for_each_block(kParts, kNormThreads, [&] { norm_backward_kernel<float>(backward); });
+      std::vector<double> weight_gradient(static_cast<size_t>(hidden));
+      std::vector<double> bias_gradient(static_cast<size_t>(hidden));
+      for (int64_t row = 0; row < kRows; ++row) {
+        std::vector<double> numbers;
+        std::vector<double> direction;
+        for (int64_t i = row * hidden; i < (row + 1) * hidden; ++i) {
+          numbers.push_back(has_branch ? static_cast<double>(x[i] + branch[i]) : x[i]);
+          direction.push_back(y_gradient[i]);
+        }
+        const ExactRow exact = exact_row(numbers, direction, weight, kEps);
+        for (int64_t i = 0; i < hidden; ++i) {
+          const auto column = static_cast<size_t>(i);
+          const int64_t at = row * hidden + i;
+          ASSERT_NEAR(y[at], exact.normed[column] * weight[i] + (has_branch ? bias[i] : 0), 1e-5) << at;
+          ASSERT_NEAR(x_gradient[at], exact.x_gradient[column] + (has_branch ? residual[at] : 0), 1e-5) << at;
+          weight_gradient[column] += direction[column] * exact.normed[column];
+          bias_gradient[column] += direction[column];
+        }
+      }
+      for (int64_t i = 0; i < hidden; ++i) {
+        const auto column = static_cast<size_t>(i);
+        ASSERT_NEAR(weight_parts[i] + weight_parts[hidden + i], weight_gradient[column], 2e-5) << i;
+        ASSERT_NEAR(bias_parts[i] + bias_parts[hidden + i], bias_gradient[column], 2e-5) << i;
+      }
+      for (Buffer* each : {&sum, &y, &means, &inverse_spreads, &x_gradient, &weight_parts, &bias_parts}) {
+        EXPECT_TRUE(each->is_border_untouched());
+      }
+    }
+  }
+}
+
+TEST(CudaKernelsOnCpu, AdamWUpdatesEveryNumberClearsTheGradientAndCopies) {
+  constexpr int64_t kCount = 401;
+  const AdamWStep step = {.learning_rate = 0.1F,
+                          .beta1 = 0.9F,
+                          .beta2 = 0.98F,
+                          .epsilon = 1e-6F,
+                          .weight_decay = 0.1F,
+                          .correction1 = 0.1F,
+                          .correction2_root = 0.2F,
+                          .gradient_factor = 0.5F};
+  util::RandomStream random(test::test_seed());
+  Buffer masters(kCount, random, 1);
+  Buffer gradients(kCount, random, 1);
+  Buffer first(kCount, random, 1);
+  Buffer second(kCount, random, 1);
+  for (int64_t i = 0; i < kCount; ++i) {
+    second[i] = std::abs(second[i]);
+  }
+  Buffer masters_before = masters;
+  Buffer gradients_before = gradients;
+  Buffer first_before = first;
+  Buffer second_before = second;
+  Buffer copy(kCount);
+  const AdamWBuffers buffers = {.masters = masters.data(),
+                                .gradients = gradients.data(),
+                                .first_moments = first.data(),
+                                .second_moments = second.data(),
+                                .copy = copy.data(),
+                                .count = kCount};
+  for_each_thread(kBlocks, kThreadsOfBlock, [&] { adamw_kernel(step, buffers, copy.data()); });
+  for (int64_t i = 0; i < kCount; ++i) {
+    const AdamWNumber expected =
+        updated(step, {masters_before[i], first_before[i], second_before[i]}, gradients_before[i]);
+    ASSERT_EQ(masters[i], expected.master) << i;
+    ASSERT_EQ(first[i], expected.first_moment) << i;
+    ASSERT_EQ(second[i], expected.second_moment) << i;
+    ASSERT_EQ(gradients[i], 0.0F) << i;
+    ASSERT_EQ(copy[i], masters[i]) << i;
+  }
+  for (Buffer* each : {&masters, &gradients, &first, &second, &copy}) {
+    EXPECT_TRUE(each->is_border_untouched());
+  }
+  for_each_thread(kBlocks, kThreadsOfBlock, [&] { adamw_kernel<float>(step, buffers, nullptr); });
+}
+
+}  // namespace
+}  // namespace bertcram::nn::kernels::cuda

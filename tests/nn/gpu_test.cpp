@@ -1,0 +1,219 @@
+// On a GPU: our kernels, and LibTorch's operations in their place, against fp64 on the CPU. Label gpu; skipped where there is none.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "bertcram/config/train_config.h"
+#include "bertcram/nn/functional.h"
+#include "bertcram/nn/fused.h"
+#include "bertcram/nn/masked_lm_loss.h"
+#include "bertcram/nn/rotary.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/util/error.h"
+#include "nn/cuda_kernels.h"
+#include "nn/fused_cuda.h"
+#include "nn/tensor_support.h"
+#include "util/test_support.h"
+
+namespace bertcram::nn {
+namespace {
+
+using test::near;
+using test::random_tensor;
+
+struct Case {
+  at::ScalarType type;
+  bool has_kernels;
+};
+
+/// Relative to a number of size 1.
+double tolerance(at::ScalarType type) {
+  switch (type) {
+    case at::kBFloat16: return 1.0 / 128;
+    case at::kHalf: return 1.0 / 1024;
+    default: return 2e-6;
+  }
+}
+
+std::string name_of(const ::testing::TestParamInfo<Case>& info) {
+  return cat(at::toString(info.param.type), info.param.has_kernels ? "Kernels" : "LibTorch");
+}
+
+class GpuOperations : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    try {
+      runtime_ = train::resolve_runtime({.device = config::DeviceKind::kCuda});
+    } catch (const ResourceError& reason) {
+      GTEST_SKIP() << reason.what();
+    }
+    set_cuda_kernels(GetParam().has_kernels);
+    if (GetParam().has_kernels && cuda_kernels() == nullptr) {
+      GTEST_SKIP() << "built without nvcc: there is no " << kernels::cuda::kLibrary;
+    }
+    ASSERT_EQ(can_fuse_on_gpu(at::ones({8}, options())), GetParam().has_kernels);
+  }
+  void TearDown() override { set_cuda_kernels(was_on_); }
+
+  at::TensorOptions options() const { return at::TensorOptions(runtime_.device).dtype(GetParam().type); }
+
+  struct Outcome {
+    at::Tensor value;
+    at::Tensor gradient;
+  };
+
+  /// Value and gradient in a direction, of numbers that the type can hold.
+  template <class Function>
+  static Outcome run(const at::Tensor& values, const at::Tensor& direction, const Function& function) {
+    const at::Tensor x = values.detach().clone().requires_grad_(true);
+    const at::Tensor y = function(x);
+    y.backward(direction.to(y.options()));
+    return {y.detach().to(at::kCPU, at::kDouble), x.grad().to(at::kCPU, at::kDouble)};
+  }
+
+  template <class Function>
+  void expect_equal_to_fp64(const at::Tensor& given, const at::Tensor& direction, const Function& function) const {
+    const at::Tensor values = given.to(options());  // [rounded]
+    const at::Tensor rounded_direction = direction.to(options());
+    const Outcome got = run(values, rounded_direction, function);
+    const Outcome exact = run(values.to(at::kCPU, at::kDouble), rounded_direction.to(at::kCPU, at::kDouble), function);
+    const double allowed = tolerance(GetParam().type);
+    EXPECT_TRUE(near(got.value / (exact.value.abs() + 1), exact.value / (exact.value.abs() + 1), allowed));
+    EXPECT_TRUE(near(got.gradient / (exact.gradient.abs() + 1), exact.gradient / (exact.gradient.abs() + 1), allowed));
+  }
+
+ private:
+  bool was_on_ = uses_cuda_kernels();
+  train::Runtime runtime_;
+};
+
+TEST_P(GpuOperations, GeluEqualsFp64) {
+  for (const int64_t count : {1, 7, 8, 9, 1'000, 1'500'001}) {  // ends within a vector; more than one turn of the grid
+    SCOPED_TRACE(count);
+    const at::Tensor x = at::linspace(-9, 9, count, at::kDouble);
+    expect_equal_to_fp64(x, at::ones_like(x), [](const at::Tensor& each) { return nn::gelu(each); });
+  }
+}
+
+TEST_P(GpuOperations, GegluEqualsFp64) {
+  util::RandomStream random(test::test_seed());
+  for (const int64_t ffn : {8, 24, 40, 1'024}) {
+    SCOPED_TRACE(ffn);
+    expect_equal_to_fp64(random_tensor(random, {3, 33, 2 * ffn}, 4.0), random_tensor(random, {3, 33, ffn}),
+                         [](const at::Tensor& each) { return nn::geglu(each); });
+  }
+}
+
+// A part of a larger tensor begins anywhere.
+TEST_P(GpuOperations, ActivationsOfAPartEqualFp64) {
+  util::RandomStream random(test::test_seed());
+  expect_equal_to_fp64(random_tensor(random, {1 + 5 * 64}, 4.0), random_tensor(random, {5, 32}),
+                       [](const at::Tensor& each) {
+                         return nn::geglu(each.narrow(0, 1, 5 * 64).view({5, 64}));
+                       });
+}
+
+TEST_P(GpuOperations, RotationEqualsFp64AndItsGradientTurnsBack) {
+  util::RandomStream random(test::test_seed());
+  for (const int64_t dim : {2, 32, 64}) {
+    SCOPED_TRACE(dim);
+    const int64_t heads = 3;
+    const auto turn = [&](const at::Tensor& x) {
+      const RotaryTables tables = rotary_tables(at::arange(70, at::kLong), dim, 10'000);
+      return rotate(x, {.cosines = tables.cosines.to(x.device()), .sines = tables.sines.to(x.device())}, heads);
+    };
+    const at::Tensor values = random_tensor(random, {2, 70, 3 * heads * dim});
+    expect_equal_to_fp64(values, random_tensor(random, {2, 70, 3 * heads * dim}), turn);
+    EXPECT_FALSE(near(turn(values), values, 0.1)) << "or the test could not fail";
+  }
+}
+
+TEST_P(GpuOperations, NormOfASumEqualsFp64) {
+  util::RandomStream random(test::test_seed());
+  for (const int64_t hidden : {8, 300, 768}) {
+    SCOPED_TRACE(hidden);
+    const at::Tensor branch = random_tensor(random, {3, 101, hidden}, 2.0).to(options());
+    const at::Tensor weight = random_tensor(random, {hidden}).to(options());
+    const at::Tensor bias = random_tensor(random, {hidden}).to(options());
+    const at::Tensor direction = random_tensor(random, {3, 101, hidden});
+    expect_equal_to_fp64(random_tensor(random, {3, 101, hidden}, 2.0), direction, [&](const at::Tensor& x) {
+      const auto like_x = [&](const at::Tensor& each) { return each.to(x.options()); };
+      const NormedSum both = add_norm(x, like_x(branch), like_x(weight), like_x(bias), 1e-5);
+      return both.normed + 0.5 * both.sum;
+    });
+    // The weight as what the gradient is wanted of: a sum over all rows.
+    expect_equal_to_fp64(random_tensor(random, {hidden}), direction / 101, [&](const at::Tensor& scale) {
+      return layer_norm(branch.to(scale.options()), scale, at::Tensor(), 1e-5);
+    });
+  }
+}
+
+TEST_P(GpuOperations, LossAndItsGradientEqualFp64) {
+  util::RandomStream random(test::test_seed());
+  for (const int64_t vocab : {5, 512, 3'001}) {
+    SCOPED_TRACE(vocab);
+    const int64_t masked = 70;
+    const int64_t hidden = 16;
+    const at::Tensor targets = at::arange(masked, at::kLong).remainder(vocab);
+    const at::Tensor embedding = random_tensor(random, {vocab, hidden}).to(options());
+    const at::Tensor bias = random_tensor(random, {vocab}).to(options());
+    expect_equal_to_fp64(random_tensor(random, {masked, hidden}), at::ones({}, at::kDouble),
+                         [&](const at::Tensor& states) {
+                           return masked_lm_loss_sum(states, embedding.to(states.options()), bias.to(states.options()),
+                                                     targets.to(states.device()));
+                         });
+  }
+}
+
+// The optimizer does not call it yet.
+TEST_P(GpuOperations, AdamWEqualsLibTorchsAndRefreshesTheCopy) {
+  if (!GetParam().has_kernels) {
+    GTEST_SKIP() << "LibTorch's is what it is compared with";
+  }
+  util::RandomStream random(test::test_seed());
+  const int64_t count = 1'100'003;  // more than one turn of the grid
+  const auto single = options().dtype(at::kFloat);
+  const auto drawn = [&] { return random_tensor(random, {count}).to(single); };
+  at::Tensor masters = drawn();
+  at::Tensor first = drawn();
+  at::Tensor second = drawn().square();
+  const at::Tensor gradients = drawn();
+  const at::Tensor copy = at::zeros({count}, options());
+  at::Tensor expected = masters.clone();
+  at::_fused_adamw_({expected}, {gradients * 0.5}, {first.clone()}, {second.clone()}, {}, {at::full({}, 3, single)},
+                    /*lr=*/0.01, /*beta1=*/0.9, /*beta2=*/0.98, /*weight_decay=*/0.1, /*eps=*/1e-6, /*amsgrad=*/false,
+                    /*maximize=*/false);
+  const kernels::cuda::AdamWStep step = {.learning_rate = 0.01F,
+                                         .beta1 = 0.9F,
+                                         .beta2 = 0.98F,
+                                         .epsilon = 1e-6F,
+                                         .weight_decay = 0.1F,
+                                         .correction1 = static_cast<float>(1 - std::pow(0.9, 3)),
+                                         .correction2_root = static_cast<float>(std::sqrt(1 - std::pow(0.98, 3))),
+                                         .gradient_factor = 0.5F};
+  using kernels::cuda::Storage;
+  const Storage type = GetParam().type == at::kFloat  ? Storage::kFloat32
+                       : GetParam().type == at::kHalf ? Storage::kFloat16
+                                                      : Storage::kBfloat16;
+  ASSERT_EQ(cuda_kernels()->adamw(step, type,
+                                  {.masters = masters.mutable_data_ptr<float>(),
+                                   .gradients = gradients.mutable_data_ptr<float>(),
+                                   .first_moments = first.mutable_data_ptr<float>(),
+                                   .second_moments = second.mutable_data_ptr<float>(),
+                                   .copy = copy.mutable_data_ptr(),
+                                   .count = count},
+                                  /*stream=*/nullptr),
+            nullptr);
+  EXPECT_TRUE(near(masters.cpu(), expected.cpu(), 2e-6));
+  EXPECT_TRUE(at::equal(copy, masters.to(GetParam().type)));
+  EXPECT_EQ(at::count_nonzero(gradients).item<int64_t>(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuOperations,
+                         ::testing::Values(Case{at::kFloat, false}, Case{at::kHalf, false}, Case{at::kBFloat16, false},
+                                           Case{at::kFloat, true}, Case{at::kHalf, true}, Case{at::kBFloat16, true}),
+                         name_of);
+
+}  // namespace
+}  // namespace bertcram::nn
