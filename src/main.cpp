@@ -26,7 +26,7 @@ using bertcram::cat;
 using bertcram::ExitCode;
 using bertcram::cli::Command;
 
-constexpr std::array<Command, 13> kCommands = {{
+constexpr std::array<Command, 14> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
     {"encode", "text lines on stdin to token ids on stdout",
@@ -51,6 +51,8 @@ constexpr std::array<Command, 13> kCommands = {{
      bertcram::cli::setup_predict},
     {"bench", "tokens per second of training here, and where the time goes", "bertcram bench --config mini.yaml",
      bertcram::cli::setup_bench},
+    {"plan", "what fits, how fast it will be and how far a budget goes, on this machine or a card",
+     "bertcram plan --config base.yaml --gpu 3060ti --budget 100h", bertcram::cli::setup_plan},
     {"report", "training runs to one HTML file with plots, scores and settings", "bertcram report runs/first",
      bertcram::cli::setup_report},
     {"serve", "live dashboard of training runs, in a browser", "bertcram serve --runs runs",

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/config/pretrain_config.h"
+#include "bertcram/plan/plan.h"
+#include "bertcram/plan/record.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/table.h"
 #include "bertcram/util/text.h"
@@ -123,6 +125,18 @@ std::string text_of(const BenchReport& report, const BenchResult& best) {
   return text;
 }
 
+/// For `plan`: how much of what it would have predicted was reached.
+void keep_for_plan(config::PretrainConfig config, const train::BenchOptions& options, const BenchResult& best) {
+  config.runtime.precision = parse_precision(best.precision);
+  const plan::Machine machine = training().measure_machine(config.runtime);
+  const plan::Workload workload = plan::pretraining(config, options.vocab_size, options.seq_len);
+  plan::keep_record(machine, {.measured = best.tokens_per_second.median,
+                              .predicted = plan::tokens_per_second(workload, best.micro_batch, options.passes,
+                                                                   config.batch.recompute, machine),
+                              .what = cat(config.model.layers, " layers × ", config.model.hidden, " in passes of ",
+                                          best.micro_batch, " rows")});
+}
+
 void run(const config::PretrainConfig& config, const Words& words, const Session& session) {
   train::BenchOptions options = words.options;
   std::ranges::transform(words.micro_batches, std::back_inserter(options.micro_batches), parse_rows);
@@ -131,6 +145,7 @@ void run(const config::PretrainConfig& config, const Words& words, const Session
   const auto& best = *std::ranges::max_element(
       report.results, {}, [](const BenchResult& result) { return result.tokens_per_second.median; });
   print_result(words.as_json, json_of(report, best), text_of(report, best));
+  keep_for_plan(config, options, best);
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ Run setup_embed(CLI::App& app);
 Run setup_fill_mask(CLI::App& app);
 Run setup_predict(CLI::App& app);
 Run setup_bench(CLI::App& app);
+Run setup_plan(CLI::App& app);
 Run setup_report(CLI::App& app);
 Run setup_serve(CLI::App& app);
 Run setup_config(CLI::App& app);

@@ -25,6 +25,13 @@ EncoderShape make_shape(const config::ModelConfig& config, int64_t vocab, int32_
           .local_rope_theta = config.rope_theta};
 }
 
+EncoderShape generator_shape(const config::PretrainConfig& config, EncoderShape discriminator) {
+  constexpr int64_t kDefaultDivisor = 3;
+  const int64_t layers = config.rtd.generator_layers;
+  discriminator.layers = layers > 0 ? layers : std::max<int64_t>(1, config.model.layers / kDefaultDivisor);
+  return discriminator;
+}
+
 double flops_per_token(const EncoderShape& shape, int64_t seq_len, double decoded_share) {
   const auto hidden = static_cast<double>(shape.hidden);
   const auto layers = static_cast<double>(shape.layers);

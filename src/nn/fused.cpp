@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "kernels/bf16.h"
+
 namespace bertcram::nn {
 namespace {
 
@@ -32,5 +34,7 @@ void set_fused(bool is_on) { flag() = is_on; }
 bool uses_cuda_kernels() { return cuda_flag(); }
 
 void set_cuda_kernels(bool is_on) { cuda_flag() = is_on; }
+
+bool has_bf16_kernels() { return uses_fused() && kernels::has_avx512_bf16(); }
 
 }  // namespace bertcram::nn

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "bertcram/data/packed_dataset.h"
+#include "bertcram/plan/workload.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
@@ -134,7 +135,7 @@ class Bench {
       auto sizes = options_.micro_batches;
       if (sizes.empty()) {
         sizes = {config_.batch.micro_rows > 0 ? config_.batch.micro_rows
-                                              : usual_rows_per_pass(options_.seq_len, config_.batch.rows)};
+                                              : plan::usual_rows_per_pass(options_.seq_len, config_.batch.rows)};
       }
       for (const int64_t rows : sizes) {
         report.results.push_back(measure(runtime, rows, roofline, report));

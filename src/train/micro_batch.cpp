@@ -9,11 +9,6 @@
 
 namespace bertcram::train {
 
-int64_t usual_rows_per_pass(int64_t seq_len, int64_t most) {
-  constexpr int64_t kTokens = 4096;
-  return std::clamp<int64_t>(kTokens / seq_len, 1, most);
-}
-
 std::optional<int64_t> fastest_rows_per_pass(int64_t most,
                                              const std::function<std::optional<double>(int64_t)>& seconds_of) {
   constexpr int64_t kFirst = 8;

@@ -5,6 +5,7 @@ extern "C" const bertcram::train::Functions* bertcram_training_functions() {
   static constexpr Functions kFunctions = {.run_pretrain = run_pretrain,
                                            .run_finetune = run_finetune,
                                            .run_bench = run_bench,
+                                           .measure_machine = measure_machine,
                                            .evaluate_held_out = evaluate_held_out,
                                            .evaluate_task = evaluate_task,
                                            .evaluate_pairs = evaluate_pairs,

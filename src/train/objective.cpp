@@ -18,16 +18,11 @@ namespace {
 
 using config::PretrainConfig;
 
-/// Over the run.
-double mean_mask_prob(const config::MaskConfig& mask) {
-  return 0.5 * (mask_prob_at(mask, 0.0) + mask_prob_at(mask, 1.0));
-}
-
 class MaskedLmObjective : public Objective {
  public:
   MaskedLmObjective(const PretrainConfig& config, const model::EncoderShape& shape, const nn::Parameters& parameters)
       : device_(parameters.device()),
-        mask_prob_(mean_mask_prob(config.mask)),
+        mask_prob_(config.mask.mean_prob()),
         encoder_(model::make_encoder(shape, {}, parameters)) {}
 
   BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
@@ -54,23 +49,15 @@ class MaskedLmObjective : public Objective {
   std::unique_ptr<model::Encoder> encoder_;
 };
 
-/// Of the discriminator's width, so that the embeddings can be shared without a projection (He et al. 2021, DeBERTaV3).
-model::EncoderShape generator_shape(const PretrainConfig& config, model::EncoderShape shape) {
-  constexpr int64_t kDefaultDivisor = 3;
-  shape.layers = config.rtd.generator_layers > 0 ? config.rtd.generator_layers
-                                                 : std::max<int64_t>(1, config.model.layers / kDefaultDivisor);
-  return shape;
-}
-
 /// A generator fills in the masked tokens, a discriminator tells which tokens are not the original ones.
 class ReplacedTokenObjective : public Objective {
  public:
   ReplacedTokenObjective(const PretrainConfig& config, const model::EncoderShape& shape,
                          const nn::Parameters& parameters)
       : device_(parameters.device()),
-        mask_prob_(mean_mask_prob(config.mask)),
+        mask_prob_(config.mask.mean_prob()),
         token_weight_(config.rtd.discriminator_weight),
-        generator_(model::make_encoder(generator_shape(config, shape), {}, parameters, model::kGeneratorPrefix)),
+        generator_(model::make_encoder(model::generator_shape(config, shape), {}, parameters, model::kGeneratorPrefix)),
         discriminator_(model::make_encoder(shape, model::replaced_token_head(), parameters)) {}
 
   BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
@@ -186,7 +173,7 @@ void BatchLoss::add(const BatchLoss& other) {
 std::vector<nn::ParameterSpec> objective_specs(const PretrainConfig& config, const model::EncoderShape& shape) {
   return config.objective == config::Objective::kMlm
              ? model::parameter_specs(shape, {})
-             : model::replaced_token_specs(shape, generator_shape(config, shape));
+             : model::replaced_token_specs(shape, model::generator_shape(config, shape));
 }
 
 std::unique_ptr<Objective> make_objective(const PretrainConfig& config, const model::EncoderShape& shape,

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "bertcram/plan/workload.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/out_of_memory.h"
@@ -37,7 +38,7 @@ void TrainStep::choose_passes(const checkpoint::Passes& stored) {
   } else if (stored.rows > 0) {
     passes_ = {.rows = std::min(stored.rows, most), .recomputes = stored.recomputes || config_.batch.recompute};
   } else if (runtime_.device.is_cpu()) {
-    passes_.rows = usual_rows_per_pass(batches_.seq_len(), most);
+    passes_.rows = plan::usual_rows_per_pass(batches_.seq_len(), most);
   } else {
     search_passes();
   }

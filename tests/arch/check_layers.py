@@ -14,9 +14,10 @@ import sys
 
 # room -> rooms whose headers it may include (its own always).
 ALLOWED = {
-    "cli": "monitor train checkpoint model optim nn dist glue data text config util",
-    "train": "checkpoint model optim nn dist glue data text config util monitor",
+    "cli": "monitor train plan checkpoint model optim nn dist glue data text config util",
+    "train": "plan checkpoint model optim nn dist glue data text config util monitor",
     "monitor": "glue data config util",
+    "plan": "model nn config util",
     "checkpoint": "model optim nn text config util",
     "model": "nn config util",
     "optim": "nn util config",
@@ -28,7 +29,7 @@ ALLOWED = {
     "config": "util",
     "util": "",
 }
-WITHOUT_TORCH = {"util", "config", "text", "data", "glue", "monitor", "cli"}
+WITHOUT_TORCH = {"util", "config", "text", "data", "glue", "monitor", "plan", "cli"}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80
 

@@ -23,7 +23,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("BERTCRAM_BINARY", ROOT / "build" / "bertcram")).resolve()
 DATA = pathlib.Path(os.environ.get("BERTCRAM_DATA_DIR") or ROOT.parent / "shared" / "data")
-COMMANDS = ["tokenize", "encode", "pack", "pretrain", "finetune-glue", "eval", "embed", "fill-mask", "predict", "bench", "report", "serve",
+COMMANDS = ["tokenize", "encode", "pack", "pretrain", "finetune-glue", "eval", "embed", "fill-mask", "predict", "bench", "plan", "report", "serve",
             "config"]
 
 # After that a process counts as hung; nothing else may depend on how fast the machine is.
@@ -37,6 +37,10 @@ NEVER_ON_STDERR = ["terminate called", "Traceback", "c10::", "Exception raised f
 # Names that only unfinished writes have.
 TEMPORARY = re.compile(r"\.tmp|^\.partial|^bertcram-")
 ERROR_LINE = re.compile(r"^\d\d:\d\d:\d\d E bertcram: (.+)$")
+
+
+# What commands keep between runs is not the user's here.
+CACHE = tempfile.TemporaryDirectory(prefix="e2e-cache-")
 
 
 # ---- running ---------------------------------------------------------------------------------------------------------
@@ -65,7 +69,7 @@ class Result:
 def environment(**extra):
     """The environment without what would change results, plus `extra` (None removes)."""
     env = {k: v for k, v in os.environ.items() if k not in ("BERTCRAM_GLUE_DIR", "NO_COLOR")}
-    env.update({"OMP_NUM_THREADS": "1"})
+    env.update({"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": CACHE.name})
     for key, value in extra.items():
         env.pop(key, None)
         if value is not None:

@@ -50,7 +50,31 @@ TEST(Functional, GeluUsesTheErrorFunction) {
   }
 }
 
+// Wide and narrow tables, tokens that occur often, ids of either type.
+TEST(FunctionalProperty, EmbeddingsGradientIsTheSumOverTheirTokens) {
+  util::RandomStream random(test::test_seed());
+  for (const int64_t hidden : {3, 16, 100}) {
+    for (const auto type : {at::kLong, at::kInt}) {
+      const at::Tensor exact = test::leaf_of(test::random_tensor(random, {7, hidden}), at::kDouble);
+      const at::Tensor table = test::leaf_of(exact, at::kFloat);
+      const at::Tensor ids = test::ids_of({0, 3, 3, 6, 3, 0, 1, 2}).view({2, 4}).to(type);
+      const at::Tensor direction = test::random_tensor(random, {2, 4, hidden});
+      const auto lookup = [&](const at::Tensor& from) {
+        const at::Tensor rows = nn::embedding(from, ids);
+        rows.backward(direction.to(from.scalar_type()));
+        return rows.detach();
+      };
+      EXPECT_TRUE(near(lookup(table), lookup(exact), 1e-6));
+      EXPECT_TRUE(near(table.grad(), exact.grad(), 1e-5));
+      const at::Tensor sums = table.grad();
+      lookup(table);
+      EXPECT_TRUE(near(sums, 2 * exact.grad(), 1e-5)) << "a second pass is added";
+    }
+  }
+}
+
 TEST(Functional, WrongShapesAreShapeErrors) {
+  EXPECT_THROW(nn::embedding(at::zeros({4}), at::zeros({2}, at::kLong)), ShapeError);
   EXPECT_THROW(linear(at::zeros({2, 3}), at::zeros({4, 2}), at::zeros({4})), ShapeError);
   EXPECT_THROW(linear(at::zeros({2, 3}), at::zeros({3}), at::zeros({4})), ShapeError);
   EXPECT_THROW(linear(at::zeros({2, 3}), at::zeros({4, 3}), at::zeros({3})), ShapeError);

@@ -52,12 +52,5 @@ TEST(FastestRowsPerPass, GoesBelowTheFirstSizeWhereEvenThatDoesNotFit) {
   EXPECT_EQ(search(2048, [](int64_t) { return std::optional<double>(); }).found, std::nullopt);
 }
 
-TEST(UsualRowsPerPass, AreSomeFourThousandTokens) {
-  EXPECT_EQ(usual_rows_per_pass(128, 2048), 32);
-  EXPECT_EQ(usual_rows_per_pass(512, 2048), 8);
-  EXPECT_EQ(usual_rows_per_pass(8192, 2048), 1);
-  EXPECT_EQ(usual_rows_per_pass(16, 8), 8);
-}
-
 }  // namespace
 }  // namespace bertcram::train

@@ -11,6 +11,9 @@ struct MaskConfig {
   double mask_share = 0.8;
   double random_share = 0.1;
 
+  /// Of mask_prob, over the run.
+  double mean_prob() const { return 0.5 * (mask_prob + (end_mask_prob > 0 ? end_mask_prob : mask_prob)); }
+
   void visit(FieldVisitor& v) {
     v("mask_prob", mask_prob, "share of a row's tokens that are predicted; the same number in every row",
       InRange{0.01, 0.9});

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "bertcram/config/train_config.h"
+#include "bertcram/config/pretrain_config.h"
 
 namespace bertcram::model {
 
@@ -33,6 +33,10 @@ struct EncoderShape {
 };
 
 EncoderShape make_shape(const config::ModelConfig& config, int64_t vocab, int32_t pad_id);
+
+/// The generator of replaced-token detection: fewer layers of the discriminator's width, so that the embeddings can be shared
+/// without a projection (He et al. 2021, DeBERTaV3).
+EncoderShape generator_shape(const config::PretrainConfig& config, EncoderShape discriminator);
 
 /// The head on top of the encoder decides which parameters exist beside the encoder's.
 enum class HeadKind {

@@ -7,6 +7,8 @@ namespace bertcram::nn {
 /// On, unless the environment says BERTCRAM_FUSED=off.
 bool uses_fused();
 void set_fused(bool is_on);
+/// Whether they are on and this processor has what those for bf16 need.
+bool has_bf16_kernels();
 
 /// Off, unless the environment says BERTCRAM_CUDA_KERNELS=on: our kernels for GPUs have not run on one yet.
 bool uses_cuda_kernels();

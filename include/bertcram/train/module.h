@@ -8,6 +8,7 @@
 #include "bertcram/train/evaluator.h"
 #include "bertcram/train/finetuner.h"
 #include "bertcram/train/mask_filler.h"
+#include "bertcram/train/measure_machine.h"
 #include "bertcram/train/pair_evaluator.h"
 #include "bertcram/train/pretrainer.h"
 #include "bertcram/train/task_evaluator.h"
@@ -19,6 +20,7 @@ struct Functions {
   decltype(&train::run_pretrain) run_pretrain;
   decltype(&train::run_finetune) run_finetune;
   decltype(&train::run_bench) run_bench;
+  decltype(&train::measure_machine) measure_machine;
   decltype(&train::evaluate_held_out) evaluate_held_out;
   decltype(&train::evaluate_task) evaluate_task;
   decltype(&train::evaluate_pairs) evaluate_pairs;

@@ -1,0 +1,196 @@
+#include "bertcram/plan/workload.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "bertcram/model/parameter_specs.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+
+namespace bertcram::plan {
+namespace {
+
+using config::Arch;
+using config::PretrainConfig;
+using model::EncoderShape;
+
+constexpr int64_t kFp32 = 4;  // bytes
+
+int64_t bytes_per_number(config::Precision precision) { return precision == config::Precision::kFp32 ? kFp32 : 2; }
+
+int64_t numbers_of(const std::vector<nn::ParameterSpec>& specs) {
+  int64_t sum = 0;
+  for (const nn::ParameterSpec& spec : specs) {
+    sum += std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  return sum;
+}
+
+/// Weights of linear maps; with the decoder's if there is one.
+int64_t linear_numbers(const Part& part) {
+  const EncoderShape& shape = part.shape;
+  const int64_t matrices = shape.arch == Arch::kModern ? 3 : 2;
+  const int64_t layer = 4 * shape.hidden * shape.hidden + matrices * shape.hidden * shape.ffn;
+  const int64_t head = part.decoded_share > 0 ? shape.hidden * (shape.hidden + shape.vocab) : 0;
+  return shape.layers * layer + head;
+}
+
+/// Numbers per token that a layer leaves for the backward pass: what its linear maps, norms, attention and activation read.
+int64_t kept_by_layer(const EncoderShape& shape, bool has_kernels) {
+  const int64_t hidden = shape.hidden;
+  // States, the norms' inputs, attention's output, and query, key and value.
+  if (shape.arch == Arch::kBert) {
+    return 8 * hidden + 2 * shape.ffn;
+  }
+  return has_kernels ? 8 * hidden + 3 * shape.ffn : 11 * hidden + 4 * shape.ffn;
+}
+
+/// The same of the states that enter the first layer, in bytes: the embeddings' sum is normalised in fp32.
+int64_t embedding_bytes(const EncoderShape& shape, int64_t number) { return shape.hidden * (kFp32 + number); }
+
+/// On a GPU, LibTorch's dropout keeps a mask, and attention with dropout its probabilities; own kernels draw again.
+int64_t dropout_bytes(const Workload& workload, const EncoderShape& shape, int64_t number, const Machine& machine) {
+  if (workload.dropout == 0 || !machine.is_gpu) {
+    return 0;
+  }
+  return 2 * shape.hidden + workload.seq_len * shape.heads * (2 * number + 1);
+}
+
+struct PassBytes {
+  double kept = 0;  ///< per token, of all layers
+  double fullest_layer = 0;
+  double head = 0;  ///< of the logits and what they are made of
+  double head_workspace = 0;
+  double layer_workspace = 0;
+};
+
+PassBytes bytes_per_token(const Workload& workload, const Part& part, bool recomputes, const Machine& machine) {
+  const EncoderShape& shape = part.shape;
+  const int64_t number = bytes_per_number(machine.precision);
+  const auto layer = static_cast<double>(kept_by_layer(shape, machine.has_kernels) * number +
+                                         dropout_bytes(workload, shape, number, machine));
+  const auto layers = static_cast<double>(shape.layers);
+  const auto hidden_bytes = static_cast<double>(shape.hidden * number);
+  const double logits = part.decoded_share * static_cast<double>(shape.vocab * number);
+  return {.kept = static_cast<double>(embedding_bytes(shape, number)) + layers * (recomputes ? hidden_bytes : layer),
+          .fullest_layer = recomputes ? layer : 0,
+          .head = logits + part.decoded_share * 4 * hidden_bytes,
+          .head_workspace = machine.has_kernels ? 0 : logits,
+          .layer_workspace = static_cast<double>((3 * shape.ffn + 2 * shape.hidden) * number)};
+}
+
+}  // namespace
+
+Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_len) {
+  if (const auto problems = config::model_contradictions(config); !problems.empty()) {
+    throw ConfigError(util::join(problems, "\n"));
+  }
+  EncoderShape shape = model::make_shape(config.model, vocab, /*pad_id=*/0);
+  shape.max_positions = std::max(shape.max_positions, seq_len);
+  Workload workload = {.parts = {},
+                       .seq_len = seq_len,
+                       .uses_muon = config.optim.algorithm == config::Algorithm::kMuon,
+                       .dropout = config.model.dropout};
+  const double decoded = config.mask.mean_prob();
+  if (config.objective == config::Objective::kRtd) {
+    const EncoderShape generator = model::generator_shape(config, shape);
+    workload.parts = {{.shape = generator, .decoded_share = decoded}, {.shape = shape, .decoded_share = 0}};
+    workload.parameters = numbers_of(model::replaced_token_specs(shape, generator));
+  } else {
+    workload.parts = {{.shape = shape, .decoded_share = decoded}};
+    workload.parameters = numbers_of(model::parameter_specs(shape, {.kind = model::HeadKind::kMaskedLm}));
+  }
+  for (const Part& part : workload.parts) {
+    workload.packed_numbers += linear_numbers(part);
+    workload.flops_per_token += model::flops_per_token(part.shape, seq_len, part.decoded_share);
+  }
+  return workload;
+}
+
+int64_t MemoryNeed::total() const {
+  return runtime + masters + gradients + moments + compute_copy + packed_weights + activations + workspace;
+}
+
+MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, const Machine& machine) {
+  const int64_t number = bytes_per_number(machine.precision);
+  const int64_t tokens = rows * workload.seq_len;
+  double kept = 0;
+  double most = 0;  // at the head, or in a layer
+  for (const Part& part : workload.parts) {
+    const PassBytes bytes = bytes_per_token(workload, part, recomputes, machine);
+    kept += bytes.kept;
+    most = std::max({most, bytes.head + bytes.head_workspace, bytes.fullest_layer + bytes.layer_workspace});
+  }
+  // LibTorch's operations make the gradient of the tied embeddings as a table of its own.
+  const EncoderShape& shape = workload.parts.front().shape;
+  const int64_t table = machine.has_kernels ? 0 : shape.vocab * shape.hidden * number;
+  return {.runtime = machine.own_bytes,
+          .masters = kFp32 * workload.parameters,
+          .gradients = kFp32 * workload.parameters,
+          .moments = 2 * kFp32 * workload.parameters,
+          .compute_copy = number == kFp32 ? 0 : number * workload.parameters,
+          .packed_weights = machine.has_kernels ? 2 * number * workload.packed_numbers : 0,
+          .activations = static_cast<int64_t>(kept * static_cast<double>(tokens)),
+          .workspace = static_cast<int64_t>(most * static_cast<double>(tokens)) + table};
+}
+
+int64_t rows_that_fit(const Workload& workload, int64_t most, bool recomputes, const Machine& machine) {
+  const auto fits = [&](int64_t rows) {
+    return memory_need(workload, rows, recomputes, machine).total() <= machine.memory_bytes;
+  };
+  int64_t least = 0;
+  while (least < most) {
+    const int64_t middle = least + (most - least + 1) / 2;
+    fits(middle) ? least = middle : most = middle - 1;
+  }
+  return least;
+}
+
+int64_t usual_rows_per_pass(int64_t seq_len, int64_t most) {
+  constexpr int64_t kTokens = 4096;
+  return std::clamp<int64_t>(kTokens / seq_len, 1, most);
+}
+
+StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes, bool recomputes,
+                         const Machine& machine) {
+  // Shares of the large products' rate that a layer's reach.
+  constexpr double kKernelShare = 0.95;
+  constexpr double kCpuShare = 0.80;
+  constexpr double kGpuShare = 0.75;
+  // How often what is kept of a token is read or written, in both directions.
+  constexpr double kKernelTouches = 6;
+  constexpr double kTouches = 12;
+  constexpr double kRecomputedShare = 4.0 / 3;
+  constexpr double kUpdateBytes = 38;  // AdamW in one pass, and the gradient's norm before it
+  constexpr double kPlainUpdateBytes = 62;
+  constexpr double kLaunchSeconds = 5e-6;
+  constexpr double kLaunchesPerLayer = 50;  // in both directions
+  const double share = machine.has_kernels ? kKernelShare : machine.is_gpu ? kGpuShare : kCpuShare;
+  const double again = recomputes ? kRecomputedShare : 1.0;
+  const auto all_passes = static_cast<double>(passes);
+  const double tokens = all_passes * static_cast<double>(rows * workload.seq_len);
+  const double number = static_cast<double>(bytes_per_number(machine.precision));
+  double touched = 0;
+  double launches = 0;
+  for (const Part& part : workload.parts) {
+    const PassBytes bytes = bytes_per_token(workload, part, /*recomputes=*/false, machine);
+    touched += (bytes.kept + bytes.head) * (machine.has_kernels ? kKernelTouches : kTouches);
+    launches += kLaunchesPerLayer * static_cast<double>(part.shape.layers + 1);
+  }
+  // Each pass reads the weights twice and adds to their fp32 gradients; kernels pack the weights once per step.
+  const auto weights = static_cast<double>(workload.packed_numbers);
+  const double per_pass = weights * (2 * number + 2 * kFp32);
+  const double per_step = machine.has_kernels ? weights * 4 * number : 0;
+  StepSeconds seconds = {
+      .products = again * tokens * workload.flops_per_token / (share * machine.flops),
+      .memory = (again * tokens * touched + all_passes * per_pass + per_step) / machine.bytes_per_second,
+      .update = static_cast<double>(workload.parameters) * (machine.has_kernels ? kUpdateBytes : kPlainUpdateBytes) /
+                machine.bytes_per_second};
+  if (machine.is_gpu) {
+    seconds.launches = std::max(0.0, all_passes * launches * kLaunchSeconds - seconds.products - seconds.memory);
+  }
+  return seconds;
+}
+
+}  // namespace bertcram::plan

@@ -1,0 +1,81 @@
+#include "bertcram/train/measure_machine.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/ops/ones.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "bertcram/nn/fused.h"
+#include "bertcram/train/runtime.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
+#include "roofline.h"
+
+namespace bertcram::train {
+namespace {
+
+/// A line of a file in /proc, in bytes. @param label  with its colon; the number behind it is in kB
+int64_t proc_bytes(const char* file, std::string_view label) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with(label)) {
+      return 1024 * std::strtoll(line.c_str() + label.size(), nullptr, 10);
+    }
+  }
+  return 0;
+}
+
+/// Bytes read and written per second by additions too large for any cache.
+double memory_rate(const Runtime& runtime) {
+  constexpr int64_t kNumbers = int64_t{1} << 25;
+  constexpr double kTouches = 3;  // two read, one written
+  constexpr int kRuns = 7;
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(runtime.device);
+  at::Tensor sum = at::ones({kNumbers}, options);
+  const at::Tensor other = at::ones({kNumbers}, options);
+  double best = 0;
+  for (int run = 0; run < kRuns; ++run) {
+    const auto start = std::chrono::steady_clock::now();
+    sum.add_(other);
+    if (!runtime.device.is_cpu()) {
+      at::accelerator::synchronizeDevice(runtime.device.index());
+    }
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    best = std::max(best, kTouches * sizeof(float) * static_cast<double>(kNumbers) / seconds.count());
+  }
+  return best;
+}
+
+config::Precision precision_of(at::ScalarType type) {
+  using config::Precision;
+  return type == at::kFloat ? Precision::kFp32 : type == at::kHalf ? Precision::kFp16 : Precision::kBf16;
+}
+
+}  // namespace
+
+plan::Machine measure_machine(const config::RuntimeConfig& config) {
+  const c10::NoGradGuard no_grad;
+  const Runtime runtime = resolve_runtime(config);
+  const bool is_gpu = !runtime.device.is_cpu();
+  const auto limit = util::parse_bytes(config.memory_limit);
+  const int64_t own = is_gpu ? 0 : proc_bytes("/proc/self/status", "VmRSS:");
+  const int64_t memory = is_gpu ? static_cast<int64_t>(at::accelerator::getMemoryInfo(runtime.device.index()).second)
+                                : proc_bytes("/proc/meminfo", "MemAvailable:") + own;
+  return {.name = is_gpu ? "this machine's GPU" : cat("this machine, ", runtime.threads, " threads"),
+          .is_gpu = is_gpu,
+          .precision = precision_of(runtime.compute_type),
+          .threads = runtime.threads,
+          .memory_bytes = std::min(memory, limit.value_or(memory)),
+          .own_bytes = own,
+          .flops = measured_roofline(runtime),
+          .bytes_per_second = memory_rate(runtime),
+          .has_kernels = !is_gpu && runtime.compute_type == at::kBFloat16 && nn::has_bf16_kernels(),
+          .is_measured = true};
+}
+
+}  // namespace bertcram::train

@@ -1,0 +1,83 @@
+"""bertcram plan: cards, budgets, this machine, and what it says where a model does not fit."""
+
+import json
+import unittest
+
+from support import ROOT, USAGE, E2ETestCase, environment, must
+
+SMALL = ["--set", "model.arch=bert", "--set", "model.hidden=256", "--set", "model.layers=4", "--set", "model.heads=4", "--set",
+         "model.ffn=1024"]
+
+
+class Cards(E2ETestCase):
+    def test_json_of_a_card(self):
+        result = must("plan", "--config", "base.yaml", "--gpu", "RTX 3060 Ti", "--budget", "100h", "--json").json
+        self.assertEqual(result["machine"], "GeForce RTX 3060 Ti")
+        self.assertTrue(result["fits"], result["advice"])
+        self.assertEqual(sum(size for name, size in result["memory_bytes"].items() if name != "total"), result["memory_bytes"]["total"])
+        self.assertLessEqual(result["memory_bytes"]["total"], result["memory_limit_bytes"])
+        self.assertEqual(result["memory_limit_bytes"], 8 << 30)
+        self.assertLessEqual(result["micro_batch"], result["largest_micro_batch"])
+        budget = result["budget"]
+        self.assertAlmostEqual(budget["seconds"], 360_000, delta=1)
+        self.assertAlmostEqual(budget["tokens"] / result["tokens_per_second"], 360_000, delta=1)
+        self.assertAlmostEqual(budget["kilowatt_hours"], 20, places=3)
+        self.assertAlmostEqual(budget["flops"], budget["tokens"] * result["flops_per_token"], delta=1e9)
+        self.assertEqual(sum(task["seconds"] for task in result["glue"]["tasks"].values()), result["glue"]["seconds"])
+        self.assertEqual(len(result["glue"]["tasks"]), 9)
+
+    def test_every_installed_config_has_a_plan(self):
+        for config in sorted((ROOT / "configs").glob("*.yaml")):
+            if "finetune" in config.name:
+                continue
+            with self.subTest(config.name):
+                text = must("plan", "--config", config, "--gpu", "3090", "--budget", "1h").text
+                for words in ("tokens/s", "GLUE", "kWh", "by its data sheet"):
+                    self.assertIn(words, text)
+
+    def test_a_memory_limit_is_kept(self):
+        def largest(*words):
+            return must("plan", "--config", "bert-base.yaml", "--gpu", "3090", *words, "--json").json["largest_micro_batch"]
+
+        self.assertGreater(largest(), largest("--memory-limit", "8GiB"))
+        self.assertGreater(largest("--memory-limit", "8GiB"), largest("--memory-limit", "4GiB"))
+
+    def test_what_does_not_fit_is_said_with_what_would_help(self):
+        big = ["--set", "model.hidden=4096", "--set", "model.heads=32", "--set", "model.ffn=16384", "--set", "model.layers=48"]
+        text = must("plan", "--gpu", "3060ti", *big).text
+        self.assertIn("it does not fit", text)
+        self.assertIn("fewer model.layers", text)
+        result = must("plan", "--gpu", "3060ti", *big, "--json").json
+        self.assertFalse(result["fits"])
+        self.assertEqual(result["largest_micro_batch"], 0)
+
+    def test_the_list_and_what_is_not_in_it(self):
+        text = must("plan", "--gpu", "list").text
+        for words in ("3060ti", "GeForce RTX 4090", "TFLOP/s"):
+            self.assertIn(words, text)
+        self.assertGreater(len(must("plan", "--gpu", "list", "--json").json["cards"]), 30)
+        self.assert_fails(self.bertcram("plan", "--gpu", "9999xt"), USAGE, "no card '9999xt' in the list")
+        self.assert_fails(self.bertcram("plan", "--gpu", "3060ti", "--set", "model.heads=7"), USAGE, "model.heads 7")
+
+
+class ThisMachine(E2ETestCase):
+    def test_memory_is_what_bench_then_needs_and_its_speed_is_taken_up(self):
+        env = environment(XDG_CACHE_HOME=str(self.dir / "cache"))
+        options = [*SMALL, "--precision", "fp32", "--threads", "1"]
+        before = must("plan", *options, "--set", "batch.micro_rows=16", "--set", "batch.rows=32", "--json", env=env).json
+        self.assertNotIn("bench", before)
+        self.assertTrue(before["is_measured"])
+        self.assertEqual(before["calibration"], 1)
+        measured = must("bench", *options, "--micro-batch", "16", "--passes", "2", "--repeats", "2", "--json", env=env).json
+        # Resident memory of a whole process; docs/benchmarks.md has how near larger models come.
+        self.assertAlmostEqual(before["memory_bytes"]["total"] / measured["peak_memory_bytes"], 1, delta=0.12)
+        after = must("plan", *options, "--set", "batch.micro_rows=16", "--set", "batch.rows=32", "--json", env=env).json
+        self.assertEqual(after["bench"]["measured"], measured["tokens_per_second"]["median"])
+        self.assertAlmostEqual(after["calibration"], after["bench"]["measured"] / after["bench"]["predicted"], places=9)
+        records = json.loads((self.dir / "cache/bertcram/machines.json").read_text())
+        self.assertEqual(list(records), ["cpu, 1 threads, fp32"])
+        self.assertIn("as 'bertcram bench' measured", must("plan", *options, env=env).text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,182 @@
+// What is predicted of memory and budgets, against sums by hand.
+
+#include "bertcram/plan/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "bertcram/plan/record.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "util/test_support.h"
+
+namespace bertcram::plan {
+namespace {
+
+using config::Precision;
+
+config::PretrainConfig bert_base() {
+  config::PretrainConfig config;
+  config.model.arch = config::Arch::kBert;
+  config.model.hidden = 768;
+  config.model.layers = 12;
+  config.model.heads = 12;
+  config.model.ffn = 3072;
+  config.model.max_positions = 128;
+  config.mask.mask_prob = 0.15;
+  return config;
+}
+
+Machine card(std::string_view name, Precision precision = Precision::kAuto) {
+  return machine_of(*find_card(name), precision, std::nullopt);
+}
+
+TEST(Cards, AreFoundByKeyOrTitleInAnySpelling) {
+  for (const char* name : {"3060ti", "3060 Ti", "RTX 3060 Ti", "NVIDIA GeForce RTX 3060 Ti", "rtx-3060-ti"}) {
+    ASSERT_NE(find_card(name), nullptr) << name;
+    EXPECT_EQ(find_card(name)->key, "3060ti") << name;
+  }
+  EXPECT_EQ(find_card("3060ti super"), nullptr);
+  EXPECT_EQ(find_card(""), nullptr);
+  std::set<std::string_view> keys;
+  for (const Card& each : cards()) {
+    EXPECT_TRUE(keys.insert(each.key).second) << each.key;
+    EXPECT_EQ(find_card(each.title), &each);
+  }
+}
+
+TEST(Cards, TuringComputesInFp16) {
+  EXPECT_EQ(card("2080ti").precision, Precision::kFp16);
+  EXPECT_EQ(card("3060ti").precision, Precision::kBf16);
+  EXPECT_EQ(card("3060ti", Precision::kFp32).precision, Precision::kFp32);
+}
+
+TEST(Workloads, CountTheParametersOfBertBase) {
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  EXPECT_EQ(workload.parameters, 110'946'560);  // as bench says of the model itself
+  EXPECT_NEAR(workload.flops_per_token, 546.9e6, 0.1e6);
+}
+
+TEST(MemoryNeed, IsWhatASumByHandGives) {
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  const MemoryNeed need = memory_need(workload, 8, false, card("3060ti"));
+  EXPECT_EQ(need.masters, 4 * workload.parameters);
+  EXPECT_EQ(need.gradients, 4 * workload.parameters);
+  EXPECT_EQ(need.moments, 8 * workload.parameters);
+  EXPECT_EQ(need.compute_copy, 2 * workload.parameters);
+  EXPECT_EQ(need.packed_weights, 0);
+  // 12 layers of 8 · 768 + 2 · 3072 numbers of 2 bytes; 6 bytes of each of the 768 numbers that enter the first.
+  EXPECT_EQ(need.activations, 8 * 128 * (12 * (8 * 768 + 2 * 3072) * 2 + 768 * 6));
+  EXPECT_EQ(memory_need(workload, 8, false, card("3060ti", Precision::kFp32)).compute_copy, 0);
+}
+
+TEST(MemoryNeed, OfRecomputedLayersIsLess) {
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  EXPECT_LT(3 * memory_need(workload, 64, true, card("3060ti")).activations,
+            memory_need(workload, 64, false, card("3060ti")).activations);
+}
+
+TEST(RowsThatFit, AreTheMost) {
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  const Machine machine = card("3060ti");
+  const int64_t rows = rows_that_fit(workload, 100'000, false, machine);
+  EXPECT_GT(rows, 80);  // reference/anchors.md: 100 to 128 rows of 128 tokens on 8 GB
+  EXPECT_LT(rows, 160);
+  EXPECT_LE(memory_need(workload, rows, false, machine).total(), machine.memory_bytes);
+  EXPECT_GT(memory_need(workload, rows + 1, false, machine).total(), machine.memory_bytes);
+  EXPECT_EQ(rows_that_fit(workload, 5, false, machine), 5);
+}
+
+TEST(Plans, SpendTheBudgetAtThePredictedRate) {
+  config::PretrainConfig config = bert_base();
+  config.budget.time = "10h";
+  const Plan plan = make_plan(config, {.train_rows = 1'000'000}, card("3060ti"));
+  ASSERT_TRUE(plan.reach.has_value());
+  EXPECT_TRUE(plan.advice.empty());
+  EXPECT_NEAR(static_cast<double>(plan.reach->tokens), 36'000 * plan.tokens_per_second, 1.0);
+  EXPECT_NEAR(*plan.reach->epochs, static_cast<double>(plan.reach->tokens) / 128e6, 1e-9);
+  EXPECT_NEAR(*plan.reach->kilowatt_hours, 2.0, 1e-6);  // 200 W
+  EXPECT_NEAR(plan.mfu, plan.tokens_per_second * plan.workload.flops_per_token / 32.4e12, 1e-9);
+  EXPECT_GT(plan.mfu, 0.2);
+  EXPECT_LT(plan.mfu, 0.8);
+
+  config.budget.time = "";
+  config.budget.steps = 100;
+  EXPECT_EQ(make_plan(config, {}, card("3060ti")).reach->tokens, 100 * config.batch.rows * 128);
+  config.budget.steps = 0;
+  EXPECT_FALSE(make_plan(config, {}, card("3060ti")).reach.has_value());
+}
+
+TEST(Plans, ACalibrationScalesEveryRate) {
+  const Plan plain = make_plan(bert_base(), {}, card("3060ti"));
+  const Plan half = make_plan(bert_base(), {.calibration = 0.5}, card("3060ti"));
+  EXPECT_NEAR(half.tokens_per_second, 0.5 * plain.tokens_per_second, 1e-6);
+  EXPECT_NEAR(half.glue[0].seconds, 2 * plain.glue[0].seconds, 1e-6);
+}
+
+TEST(Plans, SayWhatToChangeWhereNothingFits) {
+  config::PretrainConfig config = bert_base();
+  config.model.hidden = 4096;
+  config.model.heads = 32;
+  config.model.ffn = 16'384;
+  const Plan plan = make_plan(config, {}, card("3060ti"));
+  EXPECT_FALSE(plan.largest_rows.has_value());
+  ASSERT_FALSE(plan.advice.empty());
+  EXPECT_NE(plan.advice[0].find("alone take"), std::string::npos) << plan.advice[0];
+
+  config = bert_base();
+  config.batch.micro_rows = 1024;
+  const Plan crowded = make_plan(config, {}, card("3060ti"));
+  ASSERT_FALSE(crowded.advice.empty());
+  EXPECT_NE(crowded.advice[0].find("batch.micro_rows of at most"), std::string::npos) << crowded.advice[0];
+}
+
+TEST(Plans, RefuseAModelThatContradictsItself) {
+  config::PretrainConfig config = bert_base();
+  config.model.heads = 7;
+  EXPECT_THROW(make_plan(config, {}, card("3060ti")), ConfigError);
+}
+
+class Records : public ::testing::Test {
+ protected:
+  void SetUp() override { ::setenv("XDG_CACHE_HOME", folder_.path().c_str(), /*replace=*/1); }
+  void TearDown() override { ::unsetenv("XDG_CACHE_HOME"); }
+
+  test::ScratchDirectory folder_;
+  Machine machine_ = {.name = "this machine", .precision = Precision::kBf16, .threads = 2};
+};
+
+TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
+  EXPECT_FALSE(find_record(machine_).has_value());
+  keep_record(machine_, {.measured = 50, .predicted = 100, .what = "4 layers"});
+  Machine other = machine_;
+  other.threads = 4;
+  EXPECT_FALSE(find_record(other).has_value());
+  other = machine_;
+  other.precision = Precision::kFp32;
+  EXPECT_FALSE(find_record(other).has_value());
+  keep_record(other, {.measured = 3, .predicted = 1, .what = "fp32"});
+  const auto found = find_record(machine_);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->share(), 0.5);
+  EXPECT_EQ(found->what, "4 layers");
+  EXPECT_GT(found->unix_time, 1'700'000'000);
+}
+
+TEST_F(Records, ThatMakeNoSenseAreNone) {
+  std::filesystem::create_directories(record_file()->parent_path());
+  for (const char* text : {"", "nonsense", "[]", R"({"cpu, 2 threads, bf16": 3})",
+                           R"({"cpu, 2 threads, bf16": {"measured": -1, "predicted": 2}})",
+                           R"({"cpu, 2 threads, bf16": {"measured": "1", "predicted": 0}})"}) {
+    util::write_file_atomically(*record_file(), text);
+    EXPECT_FALSE(find_record(machine_).has_value()) << text;
+    keep_record(machine_, {.measured = 1, .predicted = 2});
+    EXPECT_TRUE(find_record(machine_).has_value()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace bertcram::plan
