@@ -1,7 +1,9 @@
 // bertcram finetune-glue: a pretrained model → scores on GLUE or own tasks.
 
 #include "bertcram/config/finetune_config.h"
+#include "bertcram/monitor/run_events.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
 #include "glue_folder.h"
@@ -11,6 +13,25 @@
 namespace bertcram::cli {
 namespace {
 
+/// "finished, mean of nine 71.3"
+std::string summary(const train::FinetuneOutcome& outcome) {
+  const auto average = glue::compute_averages(outcome.results).sane9;
+  const size_t failed = outcome.results.failed.size();
+  return cat("finished, ", outcome.results.tasks.size(), " scores",
+             average ? cat(", mean of nine ", util::format_fixed(*average, 1)) : "",
+             failed > 0 ? cat(", ", failed, " tasks failed") : "");
+}
+
+train::FinetuneOutcome tune_and_tell(const config::FinetuneConfig& config, const Session& session,
+                                     monitor::RunEvents& events) {
+  try {
+    return training().run_finetune(config, {.stop = session.stop, .events = events, .progress = session.progress});
+  } catch (const std::exception& error) {
+    events.ended_by(error);
+    throw;
+  }
+}
+
 void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
   if (!config.task_file.empty() && config.task != config::FinetuneConfig().task) {
     throw ConfigError("give --task or --task-file, not both");
@@ -19,15 +40,21 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
     config.data = default_glue_folder();
   }
   outlive_readers();
-  const auto outcome = training().run_finetune(config, {.stop = session.stop, .progress = session.progress});
+  monitor::RunEvents events("finetune-glue", config.output.empty() ? config.model : config.output, config.on_event);
+  const auto outcome = tune_and_tell(config, session, events);
   const auto folder = std::filesystem::absolute(outcome.results_file).parent_path();
   if (folder.filename() == "glue" &&
       std::filesystem::exists(folder.parent_path() / "status.json")) {  // beside its model
     renew_report(folder.parent_path());
   }
+  const auto results = nlohmann::json::parse(glue::results_to_json(outcome.results));
+  events.send("finished", summary(outcome),
+              {{"averages", results["averages"]},
+               {"failed", results.value("failed", nlohmann::json::object())},
+               {"results", outcome.results_file.string()}});
   const auto style = config.markdown ? glue::TableStyle::kMarkdown : glue::TableStyle::kPlain;
   print_result(
-      as_json, nlohmann::json::parse(glue::results_to_json(outcome.results)),
+      as_json, results,
       glue::format_results_table(outcome.results, style) + "\nresults in " + outcome.results_file.string() + "\n");
   if (outcome.failure) {
     std::rethrow_exception(outcome.failure);

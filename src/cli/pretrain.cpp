@@ -1,6 +1,8 @@
 // bertcram pretrain: packed data → a pretrained model.
 
 #include "bertcram/config/pretrain_config.h"
+#include "bertcram/monitor/run_events.h"
+#include "bertcram/monitor/run_reader.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "command.h"
@@ -29,15 +31,37 @@ struct RunOptions {
   bool as_json = false;
 };
 
+/// How far the run in the folder got, by its status.json.
+nlohmann::json how_far(const std::filesystem::path& folder) {
+  const auto status = monitor::read_status(folder, /*now=*/0);
+  return {{"step", status.step},
+          {"tokens", status.tokens},
+          {"budget_share", status.budget_share},
+          {"elapsed_seconds", status.elapsed_seconds}};
+}
+
+/// Trains; of an end that is none, --on-event hears here.
+train::PretrainResult train_and_tell(const config::PretrainConfig& config, const RunOptions& options,
+                                     const Session& session, monitor::RunEvents& events) {
+  try {
+    return training().run_pretrain(config, {.stop = session.stop,
+                                            .events = events,
+                                            .progress = session.progress,
+                                            .resume = parse_resume(options.resume),
+                                            .may_change_config = options.may_change_config});
+  } catch (const std::exception& error) {
+    events.ended_by(error, how_far(config.output));
+    throw;
+  }
+}
+
 void run(const config::PretrainConfig& config, const RunOptions& options, const Session& session) {
   if (const auto problems = config::contradictions(config); !problems.empty()) {
     throw ConfigError(util::join(problems, "\n"));
   }
   outlive_readers();
-  const auto result = training().run_pretrain(config, {.stop = session.stop,
-                                                       .progress = session.progress,
-                                                       .resume = parse_resume(options.resume),
-                                                       .may_change_config = options.may_change_config});
+  monitor::RunEvents events("pretrain", config.output, config.on_event);
+  const auto result = train_and_tell(config, options, session, events);
   nlohmann::json json = {{"model", result.model.string()},
                          {"steps", result.steps},
                          {"tokens", result.tokens},
@@ -72,6 +96,7 @@ void run(const config::PretrainConfig& config, const RunOptions& options, const 
     json["report"] = (folder / "report.html").string();
     text += cat("report in ", (folder / "report.html").string(), "\n");
   }
+  events.send("finished", cat("finished, ", text.substr(0, text.find('\n'))), json);
   print_result(options.as_json, json, text);
 }
 
@@ -91,6 +116,7 @@ Run setup_pretrain(CLI::App& app) {
   flags.add("--seed", "seed", fields);
   flags.add_runtime(fields);
   flags.add("--memory-limit", "runtime.memory_limit", fields);
+  flags.add("--on-event", "on_event", fields);
   flags.add_config_options();
   app.add_option("--resume", options->resume,
                  "auto: continue the run in --output; never; or a checkpoint folder [auto]");

@@ -150,4 +150,6 @@ void FieldVisitor::constrain(Field& field, Alternative) { field.is_alternative =
 
 void FieldVisitor::constrain(Field& field, Untracked) { field.is_tracked = false; }
 
+void FieldVisitor::constrain(Field& field, Private) { field.is_private = true; }
+
 }  // namespace bertcram::config

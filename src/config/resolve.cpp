@@ -137,7 +137,8 @@ std::string dump_yaml(const std::vector<Field>& fields, DumpStyle style) {
       text += cat(indent, "# ", util::join(std::vector<std::string>(lines.begin(), lines.end()), "\n" + indent + "# "),
                   " (", field.is_duration ? "duration" : field.type_name(), range, ")\n");
     }
-    text += cat(indent, parts.back(), ": ", field.text(), "\n");
+    const bool is_hidden = field.is_private && style == DumpStyle::kPlain;
+    text += cat(indent, parts.back(), ": ", is_hidden ? "\"\"" : field.text(), "\n");
   }
   return text;
 }

@@ -17,6 +17,7 @@
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
 #include "finetune_folder.h"
+#include "finetune_news.h"
 #include "finetune_outputs.h"
 #include "finetune_plan.h"
 #include "unit_queue.h"
@@ -27,8 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
-
-constexpr const char* kRoom = "finetune-glue";
 
 fs::path output_folder(const FinetuneConfig& config) {
   if (!config.output.empty()) {
@@ -49,14 +48,15 @@ class Finetuner {
         model_(checkpoint::open_model_directory(config.model)),
         runtime_(resolve_runtime(config.runtime)),
         output_(output_folder(config)),
-        runner_(config, protocol_, model_, context.stop) {}
+        runner_(config, protocol_, model_, context.stop),
+        news_(protocol_, board_, context.events) {}
 
   FinetuneOutcome run() {
     const std::vector<glue::TaskSpec> tasks = chosen_tasks(config_, protocol_);
     check_submission(config_, tasks);
     FinetuneFolder::refuse_foreign(output_);
     util::make_writable_directory(output_);
-    const util::DirectoryLock lock(output_, kRoom);
+    const util::DirectoryLock lock(output_, kFinetuneRoom);
     util::remove_stale_temporaries(output_);
     folder_.emplace(output_, config_, protocol_);
     results_.protocol = protocol_.name;
@@ -195,7 +195,7 @@ class Finetuner {
 
   void train_all(std::vector<PlannedUnit> pending) {
     for (const auto& [name, records] : records_) {
-      util::log_info(kRoom,
+      util::log_info(kFinetuneRoom,
                      cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
     }
     if (pending.empty()) {
@@ -210,10 +210,9 @@ class Finetuner {
       const LoadedTask& task = tasks_.at(unit.id.task);
       examples += task.train.size() * task.recipe.epochs;
     }
-    util::log_info(kRoom, cat(pending.size(), pending.size() == 1 ? " run" : " runs", ", ", jobs, " at a time, ",
-                              describe(runtime), jobs > 1 ? " each" : ""));
+    news_.begins(std::ssize(pending), jobs, describe(runtime));
     util::Progress progress(
-        {.label = kRoom, .unit = "examples", .total = examples, .style = context_.progress, .above = [this] {
+        {.label = kFinetuneRoom, .unit = "examples", .total = examples, .style = context_.progress, .above = [this] {
            return board_.text();
          }});
     UnitQueue queue(std::move(pending));
@@ -255,10 +254,10 @@ class Finetuner {
       glue::save_unit(record, folder_->path_of(unit.id));
       fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);
       note(record);
-      log_scores(record);
+      news_.unit_is_done(record, task);
       keep_models(task);
       publish();
-      log_summary(task);
+      news_.task_may_be_done(task, results_);
       if (is_start(unit.id)) {
         queue.note_model(unit.id.task);
       }
@@ -286,7 +285,7 @@ class Finetuner {
     try {
       throw;
     } catch (const std::exception& error) {
-      util::log_error(kRoom, cat(task, ": ", error.what()));
+      news_.task_failed(task, error.what());
       results_.failed[task] = error.what();
     }
   }
@@ -297,32 +296,6 @@ class Finetuner {
     }
     return unit.start_from.empty() ? fs::path(config_.model)
                                    : model_folder({.task = unit.start_from, .seed = config_.first_seed});
-  }
-
-  void log_scores(const glue::UnitRecord& record) const {
-    const LoadedTask& task = tasks_.at(record.id.task);
-    for (size_t i = 0; i < record.dev.size(); ++i) {
-      const std::string metric = primary_metric_of(task.dev[i].judge);
-      const std::string& set = record.dev[i].reported_name;
-      util::log_info(kRoom, cat(record.id.text(), ": ", set == record.id.task ? "" : set + " ", metric, " ",
-                                util::format_fixed(record.dev[i].metrics.at(metric), 1), " in ",
-                                util::format_duration(record.training_seconds)));
-    }
-  }
-
-  /// Once the task's last run is done.
-  void log_summary(const LoadedTask& task) const {
-    if (!board_.is_complete(task.spec.name)) {
-      return;
-    }
-    const glue::TaskResult& result = results_.tasks.find(task.dev.front().split.reported_name)->second;
-    const auto text = [](double score) { return util::format_fixed(score, 1); };
-    util::log_info(
-        kRoom, cat(task.spec.name, ": ", result.metric, " ",
-                   result.seeds.size() == 1 ? text(result.median)
-                                            : cat("median ", text(result.median), ", mean ", text(result.mean), " ± ",
-                                                  text(result.sd), " of ", result.seeds.size(), " runs"),
-                   "; ", board_.tally()));
   }
 
   /// Removes the models that need not stay; a link with the task's name leads to the best.
@@ -372,6 +345,7 @@ class Finetuner {
   std::set<std::string> planned_;  ///< folders of this command's runs
   int64_t most_batch_tokens_ = 0;
   glue::UnitBoard board_;
+  FinetuneNews news_;
 
   std::mutex mutex_;                                             ///< of what follows, and of the folder
   std::map<std::string, std::vector<glue::UnitRecord>> others_;  ///< done by other commands, by task

@@ -67,7 +67,7 @@ class Pretrainer {
       return result();
     }
     log_run(config_, runtime_, data_, state_, step_.passes().rows);
-    recorder_.emplace(run_, config_yaml(), usage(), context_.progress);
+    recorder_.emplace(run_, config_yaml(), usage(), context_.progress, context_.events);
     recorder_->header(run_header(config_, runtime_, data_, state_));
     const TrainingClock clock(state_.position.elapsed_seconds);
     evaluate_if_due();
@@ -162,7 +162,7 @@ class Pretrainer {
     }
     checkpoints_.starts_here(/*is_saved=*/true);
     checkpoints_.save_now();  // the factor alone: going back once means once in all sessions
-    recorder_->rewind(usage(), position.metrics_bytes);
+    recorder_->rewind(usage(), position.metrics_bytes, what);
     health_.has_gone_back();
     util::log_warning("pretrain", cat(what, ": back at step ", position.step, " with ", kRateAfterDiverging,
                                       " of the learning rate"));
@@ -228,7 +228,7 @@ class Pretrainer {
 
   void record(const HeldOutScores& scores) {
     state_.position.eval_loss = scores.loss;
-    recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy);
+    recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy, budget_.share(usage()));
     health_.after_evaluation(scores.loss, data_.manifest.unigram_entropy, state_.position.step, budget_.share(usage()));
   }
 

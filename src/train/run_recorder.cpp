@@ -15,10 +15,18 @@ namespace bertcram::train {
 
 using nlohmann::json;
 
-RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress)
+namespace {
+
+double seconds_left(const Usage& usage, double share) { return share > 0 ? usage.seconds * (1 - share) / share : 0; }
+
+}  // namespace
+
+RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress,
+                         monitor::RunEvents& events)
     : run_(run),
       config_yaml_(std::move(config_yaml)),
       metrics_(run.metrics_file(), start.steps + 1),
+      events_(events),
       progress_({.label = "pretrain", .unit = "tokens", .style = progress}),
       last_(start),
       heartbeat_seconds_(start.seconds) {
@@ -30,6 +38,8 @@ void RunRecorder::header(const json& about_the_run) {
   header_ = about_the_run;
   metrics_.write(about_the_run);
   metrics_.text("config", cat("```yaml\n", config_yaml_, "```\n"));
+  events_.send("start", last_.steps > 0 ? cat("goes on from step ", util::format_count(last_.steps)) : "begins",
+               about_the_run);
 }
 
 /// For who looks on; that it cannot be written is no reason to end a run.
@@ -100,15 +110,15 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
   heartbeat(usage, share);
   metrics_.write(line);
   last_ = usage;
-  const double left = share > 0 ? usage.seconds * (1 - share) / share : 0;
   const std::string discriminator =
       figures.replaced_token_loss ? cat(" + ", util::format_fixed(*figures.replaced_token_loss, 3)) : "";
   progress_.note(cat("step ", usage.steps, ", loss ", util::format_fixed(figures.loss, 3), discriminator, ", lr ",
                      util::format_number(std::round(figures.learning_rate * 1e7) / 1e7), ", ",
-                     util::format_fixed(100 * share, 1), " % of the budget, ", util::format_duration(left), " left"));
+                     util::format_fixed(100 * share, 1), " % of the budget, ",
+                     util::format_duration(seconds_left(usage, share)), " left"));
 }
 
-void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy) {
+void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy, double share) {
   json line = {{"step", usage.steps},
                {"tokens", usage.tokens},
                {"eval_loss", scores.loss},
@@ -131,13 +141,22 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
   util::log_info("pretrain", cat("step ", usage.steps, ": held-out loss ", util::format_fixed(scores.loss, 4),
                                  ", accuracy ", util::format_fixed(100 * scores.accuracy, 2), " % (unigram entropy ",
                                  util::format_fixed(unigram_entropy, 3), ")", discriminator));
+  line["budget_share"] = share;
+  line["seconds_left"] = seconds_left(usage, share);
+  events_.send("evaluation",
+               cat("step ", util::format_count(usage.steps), ", held-out loss ", util::format_fixed(scores.loss, 4),
+                   ", ", util::format_fixed(100 * share, 1), " % of the budget, ",
+                   util::format_duration(seconds_left(usage, share)), " left"),
+               line);
 }
 
-void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes) {
+void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes, const std::string& reason) {
   metrics_.rewind(metrics_bytes, start.steps + 1);
   last_ = start;
   load_seconds_ = 0;
   overhead_seconds_ = 0;
+  events_.send("went_back", cat("back at step ", util::format_count(start.steps), ": ", reason),
+               {{"step", start.steps}, {"reason", reason}});
 }
 
 bool says_finished(const RunDirectory& run) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bertcram/monitor/metrics_sink.h"
+#include "bertcram/monitor/run_events.h"
 #include "bertcram/train/held_out.h"
 #include "bertcram/train/phase_seconds.h"
 #include "bertcram/train/run_directory.h"
@@ -44,7 +45,9 @@ bool says_finished(const RunDirectory& run);
 class RunRecorder {
  public:
   /// Writes config.yaml, points `latest` at the run and goes on with its files; `start` is where this session begins.
-  RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress);
+  /// @param events  hears of the start, evaluations, and going back
+  RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress,
+              monitor::RunEvents& events);
 
   void header(const nlohmann::json& about_the_run);
   /// Moves the live line, and the heartbeat if that is a quarter of a minute old; called every step.
@@ -52,9 +55,10 @@ class RunRecorder {
   void advance(const Usage& usage, const StepFigures& figures, double share);
   /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
-  void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy);
-  /// Cuts metrics.jsonl to what a checkpoint remembers: the run goes on from there.
-  void rewind(const Usage& start, int64_t metrics_bytes);
+  /// @param share of the budget used
+  void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy, double share);
+  /// Cuts metrics.jsonl to what a checkpoint remembers: the run goes on from there. @param reason  what was wrong
+  void rewind(const Usage& start, int64_t metrics_bytes, const std::string& reason);
   /// Time that was not training: left out of the rate in the next metrics line, which has the part that no evaluation
   /// needed (logging, checkpoints) as overhead.
   void leave_out(double seconds, double evaluation_seconds) {
@@ -72,6 +76,7 @@ class RunRecorder {
   RunDirectory& run_;
   std::string config_yaml_;
   monitor::MetricsSink metrics_;
+  monitor::RunEvents& events_;
   nlohmann::json header_;
   bool is_failing_ = false;  ///< the last heartbeat could not be written
   util::Progress progress_;

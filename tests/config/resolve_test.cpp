@@ -77,7 +77,10 @@ TYPED_TEST(EveryConfigProperty, ReadsBackWhatItDumps) {
       const auto read_fields = fields_of(read);
       const std::string yaml = dump_yaml(fields, style);
       apply_yaml(read_fields, yaml, "dump");
-      ASSERT_EQ(texts_of(read_fields), texts_of(fields)) << yaml;
+      for (size_t i = 0; i < fields.size(); ++i) {
+        const bool is_hidden = fields[i].is_private && style == DumpStyle::kPlain;
+        ASSERT_EQ(read_fields[i].text(), is_hidden ? "\"\"" : fields[i].text()) << yaml;
+      }
     }
   }
 }
@@ -113,6 +116,13 @@ TYPED_TEST(EveryConfigProperty, FingerprintChangesWithEveryTrackedFieldAndNoOthe
     EXPECT_EQ(fingerprint(fields) != before, fields[i].is_tracked && has_changed) << fields[i].path;
     EXPECT_EQ(differences(fields_of(untouched), fields).size(), fields[i].is_tracked && has_changed ? 1U : 0U);
   }
+}
+
+TEST(Resolve, WhatMayHoldAPasswordIsNotWrittenIntoTheFilesOfARun) {
+  PretrainConfig config;
+  config.on_event = "curl https://example.org/secret";
+  EXPECT_FALSE(test::contains(dump_yaml(fields_of(config), DumpStyle::kPlain), "secret"));
+  EXPECT_TRUE(test::contains(dump_yaml(fields_of(config), DumpStyle::kCommented), "secret"));
 }
 
 /// The message for YAML text that is refused, as if it stood in run.yaml.

@@ -51,8 +51,9 @@ class PretrainTest : public ::testing::TestWithParam<config::Precision> {
 
   static train::PretrainResult run(const config::PretrainConfig& config, const util::StopFlag& stop = {},
                                    train::ResumeChoice resume = {}) {
-    return train::run_pretrain(config,
-                               {.stop = stop, .progress = util::ProgressStyle::kQuiet, .resume = std::move(resume)});
+    monitor::RunEvents nobody("pretrain", config.output, /*hook=*/"");
+    return train::run_pretrain(
+        config, {.stop = stop, .events = nobody, .progress = util::ProgressStyle::kQuiet, .resume = std::move(resume)});
   }
 
   /// Of all models of the run.

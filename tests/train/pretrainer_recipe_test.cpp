@@ -148,9 +148,10 @@ TEST_F(PretrainRecipe, ANewRateAfterDivergingIsTakenAsItIs) {
   state.rate_factor = 0.5;
   checkpoint::update_state(checkpoints_of(config), state);
   const auto rate_of_step_4 = [&](bool may_change) {
+    monitor::RunEvents nobody("pretrain", config.output, /*hook=*/"");
     run_pretrain(
         config,
-        {.stop = stop_, .progress = util::ProgressStyle::kQuiet, .resume = {}, .may_change_config = may_change});
+        {.stop = stop_, .events = nobody, .progress = util::ProgressStyle::kQuiet, .may_change_config = may_change});
     for (const auto& line : metrics_of(config)) {
       if (line.contains("lr") && line["step"] == 4) {
         return line["lr"].get<double>();
@@ -204,8 +205,9 @@ TEST_F(PretrainRecipe, OtherSettingsAreTakenWhereThatIsAllowed) {
   config.optim.learning_rate = 5e-4;
   config.budget.steps = 5;
   const auto allowed = [&] {
+    monitor::RunEvents nobody("pretrain", config.output, /*hook=*/"");
     return run_pretrain(
-        config, {.stop = stop_, .progress = util::ProgressStyle::kQuiet, .resume = {}, .may_change_config = true});
+        config, {.stop = stop_, .events = nobody, .progress = util::ProgressStyle::kQuiet, .may_change_config = true});
   };
   EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "--allow-config-change"));
   EXPECT_EQ(allowed().steps, 5);

@@ -36,6 +36,8 @@ struct ZeroIsAuto {};
 struct Alternative {};
 /// The field does not change what is computed (a path, a thread count): left out of the fingerprint.
 struct Untracked {};
+/// It may hold a password: left out of what runs write down, which gets shown and shared.
+struct Private {};
 
 /// An enum field: its value as one of the words that its `enum_words(E)` lists in order of the enumerators.
 struct EnumRef {
@@ -56,6 +58,7 @@ struct Field {
   bool zero_is_auto = false;
   bool is_alternative = false;
   bool is_tracked = true;
+  bool is_private = false;
 
   std::string text() const;       ///< the present value as it would stand in YAML
   std::string type_name() const;  ///< "integer", "number", "true or false", "text", "list", "one of a|b"
@@ -107,6 +110,7 @@ class FieldVisitor {
   static void constrain(Field& field, ZeroIsAuto c);
   static void constrain(Field& field, Alternative c);
   static void constrain(Field& field, Untracked c);
+  static void constrain(Field& field, Private c);
 
   std::string prefix_;
   std::vector<Field> fields_;

@@ -40,6 +40,7 @@ struct FinetuneConfig {
   bool fill_missing = false;
   int64_t errors = 0;
   bool markdown = false;
+  std::string on_event;
   RuntimeConfig runtime;
 
   void visit(FieldVisitor& v) {
@@ -73,6 +74,10 @@ struct FinetuneConfig {
     v("errors", errors, "so many of each task's most confident mistakes into errors.tsv", InRange{0, 1'000'000},
       Untracked{});
     v("markdown", markdown, "print the table as Markdown", Untracked{});
+    v("on_event", on_event,
+      "command for /bin/sh that gets a JSON object on its stdin when the run begins, is scored or ends; see "
+      "docs/monitoring.md",
+      Untracked{}, Private{});
     v.section("runtime", runtime);
   }
 };

@@ -128,6 +128,7 @@ struct PretrainConfig {
   std::string init_from;
   int64_t seed = 0;
   int64_t log_every_steps = 10;
+  std::string on_event;
   RuntimeConfig runtime;
   Objective objective = Objective::kMlm;
   ModelConfig model;
@@ -148,6 +149,10 @@ struct PretrainConfig {
       "model folder to go on from (bertcram's or Hugging Face's), with its shape and tokenizer; empty = from scratch");
     v("seed", seed, "seed of initialisation, order and masking", AtLeast{0});
     v("log_every_steps", log_every_steps, "steps between lines in metrics.jsonl", AtLeast{1}, Untracked{});
+    v("on_event", on_event,
+      "command for /bin/sh that gets a JSON object on its stdin when the run begins, is scored or ends; see "
+      "docs/monitoring.md",
+      Untracked{}, Private{});
     v.section("runtime", runtime);
     v("objective", objective, "what is minimised: mlm, masked language modelling; rtd, replaced-token detection");
     v.section("model", model);

@@ -34,8 +34,11 @@ void apply_sources(const std::vector<Field>& fields, const Sources& sources);
 /// Applies YAML text that stands somewhere else than in a file, e.g. in a checkpoint; `where` names it in messages.
 void apply_yaml(const std::vector<Field>& fields, const std::string& yaml, const std::string& where);
 
-/// YAML text of all fields, sections nested; comments give meaning and range when asked for.
-enum class DumpStyle { kPlain, kCommented };
+enum class DumpStyle {
+  kPlain,      ///< for the files of a run: private fields are left empty
+  kCommented,  ///< with meaning and range, for who asks
+};
+/// YAML text of all fields, sections nested.
 std::string dump_yaml(const std::vector<Field>& fields, DumpStyle style);
 
 /// Hexadecimal hash of the tracked fields' names and values: equal when two runs compute the same thing.

@@ -6,6 +6,7 @@
 
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/glue/results.h"
+#include "bertcram/monitor/run_events.h"
 #include "bertcram/util/progress.h"
 #include "bertcram/util/stop.h"
 
@@ -13,6 +14,7 @@ namespace bertcram::train {
 
 struct FinetuneContext {
   const util::StopFlag& stop;
+  monitor::RunEvents& events;  ///< hears of all but the end, of which the caller tells
   util::ProgressStyle progress = util::ProgressStyle::kAuto;
 };
 

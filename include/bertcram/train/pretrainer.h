@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bertcram/config/pretrain_config.h"
+#include "bertcram/monitor/run_events.h"
 #include "bertcram/train/held_out.h"
 #include "bertcram/util/progress.h"
 #include "bertcram/util/stop.h"
@@ -21,6 +22,7 @@ struct ResumeChoice {
 
 struct PretrainContext {
   const util::StopFlag& stop;
+  monitor::RunEvents& events;  ///< hears of the start, evaluations, and going back; of the end the caller tells
   util::ProgressStyle progress = util::ProgressStyle::kAuto;
   ResumeChoice resume;
   bool may_change_config = false;  ///< a run may go on with settings that are not built into its weights
