@@ -40,7 +40,7 @@ nlohmann::json how_far(const std::filesystem::path& folder) {
           {"elapsed_seconds", status.elapsed_seconds}};
 }
 
-/// Trains; of an end that is none, --on-event hears here.
+/// Trains. A run that was stopped or diverged leaves a report too, and its end is told to --on-event.
 train::PretrainResult train_and_tell(const config::PretrainConfig& config, const RunOptions& options,
                                      const Session& session, monitor::RunEvents& events) {
   try {
@@ -50,7 +50,14 @@ train::PretrainResult train_and_tell(const config::PretrainConfig& config, const
                                             .resume = parse_resume(options.resume),
                                             .may_change_config = options.may_change_config});
   } catch (const std::exception& error) {
-    events.ended_by(error, how_far(config.output));
+    nlohmann::json figures = how_far(config.output);
+    const bool is_run_of_ours =
+        dynamic_cast<const util::StoppedError*>(&error) || dynamic_cast<const DivergedError*>(&error);
+    const auto folder = std::filesystem::path(config.output);
+    if (is_run_of_ours && std::filesystem::exists(folder / "metrics.jsonl") && renew_report(folder)) {
+      figures["report"] = (folder / "report.html").string();
+    }
+    events.ended_by(error, std::move(figures));
     throw;
   }
 }

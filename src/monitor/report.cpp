@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <set>
 
 #include "bertcram/glue/published.h"
 #include "bertcram/util/error.h"
@@ -145,6 +146,42 @@ std::string config_html(const RunFacts& run) {
   return out + "</pre>\n<details><summary>config.yaml</summary><pre>" + escape_html(run.config) + "</pre></details>\n";
 }
 
+/// Colours and files go by name: runs of one name get as many of their parent folders before it as tell them apart, and a
+/// number where one folder was given twice.
+void tell_apart(std::vector<RunFacts>& runs, const std::vector<fs::path>& folders) {
+  std::vector<fs::path> paths;
+  for (const fs::path& folder : folders) {
+    const fs::path whole = fs::absolute(folder).lexically_normal();
+    paths.push_back(whole.has_filename() ? whole : whole.parent_path());
+  }
+  std::vector<fs::path> parents = paths;  // of each run, the folder that its name begins with
+  const auto is_ambiguous = [&](size_t i) {
+    for (size_t j = 0; j < runs.size(); ++j) {
+      if (runs[j].name == runs[i].name && paths[j] != paths[i]) {
+        return true;
+      }
+    }
+    return false;
+  };
+  for (bool has_grown = true; has_grown;) {
+    std::vector<std::string> names;
+    has_grown = false;
+    for (size_t i = 0; i < runs.size(); ++i) {
+      const bool grows = is_ambiguous(i) && parents[i].parent_path().has_filename();
+      parents[i] = grows ? parents[i].parent_path() : parents[i];
+      names.push_back(grows ? cat(parents[i].filename().string(), "/", runs[i].name) : runs[i].name);
+      has_grown = has_grown || grows;
+    }
+    for (size_t i = 0; i < runs.size(); ++i) {
+      runs[i].name = names[i];
+    }
+  }
+  for (size_t i = runs.size(); i-- > 0;) {
+    const auto before = std::count(paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(i), paths[i]);
+    runs[i].name += before > 0 ? cat(" (", before + 1, ")") : "";
+  }
+}
+
 }  // namespace
 
 std::string report_html(const std::vector<RunFacts>& runs, const std::vector<NamedPlot>& plots) {
@@ -189,12 +226,17 @@ void write_report(const std::vector<fs::path>& folders, const fs::path& output) 
   for (const fs::path& folder : folders) {
     runs.push_back(read_run(folder, now.count()));
   }
+  tell_apart(runs, folders);
   const std::vector<NamedPlot> plots = report_plots(runs);
   const fs::path folder = output.parent_path() / (output.stem().string() + "-plots");
   util::make_writable_directory(folder);
+  std::set<std::string> names;
   for (const NamedPlot& plot : plots) {
     std::string name = plot.name;
     std::ranges::replace(name, '/', '-');
+    while (!names.insert(name).second) {  // "a/b" and "a-b"
+      name += "-2";
+    }
     util::write_file_atomically(folder / (name + ".svg"), plot.svg, util::Durability::kVolatile);
   }
   util::write_file_atomically(output, report_html(runs, plots));

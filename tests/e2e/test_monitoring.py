@@ -1,11 +1,12 @@
 """What can be seen of a run from outside: its report."""
 
 import html.parser
+import signal
 import unittest
 import xml.etree.ElementTree
 
 from glue_folders import make_glue
-from support import INPUT, USAGE, E2ETestCase, make_packed, must, pretrain_args
+from support import INPUT, USAGE, E2ETestCase, finish, make_packed, must, pretrain_args, start, stop_after
 
 
 class Balanced(html.parser.HTMLParser):
@@ -51,6 +52,18 @@ class Report(E2ETestCase):
         for plot in plots:
             xml.etree.ElementTree.parse(run / "report-plots" / plot)
         self.assert_no_temporaries()
+
+    def test_a_run_that_was_stopped_or_diverged_leaves_one_too(self):
+        run = self.dir / "run"
+        process = start(*pretrain_args(make_packed(), run, 100_000))
+        self.assertTrue(stop_after(process, lambda: (run / "metrics.jsonl").exists()))
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(finish(process).code, 143)
+        self.assertIn("<td>stopped</td>", (run / "report.html").read_text())
+        self.assertTrue((run / "report-plots" / "throughput.svg").exists())
+        self.bertcram(*pretrain_args(make_packed(), self.dir / "wild", 40, optim__learning_rate=1e30, optim__clip_norm=0,
+                                     schedule__warmup_frac=0, schedule__start_frac=1))
+        self.assertIn("<td>diverged</td>", (self.dir / "wild" / "report.html").read_text())
 
     def test_several_runs_stand_beside_each_other(self):
         for seed in (1, 2):

@@ -102,6 +102,25 @@ TEST_F(ReportTest, ComparesSeveralRuns) {
   }
 }
 
+TEST_F(ReportTest, RunsOfOneNameHaveDifferentColoursAndFiles) {
+  const auto glue =
+      R"({"protocol":"sane","tasks":{"rte":{"metric":"accuracy","median":60,"mean":60,"sd":1,"seeds":[{}]}}})";
+  for (const char* name : {"a/first", "b/first", "a-first"}) {
+    scratch_.write(cat(name, "/glue/results.json"), glue);
+    make_run(name);
+  }
+  write_report({scratch_ / "a/first", scratch_ / "b/first/", scratch_ / "a-first", scratch_ / "a-first"},
+               scratch_ / "r.html");
+  const std::string html = test::read_bytes(scratch_ / "r.html");
+  EXPECT_TRUE(has(html, "<h1>a/first, b/first, a-first, a-first (2)</h1>")) << html.substr(html.find("<h1>"), 200);
+  EXPECT_TRUE(has(html, "b/first: held out"));
+  size_t plots = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(scratch_ / "r-plots")) {
+    plots += entry.path().filename().string().starts_with("glue-") ? 1U : 0U;
+  }
+  EXPECT_EQ(plots, 4U);
+}
+
 TEST_F(ReportTest, WritesThePlotsBesideIt) {
   make_run("first");
   write_report({scratch_ / "first"}, scratch_ / "first/report.html");
