@@ -1,5 +1,8 @@
 // bertcram pretrain: packed data → a pretrained model.
 
+#include <algorithm>
+#include <cmath>
+
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/monitor/run_events.h"
 #include "bertcram/monitor/run_reader.h"
@@ -62,6 +65,23 @@ train::PretrainResult train_and_tell(const config::PretrainConfig& config, const
   }
 }
 
+/// A line about the lowest held-out loss during training, which is of fewer rows than the last one may be; empty without.
+std::string best_on_the_way(const std::filesystem::path& folder) {
+  monitor::MetricsReader metrics(folder / "metrics.jsonl");
+  metrics.refresh();
+  const auto& table = metrics.evaluations();
+  const auto losses = table.columns.find("eval_loss");
+  if (losses == table.columns.end() || table.size() < 2) {
+    return {};
+  }
+  const std::vector<double>& values = losses->second;
+  const auto is_better = [](double a, double b) { return std::isfinite(a) && (a < b || !std::isfinite(b)); };
+  const auto best = std::ranges::min_element(values, is_better);
+  const double step = table.steps[static_cast<size_t>(best - values.begin())];
+  return cat("best of ", table.size(), " evaluations on the way: ", util::format_fixed(*best, 4), " at step ",
+             util::format_count(std::llround(step)), "\n");
+}
+
 void run(const config::PretrainConfig& config, const RunOptions& options, const Session& session) {
   if (const auto problems = config::contradictions(config); !problems.empty()) {
     throw ConfigError(util::join(problems, "\n"));
@@ -74,8 +94,10 @@ void run(const config::PretrainConfig& config, const RunOptions& options, const 
                          {"tokens", result.tokens},
                          {"elapsed_seconds", result.elapsed_seconds},
                          {"unigram_entropy", result.unigram_entropy}};
+  const double rate = result.elapsed_seconds > 0 ? static_cast<double>(result.tokens) / result.elapsed_seconds : 0;
   std::string text = cat(util::format_count(result.steps), " steps, ", util::format_count(result.tokens), " tokens, ",
-                         util::format_duration(result.elapsed_seconds), " of training\n");
+                         util::format_duration(result.elapsed_seconds), " of training, ",
+                         util::format_count(std::llround(rate)), " tokens/s\n");
   if (result.held_out) {
     json["eval_loss"] = result.held_out->loss;
     json["eval_accuracy"] = result.held_out->accuracy;
@@ -94,6 +116,7 @@ void run(const config::PretrainConfig& config, const RunOptions& options, const 
                   " % of the replaced ones found; the figures above are the generator's\n");
     }
   }
+  text += best_on_the_way(result.model.parent_path());
   text += cat("model in ", result.model.string(), "\n");
   if (result.generator) {
     json["generator"] = result.generator->string();
@@ -103,6 +126,7 @@ void run(const config::PretrainConfig& config, const RunOptions& options, const 
     json["report"] = (folder / "report.html").string();
     text += cat("report in ", (folder / "report.html").string(), "\n");
   }
+  text += cat("next: bertcram finetune-glue --model ", result.model.string(), "\n");
   events.send("finished", cat("finished, ", text.substr(0, text.find('\n'))), json);
   print_result(options.as_json, json, text);
 }

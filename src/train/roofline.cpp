@@ -1,6 +1,7 @@
 #include "roofline.h"
 
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
 #include <vector>
 
 namespace bertcram::train {
@@ -23,6 +25,15 @@ struct ProductShape {
 constexpr std::array<ProductShape, 3> kCpuShapes = {{{2048, 2048, 2048}, {4096, 768, 3072}, {1024, 3072, 1024}}};
 constexpr std::array<ProductShape, 2> kGpuShapes = {{{8192, 8192, 8192}, {16'384, 768, 3072}}};
 
+double product_seconds(at::Tensor& product, const at::Tensor& left, const at::Tensor& right, const Runtime& runtime) {
+  const auto start = std::chrono::steady_clock::now();
+  at::mm_out(product, left, right);
+  if (!runtime.device.is_cpu()) {
+    at::accelerator::synchronizeDevice(runtime.device.index());
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 double median_seconds(const ProductShape& shape, const Runtime& runtime) {
   constexpr int kRuns = 7;
   const auto options = at::TensorOptions().dtype(runtime.compute_type).device(runtime.device);
@@ -31,18 +42,31 @@ double median_seconds(const ProductShape& shape, const Runtime& runtime) {
   at::Tensor product = at::mm(left, right);
   std::vector<double> seconds;
   for (int run = 0; run < kRuns; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    at::mm_out(product, left, right);
-    if (!runtime.device.is_cpu()) {
-      at::accelerator::synchronizeDevice(runtime.device.index());
-    }
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(product_seconds(product, left, right, runtime));
   }
   std::ranges::nth_element(seconds, seconds.begin() + kRuns / 2);
   return seconds[kRuns / 2];
 }
 
 }  // namespace
+
+double quick_roofline(const Runtime& runtime) {
+  constexpr double kSeconds = 0.25;
+  constexpr int kMostRuns = 30;
+  const c10::NoGradGuard no_grad;
+  const int64_t size = runtime.device.is_cpu() ? 1024 : 4096;
+  const auto options = at::TensorOptions().dtype(runtime.compute_type).device(runtime.device);
+  const at::Tensor factor = at::arange(size * size, options.dtype(at::kFloat)).sin().view({size, size}).to(options);
+  at::Tensor product = at::mm(factor, factor);
+  double best = std::numeric_limits<double>::infinity();
+  double spent = 0;
+  for (int run = 0; run < kMostRuns && spent < kSeconds; ++run) {
+    const double seconds = product_seconds(product, factor, factor, runtime);
+    best = std::min(best, seconds);
+    spent += seconds;
+  }
+  return 2.0 * static_cast<double>(size) * static_cast<double>(size) * static_cast<double>(size) / best;
+}
 
 double measured_roofline(const Runtime& runtime) {
   const c10::NoGradGuard no_grad;

@@ -8,4 +8,8 @@ namespace bertcram::train {
 /// a few shapes, median of several runs each. Takes about a second.
 double measured_roofline(const Runtime& runtime);
 
+/// The same of one shape within a quarter of a second, the fastest of several runs: what `mfu` in metrics.jsonl is a share of.
+/// Draws no random numbers and leaves nothing behind that a run could depend on.
+double quick_roofline(const Runtime& runtime);
+
 }  // namespace bertcram::train

@@ -7,6 +7,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
+#include "roofline.h"
 
 namespace bertcram::train {
 
@@ -23,6 +24,7 @@ nlohmann::json run_header(const config::PretrainConfig& config, const Runtime& r
           {"seed", config.seed},
           {"parameters", state.parameters.count()},
           {"flops_per_token", state.objective->flops_per_token(data.manifest.seq_len)},
+          {"peak_flops", quick_roofline(runtime)},
           {"unigram_entropy", data.manifest.unigram_entropy}};
 }
 

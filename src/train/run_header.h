@@ -10,7 +10,7 @@
 
 namespace bertcram::train {
 
-/// The line of metrics.jsonl that begins a session (docs/formats.md).
+/// The line of metrics.jsonl that begins a session (docs/formats.md); measures the peak that `mfu` is a share of.
 nlohmann::json run_header(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
                           const TrainingState& state);
 

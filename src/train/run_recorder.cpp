@@ -27,7 +27,7 @@ RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage
       config_yaml_(std::move(config_yaml)),
       metrics_(run.metrics_file(), start.steps + 1),
       events_(events),
-      progress_({.label = "pretrain", .unit = "tokens", .style = progress}),
+      terminal_(progress),
       last_(start),
       heartbeat_seconds_(start.seconds) {
   util::write_file_atomically(run_.config_file(), config_yaml_);
@@ -36,6 +36,8 @@ RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage
 
 void RunRecorder::header(const json& about_the_run) {
   header_ = about_the_run;
+  peak_flops_ = about_the_run.value("peak_flops", 0.0);
+  flops_per_token_ = about_the_run.value("flops_per_token", 0.0);
   metrics_.write(about_the_run);
   metrics_.text("config", cat("```yaml\n", config_yaml_, "```\n"));
   events_.send("start", last_.steps > 0 ? cat("goes on from step ", util::format_count(last_.steps)) : "begins",
@@ -84,19 +86,20 @@ void RunRecorder::advance(const Usage& usage, const StepFigures& figures, double
     heartbeat(usage, share);
   }
   load_seconds_ += figures.phases.load;
-  progress_.set_share(share);
-  progress_.add(figures.tokens);
+  terminal_.advance(figures.tokens, share);
 }
 
 void RunRecorder::step(const Usage& usage, const StepFigures& figures, double share) {
   const double seconds = std::max(1e-9, usage.seconds - last_.seconds);
+  const double rate = static_cast<double>(usage.tokens - last_.tokens) / seconds;
+  const auto mfu = peak_flops_ > 0 ? std::optional(rate * flops_per_token_ / peak_flops_) : std::nullopt;
   json line = {{"step", usage.steps},
                {"tokens", usage.tokens},
                {"loss", figures.loss},
                {"lr", figures.learning_rate},
                {"grad_norm", figures.gradient_norm},
-               {"tokens_per_second", static_cast<double>(usage.tokens - last_.tokens) / seconds},
-               {"mfu", nullptr},
+               {"tokens_per_second", rate},
+               {"mfu", mfu ? json(*mfu) : json()},
                {"elapsed_seconds", usage.seconds},
                {"memory_bytes", figures.memory_bytes},
                {"load_share", load_seconds_ / (seconds + overhead_seconds_)},
@@ -110,12 +113,14 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
   heartbeat(usage, share);
   metrics_.write(line);
   last_ = usage;
-  const std::string discriminator =
-      figures.replaced_token_loss ? cat(" + ", util::format_fixed(*figures.replaced_token_loss, 3)) : "";
-  progress_.note(cat("step ", usage.steps, ", loss ", util::format_fixed(figures.loss, 3), discriminator, ", lr ",
-                     util::format_number(std::round(figures.learning_rate * 1e7) / 1e7), ", ",
-                     util::format_fixed(100 * share, 1), " % of the budget, ",
-                     util::format_duration(seconds_left(usage, share)), " left"));
+  terminal_.step({.step = usage.steps,
+                  .share = share,
+                  .loss = figures.loss,
+                  .replaced_token_loss = figures.replaced_token_loss,
+                  .learning_rate = figures.learning_rate,
+                  .tokens_per_second = rate,
+                  .mfu = mfu,
+                  .seconds_left = seconds_left(usage, share)});
 }
 
 void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy, double share) {
@@ -138,9 +143,15 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
                         " % (always 'original': ", util::format_fixed(100 * (1 - replaced.replaced_share), 2), " %)");
   }
   metrics_.write(line);
-  util::log_info("pretrain", cat("step ", usage.steps, ": held-out loss ", util::format_fixed(scores.loss, 4),
-                                 ", accuracy ", util::format_fixed(100 * scores.accuracy, 2), " % (unigram entropy ",
-                                 util::format_fixed(unigram_entropy, 3), ")", discriminator));
+  const std::string sentence = cat("step ", usage.steps, ": held-out loss ", util::format_fixed(scores.loss, 4),
+                                   ", accuracy ", util::format_fixed(100 * scores.accuracy, 2), " % (unigram entropy ",
+                                   util::format_fixed(unigram_entropy, 3), ")", discriminator);
+  if (terminal_.is_live()) {  // as a row of a table there; run.log has the sentence
+    util::log_debug("pretrain", sentence);
+    terminal_.evaluation(usage.steps, scores);
+  } else {
+    util::log_info("pretrain", sentence);
+  }
   line["budget_share"] = share;
   line["seconds_left"] = seconds_left(usage, share);
   events_.send("evaluation",

@@ -12,7 +12,7 @@
 #include "bertcram/train/phase_seconds.h"
 #include "bertcram/train/run_directory.h"
 #include "bertcram/train/schedule.h"
-#include "bertcram/util/progress.h"
+#include "run_terminal.h"
 
 namespace bertcram::train {
 
@@ -79,7 +79,9 @@ class RunRecorder {
   monitor::RunEvents& events_;
   nlohmann::json header_;
   bool is_failing_ = false;  ///< the last heartbeat could not be written
-  util::Progress progress_;
+  RunTerminal terminal_;
+  double peak_flops_ = 0;        ///< of the machine
+  double flops_per_token_ = 0;   ///< of the model
   Usage last_;                   ///< at the last metrics line, for the rate
   double heartbeat_seconds_;     ///< elapsed time of the last heartbeat
   double load_seconds_ = 0;      ///< since the last metrics line

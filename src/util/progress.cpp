@@ -18,6 +18,7 @@ namespace {
 constexpr double kBarIntervalSeconds = 0.2;
 constexpr double kLineIntervalSeconds = 30;  // where stderr is not a terminal
 constexpr int64_t kBarWidth = 24;
+constexpr size_t kColumnsForBar = 72;       // figures say more where there is little room
 constexpr const char* kClear = "\r\033[J";  // from the cursor, which waits at the beginning of what was drawn
 
 /// Of the terminal; what does not fit would wrap, and be left behind when it is drawn again.
@@ -56,9 +57,21 @@ void Progress::set_share(double share) {
   share_ = share;
 }
 
-void Progress::note(const std::string& text) {
+void Progress::status(std::vector<std::string> parts) {
   const std::lock_guard lock(mutex_);
-  note_ = text;
+  status_ = std::move(parts);
+}
+
+void Progress::print_row(const std::vector<std::string>& cells) {
+  const std::lock_guard lock(mutex_);
+  if (!is_live()) {
+    return;
+  }
+  const std::string line = kClear + join_fitting(cells, "  ", terminal_size().ws_col) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  if (shown_) {
+    show_now();
+  }
 }
 
 std::string Progress::amount_text(double amount) const {
@@ -66,18 +79,21 @@ std::string Progress::amount_text(double amount) const {
   return options_.unit == "B" ? format_bytes(whole) : format_count(whole) + " " + options_.unit;
 }
 
-std::string Progress::line() const {
+std::vector<std::string> Progress::parts() const {
+  if (!status_.empty()) {
+    return status_;
+  }
   const double elapsed = std::max(1e-3, seconds_between(start_, std::chrono::steady_clock::now()));
   const double rate = static_cast<double>(done_) / elapsed;
   std::string text = amount_text(static_cast<double>(done_));
   if (options_.total > 0) {
     text += " of " + amount_text(static_cast<double>(options_.total));
   }
-  text += ", " + amount_text(rate) + "/s";
+  std::vector<std::string> parts = {text, amount_text(rate) + "/s"};
   if (options_.total > 0 && done_ > 0) {
-    text += ", " + format_duration(static_cast<double>(options_.total - done_) / rate) + " left";
+    parts.push_back(format_duration(static_cast<double>(options_.total - done_) / rate) + " left");
   }
-  return note_.empty() ? text : text + ", " + note_;
+  return parts;
 }
 
 void Progress::show() {
@@ -89,20 +105,26 @@ void Progress::show() {
   if (seconds_between(last_shown_, now) < interval) {
     return;
   }
-  last_shown_ = now;
+  show_now();
+}
+
+void Progress::show_now() {
+  last_shown_ = std::chrono::steady_clock::now();
   shown_ = true;
   if (!terminal_) {
-    log_info(options_.label.c_str(), line());
+    log_info(options_.label.c_str(), join(parts(), ", "));
     return;
   }
-  std::string bar;
-  if (options_.total > 0 || share_) {
+  const size_t columns = terminal_size().ws_col;
+  std::string begin = options_.label + " ";
+  if (columns >= kColumnsForBar && (options_.total > 0 || share_)) {
     const double share = share_.value_or(static_cast<double>(done_) / static_cast<double>(options_.total));
     const int64_t filled = std::clamp<int64_t>(static_cast<int64_t>(kBarWidth * share), 0, kBarWidth);
-    bar = "[" + std::string(static_cast<size_t>(filled), '=') +
-          std::string(static_cast<size_t>(kBarWidth - filled), ' ') + "] ";
+    begin += "[" + std::string(static_cast<size_t>(filled), '=') +
+             std::string(static_cast<size_t>(kBarWidth - filled), ' ') + "] ";
   }
-  draw(options_.above ? options_.above() : "", options_.label + " " + bar + line());
+  const size_t room = columns - std::min(columns, columns_of(begin));
+  draw(options_.above ? options_.above() : "", begin + join_fitting(parts(), ", ", room));
 }
 
 void Progress::draw(const std::string& above, const std::string& last) {

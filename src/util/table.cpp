@@ -23,6 +23,18 @@ std::string_view first_columns(std::string_view text, size_t columns) {
   return text.substr(0, end);
 }
 
+std::string join_fitting(std::span<const std::string> parts, std::string_view separator, size_t columns) {
+  std::string text;
+  for (const std::string& part : parts) {
+    const std::string longer = text.empty() ? part : text + std::string(separator) + part;
+    if (columns_of(longer) > columns) {
+      break;
+    }
+    text = longer;
+  }
+  return text.empty() && !parts.empty() ? std::string(first_columns(parts.front(), columns)) : text;
+}
+
 std::string plain_table(const Table& table) {
   std::vector<size_t> widths(table.rows.front().size());
   for (const auto& row : table.rows) {

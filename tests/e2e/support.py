@@ -5,6 +5,7 @@ The binary is named by BERTCRAM_BINARY (default build/bertcram), the real sample
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ import signal
 import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -284,9 +286,10 @@ class E2ETestCase(unittest.TestCase):
         env = dict(kwargs.pop("env", None) or environment(), TMPDIR=str(self.tmp))
         return bertcram(*args, env=env, **kwargs)
 
-    def on_a_terminal(self, *args, **env):
+    def on_a_terminal(self, *args, columns=80, **env):
         """stderr of a command whose stderr is a terminal."""
         master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         process = subprocess.Popen([str(BINARY), *map(str, args)], stderr=slave, stdout=subprocess.DEVNULL,
                                    stdin=subprocess.DEVNULL, env=environment(TERM="xterm", **env))
         os.close(slave)

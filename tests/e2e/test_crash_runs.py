@@ -24,7 +24,7 @@ def checkpoint_tensors(run):
 def recorded_figures(run):
     """metrics.jsonl without the lines that start a session and without times."""
     lines = [line for line in read_jsonl(run / "metrics.jsonl") if "event" not in line]
-    return [{key: value for key, value in line.items() if key not in ("elapsed_seconds", "tokens_per_second",
+    return [{key: value for key, value in line.items() if key not in ("elapsed_seconds", "tokens_per_second", "mfu",
                                                                      "memory_bytes", "load_share", "overhead_share")}
             for line in lines]
 

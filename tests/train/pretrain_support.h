@@ -85,7 +85,8 @@ class PretrainTest : public ::testing::TestWithParam<config::Precision> {
     std::istringstream in(read_bytes(std::filesystem::path(config.output) / "metrics.jsonl"));
     for (std::string line; std::getline(in, line);) {
       auto parsed = nlohmann::json::parse(line);
-      for (const char* key : {"elapsed_seconds", "tokens_per_second", "memory_bytes", "load_share", "overhead_share"}) {
+      for (const char* key :
+           {"elapsed_seconds", "tokens_per_second", "mfu", "memory_bytes", "load_share", "overhead_share"}) {
         parsed.erase(key);
       }
       if (!parsed.contains("event")) {

@@ -14,6 +14,16 @@ TEST(Columns, AreCharactersNotBytes) {
   EXPECT_EQ(first_columns("€", 0), "");
 }
 
+TEST(Columns, WhatDoesNotFitIsLeftOutAsAWhole) {
+  const std::vector<std::string> parts = {"45.0 %", "2 h left", "Δ 3"};
+  EXPECT_EQ(join_fitting(parts, ", ", 80), "45.0 %, 2 h left, Δ 3");
+  EXPECT_EQ(join_fitting(parts, ", ", 21), "45.0 %, 2 h left, Δ 3");
+  EXPECT_EQ(join_fitting(parts, ", ", 20), "45.0 %, 2 h left");
+  EXPECT_EQ(join_fitting(parts, ", ", 7), "45.0 %");
+  EXPECT_EQ(join_fitting(parts, ", ", 2), "45");
+  EXPECT_EQ(join_fitting({}, ", ", 10), "");
+}
+
 TEST(Table, AlignsWordsToTheLeftAndNumbersToTheRight) {
   const Table table = {.word_columns = 1, .rows = {{"task", "mean"}, {"rte", "57.4 ± 1"}, {"sentiment", ""}}};
   EXPECT_EQ(plain_table(table),

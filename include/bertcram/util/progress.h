@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace bertcram::util {
 
@@ -31,11 +32,17 @@ class Progress {
   void add(int64_t amount);
   /// How much is done, in [0, 1], where it is not amount / total.
   void set_share(double share);
-  /// Free text behind the bar, e.g. the loss.
-  void note(const std::string& text);
+  /// What there is to say, instead of amount and rate, the most important first: on a narrow terminal what does not fit is
+  /// left out.
+  void status(std::vector<std::string> parts);
+  /// Whether there is a terminal to draw on.
+  bool is_live() const { return terminal_ && options_.style == ProgressStyle::kAuto; }
+  /// On a terminal, a line that stays, above the bar: of these cells as many as fit.
+  void print_row(const std::vector<std::string>& cells);
 
  private:
-  std::string line() const;
+  std::vector<std::string> parts() const;
+  void show_now();
   std::string amount_text(double amount) const;
   void show();
   static void draw(const std::string& above, const std::string& last);
@@ -44,7 +51,7 @@ class Progress {
   std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point last_shown_;
   std::mutex mutex_;
-  std::string note_;
+  std::vector<std::string> status_;
   int64_t done_ = 0;
   std::optional<double> share_;
   bool terminal_ = false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,9 @@ size_t columns_of(std::string_view text);
 
 /// The longest beginning of the text that takes no more columns than that.
 std::string_view first_columns(std::string_view text, size_t columns);
+
+/// As many of the parts, from the first, as take no more columns together; the first one at least, cut if need be.
+std::string join_fitting(std::span<const std::string> parts, std::string_view separator, size_t columns);
 
 /// A table of text whose first columns are words, to the left, and whose others are numbers, to the right.
 struct Table {

@@ -1,0 +1,65 @@
+"""What a run shows on a terminal: one line that is drawn again, a table that grows, and a summary; elsewhere plain lines."""
+
+import re
+import unittest
+
+from support import E2ETestCase, make_packed, must, pretrain_args
+
+CLEAR = "\r\033[J"
+
+
+class Terminal(E2ETestCase):
+
+    def shown(self, columns, steps=1500, **values):
+        """(live lines, lines that stay)"""
+        output = self.on_a_terminal(*pretrain_args(make_packed(), self.dir / f"run{columns}", steps, eval__every_steps=500, **values),
+                                    columns=columns).decode()
+        parts = re.sub("\033\\[[0-9;]*m", "", output).replace("\r\n", "\n").split(CLEAR)
+        live = [part for part in parts if part.startswith("pretrain ") and "\n" not in part]
+        stays = [line for part in parts if part not in live for line in part.split("\n") if line]
+        return live, stays
+
+    def test_the_line_says_how_the_run_stands(self):
+        live, stays = self.shown(160)
+        self.assertTrue(live)
+        number = r"[\d,.]+"
+        self.assertRegex(live[-1], rf"^pretrain \[=* *\] step {number}, {number} % of the budget, .+ left, loss {number}, "
+                                   rf"held out {number}, {number} tokens/s, lr {number}(e-\d+)?, MFU {number} %$")
+        head = next(i for i, line in enumerate(stays) if "held out" in line and "change" in line)
+        rows = [line.split() for line in stays[head + 1:] if re.match(r"^ +[\d,]+ +\d+\.\d{4}", line)]
+        self.assertEqual([row[0] for row in rows], ["500", "1,000", "1,500"])
+        self.assertFalse(any("held-out loss" in line for line in stays), stays)  # the table says it
+        self.assertIn("held-out loss", (self.dir / "run160" / "run.log").read_text())  # the log too
+
+    def test_it_fits_a_narrow_terminal(self):
+        for columns in (80, 40, 24):
+            live, stays = self.shown(columns)
+            self.assertTrue(live)
+            self.assertLessEqual(max(map(len, live)), columns)
+            self.assertTrue(live[-1].startswith("pretrain "), live[-1])
+            self.assertIn("step ", live[-1])
+            rows = [line for line in stays if re.match(r"^ +[\d,]+ +\d+\.\d{4}", line)]
+            self.assertEqual(len(rows), 3, stays)
+            self.assertLessEqual(max(map(len, rows)), columns)
+            self.assertFalse(any(line.endswith(",") for line in live))  # parts are left out as wholes
+
+    def test_elsewhere_there_are_plain_lines_and_quiet_is_quiet(self):
+        result = must(*pretrain_args(make_packed(), self.dir / "run", 40, eval__every_steps=20))
+        self.assertNotIn("\033", result.err)
+        self.assertEqual(result.err.count("held-out loss"), 2)
+        self.assertNotIn("change", result.err)
+        output = self.on_a_terminal("--quiet", *pretrain_args(make_packed(), self.dir / "quiet", 40, eval__every_steps=20))
+        self.assertEqual(output, b"")
+
+    def test_the_summary_names_what_was_reached_and_what_comes_next(self):
+        run = self.dir / "run"
+        result = must(*pretrain_args(make_packed(), run, 40, eval__every_steps=10))
+        self.assertRegex(result.text, r"^40 steps, [\d,]+ tokens, .+ of training, [\d,]+ tokens/s\n")
+        self.assertIn(f"model in {run}/model\n", result.text)
+        self.assertIn(f"report in {run}/report.html\n", result.text)
+        self.assertIn(f"next: bertcram finetune-glue --model {run}/model\n", result.text)
+        self.assertRegex(result.text, r"best of \d+ evaluations on the way: \d+\.\d{4} at step (10|20|30|40)\n")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
