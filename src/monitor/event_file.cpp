@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>
@@ -41,6 +42,13 @@ class Message {
     raw_varint(value.size());
     bytes_ += value;
     return *this;
+  }
+  Message& doubles(int field, const std::vector<double>& values) {
+    std::string packed;
+    for (const double value : values) {
+      packed += bytes_of(value);
+    }
+    return text(field, packed);
   }
   Message& message(int field, const Message& value) { return text(field, value.bytes_); }
   const std::string& bytes() const { return bytes_; }
@@ -111,6 +119,22 @@ std::string scalar_tag(const std::string& key) {
   return key.starts_with(kEvaluation) ? "eval/" + key.substr(kEvaluation.size()) : "train/" + key;
 }
 
+void Histogram::add(const Histogram& other) {
+  if (count == 0) {
+    *this = other;
+    return;
+  }
+  BC_CHECK(limits == other.limits);
+  smallest = std::min(smallest, other.smallest);
+  largest = std::max(largest, other.largest);
+  count += other.count;
+  sum += other.sum;
+  sum_of_squares += other.sum_of_squares;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    counts[i] += other.counts[i];
+  }
+}
+
 EventFile::EventFile(const std::filesystem::path& folder, int64_t first_step) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
@@ -154,6 +178,18 @@ void EventFile::text(const std::string& tag, int64_t step, const std::string& ma
   const Message metadata = Message().message(1, Message().text(1, "text"));
   record(
       with_summary(step, Message().message(1, Message().text(1, tag).message(8, tensor).message(9, metadata))).bytes());
+}
+
+void EventFile::histogram(const std::string& tag, int64_t step, const Histogram& histogram) {
+  const Message proto = Message()
+                            .fixed64(1, histogram.smallest)
+                            .fixed64(2, histogram.largest)
+                            .fixed64(3, histogram.count)
+                            .fixed64(4, histogram.sum)
+                            .fixed64(5, histogram.sum_of_squares)
+                            .doubles(6, histogram.limits)
+                            .doubles(7, histogram.counts);
+  record(with_summary(step, Message().message(1, Message().text(1, tag).message(5, proto))).bytes());
 }
 
 void EventFile::restart(int64_t step) {

@@ -12,10 +12,6 @@ void MetricsSink::write(const nlohmann::json& line) {
   events().scalars(line);
 }
 
-void MetricsSink::text(const std::string& tag, const std::string& markdown) {
-  events().text(tag, first_step_, markdown);
-}
-
 void MetricsSink::rewind(int64_t size_bytes, int64_t next_step) {
   log_.drop_kept();
   rewind_metrics(metrics_file_, size_bytes);

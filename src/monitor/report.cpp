@@ -29,7 +29,7 @@ constexpr const char* kHead =
     "td{white-space:nowrap}td,th{padding:.25rem .7rem;text-align:right;border-bottom:1px solid "
     "var(--line);font-variant-numeric:tabular-nums}\n"
     "td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto;margin:.5rem 0}\n"
-    "pre{overflow-x:auto;font-size:.8rem;border:1px solid var(--line);padding:.8rem}p.note{color:var(--faint)}\n"
+    "pre{overflow-x:auto;font-size:.8rem;border:1px solid var(--line);padding:.8rem}.note{color:var(--faint)}\n"
     "@media print{body{max-width:none;margin:0}svg,table{break-inside:avoid}details{display:none}}\n"
     "</style>\n";
 
@@ -101,6 +101,22 @@ std::string glue_html(const RunFacts& run) {
   const auto average = average_of(run);
   return out + cat("; mean of nine numbers: ", average ? util::format_fixed(*average, 1) : "not all nine were run",
                    ". Published columns follow their own protocols.</p>\n");
+}
+
+/// What the model expects in gaps of held-out text; empty without samples.
+std::string samples_html(const RunFacts& run) {
+  const auto samples = samples_of(run);
+  std::string out;
+  for (const ShownSample& sample : samples) {
+    std::string guesses;
+    for (const auto& [token, probability] : sample.top) {
+      const std::string text = cat(escape_html(token), " ", util::format_fixed(100 * probability, 0), " %");
+      guesses += cat(guesses.empty() ? "" : ", ", token == sample.truth ? cat("<b>", text, "</b>") : text);
+    }
+    out += cat("<p>… ", escape_html(sample.before), " <mark>", escape_html(sample.truth), "</mark> ",
+               escape_html(sample.after), " …</p>\n<p class=\"note\">expected: ", guesses, "</p>\n");
+  }
+  return out;
 }
 
 std::string environment_html(const RunFacts& run) {
@@ -210,6 +226,9 @@ std::string report_html(const std::vector<RunFacts>& runs, const std::vector<Nam
   }
   for (const RunFacts& run : runs) {
     const std::string of_run = runs.size() > 1 ? ": " + escape_html(run.name) : "";
+    if (const std::string samples = samples_html(run); !samples.empty()) {
+      out += cat("<h2>Gaps in held-out text", of_run, "</h2>\n", samples);
+    }
     out += cat("<h2>Sessions", of_run, "</h2>\n", environment_html(run), "<h2>Data", of_run, "</h2>\n", data_html(run),
                "<h2>Configuration", of_run, "</h2>\n", config_html(run));
     if (run.metrics.damaged_lines() > 0) {

@@ -7,6 +7,7 @@
 #include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
 
 namespace bertcram::monitor {
 namespace {
@@ -58,6 +59,27 @@ std::vector<std::pair<std::string, json>> tasks_of(const RunFacts& run) {
   for (const auto& [name, task] : tasks.items()) {
     if (std::ranges::find(order, name) == order.end()) {
       add(name);
+    }
+  }
+  return found;
+}
+
+std::vector<ShownSample> samples_of(const RunFacts& run) {
+  constexpr size_t kMost = 20;
+  std::vector<ShownSample> found;
+  const json& line = run.metrics.samples();
+  if (!line.is_object() || !line.contains("samples") || !line["samples"].is_array()) {
+    return found;
+  }
+  for (const json& each : line["samples"]) {
+    if (!each.is_object() || !each.contains("top") || !each["top"].is_array() || found.size() == kMost) {
+      continue;
+    }
+    found.push_back({.before = util::text_member(each, "before"),
+                     .truth = util::text_member(each, "truth"),
+                     .after = util::text_member(each, "after")});
+    for (const json& guess : each["top"]) {
+      found.back().top.emplace_back(util::text_member(guess, "token"), number_of(guess, "probability"));
     }
   }
   return found;

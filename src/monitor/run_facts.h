@@ -28,6 +28,17 @@ double number_of(const nlohmann::json& object, const char* key);
 /// The GLUE tasks of results.json that have a median, in GLUE's order, own ones last.
 std::vector<std::pair<std::string, nlohmann::json>> tasks_of(const RunFacts& run);
 
+/// A gap in held-out text, with what the model expected there, the most probable first.
+struct ShownSample {
+  std::string before = {};
+  std::string truth = {};
+  std::string after = {};
+  std::vector<std::pair<std::string, double>> top = {};  ///< token and probability, 0..1
+};
+
+/// Of the last evaluation that gave some; what is damaged is left out.
+std::vector<ShownSample> samples_of(const RunFacts& run);
+
 /// sane9, where all nine entries are there.
 std::optional<double> average_of(const RunFacts& run);
 

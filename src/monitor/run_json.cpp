@@ -143,6 +143,24 @@ json sessions_json(const RunFacts& run) {
   return sessions;
 }
 
+/// null without samples.
+json samples_json(const RunFacts& run) {
+  const auto samples = samples_of(run);
+  if (samples.empty()) {
+    return {};
+  }
+  json list = json::array();
+  for (const ShownSample& sample : samples) {
+    json top = json::array();
+    for (const auto& [token, probability] : sample.top) {
+      top.push_back({{"token", token}, {"probability", rounded(probability, 4)}});
+    }
+    list.push_back(
+        {{"before", sample.before}, {"truth", sample.truth}, {"after", sample.after}, {"top", std::move(top)}});
+  }
+  return {{"step", number_of(run.metrics.samples(), "step")}, {"samples", std::move(list)}};
+}
+
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) {
     return text;
@@ -166,11 +184,9 @@ json series_json(const RunFacts& run, const SeriesOptions& options) {
 }
 
 json details_json(const RunFacts& run) {
-  return {{"sessions", sessions_json(run)},
-          {"config", run.config},
-          {"changes", run.changes},
-          {"glue", glue_json(run)},
-          {"damaged_lines", run.metrics.damaged_lines()}};
+  return {{"sessions", sessions_json(run)}, {"config", run.config},
+          {"changes", run.changes},         {"glue", glue_json(run)},
+          {"samples", samples_json(run)},   {"damaged_lines", run.metrics.damaged_lines()}};
 }
 
 std::string metrics_csv(const MetricsTable& table) {

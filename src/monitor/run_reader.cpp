@@ -97,6 +97,9 @@ void MetricsReader::take(std::string_view line) {
     ++damaged_lines_;
     return;
   }
+  if (const auto samples = parsed.find("samples"); samples != parsed.end()) {
+    samples_ = {{"step", *step}, {"samples", *samples}};
+  }
   add_row(parsed.contains("eval_loss") ? evaluations_ : training_, parsed);
 }
 

@@ -35,6 +35,8 @@ class MaskedLmObjective : public Objective {
     return evaluate_masked_lm(*encoder_, batches, rows, micro_rows, device_, stop);
   }
 
+  const model::Encoder& masked_lm() const override { return *encoder_; }
+
   double flops_per_token(int64_t seq_len) const override {
     return model::flops_per_token(encoder_->shape(), seq_len, mask_prob_);
   }
@@ -94,6 +96,8 @@ class ReplacedTokenObjective : public Objective {
                                                                 .replaced_share = share(sums.replaced, sums.tokens),
                                                                 .found = share(sums.found, sums.replaced)}};
   }
+
+  const model::Encoder& masked_lm() const override { return *generator_; }
 
   double flops_per_token(int64_t seq_len) const override {
     return model::flops_per_token(generator_->shape(), seq_len, mask_prob_) +

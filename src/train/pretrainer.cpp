@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bertcram/config/resolve.h"
 #include "bertcram/monitor/metrics_log.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/run_directory.h"
@@ -12,6 +11,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "checkpointing.h"
+#include "gap_samples.h"
 #include "health.h"
 #include "held_out_rows.h"
 #include "origin.h"
@@ -41,6 +41,7 @@ class Pretrainer {
         run_(config_.output),
         runtime_(resolve_runtime(config_.runtime)),
         held_out_(config_.eval, data_.valid, masking({}), util::parse_duration(config_.budget.time)),
+        gaps_(data_.valid, *data_.tokenizer),
         train_(data_.train, masking(config_.mask), static_cast<uint64_t>(config_.seed), data_.manifest.train_order),
         budget_(config_.budget),
         state_(config_, origin_.shape(), runtime_),
@@ -67,7 +68,7 @@ class Pretrainer {
       return result();
     }
     log_run(config_, runtime_, data_, state_, step_.passes().rows);
-    recorder_.emplace(run_, config_yaml(), usage(), context_.progress, context_.events);
+    recorder_.emplace(run_, config_, usage(), context_.progress, context_.events);
     recorder_->header(run_header(config_, runtime_, data_, state_));
     const TrainingClock clock(state_.position.elapsed_seconds);
     evaluate_if_due();
@@ -75,8 +76,9 @@ class Pretrainer {
     recorder_->leave_out(evaluated_first, evaluated_first);
     while (!budget_.is_spent(usage())) {
       const double began = clock.seconds();
-      const auto figures =
-          step_.run(next_step_settings(config_, budget_, usage(), data_.manifest.seq_len), context_.stop);
+      const auto figures = step_.run(
+          next_step_settings(config_, budget_, usage(), data_.manifest.seq_len), context_.stop,
+          [this](double divisor) { recorder_->layers(state_.position.step + 1, state_.parameters, divisor); });
       const double trained_until = clock.seconds();
       state_.position.elapsed_seconds = trained_until;
       if (!figures) {
@@ -228,7 +230,8 @@ class Pretrainer {
 
   void record(const HeldOutScores& scores) {
     state_.position.eval_loss = scores.loss;
-    recorder_->evaluation(usage(), scores, data_.manifest.unigram_entropy, budget_.share(usage()));
+    recorder_->evaluation(usage(), scores, gaps_.fill(state_.objective->masked_lm(), runtime_.device),
+                          data_.manifest.unigram_entropy, budget_.share(usage()));
     health_.after_evaluation(scores.loss, data_.manifest.unigram_entropy, state_.position.step, budget_.share(usage()));
   }
 
@@ -330,7 +333,7 @@ class Pretrainer {
   /// What a loaded position means for this session.
   void take_over_position() {
     auto& position = state_.position;
-    position.config_yaml = config_yaml();
+    position.config_yaml = config_text(config_);
     budget_.reserve(position.reserved_seconds);
     position.evaluated_share = std::min(position.evaluated_share, budget_.share(usage()));  // of a budget that grew
   }
@@ -343,7 +346,7 @@ class Pretrainer {
     data_.valid.verify(context_.stop);
     step_.choose_passes(/*stored=*/{});
     state_.position.elapsed_seconds = origin_.start(data_, runtime_.threads, context_.stop, state_.parameters);
-    state_.position.config_yaml = config_yaml();
+    state_.position.config_yaml = config_text(config_);
     state_.position.data_id = data_.id;
     state_.position.runtime = circumstances();
   }
@@ -358,16 +361,7 @@ class Pretrainer {
     before = circumstances();
   }
 
-  /// What the last bits of a run depend on beside its configuration.
-  std::string circumstances() const {
-    const auto passes = step_.passes();
-    return cat(describe(runtime_), ", passes of ", passes.rows, " rows", passes.recomputes ? ", recomputed" : "");
-  }
-
-  std::string config_yaml() const {
-    PretrainConfig copy = config_;
-    return config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
-  }
+  std::string circumstances() const { return circumstances_of(runtime_, step_.passes()); }
 
   RunIdentity identity() const {
     return {.config = config_, .data_id = data_.id, .may_change = context_.may_change_config};
@@ -380,6 +374,7 @@ class Pretrainer {
   RunDirectory run_;
   Runtime runtime_;
   HeldOutRows held_out_;
+  GapSamples gaps_;
   data::MaskedBatches train_;
   Budget budget_;
   TrainingState state_;

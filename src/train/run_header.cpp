@@ -28,6 +28,15 @@ nlohmann::json run_header(const config::PretrainConfig& config, const Runtime& r
           {"unigram_entropy", data.manifest.unigram_entropy}};
 }
 
+std::string config_text(const config::PretrainConfig& config) {
+  config::PretrainConfig copy = config;
+  return config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain);
+}
+
+std::string circumstances_of(const Runtime& runtime, const checkpoint::Passes& passes) {
+  return cat(describe(runtime), ", passes of ", passes.rows, " rows", passes.recomputes ? ", recomputed" : "");
+}
+
 void log_run(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
              const TrainingState& state, int64_t rows_per_pass) {
   util::log_info("pretrain", cat("data: ", util::format_count(data.train.rows()), " rows of ", data.manifest.seq_len,

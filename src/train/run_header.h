@@ -14,6 +14,12 @@ namespace bertcram::train {
 nlohmann::json run_header(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
                           const TrainingState& state);
 
+/// The run's config.yaml.
+std::string config_text(const config::PretrainConfig& config);
+
+/// What the last bits of a run depend on beside its configuration.
+std::string circumstances_of(const Runtime& runtime, const checkpoint::Passes& passes);
+
 /// Two lines of the log: data and model. @param rows_per_pass  of the forward and backward passes
 void log_run(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
              const TrainingState& state, int64_t rows_per_pass);

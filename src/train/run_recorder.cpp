@@ -10,6 +10,8 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "layer_histograms.h"
+#include "run_header.h"
 
 namespace bertcram::train {
 
@@ -19,12 +21,49 @@ namespace {
 
 double seconds_left(const Usage& usage, double share) { return share > 0 ? usage.seconds * (1 - share) / share : 0; }
 
+/// Of a cell in a table: what has a meaning there is escaped.
+std::string in_markdown(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    escaped += std::string_view("\\|*_`[]<>#").find(c) == std::string_view::npos ? std::string(1, c) : cat('\\', c);
+  }
+  return escaped;
+}
+
+json json_of(const std::vector<GapSample>& samples) {
+  json list = json::array();
+  for (const GapSample& sample : samples) {
+    json top = json::array();
+    for (const Guess& guess : sample.top) {
+      top.push_back({{"token", guess.token}, {"probability", guess.probability}});
+    }
+    list.push_back(
+        {{"before", sample.before}, {"truth", sample.truth}, {"after", sample.after}, {"top", std::move(top)}});
+  }
+  return list;
+}
+
+std::string markdown_of(const std::vector<GapSample>& samples) {
+  std::string table = "| before | was | expected | after |\n| ---: | :-: | :- | :- |\n";
+  for (const GapSample& sample : samples) {
+    std::string guesses;
+    for (const Guess& guess : sample.top) {
+      guesses +=
+          cat(guesses.empty() ? "" : ", ", guess.token, " ", util::format_fixed(100 * guess.probability, 1), " %");
+    }
+    table += cat("| ", in_markdown(sample.before), " | **", in_markdown(sample.truth), "** | ", in_markdown(guesses),
+                 " | ", in_markdown(sample.after), " |\n");
+  }
+  return table;
+}
+
 }  // namespace
 
-RunRecorder::RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress,
-                         monitor::RunEvents& events)
+RunRecorder::RunRecorder(RunDirectory& run, const config::PretrainConfig& config, const Usage& start,
+                         util::ProgressStyle progress, monitor::RunEvents& events)
     : run_(run),
-      config_yaml_(std::move(config_yaml)),
+      config_yaml_(config_text(config)),
+      histograms_every_steps_(config.histograms_every_steps),
       metrics_(run.metrics_file(), start.steps + 1),
       events_(events),
       terminal_(progress),
@@ -39,7 +78,7 @@ void RunRecorder::header(const json& about_the_run) {
   peak_flops_ = about_the_run.value("peak_flops", 0.0);
   flops_per_token_ = about_the_run.value("flops_per_token", 0.0);
   metrics_.write(about_the_run);
-  metrics_.text("config", cat("```yaml\n", config_yaml_, "```\n"));
+  metrics_.text("config", last_.steps + 1, cat("```yaml\n", config_yaml_, "```\n"));
   events_.send("start", last_.steps > 0 ? cat("goes on from step ", util::format_count(last_.steps)) : "begins",
                about_the_run);
 }
@@ -123,7 +162,8 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
                   .seconds_left = seconds_left(usage, share)});
 }
 
-void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy, double share) {
+void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, const std::vector<GapSample>& samples,
+                             double unigram_entropy, double share) {
   json line = {{"step", usage.steps},
                {"tokens", usage.tokens},
                {"eval_loss", scores.loss},
@@ -142,6 +182,10 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
                         util::format_fixed(100 * replaced.accuracy, 2),
                         " % (always 'original': ", util::format_fixed(100 * (1 - replaced.replaced_share), 2), " %)");
   }
+  if (!samples.empty()) {
+    line["samples"] = json_of(samples);
+    metrics_.text("samples", usage.steps, markdown_of(samples));
+  }
   metrics_.write(line);
   const std::string sentence = cat("step ", usage.steps, ": held-out loss ", util::format_fixed(scores.loss, 4),
                                    ", accuracy ", util::format_fixed(100 * scores.accuracy, 2), " % (unigram entropy ",
@@ -159,6 +203,19 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, do
                    ", ", util::format_fixed(100 * share, 1), " % of the budget, ",
                    util::format_duration(seconds_left(usage, share)), " left"),
                line);
+}
+
+void RunRecorder::layers(int64_t step, nn::Parameters& parameters, double divisor) {
+  if (histograms_every_steps_ == 0 || step % histograms_every_steps_ != 0) {
+    return;
+  }
+  const auto record = [&](const char* kind, const std::map<std::string, monitor::Histogram>& layers) {
+    for (const auto& [layer, histogram] : layers) {
+      metrics_.histogram(cat(kind, layer), step, histogram);
+    }
+  };
+  record("weights/", layer_histograms(parameters, parameters.masters(), 1));
+  record("gradients/", layer_histograms(parameters, parameters.gradients(), divisor));
 }
 
 void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes, const std::string& reason) {

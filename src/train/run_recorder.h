@@ -5,13 +5,17 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "bertcram/config/pretrain_config.h"
 #include "bertcram/monitor/metrics_sink.h"
 #include "bertcram/monitor/run_events.h"
+#include "bertcram/nn/parameters.h"
 #include "bertcram/train/held_out.h"
 #include "bertcram/train/phase_seconds.h"
 #include "bertcram/train/run_directory.h"
 #include "bertcram/train/schedule.h"
+#include "gap_samples.h"
 #include "run_terminal.h"
 
 namespace bertcram::train {
@@ -46,7 +50,7 @@ class RunRecorder {
  public:
   /// Writes config.yaml, points `latest` at the run and goes on with its files; `start` is where this session begins.
   /// @param events  hears of the start, evaluations, and going back
-  RunRecorder(RunDirectory& run, std::string config_yaml, const Usage& start, util::ProgressStyle progress,
+  RunRecorder(RunDirectory& run, const config::PretrainConfig& config, const Usage& start, util::ProgressStyle progress,
               monitor::RunEvents& events);
 
   void header(const nlohmann::json& about_the_run);
@@ -56,7 +60,11 @@ class RunRecorder {
   /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
   /// @param share of the budget used
-  void evaluation(const Usage& usage, const HeldOutScores& scores, double unigram_entropy, double share);
+  void evaluation(const Usage& usage, const HeldOutScores& scores, const std::vector<GapSample>& samples,
+                  double unigram_entropy, double share);
+  /// In a step, before its update: every so often, for tensorboard, how the numbers of each layer are distributed, as
+  /// "weights/LAYER" and "gradients/LAYER". @param divisor  of the gradients
+  void layers(int64_t step, nn::Parameters& parameters, double divisor);
   /// Cuts metrics.jsonl to what a checkpoint remembers: the run goes on from there. @param reason  what was wrong
   void rewind(const Usage& start, int64_t metrics_bytes, const std::string& reason);
   /// Time that was not training: left out of the rate in the next metrics line, which has the part that no evaluation
@@ -75,6 +83,7 @@ class RunRecorder {
 
   RunDirectory& run_;
   std::string config_yaml_;
+  int64_t histograms_every_steps_;
   monitor::MetricsSink metrics_;
   monitor::RunEvents& events_;
   nlohmann::json header_;

@@ -92,7 +92,8 @@ double TrainStep::lap(std::chrono::steady_clock::time_point& since) const {
   return std::chrono::duration<double>(since - before).count();
 }
 
-std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const util::StopFlag& stop) {
+std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const util::StopFlag& stop,
+                                          const std::function<void(double divisor)>& before_update) {
   auto& position = state_.position;
   const auto sums = accumulate_or_back_off(settings, stop);
   if (!sums) {
@@ -106,6 +107,9 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
   }
   const auto masked = static_cast<double>(sums->masked);
   const double rate = settings.learning_rate * position.rate_factor;
+  if (before_update) {
+    before_update(masked * state_.scaler.factor());
+  }
   auto since = std::chrono::steady_clock::now();
   const optim::StepReport report = state_.optimizer.step(rate, masked * state_.scaler.factor());
   const bool is_overflow = state_.scaler.update(report.is_finite);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 
 #include "bertcram/config/pretrain_config.h"
@@ -25,7 +26,9 @@ class TrainStep {
   /// mathematics stays the same. A gradient that is not finite leaves the weights as they are.
   /// @return nullopt if a stop came between two passes: nothing has changed then
   /// @throws DataError if there was nothing to predict; what the last attempt threw if a single row finds no memory
-  std::optional<StepFigures> run(const StepSettings& settings, const util::StopFlag& stop);
+  /// @param before_update  sees the gradients, which are `divisor` times those of the mean loss
+  std::optional<StepFigures> run(const StepSettings& settings, const util::StopFlag& stop,
+                                 const std::function<void(double divisor)>& before_update = {});
 
   /// As configured; if that is `auto`, what an earlier session `stored`, or on a GPU the fastest that fits, with
   /// recomputed activations if not even one row fits without.

@@ -6,7 +6,8 @@ import unittest
 import xml.etree.ElementTree
 
 from glue_folders import make_glue
-from support import INPUT, USAGE, E2ETestCase, finish, make_packed, must, pretrain_args, start, stop_after
+from support import (INPUT, USAGE, E2ETestCase, finish, make_packed, must, pretrain_args, read_jsonl, start,
+                     stop_after)
 
 
 class Balanced(html.parser.HTMLParser):
@@ -29,6 +30,28 @@ class Balanced(html.parser.HTMLParser):
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:
             self.wrong.append((tag, self.getpos()))
+
+
+class Samples(E2ETestCase):
+
+    def test_they_are_what_fill_mask_says_of_the_same_text(self):
+        for objective, model in (("mlm", "model"), ("rtd", "generator")):
+            run = self.dir / objective
+            must(*pretrain_args(make_packed(), run, 30, eval__every_steps=10, objective=objective, model__layers=2))
+            lines = [line["samples"] for line in read_jsonl(run / "metrics.jsonl") if "eval_loss" in line]
+            self.assertEqual(len(lines), 3)
+            asked = [[(sample["before"], sample["truth"], sample["after"]) for sample in line] for line in lines]
+            self.assertEqual(asked[0], asked[2])  # the same gaps each time
+            self.assertEqual(len(asked[0]), 4)
+            self.assertNotEqual(lines[0], lines[2])  # other guesses
+            for sample in lines[-1]:
+                text = f"{sample['before']} [MASK] {sample['after']}\n"
+                filled = must("fill-mask", "--model", run / model, "--top-k", 3, "--json", "--threads", 1, "--device", "cpu",
+                              "--precision", "fp32", stdin=text).json["masks"][0]["top"]
+                self.assertEqual([guess["token"] for guess in filled], [guess["token"] for guess in sample["top"]])
+                for ours, theirs in zip(sample["top"], filled):
+                    self.assertAlmostEqual(ours["probability"], theirs["probability"], places=5)
+            self.assertIn("<h2>Gaps in held-out text</h2>", (run / "report.html").read_text())
 
 
 class Report(E2ETestCase):

@@ -75,6 +75,24 @@ TEST_F(DashboardApiTest, ThePageNeedsNoOtherServer) {
   }
 }
 
+TEST_F(DashboardApiTest, ShowsTheLastSamplesAndNothingOfDamagedOnes) {
+  EXPECT_TRUE(get(path())["samples"].is_null());
+  write_metrics(
+      R"({"step":2,"eval_loss":6,"samples":[{"before":"old","truth":"t","after":"","top":[]}]})"
+      "\n"
+      R"({"step":4,"eval_loss":5,"samples":[{"before":"the","truth":"cat","after":"<b>","top":[{"token":"dog","probability":0.51239},7]},3]})"
+      "\n");
+  store_.reset();
+  const json samples = get(path())["samples"];
+  EXPECT_EQ(samples["step"], 4);
+  EXPECT_EQ(samples["samples"],
+            json::parse(R"([{"before":"the","truth":"cat","after":"<b>","top":[{"token":"dog","probability":0.5124},
+                            {"token":"","probability":0}]}])"));
+  write_metrics("{\"step\":5,\"eval_loss\":5,\"samples\":{\"a\":1}}\n");
+  store_.reset();
+  EXPECT_TRUE(get(path())["samples"].is_null());
+}
+
 TEST_F(DashboardApiTest, SeriesAreByStepsTokensOrSeconds) {
   const json series = get(path("/series"));
   EXPECT_EQ(series["rows"], 2);

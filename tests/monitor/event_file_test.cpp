@@ -68,6 +68,23 @@ TEST(EventFile, SaysWhereItsSessionBegins) {
   EXPECT_EQ(records[1].substr(9), std::string("\x10\x08\x3a\x02\x08\x01", 6));
 }
 
+TEST(EventFile, HoldsHistograms) {
+  const ScratchDirectory scratch;
+  EventFile events(scratch.path(), 1);
+  Histogram sum = {
+      .smallest = -1, .largest = 0, .count = 2, .sum = -1, .sum_of_squares = 1, .limits = {0, 2}, .counts = {2, 0}};
+  sum.add({.smallest = 1, .largest = 2, .count = 1, .sum = 2, .sum_of_squares = 4, .limits = {0, 2}, .counts = {0, 1}});
+  events.histogram("h", 3, sum);
+  const std::string record = records_of(events.path()).at(2);
+  // a summary of 88 bytes, a value of 86: the tag, a histogram of 5 · 9 + 2 · 18 bytes
+  const std::string head("\x10\x03\x2a\x58\x0a\x56\x0a\x01h\x2a\x51", 11);
+  EXPECT_EQ(record.substr(9, 11), head);
+  for (const auto& [place, value] : std::vector<std::pair<size_t, double>>{
+           {21, -1}, {30, 2}, {39, 3}, {48, 1}, {57, 5}, {67, 0}, {75, 2}, {85, 2}, {93, 1}}) {
+    EXPECT_EQ(number_at<double>(record, place), value) << place;
+  }
+}
+
 TEST(EventFile, APlaceThatCannotBeWrittenIsNoError) {
   EventFile events("/proc/none", 1);
   EXPECT_NO_THROW(events.scalars({{"step", 1}, {"loss", 1.0}}));

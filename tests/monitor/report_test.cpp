@@ -52,6 +52,18 @@ TEST_F(ReportTest, ShowsFiguresCurvesSessionsDataAndChanges) {
   EXPECT_FALSE(has(html, "<h2>GLUE"));
 }
 
+TEST_F(ReportTest, ShowsWhatWasExpectedInGaps) {
+  const auto folder = make_run("first");
+  EXPECT_FALSE(has(html_of({read_run(folder, 10)}), "Gaps in held-out text"));
+  scratch_.write("first/metrics.jsonl",
+                 R"({"step":4,"eval_loss":5,"samples":[{"before":"a <i>","truth":"cat","after":"sat",)"
+                 R"("top":[{"token":"dog","probability":0.5},{"token":"cat","probability":0.25}]}]})"
+                 "\n");
+  const std::string html = html_of({read_run(folder, 10)});
+  EXPECT_TRUE(has(html, "a &lt;i&gt; <mark>cat</mark> sat")) << html;
+  EXPECT_TRUE(has(html, "dog 50 %, <b>cat 25 %</b>"));
+}
+
 TEST_F(ReportTest, HasNoLinkToAnythingOutside) {
   const std::string html = html_of({read_run(make_run("first"), 10)});
   for (const char* part : {"src=", "href=", "<script", "@import", "url("}) {

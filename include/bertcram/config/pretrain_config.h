@@ -128,6 +128,7 @@ struct PretrainConfig {
   std::string init_from;
   int64_t seed = 0;
   int64_t log_every_steps = 10;
+  int64_t histograms_every_steps = 1000;
   std::string on_event;
   RuntimeConfig runtime;
   Objective objective = Objective::kMlm;
@@ -149,6 +150,9 @@ struct PretrainConfig {
       "model folder to go on from (bertcram's or Hugging Face's), with its shape and tokenizer; empty = from scratch");
     v("seed", seed, "seed of initialisation, order and masking", AtLeast{0});
     v("log_every_steps", log_every_steps, "steps between lines in metrics.jsonl", AtLeast{1}, Untracked{});
+    v("histograms_every_steps", histograms_every_steps,
+      "steps between histograms of each layer's weights and gradients in the event files for tensorboard; 0 = none",
+      AtLeast{0}, Untracked{});
     v("on_event", on_event,
       "command for /bin/sh that gets a JSON object on its stdin when the run begins, is scored or ends; see "
       "docs/monitoring.md",

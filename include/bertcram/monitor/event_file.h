@@ -7,8 +7,23 @@
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace bertcram::monitor {
+
+/// Numbers by size: `counts[i]` of them lie in (limits[i - 1], limits[i]].
+struct Histogram {
+  double smallest = 0;
+  double largest = 0;
+  double count = 0;
+  double sum = 0;
+  double sum_of_squares = 0;
+  std::vector<double> limits = {};
+  std::vector<double> counts = {};
+
+  /// Adds numbers that were counted with the same limits.
+  void add(const Histogram& other);
+};
 
 /// One session's event file. Nothing that goes wrong with it ends a run: a file that cannot be written is warned of once,
 /// and given up; metrics.jsonl is the source of truth.
@@ -28,6 +43,7 @@ class EventFile {
   void scalars(const nlohmann::json& line);
   /// @param markdown  as tensorboard's text tab shows it
   void text(const std::string& tag, int64_t step, const std::string& markdown);
+  void histogram(const std::string& tag, int64_t step, const Histogram& histogram);
   /// The run goes on from here: what was said of this step and later ones is void.
   void restart(int64_t step);
 

@@ -21,7 +21,11 @@ class MetricsSink {
 
   void write(const nlohmann::json& line);
   /// Text for people, for tensorboard alone. @param markdown  see EventFile
-  void text(const std::string& tag, const std::string& markdown);
+  void text(const std::string& tag, int64_t step, const std::string& markdown) { events().text(tag, step, markdown); }
+  /// For tensorboard alone.
+  void histogram(const std::string& tag, int64_t step, const Histogram& histogram) {
+    events().histogram(tag, step, histogram);
+  }
   /// The run goes on from an earlier step: metrics.jsonl is cut to its first `size_bytes`, events from the step on are void.
   /// @throws ResourceError
   void rewind(int64_t size_bytes, int64_t next_step);

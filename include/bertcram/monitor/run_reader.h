@@ -35,6 +35,8 @@ class MetricsReader {
   const MetricsTable& evaluations() const { return evaluations_; }
   /// The `start` lines: one per session.
   const std::vector<nlohmann::json>& starts() const { return starts_; }
+  /// Gaps and what the model expected in them, `samples` at the last `step` that had some; null without.
+  const nlohmann::json& samples() const { return samples_; }
   int64_t damaged_lines() const { return damaged_lines_; }
 
  private:
@@ -48,6 +50,7 @@ class MetricsReader {
   MetricsTable training_;
   MetricsTable evaluations_;
   std::vector<nlohmann::json> starts_;
+  nlohmann::json samples_;
   int64_t damaged_lines_ = 0;
 };
 

@@ -45,6 +45,8 @@ class Objective {
   /// Scores samples [0, rows) in forward passes of micro_rows. @return nullopt when asked to stop on the way
   virtual std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
                                                 const util::StopFlag& stop) const = 0;
+  /// What fills in masked tokens: the model, or the generator of replaced-token detection.
+  virtual const model::Encoder& masked_lm() const = 0;
   /// Floating-point operations per trained token, see model::flops_per_token.
   virtual double flops_per_token(int64_t seq_len) const = 0;
   /// The model that the run is for, first.

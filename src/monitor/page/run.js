@@ -4,7 +4,7 @@ import {download, get} from './api.js';
 import {Chart} from './chart.js';
 import {el, segmented, settings} from './dom.js';
 import {STATES, bytes, clockIn, compact, count, duration, loss, percent, trimmed} from './format.js';
-import {comparison, glueTable, sessionTable} from './tables.js';
+import {comparison, glueTable, sampleList, sessionTable} from './tables.js';
 
 const SERIES_MILLISECONDS = 2000;   // between two looks at the curves
 const DETAILS_MILLISECONDS = 10_000;  // and at scores, settings and the log
@@ -233,6 +233,7 @@ export class RunView {
     const changes = details.changes.map((change) => el('li', {}, change));
     this.more.replaceChildren(
         details.glue ? glueTable(details.glue) : '',
+        details.samples ? sampleList(details.samples) : '',
         el('section', {}, el('h2', {}, 'Configuration'),
             changes.length > 0 ? el('ul', {className: 'changes', 'aria-label': 'different from the defaults'}, ...changes) :
               el('p', {className: 'note'}, details.config ? 'Nothing differs from the defaults.' : 'No config.yaml.'),

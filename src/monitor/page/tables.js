@@ -20,6 +20,18 @@ export function glueTable(glue) {
       el('p', {className: 'note'}, `Protocol ${glue.protocol}. Published columns follow their own protocols.`), ...failed);
 }
 
+/// Gaps in held-out text and what the model expects there.
+export function sampleList({step, samples}) {
+  const guess = ({token, probability}, truth) =>
+    el(token === truth ? 'b' : 'span', {}, `${token} ${percent(probability ?? 0)}`);
+  return el('section', {className: 'samples'}, el('h2', {}, 'Gaps in held-out text'),
+      el('p', {className: 'note'}, `What the model expected there at step ${count(step)}.`),
+      ...samples.map((sample) => el('div', {},
+          el('p', {}, `… ${sample.before} `, el('mark', {}, sample.truth), ` ${sample.after} …`),
+          el('p', {className: 'note'}, 'expected: ',
+              ...sample.top.flatMap((each, index) => [index > 0 ? ', ' : '', guess(each, sample.truth)])))));
+}
+
 export function sessionTable(sessions) {
   const rows = [['session', 'from step', 'device', 'bertcram', 'LibTorch', 'seed', 'parameters']];
   sessions.forEach((start, index) => rows.push([String(index + 1), count(start.step), String(start.device ?? '–'),
