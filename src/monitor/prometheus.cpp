@@ -16,7 +16,7 @@ struct Gauge {
   const char* help;
 };
 
-constexpr std::array<Gauge, 13> kGauges = {{
+constexpr std::array<Gauge, 15> kGauges = {{
     {"step", "bertcram_step", "optimizer steps taken"},
     {"tokens", "bertcram_tokens", "tokens trained on"},
     {"budget_share", "bertcram_budget_share", "share of the budget that is spent, 0 to 1"},
@@ -30,6 +30,8 @@ constexpr std::array<Gauge, 13> kGauges = {{
     {"tokens_per_second", "bertcram_tokens_per_second", "training throughput"},
     {"mfu", "bertcram_mfu", "share of the machine's peak arithmetic, 0 to 1"},
     {"memory_bytes", "bertcram_memory_bytes", "peak memory of the training process or its GPU"},
+    {"gpu_temperature", "bertcram_gpu_temperature_celsius", "temperature of the machine's GPU"},
+    {"gpu_power_watts", "bertcram_gpu_power_watts", "power that it draws"},
 }};
 
 /// In a label's quotes.

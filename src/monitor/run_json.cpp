@@ -20,13 +20,15 @@ struct DrawnColumn {
   bool is_restless = false;  ///< drawn smoothed too
 };
 
-constexpr std::array<DrawnColumn, 7> kTrainingColumns = {{{"loss", true},
+constexpr std::array<DrawnColumn, 9> kTrainingColumns = {{{"loss", true},
                                                           {"rtd_loss", true},
                                                           {"lr"},
                                                           {"grad_norm", true},
                                                           {"tokens_per_second", true},
                                                           {"mfu", true},
-                                                          {"memory_bytes"}}};
+                                                          {"memory_bytes"},
+                                                          {"gpu_temperature"},
+                                                          {"gpu_power_watts"}}};
 constexpr std::array<DrawnColumn, 4> kEvaluationColumns = {
     {{"eval_loss"}, {"eval_accuracy"}, {"eval_rtd_loss"}, {"eval_rtd_accuracy"}}};
 

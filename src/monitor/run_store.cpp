@@ -106,7 +106,8 @@ json WatchedRun::row() const {
                                                               status_.budget_share))
                                             : json()},
               {"metrics_bytes", metrics_stamp_.size}};
-  for (const char* key : {"loss", "lr", "grad_norm", "tokens_per_second", "mfu", "memory_bytes"}) {
+  for (const char* key :
+       {"loss", "lr", "grad_norm", "tokens_per_second", "mfu", "memory_bytes", "gpu_temperature", "gpu_power_watts"}) {
     row[key] = figure(last_.value("training", json()), key);
   }
   for (const char* key : {"eval_loss", "eval_accuracy"}) {

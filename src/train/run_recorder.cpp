@@ -145,6 +145,10 @@ void RunRecorder::step(const Usage& usage, const StepFigures& figures, double sh
                {"overhead_share", overhead_seconds_ / (seconds + overhead_seconds_)}};
   load_seconds_ = 0;
   overhead_seconds_ = 0;
+  if (const auto readings = sensors_.read(); readings.temperature) {
+    line["gpu_temperature"] = *readings.temperature;
+    line["gpu_power_watts"] = readings.power_watts ? json(*readings.power_watts) : json();
+  }
   if (figures.replaced_token_loss) {
     line["rtd_loss"] = *figures.replaced_token_loss;
     line["rtd_accuracy"] = *figures.replaced_token_accuracy;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bertcram/config/pretrain_config.h"
+#include "bertcram/monitor/gpu_sensors.h"
 #include "bertcram/monitor/metrics_sink.h"
 #include "bertcram/monitor/run_events.h"
 #include "bertcram/nn/parameters.h"
@@ -89,6 +90,7 @@ class RunRecorder {
   nlohmann::json header_;
   bool is_failing_ = false;  ///< the last heartbeat could not be written
   RunTerminal terminal_;
+  monitor::GpuSensors sensors_;
   double peak_flops_ = 0;        ///< of the machine
   double flops_per_token_ = 0;   ///< of the model
   Usage last_;                   ///< at the last metrics line, for the rate

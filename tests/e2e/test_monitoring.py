@@ -1,12 +1,14 @@
 """What can be seen of a run from outside: its report."""
 
 import html.parser
+import os
 import signal
 import unittest
 import xml.etree.ElementTree
 
+from dashboards import Dashboard
 from glue_folders import make_glue
-from support import (INPUT, USAGE, E2ETestCase, finish, make_packed, must, pretrain_args, read_jsonl, start,
+from support import (BINARY, INPUT, USAGE, E2ETestCase, environment, finish, make_packed, must, pretrain_args, read_jsonl, start,
                      stop_after)
 
 
@@ -52,6 +54,32 @@ class Samples(E2ETestCase):
                 for ours, theirs in zip(sample["top"], filled):
                     self.assertAlmostEqual(ours["probability"], theirs["probability"], places=5)
             self.assertIn("<h2>Gaps in held-out text</h2>", (run / "report.html").read_text())
+
+
+class Sensors(E2ETestCase):
+
+    def run_with(self, name, **env):
+        run = self.dir / "runs" / name
+        must(*pretrain_args(make_packed(), run, 4), env=environment(**env))
+        return [line for line in read_jsonl(run / "metrics.jsonl") if "lr" in line]
+
+    def test_temperature_and_power_go_everywhere_and_absence_is_no_error(self):
+        fake = {"LD_LIBRARY_PATH": os.environ.get("BERTCRAM_NVML_FOLDER", BINARY.parent / "fake_nvml")}
+        for name, more in (("first", {}), ("uuid", {"CUDA_VISIBLE_DEVICES": "GPU-fake,1"})):
+            for line in self.run_with(name, **fake, **more):
+                self.assertEqual((line["gpu_temperature"], line["gpu_power_watts"]), (61, 187.5))
+        for name, env in (("none", {}), ("broken", {**fake, "FAKE_NVML": "broken"}), ("hidden", {**fake, "CUDA_VISIBLE_DEVICES": "5"})):
+            for line in self.run_with(name, **env):
+                self.assertNotIn("gpu_temperature", line)
+        with Dashboard(self.dir / "runs") as dashboard:
+            metrics = dashboard.ask("/metrics").body.decode()
+            self.assertIn('bertcram_gpu_temperature_celsius{run="first"} 61\n', metrics)
+            self.assertIn('bertcram_gpu_power_watts{run="first"} 187.5\n', metrics)
+            self.assertNotIn('bertcram_gpu_power_watts{run="none"}', metrics)
+            rows = {row["name"]: row for row in dashboard.ask("/api/runs").json["runs"]}
+            self.assertEqual((rows["first"]["gpu_temperature"], rows["none"]["gpu_temperature"]), (61, None))
+            series = dashboard.ask(f"/api/runs/{rows['first']['id']}/series").json["series"]
+            self.assertEqual(series["gpu_power_watts"]["y"], [187.5] * 4)
 
 
 class Report(E2ETestCase):

@@ -30,6 +30,10 @@ const CHARTS = [
     {key: 'grad_norm', name: 'norm', restless: true}]},
   {title: 'MFU', unit: 'share of peak arithmetic', format: (value) => percent(value, 1), mark: percentMark, curves: [
     {key: 'mfu', name: 'MFU', restless: true}]},
+  {title: 'GPU temperature', unit: '°C', format: (value) => `${trimmed(value, 3)} °C`, mark: trimmed, curves: [
+    {key: 'gpu_temperature', name: 'temperature'}]},
+  {title: 'GPU power', unit: 'watts', format: (value) => `${trimmed(value, 4)} W`, mark: trimmed, curves: [
+    {key: 'gpu_power_watts', name: 'power'}]},
   {title: 'Memory', unit: 'peak', format: (value) => bytes(value), mark: bytesMark, curves: [{key: 'memory_bytes', name: 'memory'}]},
 ];
 
@@ -224,6 +228,8 @@ export class RunView {
             tile('steps', count(row.step)), tile('tokens', compact(row.tokens)),
             tile('tokens/s', compact(row.tokens_per_second)),
             ...(row.mfu === null ? [] : [tile('MFU', percent(row.mfu, 1))]),
+            ...(row.gpu_temperature === null ? [] : [tile('GPU', `${count(row.gpu_temperature)} °C`)]),
+            ...(row.gpu_power_watts === null ? [] : [tile('GPU power', `${count(Math.round(row.gpu_power_watts))} W`)]),
             tile('memory', bytes(row.memory_bytes)), tile('training time', duration(row.elapsed_seconds))));
     this.head.dataset.state = row.state;
   }
