@@ -18,7 +18,7 @@ using torch::autograd::variable_list;
 struct GpuGelu : torch::autograd::Function<GpuGelu> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& given) {
     const at::Tensor x = in_one_piece(given);
-    const at::Tensor y = at::empty_like(x);
+    at::Tensor y = at::empty_like(x);
     start_beside(x, [&](const cuda::Kernels& kernels, cuda::Stream stream) {
       return kernels.gelu(storage_of(x), x.const_data_ptr(), x.numel(), y.mutable_data_ptr(), stream);
     });
@@ -44,7 +44,7 @@ struct GpuGeglu : torch::autograd::Function<GpuGeglu> {
     const int64_t ffn = x.size(-1) / 2;
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = ffn;
-    const at::Tensor y = at::empty(shape, x.options());
+    at::Tensor y = at::empty(shape, x.options());
     start_beside(x, [&](const cuda::Kernels& kernels, cuda::Stream stream) {
       return kernels.geglu(storage_of(x), x.const_data_ptr(), y.numel() / ffn, ffn, y.mutable_data_ptr(), stream);
     });
@@ -68,13 +68,13 @@ struct GpuGeglu : torch::autograd::Function<GpuGeglu> {
 }  // namespace
 
 const cuda::Kernels* cuda_kernels() {
-  static const cuda::Kernels* const found = []() -> const cuda::Kernels* {
+  static const cuda::Kernels* const kFound = []() -> const cuda::Kernels* {
     // It finds CUDA's runtime in the process: LibTorch has loaded it.
     void* const library = ::dlopen(cuda::kLibrary, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     void* const function = library == nullptr ? nullptr : ::dlsym(library, cuda::kGetKernels);
     return function == nullptr ? nullptr : reinterpret_cast<const cuda::Kernels* (*)()>(function)();
   }();
-  return found;
+  return kFound;
 }
 
 bool can_fuse_on_gpu(const at::Tensor& x) {
@@ -89,7 +89,7 @@ at::Tensor gpu_geglu(const at::Tensor& x) { return GpuGeglu::apply(x); }
 
 at::Tensor gpu_turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads) {
   const at::Tensor from = qkv.contiguous();
-  const at::Tensor to = at::empty_like(from);
+  at::Tensor to = at::empty_like(from);
   const cuda::QkvShape shape = {
       .tokens = qkv.size(0) * qkv.size(1), .seq = qkv.size(1), .heads = heads, .half = cosines.size(-1)};
   start_beside(from, [&](const cuda::Kernels& kernels, cuda::Stream stream) {
@@ -101,7 +101,7 @@ at::Tensor gpu_turned(const at::Tensor& qkv, const at::Tensor& cosines, const at
 
 at::Tensor gpu_cross_entropy(const at::Tensor& logits, const at::Tensor& targets, double error_scale) {
   const at::Tensor wanted = targets.contiguous();
-  const at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   start_beside(logits, [&](const cuda::Kernels& kernels, cuda::Stream stream) {
     return kernels.cross_entropy(storage_of(logits), logits.mutable_data_ptr(), logits.size(0), logits.size(1),
                                  wanted.const_data_ptr<int64_t>(), static_cast<float>(error_scale),

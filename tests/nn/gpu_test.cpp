@@ -72,13 +72,15 @@ class GpuOperations : public ::testing::TestWithParam<Case> {
     return {y.detach().to(at::kCPU, at::kDouble), x.grad().to(at::kCPU, at::kDouble)};
   }
 
+  /// @param roundings  that a result may have behind it
   template <class Function>
-  void expect_equal_to_fp64(const at::Tensor& given, const at::Tensor& direction, const Function& function) const {
+  void expect_equal_to_fp64(const at::Tensor& given, const at::Tensor& direction, const Function& function,
+                            int roundings = 1) const {
     const at::Tensor values = given.to(options());  // [rounded]
     const at::Tensor rounded_direction = direction.to(options());
     const Outcome got = run(values, rounded_direction, function);
     const Outcome exact = run(values.to(at::kCPU, at::kDouble), rounded_direction.to(at::kCPU, at::kDouble), function);
-    const double allowed = tolerance(GetParam().type);
+    const double allowed = roundings * tolerance(GetParam().type);
     EXPECT_TRUE(near(got.value / (exact.value.abs() + 1), exact.value / (exact.value.abs() + 1), allowed));
     EXPECT_TRUE(near(got.gradient / (exact.gradient.abs() + 1), exact.gradient / (exact.gradient.abs() + 1), allowed));
   }
@@ -137,11 +139,12 @@ TEST_P(GpuOperations, NormOfASumEqualsFp64) {
     const at::Tensor weight = random_tensor(random, {hidden}).to(options());
     const at::Tensor bias = random_tensor(random, {hidden}).to(options());
     const at::Tensor direction = random_tensor(random, {3, 101, hidden});
-    expect_equal_to_fp64(random_tensor(random, {3, 101, hidden}, 2.0), direction, [&](const at::Tensor& x) {
+    const auto normed_and_sum = [&](const at::Tensor& x) {
       const auto like_x = [&](const at::Tensor& each) { return each.to(x.options()); };
       const NormedSum both = add_norm(x, like_x(branch), like_x(weight), like_x(bias), 1e-5);
       return both.normed + 0.5 * both.sum;
-    });
+    };
+    expect_equal_to_fp64(random_tensor(random, {3, 101, hidden}, 2.0), direction, normed_and_sum, /*roundings=*/3);
     // The weight as what the gradient is wanted of: a sum over all rows.
     expect_equal_to_fp64(random_tensor(random, {hidden}), direction / 101, [&](const at::Tensor& scale) {
       return layer_norm(branch.to(scale.options()), scale, at::Tensor(), 1e-5);
