@@ -1,6 +1,7 @@
 // Held-out evaluations: when they are due, on which rows, and with how much memory.
 
 #include "train/held_out_rows.h"
+#include "bertcram/util/error.h"
 
 #include <chrono>
 #include <new>
@@ -26,6 +27,7 @@ class Asked : public Objective {
     std::this_thread::sleep_for(rows * per_row_);
     return HeldOutScores{.loss = 1, .accuracy = 0, .masked_tokens = rows};
   }
+  const model::Encoder& masked_lm() const override { throw InternalError("nobody asks"); }
   double flops_per_token(int64_t) const override { return 0; }
   std::vector<TrainedModel> models() const override { return {}; }
 

@@ -2,7 +2,9 @@
 
 #include "train/layer_histograms.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/linspace.h>
+#include <ATen/ops/square.h>
 
 #include <numeric>
 
@@ -37,7 +39,7 @@ TEST(LayerHistograms, CountEveryNumberOnceUnderItsLayer) {
     std::map<std::string, double> squares;
     std::map<std::string, double> counts;
     for (const auto& each : parameters.stored_views(parameters.masters())) {
-      squares[layer_of(each.name)] += (each.tensor.detach() / 2).square().sum().item<double>();
+      squares[layer_of(each.name)] += at::square(each.tensor.detach() / 2).sum().item().toDouble();
       counts[layer_of(each.name)] += static_cast<double>(each.tensor.numel());
     }
     for (const auto& [layer, histogram] : layers) {

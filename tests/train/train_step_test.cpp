@@ -33,6 +33,7 @@ class Hooked : public Objective {
                                         const util::StopFlag& stop) const override {
     return inner_->evaluate(batches, rows, micro_rows, stop);
   }
+  const model::Encoder& masked_lm() const override { throw InternalError("nobody asks"); }
   double flops_per_token(int64_t seq_len) const override { return inner_->flops_per_token(seq_len); }
   std::vector<TrainedModel> models() const override { return inner_->models(); }
 
