@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -72,20 +71,12 @@ void limit_gpu_memory(int64_t bytes, const GpuFacts& gpu) {
 /// larger they are, unless its threshold is set.
 void limit_process_memory(int64_t bytes) {
   constexpr int kMappedFromBytes = 1 << 20;
-  constexpr int kMappedAtMost = 65'536;  // glibc's default
-  ::mallopt(M_MMAP_MAX, kMappedAtMost);
   ::mallopt(M_MMAP_THRESHOLD, kMappedFromBytes);
   ::mallopt(M_TRIM_THRESHOLD, kMappedFromBytes);
   rlimit data{};
   ::getrlimit(RLIMIT_DATA, &data);
   data.rlim_cur = std::min(static_cast<rlim_t>(bytes), data.rlim_max);
   ::setrlimit(RLIMIT_DATA, &data);
-}
-
-/// A step frees what the next one allocates again: kept, or the system would clear its pages anew each time (3 % of a step).
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_MAX, 0);
-  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
 /// Loads LibTorch's CUDA half, which registers its kernels; false if it or its libraries are not installed.
@@ -155,8 +146,8 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   }
   Runtime runtime;
   runtime.device = choose_device(config.device, gpu);
-  if (runtime.device.is_cpu()) {
-    limit ? limit_process_memory(*limit) : keep_freed_memory();
+  if (limit && runtime.device.is_cpu()) {
+    limit_process_memory(*limit);
   }
   runtime.compute_type = choose_type(config.precision, runtime.device, gpu);
   runtime.threads = util::thread_count(config.threads);

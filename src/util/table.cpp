@@ -1,6 +1,7 @@
 #include "bertcram/util/table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "bertcram/util/text.h"
 
@@ -26,11 +27,15 @@ std::string_view first_columns(std::string_view text, size_t columns) {
 std::string join_fitting(std::span<const std::string> parts, std::string_view separator, size_t columns) {
   std::string text;
   for (const std::string& part : parts) {
-    const std::string longer = text.empty() ? part : text + std::string(separator) + part;
+    std::string longer = text;
+    if (!longer.empty()) {
+      longer += separator;
+    }
+    longer += part;
     if (columns_of(longer) > columns) {
       break;
     }
-    text = longer;
+    text = std::move(longer);
   }
   return text.empty() && !parts.empty() ? std::string(first_columns(parts.front(), columns)) : text;
 }
