@@ -7,6 +7,8 @@
 #include "bertcram/plan/plan.h"
 #include "bertcram/plan/record.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/table.h"
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
@@ -125,16 +127,24 @@ std::string text_of(const BenchReport& report, const BenchResult& best) {
   return text;
 }
 
-/// For `plan`: how much of what it would have predicted was reached.
+/// For `plan`: how much of what it would have predicted was reached. The result stands already: that memory is too little to
+/// measure the machine beside a --memory-limit is no failure.
 void keep_for_plan(config::PretrainConfig config, const train::BenchOptions& options, const BenchResult& best) {
   config.runtime.precision = parse_precision(best.precision);
-  const plan::Machine machine = training().measure_machine(config.runtime);
-  const plan::Workload workload = plan::pretraining(config, options.vocab_size, options.seq_len);
-  plan::keep_record(machine, {.measured = best.tokens_per_second.median,
-                              .predicted = plan::tokens_per_second(workload, best.micro_batch, options.passes,
-                                                                   config.batch.recompute, machine),
-                              .what = cat(config.model.layers, " layers × ", config.model.hidden, " in passes of ",
-                                          best.micro_batch, " rows")});
+  try {
+    const plan::Machine machine = training().measure_machine(config.runtime);
+    const plan::Workload workload = plan::pretraining(config, options.vocab_size, options.seq_len);
+    plan::keep_record(machine, {.measured = best.tokens_per_second.median,
+                                .predicted = plan::tokens_per_second(workload, best.micro_batch, options.passes,
+                                                                     config.batch.recompute, machine),
+                                .what = cat(config.model.layers, " layers × ", config.model.hidden, " in passes of ",
+                                            best.micro_batch, " rows")});
+  } catch (const std::exception& error) {
+    if (!util::is_out_of_memory(error)) {
+      throw;
+    }
+    util::log_warning("bench", "too little memory to keep the result for 'bertcram plan'");
+  }
 }
 
 void run(const config::PretrainConfig& config, const Words& words, const Session& session) {

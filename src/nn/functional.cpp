@@ -5,13 +5,12 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 
-#include <optional>
-
 #include "bertcram/util/error.h"
 #include "fused_cuda.h"
 #include "fused_linear.h"
 #include "fused_norm.h"
 #include "fused_pointwise.h"
+#include "optional_tensor.h"
 
 namespace bertcram::nn {
 namespace {
@@ -20,10 +19,6 @@ void require(bool holds, const char* function, const char* argument, const at::T
   if (!holds) {
     throw ShapeError(cat(function, ": ", argument, " has shape ", got.sizes(), ", expected ", expected));
   }
-}
-
-std::optional<at::Tensor> optional(const at::Tensor& tensor) {
-  return tensor.defined() ? std::optional(tensor) : std::nullopt;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "fused_cuda.h"
 #include "gradient_sum.h"
+#include "optional_tensor.h"
 #include "start_on_gpu.h"
 
 namespace bertcram::nn {
@@ -122,10 +123,6 @@ struct GpuAddNorm : torch::autograd::Function<GpuAddNorm> {
     return {found.x, found.x, found.weight, found.bias, at::Tensor()};
   }
 };
-
-std::optional<at::Tensor> optional(const at::Tensor& tensor) {
-  return tensor.defined() ? std::optional(tensor) : std::nullopt;
-}
 
 }  // namespace
 

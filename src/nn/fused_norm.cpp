@@ -12,6 +12,7 @@
 #include "bertcram/nn/fused.h"
 #include "gradient_sum.h"
 #include "kernels/norm_bf16.h"
+#include "optional_tensor.h"
 #include "raw.h"
 
 namespace bertcram::nn {
@@ -118,10 +119,6 @@ struct FusedAddNorm : torch::autograd::Function<FusedAddNorm> {
     return {found.x, found.x, found.weight, found.bias, at::Tensor()};
   }
 };
-
-std::optional<at::Tensor> optional(const at::Tensor& tensor) {
-  return tensor.defined() ? std::optional(tensor) : std::nullopt;
-}
 
 }  // namespace
 

@@ -6,29 +6,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <sstream>
-#include <string>
 
 #include "bertcram/nn/fused.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
+#include "proc_bytes.h"
 #include "roofline.h"
 
 namespace bertcram::train {
 namespace {
-
-/// A line of a file in /proc, in bytes. @param label  with its colon; the number behind it is in kB
-int64_t proc_bytes(const char* file, std::string_view label) {
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with(label)) {
-      return 1024 * std::strtoll(line.c_str() + label.size(), nullptr, 10);
-    }
-  }
-  return 0;
-}
 
 /// Bytes read and written per second by additions too large for any cache.
 double memory_rate(const Runtime& runtime) {

@@ -12,12 +12,12 @@
 #include <fstream>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
+#include "proc_bytes.h"
 
 namespace bertcram::train {
 namespace {
@@ -172,14 +172,7 @@ int64_t peak_memory_bytes(const Runtime& runtime) {
     const auto stats = at::accelerator::getDeviceStats(runtime.device.index());
     return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
   }
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    constexpr std::string_view kPeak = "VmHWM:";  // in kB; unlike getrusage's, not inherited from the process before
-    if (line.starts_with(kPeak)) {
-      return 1024 * std::strtoll(line.c_str() + kPeak.size(), nullptr, 10);
-    }
-  }
-  return 0;
+  return proc_bytes("/proc/self/status", "VmHWM:");  // unlike getrusage's, not inherited from the process before
 }
 
 void reset_peak_memory(const Runtime& runtime) {

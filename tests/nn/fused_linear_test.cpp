@@ -8,6 +8,7 @@
 #include "bertcram/nn/functional.h"
 #include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
+#include "nn/kernel_support.h"
 #include "nn/kernels/linear_bf16.h"
 #include "nn/packed_weight.h"
 #include "nn/tensor_support.h"
@@ -19,19 +20,7 @@ namespace {
 using test::near;
 using test::random_tensor;
 
-class FusedLinearTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (!kernels::has_avx512_bf16()) {
-      GTEST_SKIP() << "this processor has no AVX-512 BF16";
-    }
-    set_fused(true);
-  }
-  void TearDown() override { set_fused(was_fused_); }
-
- private:
-  bool was_fused_ = uses_fused();  // BERTCRAM_FUSED
-};
+using FusedLinearTest = test::WithBf16Kernels;
 
 using FusedLinearProperty = FusedLinearTest;
 

@@ -6,6 +6,7 @@
 
 #include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
+#include "nn/kernel_support.h"
 #include "nn/kernels/norm_bf16.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
@@ -19,19 +20,7 @@ using test::random_tensor;
 constexpr double kEps = 1e-5;
 constexpr double kBf16 = 1.0 / 256;
 
-class FusedNormTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (!kernels::has_avx512_bf16()) {
-      GTEST_SKIP() << "this processor has no AVX-512 BF16";
-    }
-    set_fused(true);
-  }
-  void TearDown() override { set_fused(was_fused_); }
-
- private:
-  bool was_fused_ = uses_fused();  // BERTCRAM_FUSED
-};
+using FusedNormTest = test::WithBf16Kernels;
 
 using FusedNormProperty = FusedNormTest;
 

@@ -1,0 +1,25 @@
+#pragma once
+// A fixture for tests of the kernels in bf16: they are on, and the tests are skipped where the processor has no such instructions.
+
+#include <gtest/gtest.h>
+
+#include "bertcram/nn/fused.h"
+#include "nn/kernels/bf16.h"
+
+namespace bertcram::test {
+
+class WithBf16Kernels : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!nn::kernels::has_avx512_bf16()) {
+      GTEST_SKIP() << "this processor has no AVX-512 BF16";
+    }
+    nn::set_fused(true);
+  }
+  void TearDown() override { nn::set_fused(was_fused_); }
+
+ private:
+  bool was_fused_ = nn::uses_fused();  // BERTCRAM_FUSED
+};
+
+}  // namespace bertcram::test
