@@ -22,5 +22,6 @@ deps=$(realpath "$checkout/.deps")
 mount -t tmpfs none "$deps"
 mount -t tmpfs none "$checkout"
 cd /
+unset BERTCRAM_SOURCE_DIR  # of ctest, names the checkout
 export BERTCRAM_TORCH_DIR="$site/torch"
 exec "$@"
