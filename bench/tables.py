@@ -123,8 +123,20 @@ def serve_load(figures):
     return table(["milliseconds", "requests", "median", "95 %", "longest"], rows)
 
 
+def serve_slowdown(*runs):
+    """Files of bench/serve_slowdown.py, one row each."""
+    rows = []
+    for figures in runs:
+        ratios, pairs = [pair["watched"] / pair["alone"] for pair in figures["pairs"]], figures["pairs"]
+        shares = [100 * statistics.median(pair["beside"][key] for pair in pairs)
+                  for key in ("server_share_of_a_core", "clients_share_of_a_core")]
+        rows.append([figures["clients"], spread([pair["alone"] for pair in pairs]), spread([pair["watched"] for pair in pairs]),
+                     spread(ratios, 3), *(f"{share:.1f} %" for share in shares)])
+    return table(["pages open", "tokens/s alone", "tokens/s watched", "ratio of a pair", "server, of one core", "viewers, of one core"], rows)
+
+
 KINDS = {function.__name__: function for function in (step_speed, encode_speed, pack_speed, tokenizer_training, finetune_speed,
-                                                      time_to_quality, serve_load)}
+                                                      time_to_quality, serve_load, serve_slowdown)}
 
 
 # ---- documents -------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/nn/masked_lm_loss.h"
 #include "bertcram/nn/recompute.h"
+#include "bertcram/nn/to_device.h"
 #include "bertcram/util/error.h"
 #include "layer_input.h"
 #include "modern_bert.h"
@@ -53,7 +54,7 @@ at::Tensor positions_of(const EncoderInput& input) {
   for (size_t i = 0; i + 1 < input.cu_seqlens.size(); ++i) {
     std::iota(out + input.cu_seqlens[i], out + input.cu_seqlens[i + 1], int64_t{0});
   }
-  return positions.to(input.ids.device());
+  return nn::to_device(positions, input.ids.device());
 }
 
 }  // namespace
@@ -123,7 +124,7 @@ at::Tensor first_tokens(const at::Tensor& states, const EncoderInput& input) {
     return states.select(1, 0);
   }
   const std::vector<int64_t> starts(input.cu_seqlens.begin(), input.cu_seqlens.end() - 1);
-  return at::index_select(states.flatten(0, 1), 0, at::tensor(starts, at::kLong).to(states.device()));
+  return at::index_select(states.flatten(0, 1), 0, nn::to_device(at::tensor(starts, at::kLong), states.device()));
 }
 
 at::Tensor mean_of_tokens(const at::Tensor& states, const EncoderInput& input) {

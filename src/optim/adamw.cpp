@@ -14,7 +14,7 @@ namespace {
 
 /// What all numbers of a step share.
 struct Factors {
-  explicit Factors(const AdamwStep& step)
+  explicit Factors(const nn::AdamwStep& step)
       : gradient(static_cast<float>(step.gradient_factor)),
         beta1(static_cast<float>(step.beta1)),
         rest1(static_cast<float>(1 - step.beta1)),
@@ -65,7 +65,7 @@ BC_FOR_EACH_PROCESSOR void round_to_bf16(const float* __restrict from, uint16_t*
 
 }  // namespace
 
-void adamw(const AdamwStep& step, const AdamwBuffers& buffers, int64_t begin, int64_t end) {
+void adamw(const nn::AdamwStep& step, const AdamwBuffers& buffers, int64_t begin, int64_t end) {
   constexpr int64_t kBlock = 2048;  // whose masters are still in the first cache when they are rounded
   const Factors factors(step);
   for (int64_t at = begin; at < end; at += kBlock) {

@@ -3,18 +3,9 @@
 
 #include <cstdint>
 
-namespace bertcram::optim {
+#include "bertcram/nn/adamw_step.h"
 
-/// Of one update.
-struct AdamwStep {
-  double learning_rate = 0;
-  double weight_decay = 0;
-  double beta1 = 0;
-  double beta2 = 0;
-  double epsilon = 0;
-  int64_t number = 1;          ///< of this step, for the correction of the moments' bias
-  double gradient_factor = 1;  ///< the gradient is multiplied with before: its mean and clipping
-};
+namespace bertcram::optim {
 
 /// Flat buffers of one length.
 struct AdamwBuffers {
@@ -26,6 +17,6 @@ struct AdamwBuffers {
 };
 
 /// Updates numbers [begin, end). Vectorised for AVX-512 and AVX2 where the processor has them.
-void adamw(const AdamwStep& step, const AdamwBuffers& buffers, int64_t begin, int64_t end);
+void adamw(const nn::AdamwStep& step, const AdamwBuffers& buffers, int64_t begin, int64_t end);
 
 }  // namespace bertcram::optim

@@ -10,6 +10,7 @@
 
 #include "adamw.h"
 #include "bertcram/nn/fused.h"
+#include "bertcram/nn/gpu_adamw.h"
 #include "bertcram/optim/muon.h"
 
 namespace bertcram::optim {
@@ -20,7 +21,7 @@ Optimizer::Optimizer(nn::Parameters& parameters, const config::OptimConfig& conf
       first_moments_(at::zeros_like(parameters.masters())),
       second_moments_(at::zeros_like(parameters.masters())) {}
 
-void Optimizer::update_by_adamw(nn::FlatRange range, const AdamwStep& step) {
+void Optimizer::update_by_adamw(nn::FlatRange range, const nn::AdamwStep& step) {
   if (range.size == 0) {
     return;
   }
@@ -41,6 +42,14 @@ void Optimizer::update_by_adamw(nn::FlatRange range, const AdamwStep& step) {
     return;
   }
   const auto part = [&](at::Tensor& flat) { return flat.narrow(0, range.begin, range.size); };
+  if (nn::gpu_adamw(
+          step, {.masters = part(parameters_.masters()),
+                 .gradients = part(parameters_.gradients()),
+                 .first_moments = part(first_moments_),
+                 .second_moments = part(second_moments_),
+                 .copy = parameters_.compute_type() == at::kFloat ? at::Tensor() : part(parameters_.compute_copy())})) {
+    return;
+  }
   std::vector<at::Tensor> masters = {part(parameters_.masters())};
   std::vector<at::Tensor> gradients = {part(parameters_.gradients()).mul_(step.gradient_factor)};
   std::vector<at::Tensor> first = {part(first_moments_)};
@@ -84,13 +93,13 @@ StepReport Optimizer::step(double learning_rate, double divisor) {
     return {.gradient_norm = norm, .is_finite = false};
   }
   const bool is_clipped = config_.clip_norm > 0 && norm > config_.clip_norm;
-  AdamwStep step = {.learning_rate = learning_rate,
-                    .weight_decay = config_.weight_decay,
-                    .beta1 = config_.beta1,
-                    .beta2 = config_.beta2,
-                    .epsilon = config_.epsilon,
-                    .number = ++steps_done_,
-                    .gradient_factor = (is_clipped ? config_.clip_norm / norm : 1.0) / divisor};
+  nn::AdamwStep step = {.learning_rate = learning_rate,
+                        .weight_decay = config_.weight_decay,
+                        .beta1 = config_.beta1,
+                        .beta2 = config_.beta2,
+                        .epsilon = config_.epsilon,
+                        .number = ++steps_done_,
+                        .gradient_factor = (is_clipped ? config_.clip_norm / norm : 1.0) / divisor};
   const nn::FlatRange matrices = parameters_.range_of(nn::Group::kMatrix);
   if (config_.algorithm == config::Algorithm::kMuon) {
     gradients.narrow(0, matrices.begin, matrices.size).mul_(step.gradient_factor);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "bertcram/nn/to_device.h"
+
 namespace bertcram::train {
 
 EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
@@ -56,9 +58,9 @@ model::EncoderInput padded_batch(std::span<const EncodedText> texts, std::span<c
     std::fill(bias.data_ptr<float>() + row * seq + length, bias.data_ptr<float>() + (row + 1) * seq,
               -std::numeric_limits<float>::infinity());
   }
-  return {.ids = ids.to(device),
-          .token_types = types.to(device),
-          .key_bias = is_padded ? bias.to(device).to(compute_type) : at::Tensor()};
+  return {.ids = nn::to_device(ids, device),
+          .token_types = nn::to_device(types, device),
+          .key_bias = is_padded ? nn::to_device(bias, device).to(compute_type) : at::Tensor()};
 }
 
 }  // namespace bertcram::train

@@ -10,6 +10,7 @@
 
 #include "bertcram/glue/batching.h"
 #include "bertcram/model/parameter_specs.h"
+#include "bertcram/nn/to_device.h"
 #include "bertcram/train/schedule.h"
 #include "bertcram/train/text_batch.h"
 #include "bertcram/util/error.h"
@@ -64,7 +65,7 @@ at::Tensor chosen_targets(const glue::TaskSpec& task, const glue::Dataset& datas
       targets.mutable_data_ptr<int64_t>()[i] = example.label;
     }
   }
-  return targets.to(device);
+  return nn::to_device(targets, device);
 }
 
 /// Cross-entropy or squared error, summed over the batch. @param outputs [batch, classes] fp32

@@ -12,15 +12,20 @@ import time
 from support import HUNG_SECONDS, finish, start
 
 
+GAPS = (("they had breakfast in the", "kitchen", "before the guests arrived"), ("the river", "flows", "through the old town and into the sea"),
+        ("she was born in", "1887", "in a village near the border"))
+GUESSES = (("the", "house", "garden", "kitchen"), ("is", "runs", "flows", "went"), ("the", "1901", "1887", "may"))
+
+
 class SimulatedRun:
     """A run folder as `pretrain` writes it: settings at once, metrics and heartbeat as the test goes on."""
 
-    def __init__(self, folder, name, seed=1, budget_steps=1000, quality=1.0):
+    def __init__(self, folder, name, seed=1, budget_steps=1000, quality=1.0, on_gpu=False):
         self.path = pathlib.Path(folder) / name
         self.path.mkdir(parents=True)
         self.rng = random.Random(seed)
         self.budget_steps, self.quality, self.steps, self.tokens_per_step = budget_steps, quality, 0, 131072
-        self.seconds_per_step = 12.1
+        self.seconds_per_step, self.on_gpu = 12.1, on_gpu
         self.metrics = self.path / "metrics.jsonl"
         (self.path / "config.yaml").write_text(
             f"data: {self.path}/packed\nseed: {seed}\nmodel:\n  hidden: 512\n  layers: 12\noptim:\n  learning_rate: {0.001 * seed:g}\n")
@@ -49,14 +54,28 @@ class SimulatedRun:
                               "tokens_per_second": 10_830 + 90 * noise, "mfu": 0.412 + 0.003 * noise,
                               "memory_bytes": 6_442_450_944 + 40_000_000 * min(1, 4 * share), "load_share": 0.01,
                               "overhead_share": 0.004})
+                if self.on_gpu:
+                    lines[-1].update(gpu_temperature=71 - 30 * math.exp(-300 * share) + round(noise), gpu_power_watts=196 + 4 * noise)
             if step % evaluate_every == 0 or step == self.budget_steps:
                 loss = self.loss_at(step) + 0.06 + 0.008 * self.rng.gauss(0, 1)
                 lines.append({**where, "eval_loss": loss, "eval_perplexity": math.exp(loss),
-                              "eval_accuracy": max(0.02, 0.74 - 0.09 * loss), "eval_masked_tokens": 4864})
+                              "eval_accuracy": max(0.02, 0.74 - 0.09 * loss), "eval_masked_tokens": 4864,
+                              "samples": self.samples(share)})
         self.steps += steps
         self.append(*lines)
         self.log(f"step {self.steps}, loss {self.loss_at(self.steps):.3f}")
         self.beat(state, heartbeat_age)
+
+    @staticmethod
+    def samples(share):
+        """What a model of this share of its budget might expect: the truth more and more."""
+        lines = []
+        for (before, truth, after), guesses in zip(GAPS, GUESSES):
+            weights = {token: (6 * share if token == truth else 1) / (2 + place) for place, token in enumerate(guesses)}
+            top = sorted(weights, key=weights.get, reverse=True)[:3]
+            lines.append({"before": before, "truth": truth, "after": after,
+                          "top": [{"token": token, "probability": weights[token] / (1 + sum(weights.values()))} for token in top]})
+        return lines
 
     def log(self, text):
         with open(self.path / "run.log", "a", encoding="utf-8") as file:

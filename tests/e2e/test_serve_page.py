@@ -54,6 +54,28 @@ class Page(E2ETestCase):
             self.assertTrue(browser.evaluate(NO_OVERFLOW))
             self.assert_no_problems(browser)
 
+    def test_gaps_and_what_the_gpu_says_are_shown(self):
+        run = SimulatedRun(self.runs, "warm", budget_steps=100, on_gpu=True)
+        run.advance(40, evaluate_every=20)
+        with Dashboard(self.runs) as dashboard:
+            browser = self.browse()
+            browser.open(f"{dashboard.url}#/run/{dashboard.runs()['warm']['id']}")
+            browser.wait("document.querySelectorAll('.samples > div').length === 3")
+            first = "document.querySelector('.samples > div').innerText"
+            self.assertIn("… they had breakfast in the kitchen before the guests arrived …", browser.evaluate(first))
+            self.assertIn("step 40", browser.evaluate("document.querySelector('.samples').innerText"))
+            self.assertEqual(browser.evaluate("[...document.querySelectorAll('.samples > div b')].map((b) => b.textContent.split(' ')[0])"),
+                             ["kitchen", "flows", "1887"])
+            titles = "[...document.querySelectorAll('figure:not([hidden]) figcaption')].map((each) => each.textContent).join()"
+            browser.wait(f"{titles}.includes('GPU temperature') && {titles}.includes('GPU power')")
+            before = browser.evaluate(first)
+            run.advance(60, evaluate_every=20, state="finished")
+            browser.wait(f"document.querySelector('.samples').innerText.includes('step 100') && {first} !== {before!r}")
+            self.assert_no_problems(browser)
+            browser.open(f"{dashboard.url}#/run/{dashboard.runs()['first']['id']}")
+            browser.wait(f"{LOSS}.lastX === '60'")
+            self.assertNotIn("temperature", browser.evaluate(titles))
+
     def test_it_fits_a_phone_and_a_wide_screen_light_and_dark(self):
         SimulatedRun(self.runs, "sweep/" + "a-very-long-name-without-any-space-" * 4, seed=2).advance(20)
         self.run.glue(rte=61.5, mrpc=84.2)
@@ -82,6 +104,8 @@ class Page(E2ETestCase):
         run = SimulatedRun(self.runs, evil.replace("/", ""), seed=3)
         run.advance(10)
         run.log("<script>window.hacked=2</script>")
+        gap = {"before": evil, "truth": evil, "after": evil, "top": [{"token": evil, "probability": 0.5}, {"token": evil, "probability": None}]}
+        run.append({"step": 10, "tokens": 10, "elapsed_seconds": 1, "eval_loss": 3.0, "samples": [gap]})
         (run.path / "config.yaml").write_text("# <img src=x onerror='window.hacked=3'>\nseed: 7\n")
         (run.path / "glue").mkdir()
         (run.path / "glue" / "results.json").write_text(
@@ -91,6 +115,8 @@ class Page(E2ETestCase):
             browser.open(f"{dashboard.url}#/run/{dashboard.runs()[run.path.name]['id']}")
             browser.wait("document.querySelector('.log')?.textContent.includes('<script>')")
             self.assertEqual(browser.evaluate("document.querySelector('h1 span').textContent"), run.path.name)
+            browser.wait("document.querySelector('.samples mark')")
+            self.assertEqual(browser.evaluate("document.querySelector('.samples mark').textContent"), evil)
             self.assertEqual(browser.evaluate("document.querySelectorAll('main img, main script, main u, main s, #list img').length"), 0)
             self.assertIsNone(browser.evaluate("window.hacked"))
             self.assert_no_problems(browser)

@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "bertcram/config/train_config.h"
 #include "bertcram/nn/functional.h"
 #include "bertcram/nn/fused.h"
+#include "bertcram/nn/gpu_adamw.h"
 #include "bertcram/nn/masked_lm_loss.h"
 #include "bertcram/nn/rotary.h"
 #include "bertcram/train/runtime.h"
@@ -169,7 +168,6 @@ TEST_P(GpuOperations, LossAndItsGradientEqualFp64) {
   }
 }
 
-// The optimizer does not call it yet.
 TEST_P(GpuOperations, AdamWEqualsLibTorchsAndRefreshesTheCopy) {
   if (!GetParam().has_kernels) {
     GTEST_SKIP() << "LibTorch's is what it is compared with";
@@ -178,39 +176,29 @@ TEST_P(GpuOperations, AdamWEqualsLibTorchsAndRefreshesTheCopy) {
   const int64_t count = 1'100'003;  // more than one turn of the grid
   const auto single = options().dtype(at::kFloat);
   const auto drawn = [&] { return random_tensor(random, {count}).to(single); };
-  at::Tensor masters = drawn();
-  at::Tensor first = drawn();
-  at::Tensor second = drawn().square();
-  const at::Tensor gradients = drawn();
-  const at::Tensor copy = at::zeros({count}, options());
-  at::Tensor expected = masters.clone();
-  at::_fused_adamw_({expected}, {gradients * 0.5}, {first.clone()}, {second.clone()}, {}, {at::full({}, 3, single)},
-                    /*lr=*/0.01, /*beta1=*/0.9, /*beta2=*/0.98, /*weight_decay=*/0.1, /*eps=*/1e-6, /*amsgrad=*/false,
-                    /*maximize=*/false);
-  const kernels::cuda::AdamWStep step = {.learning_rate = 0.01F,
-                                         .beta1 = 0.9F,
-                                         .beta2 = 0.98F,
-                                         .epsilon = 1e-6F,
-                                         .weight_decay = 0.1F,
-                                         .correction1 = static_cast<float>(1 - std::pow(0.9, 3)),
-                                         .correction2_root = static_cast<float>(std::sqrt(1 - std::pow(0.98, 3))),
-                                         .gradient_factor = 0.5F};
-  using kernels::cuda::Storage;
-  const Storage type = GetParam().type == at::kFloat  ? Storage::kFloat32
-                       : GetParam().type == at::kHalf ? Storage::kFloat16
-                                                      : Storage::kBfloat16;
-  ASSERT_EQ(cuda_kernels()->adamw(step, type,
-                                  {.masters = masters.mutable_data_ptr<float>(),
-                                   .gradients = gradients.mutable_data_ptr<float>(),
-                                   .first_moments = first.mutable_data_ptr<float>(),
-                                   .second_moments = second.mutable_data_ptr<float>(),
-                                   .copy = copy.mutable_data_ptr(),
-                                   .count = count},
-                                  /*stream=*/nullptr),
-            nullptr);
-  EXPECT_TRUE(near(masters.cpu(), expected.cpu(), 2e-6));
-  EXPECT_TRUE(at::equal(copy, masters.to(GetParam().type)));
-  EXPECT_EQ(at::count_nonzero(gradients).item<int64_t>(), 0);
+  const bool has_copy = GetParam().type != at::kFloat;
+  const GpuAdamwBuffers buffers = {.masters = drawn(),
+                                   .gradients = drawn(),
+                                   .first_moments = drawn(),
+                                   .second_moments = drawn().square(),
+                                   .copy = has_copy ? at::zeros({count}, options()) : at::Tensor()};
+  const at::Tensor expected = buffers.masters.clone();
+  const AdamwStep step = {.learning_rate = 0.01,
+                          .weight_decay = 0.1,
+                          .beta1 = 0.9,
+                          .beta2 = 0.98,
+                          .epsilon = 1e-6,
+                          .number = 3,
+                          .gradient_factor = 0.5};
+  at::_fused_adamw_({expected}, {buffers.gradients * step.gradient_factor}, {buffers.first_moments.clone()},
+                    {buffers.second_moments.clone()}, {}, {at::full({}, step.number, single)}, step.learning_rate,
+                    step.beta1, step.beta2, step.weight_decay, step.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+  ASSERT_TRUE(gpu_adamw(step, buffers));
+  EXPECT_TRUE(near(buffers.masters.cpu(), expected.cpu(), 2e-6));
+  if (has_copy) {
+    EXPECT_TRUE(at::equal(buffers.copy, buffers.masters.to(GetParam().type)));
+  }
+  EXPECT_EQ(at::count_nonzero(buffers.gradients).item<int64_t>(), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuOperations,

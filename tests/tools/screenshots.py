@@ -16,7 +16,7 @@ GLUE = {"cola": 38.9, "sst2": 88.4, "mrpc": 85.7, "stsb": 82.3, "qqp": 86.9, "mn
 
 def make_runs(folder):
     """The names of three runs: one that goes on, one that is done, one that stopped."""
-    going = SimulatedRun(folder, "base-100h", seed=1, budget_steps=29_800)
+    going = SimulatedRun(folder, "base-100h", seed=1, budget_steps=29_800, on_gpu=True)
     going.advance(18_500, every=25, evaluate_every=1500)
     going.append({"event": "start", "step": 18_500, "version": "0.1.0", "commit": "4f1c0de", "torch_version": "2.11.0",
                   "device": "cpu (2 threads), fp32", "seed": 1, "parameters": 31_400_000, "flops_per_token": 1.9e8})

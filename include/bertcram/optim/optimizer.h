@@ -7,11 +7,10 @@
 #include <cstdint>
 
 #include "bertcram/config/train_config.h"
+#include "bertcram/nn/adamw_step.h"
 #include "bertcram/nn/parameters.h"
 
 namespace bertcram::optim {
-
-struct AdamwStep;
 
 /// What happened in one update.
 struct StepReport {
@@ -33,7 +32,7 @@ class Optimizer {
   void restore_steps(int64_t steps_done) { steps_done_ = steps_done; }
 
  private:
-  void update_by_adamw(nn::FlatRange range, const AdamwStep& step);
+  void update_by_adamw(nn::FlatRange range, const nn::AdamwStep& step);
   void update_by_muon(double learning_rate);
   void finish(nn::FlatRange range);
 
