@@ -4,8 +4,8 @@
     bench/serve_slowdown.py --data PACKED [--config configs/mini.yaml] [--steps 100] [--pairs 5] [--clients 50] [--json FILE]
 
 Every client does what the page does with a run open: it holds an event stream, and asks for the curves two seconds after the
-last time, for details and log every ten. They are threads of one Python process on the same cores, which costs more than the
-server does: both shares of a core are given. Tokens per second are those of metrics.jsonl, the median over lines of ten steps
+last time, for details and log every ten. They are threads of one Python process on the same cores, which slows the
+training too: both shares of a core are given. Tokens per second are those of metrics.jsonl, the median over lines of ten steps
 each without the first two. With --json the pairs are added to those that the file has.
 """
 
