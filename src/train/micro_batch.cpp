@@ -6,6 +6,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
+#include "cpu_allocator.h"
 
 namespace bertcram::train {
 
@@ -44,7 +45,9 @@ std::optional<int64_t> fastest_rows_per_pass(int64_t most,
 
 void clear_attempt(nn::Parameters& parameters) {
   parameters.zero_gradients();
-  if (!parameters.device().is_cpu()) {
+  if (parameters.device().is_cpu()) {
+    give_back_freed_memory();
+  } else {
     at::accelerator::emptyCache();
   }
 }

@@ -17,6 +17,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
+#include "cpu_allocator.h"
 #include "proc_bytes.h"
 
 namespace bertcram::train {
@@ -146,8 +147,10 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   }
   Runtime runtime;
   runtime.device = choose_device(config.device, gpu);
-  if (limit && runtime.device.is_cpu()) {
+  if (runtime.device.is_cpu() && limit) {
     limit_process_memory(*limit);
+  } else if (runtime.device.is_cpu()) {
+    keep_freed_memory();
   }
   runtime.compute_type = choose_type(config.precision, runtime.device, gpu);
   runtime.threads = util::thread_count(config.threads);
@@ -180,6 +183,7 @@ void reset_peak_memory(const Runtime& runtime) {
     at::accelerator::resetPeakStats(runtime.device.index());
     return;
   }
+  give_back_freed_memory();
   std::ofstream("/proc/self/clear_refs") << "5";  // proc(5): VmHWM becomes what is resident now
 }
 

@@ -1,0 +1,51 @@
+#include "cpu_allocator.h"
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+
+#include "bertcram/util/block_cache.h"
+
+namespace bertcram::train {
+namespace {
+
+constexpr size_t kLeastBytes = size_t{32} << 10;  // malloc's heap serves smaller ones without the system
+
+/// Never destroyed: LibTorch keeps tensors in static objects.
+util::BlockCache& cache() {
+  static auto* const cache = new util::BlockCache;
+  return *cache;
+}
+
+class KeepingAllocator : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    void* block = bytes < kLeastBytes ? nullptr : cache().allocate(bytes);
+    if (block == nullptr) {  // where memory is out, the default allocator says so in the words that are known
+      block = c10::GetDefaultCPUAllocator()->raw_allocate(bytes);
+    }
+    return {block, block, &free_block, c10::Device(c10::kCPU)};
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+
+  void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
+
+ private:
+  static void free_block(void* block) {
+    if (!cache().release(block)) {
+      c10::GetDefaultCPUAllocator()->raw_deallocate(block);
+    }
+  }
+};
+
+}  // namespace
+
+void keep_freed_memory() {
+  static auto* const allocator = new KeepingAllocator;
+  constexpr uint8_t kAboveDefault = 1;
+  c10::SetCPUAllocator(allocator, kAboveDefault);
+}
+
+void give_back_freed_memory() { cache().give_back(); }
+
+}  // namespace bertcram::train

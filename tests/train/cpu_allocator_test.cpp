@@ -1,0 +1,59 @@
+// Large tensors come from memory that was freed before, small ones and those that do not fit anywhere as LibTorch does it.
+
+#include "train/cpu_allocator.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include "bertcram/util/out_of_memory.h"
+
+namespace bertcram::train {
+namespace {
+
+constexpr int64_t kMiB = int64_t{1} << 20;
+
+int64_t page_faults() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+TEST(KeepFreedMemory, SparesTheSystemsPages) {
+  keep_freed_memory();
+  const auto fill = [] { return at::full({16 * kMiB}, 3, at::kByte)[5].item<int64_t>(); };
+  fill();
+  const int64_t before = page_faults();
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_EQ(fill(), 3);
+  }
+  EXPECT_LT(page_faults() - before, 16 * kMiB / 4096);  // of 8 times as many
+  give_back_freed_memory();
+  const int64_t after = page_faults();
+  fill();
+  EXPECT_GE(page_faults() - after, 16 * kMiB / 4096);
+}
+
+TEST(KeepFreedMemory, ServesEverySize) {
+  keep_freed_memory();
+  for (const int64_t bytes : {int64_t{0}, int64_t{1}, int64_t{32} << 10, (int64_t{32} << 10) - 1, 3 * kMiB + 1}) {
+    const at::Tensor tensor = at::full({bytes}, 7, at::kByte);
+    EXPECT_EQ(tensor.sum().item<int64_t>(), 7 * bytes);
+    const at::Tensor copy = tensor.clone();
+    EXPECT_TRUE(copy.equal(tensor));
+  }
+}
+
+TEST(KeepFreedMemory, SaysAsLibTorchDoesThatMemoryIsOut) {
+  keep_freed_memory();
+  try {
+    at::empty({int64_t{1} << 50}, at::kByte);
+    FAIL() << "so much memory?";
+  } catch (const std::exception& error) {
+    EXPECT_TRUE(util::is_out_of_memory(error)) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace bertcram::train
