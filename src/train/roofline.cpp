@@ -10,7 +10,6 @@
 #include <array>
 #include <chrono>
 #include <limits>
-#include <vector>
 
 namespace bertcram::train {
 namespace {
@@ -34,18 +33,18 @@ double product_seconds(at::Tensor& product, const at::Tensor& left, const at::Te
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median_seconds(const ProductShape& shape, const Runtime& runtime) {
+/// The best of several: others on the machine can only take away.
+double least_seconds(const ProductShape& shape, const Runtime& runtime) {
   constexpr int kRuns = 7;
   const auto options = at::TensorOptions().dtype(runtime.compute_type).device(runtime.device);
   const at::Tensor left = at::empty({shape.rows, shape.inner}, options).uniform_(-1, 1);
   const at::Tensor right = at::empty({shape.inner, shape.columns}, options).uniform_(-1, 1);
   at::Tensor product = at::mm(left, right);
-  std::vector<double> seconds;
+  double least = std::numeric_limits<double>::infinity();
   for (int run = 0; run < kRuns; ++run) {
-    seconds.push_back(product_seconds(product, left, right, runtime));
+    least = std::min(least, product_seconds(product, left, right, runtime));
   }
-  std::ranges::nth_element(seconds, seconds.begin() + kRuns / 2);
-  return seconds[kRuns / 2];
+  return least;
 }
 
 }  // namespace
@@ -75,7 +74,7 @@ double measured_roofline(const Runtime& runtime) {
     for (const ProductShape& shape : shapes) {
       const double operations =
           2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.inner) * static_cast<double>(shape.columns);
-      best = std::max(best, operations / median_seconds(shape, runtime));
+      best = std::max(best, operations / least_seconds(shape, runtime));
     }
   };
   if (runtime.device.is_cpu()) {
