@@ -6,6 +6,7 @@
 #include <ATen/ops/linear.h>
 
 #include "bertcram/util/error.h"
+#include "fp16_linear.h"
 #include "fused_cuda.h"
 #include "fused_linear.h"
 #include "fused_norm.h"
@@ -29,6 +30,9 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   require(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)), "linear", "bias", bias, "[out]");
   if (can_fuse_linear(x, weight, bias)) {
     return fused_linear(x, weight, bias);
+  }
+  if (can_accumulate_in_fp16(x, weight)) {
+    return fp16_linear(x, weight, bias);
   }
   return at::linear(x, weight, optional(bias));  // [..., out]
 }

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "bertcram/nn/fp16_accumulation.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
@@ -154,6 +155,11 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   }
   runtime.compute_type = choose_type(config.precision, runtime.device, gpu);
   runtime.threads = util::thread_count(config.threads);
+  if (config.fp16_accumulation && !(runtime.device.is_cuda() && runtime.compute_type == at::kHalf)) {
+    throw ConfigError(
+        cat("runtime.fp16_accumulation is for runtime.precision=fp16 on a GPU; this is ", describe(runtime)));
+  }
+  nn::set_fp16_accumulation(config.fp16_accumulation);
   if (config.tf32) {
     at::globalContext().setFloat32MatmulPrecision("high");
   }

@@ -52,7 +52,7 @@ class SimulatedRun:
                 lines.append({**where, "loss": self.loss_at(step) + 0.05 * noise, "lr": 1e-3 * min(1, 20 * share) * (1 - share * 0.98),
                               "grad_norm": 0.4 + 3 * math.exp(-30 * share) + 0.06 * abs(self.rng.gauss(0, 1)),
                               "tokens_per_second": 10_830 + 90 * noise, "mfu": 0.412 + 0.003 * noise,
-                              "memory_bytes": 6_442_450_944 + 40_000_000 * min(1, 4 * share), "load_share": 0.01,
+                              "memory_bytes": 6_442_450_944 + 3_000_000 * min(1, 4 * share), "load_share": 0.01,
                               "overhead_share": 0.004})
                 if self.on_gpu:
                     lines[-1].update(gpu_temperature=71 - 30 * math.exp(-300 * share) + round(noise), gpu_power_watts=196 + 4 * noise)

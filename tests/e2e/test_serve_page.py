@@ -173,6 +173,29 @@ class Page(E2ETestCase):
                 trimmed(2.5e-4, 2), trimmed(15, 2), trimmed(0, 1), compact(10600, 3), duration(7380), duration(36000)])"""),
                              ["2.5e-4", "15", "0", "10.6k", "2\u00a0h 3\u00a0min", "10\u00a0h"])
 
+    def test_no_mark_at_an_axis_is_cut(self):
+        with Dashboard(self.runs) as dashboard:
+            browser = self.browse()
+            browser.open(dashboard.url)
+            browser.wait(f"document.querySelector('h1') && {LOSS}.lastX === '60'")
+            marks = browser.evaluate("""(() => {
+                const marks = [];
+                const pens = CanvasRenderingContext2D.prototype;
+                const fillText = pens.fillText;
+                pens.fillText = function (text, x, y) {
+                    if (this.textAlign === 'right') {
+                        marks.push([text, x - this.measureText(text).width]);
+                    }
+                    fillText.call(this, text, x, y);
+                };
+                document.querySelectorAll('canvas').forEach((canvas) => canvas.dispatchEvent(new PointerEvent('pointerleave')));
+                return marks;
+            })()""")
+            memory = [text for text, _ in marks if text.endswith("GiB")]  # of a range of 3 MiB above 6 GiB
+            self.assertEqual(memory, ["6\u00a0GiB", "6.001\u00a0GiB", "6.002\u00a0GiB"])
+            self.assertEqual([mark for mark in marks if mark[1] < 0], [])
+            self.assert_no_problems(browser)
+
     def test_it_goes_on_when_the_server_comes_back(self):
         with Dashboard(self.runs) as dashboard:
             port = dashboard.port

@@ -142,6 +142,7 @@ struct RuntimeConfig {
   DeviceKind device = DeviceKind::kAuto;
   Precision precision = Precision::kAuto;
   bool tf32 = false;
+  bool fp16_accumulation = false;
   std::string memory_limit;
   int64_t threads = 0;
 
@@ -149,6 +150,8 @@ struct RuntimeConfig {
     v("device", device, "where to compute; auto = the GPU if there is one", Untracked{});
     v("precision", precision, "number format of weights and activations; masters and sums are always fp32");
     v("tf32", tf32, "fp32 products on a GPU with 10 bits of mantissa: faster, less exact");
+    v("fp16_accumulation", fp16_accumulation,
+      "sums of fp16 products in fp16 on a GPU: twice the rate on GeForce cards; an experiment");
     v("memory_limit", memory_limit,
       "most memory to use, e.g. 8GiB: of the GPU, or on the CPU of the process; empty = all there is", Bytes{},
       Untracked{});

@@ -4,6 +4,7 @@ import {el} from './dom.js';
 
 const MARGIN = {left: 56, right: 14, top: 10, bottom: 26};
 const HEIGHT = 230;
+const MARK_GAP = 8;  // between a mark and its axis
 const HUGE = 1e300;
 
 /// Round numbers from low to high; powers of ten (with 2 and 5 where few fit) on a logarithmic axis.
@@ -65,9 +66,11 @@ export function rangeOf(curves, isLog) {
 export class Chart {
   /// @param format  value → text, under the pointer
   /// @param mark    (value, significant digits) → text, at the axis
-  constructor(title, unit, format, mark) {
+  /// @param unitOf  largest value → what marks at the axis are round multiples of
+  constructor(title, unit, format, mark, unitOf = () => 1) {
     this.format = format;
     this.mark = mark;
+    this.unitOf = unitOf;
     this.curves = [];
     this.options = {isLog: false, formatX: String, unitX: () => 1};
     this.canvas = el('canvas', {role: 'img', 'aria-label': title});
@@ -123,13 +126,17 @@ export class Chart {
     }
     const change = this.options.isLog ? Math.log : (value) => value;
     const [low, high] = rangeY.map(change);
-    const inner = {width: width - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom};
-    this.placeX = (x) => MARGIN.left + (highX > lowX ? (x - lowX) / (highX - lowX) : 0.5) * inner.width;
+    pen.font = `11px ${getComputedStyle(this.canvas).fontFamily}`;
+    const marks = this.marksIn(rangeY);
+    const widest = Math.max(...marks.map(({text}) => pen.measureText(text).width));
+    const left = Math.max(MARGIN.left, widest + MARK_GAP + 2);
+    const inner = {left, width: width - left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom};
+    this.placeX = (x) => left + (highX > lowX ? (x - lowX) / (highX - lowX) : 0.5) * inner.width;
     this.placeY = (y) => MARGIN.top + (1 - (change(y) - low) / (high - low)) * inner.height;
-    this.drawAxes(pen, width, inner, rangeY, [lowX, highX]);
+    this.drawAxes(pen, width, inner, marks, [lowX, highX]);
     pen.save();
     pen.beginPath();
-    pen.rect(MARGIN.left, MARGIN.top - 3, inner.width + 4, inner.height + 6);
+    pen.rect(left, MARGIN.top - 3, inner.width + 4, inner.height + 6);
     pen.clip();
     for (const curve of this.curves) {
       this.drawCurve(pen, curve);
@@ -140,23 +147,28 @@ export class Chart {
     }
   }
 
-  drawAxes(pen, width, inner, rangeY, rangeX) {
+  /// What stands at the axis of values: {value, text}.
+  marksIn(range) {
+    const unit = this.unitOf(range[1]);
+    const multiples = ticks(range[0] / unit, range[1] / unit, this.options.isLog, 6);
+    const digits = digitsFor(multiples);
+    return multiples.map((multiple) => ({value: multiple * unit, text: this.mark(multiple * unit, digits)}));
+  }
+
+  drawAxes(pen, width, inner, marksY, rangeX) {
     const style = getComputedStyle(this.canvas);
-    pen.font = `11px ${style.fontFamily}`;
     pen.fillStyle = style.getPropertyValue('--muted');
     pen.strokeStyle = style.getPropertyValue('--grid');
     pen.lineWidth = 1;
     pen.textBaseline = 'middle';
     pen.textAlign = 'right';
-    const marksY = ticks(...rangeY, this.options.isLog, 6);
-    const digits = digitsFor(marksY);
-    for (const tick of marksY) {
-      const y = Math.round(this.placeY(tick)) + 0.5;
+    for (const {value, text} of marksY) {
+      const y = Math.round(this.placeY(value)) + 0.5;
       pen.beginPath();
-      pen.moveTo(MARGIN.left, y);
+      pen.moveTo(inner.left, y);
       pen.lineTo(width - MARGIN.right, y);
       pen.stroke();
-      pen.fillText(this.mark(tick, digits), MARGIN.left - 8, y);
+      pen.fillText(text, inner.left - MARK_GAP, y);
     }
     pen.textAlign = 'center';
     pen.textBaseline = 'top';
@@ -167,7 +179,7 @@ export class Chart {
       const tick = mark * unit;
       const text = this.options.formatX(tick);
       const half = pen.measureText(text).width / 2;
-      const x = Math.min(Math.max(this.placeX(tick), MARGIN.left + half - 4), width - half - 2);
+      const x = Math.min(Math.max(this.placeX(tick), inner.left + half - 4), width - half - 2);
       pen.fillText(text, x, HEIGHT - MARGIN.bottom + 9);
     }
   }
@@ -232,7 +244,7 @@ export class Chart {
       line.style.background = `var(${curve.colour})`;
       return el('span', {}, line, solid.length > 1 ? `${curve.name} ` : '', y === null ? '–' : this.format(y));
     }));
-    this.hint.dataset.side = place > MARGIN.left + inner.width / 2 ? 'left' : 'right';
+    this.hint.dataset.side = place > inner.left + inner.width / 2 ? 'left' : 'right';
     this.hint.style.left = `${place}px`;
   }
 }

@@ -12,7 +12,8 @@ const DETAILS_MILLISECONDS = 10_000;  // and at scores, settings and the log
 const GONE = 'This run is no longer there; what was read of it stays.';
 
 const percentMark = (value, digits) => `${trimmed(100 * value, digits)}\u00a0%`;
-const bytesMark = (value, digits) => bytes(value, Math.max(4, digits));
+const bytesMark = (value, digits) => bytes(value, Math.max(3, digits));
+const binaryUnit = (most) => 1024 ** Math.floor(Math.log2(Math.max(most, 1)) / 10);
 
 /// Curves of one run, in the order in which they lie over each other. restless: drawn smoothed, the raw values faint.
 const CHARTS = [
@@ -34,7 +35,8 @@ const CHARTS = [
     {key: 'gpu_temperature', name: 'temperature'}]},
   {title: 'GPU power', unit: 'watts', format: (value) => `${trimmed(value, 4)} W`, mark: trimmed, curves: [
     {key: 'gpu_power_watts', name: 'power'}]},
-  {title: 'Memory', unit: 'peak', format: (value) => bytes(value), mark: bytesMark, curves: [{key: 'memory_bytes', name: 'memory'}]},
+  {title: 'Memory', unit: 'peak', format: (value) => bytes(value), mark: bytesMark, unitOf: binaryUnit, curves: [
+    {key: 'memory_bytes', name: 'memory'}]},
 ];
 
 const MINUTE = 60;
@@ -61,7 +63,7 @@ export class RunView {
     this.charts = CHARTS.map((spec) => {
       const isMixed = ids.length > 1 && spec.curves.some((curve) => curve.restless) && spec.curves.some((curve) => curve.dots);
       const unit = spec.unit + (isMixed ? ' · dots: held out' : '');
-      return {spec, chart: new Chart(spec.title, unit, spec.format, spec.mark)};
+      return {spec, chart: new Chart(spec.title, unit, spec.format, spec.mark, spec.unitOf)};
     });
     this.head = el('div', {className: 'head'});
     this.warning = el('p', {className: 'warning', hidden: true});

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace bertcram::nn {
+
+/// fp16 on a GPU, where nn::uses_fp16_accumulation().
+bool can_accumulate_in_fp16(const at::Tensor& x, const at::Tensor& weight);
+
+/// nn::linear with sums in fp16, except of the gradients of weight and bias, which are added up in fp32, right in the leaves'
+/// .grad where that is fp32; differentiable. On a CPU and in other types the same with sums as LibTorch has them.
+at::Tensor fp16_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+}  // namespace bertcram::nn
