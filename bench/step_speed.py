@@ -2,8 +2,8 @@
 """Pretraining steps per second, `bertcram bench` beside Hugging Face's transformers (bench/peers/step_hf.py): the same shape, batch and
 threads, in turn.
 
-    bench/step_speed.py [--shape base|mini] [--modes fp32,bf16,compile,compile-fp32] [--precision bf16] [--micro-batch N] [--passes 4] [--repeats 5]
-                        [--threads 2] [--device cpu] [--memory-limit 8GiB] [--config NAME] [--json FILE]
+    bench/step_speed.py [--shape base|mini] [--modes fp32,bf16,compile,compile-fp32] [--precision bf16] [--micro-batch N] [--passes 4]
+                        [--repeats 5] [--threads 2] [--device cpu] [--memory-limit 8GiB] [--config NAME] [--json FILE]
 
 base is BERT-base (12 layers, 768 wide), 8 rows per pass; mini has 4 layers, is 256 wide, 32 rows per pass. Rows of 128 tokens, vocabulary
 32,768, 15 % masked, AdamW and clipping included. All programs stay loaded and rest while another one measures, but bertcram's, which is

@@ -125,10 +125,10 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
   // LibTorch's operations make the gradient of the tied embeddings as a table of its own.
   const EncoderShape& shape = workload.parts.front().shape;
   const int64_t table = machine.has_kernels ? 0 : shape.vocab * shape.hidden * number;
-  // In a process, not an allocator of a card: what LibTorch loads with its first step, and what is between the heap's blocks or
-  // held for a moment. Fitted to eight shapes (docs/benchmarks.md).
-  constexpr int64_t kFirstStepBytes = int64_t{60} << 20;
-  constexpr double kHeapShare = 1.35;
+  // In a process, not an allocator of a card: what LibTorch loads with its first step, and what is kept between the uses of a
+  // block or held for a moment. Fitted to eight shapes (docs/benchmarks.md).
+  constexpr int64_t kFirstStepBytes = int64_t{30} << 20;
+  constexpr double kHeapShare = 1.15;
   const double heap = machine.is_gpu ? 1.0 : kHeapShare;
   kept *= heap;
   most *= heap;

@@ -3,6 +3,9 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 
+#include <limits>
+#include <mutex>
+
 #include "bertcram/util/block_cache.h"
 
 namespace bertcram::train {
@@ -40,10 +43,12 @@ class KeepingAllocator : public c10::Allocator {
 
 }  // namespace
 
-void keep_freed_memory() {
-  static auto* const allocator = new KeepingAllocator;
+void keep_freed_memory(std::optional<int64_t> limit) {
+  constexpr int64_t kOthersShare = 8;
+  cache().keep_below(limit ? static_cast<size_t>(*limit - *limit / kOthersShare) : std::numeric_limits<size_t>::max());
   constexpr uint8_t kAboveDefault = 1;
-  c10::SetCPUAllocator(allocator, kAboveDefault);
+  static std::once_flag installed;
+  std::call_once(installed, [] { c10::SetCPUAllocator(new KeepingAllocator, kAboveDefault); });
 }
 
 void give_back_freed_memory() { cache().give_back(); }

@@ -68,9 +68,9 @@ void limit_gpu_memory(int64_t bytes, const GpuFacts& gpu) {
   ::setenv("PYTORCH_CUDA_ALLOC_CONF", settings.c_str(), /*replace=*/1);
 }
 
-/// For all that the process allocates from now on. What is freed has to go back to the system, or nothing would be left for
-/// what does not come from malloc, such as the code of oneDNN's kernels: glibc keeps large blocks, and more of them the
-/// larger they are, unless its threshold is set.
+/// For all that the process allocates from now on. What malloc's users free has to go back to the system, or nothing would be
+/// left for what does not come from malloc, such as the code of oneDNN's kernels: glibc keeps large blocks, and more of them
+/// the larger they are, unless its threshold is set.
 void limit_process_memory(int64_t bytes) {
   constexpr int kMappedFromBytes = 1 << 20;
   ::mallopt(M_MMAP_THRESHOLD, kMappedFromBytes);
@@ -148,10 +148,11 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   }
   Runtime runtime;
   runtime.device = choose_device(config.device, gpu);
-  if (runtime.device.is_cpu() && limit) {
-    limit_process_memory(*limit);
-  } else if (runtime.device.is_cpu()) {
-    keep_freed_memory();
+  if (runtime.device.is_cpu()) {
+    if (limit) {
+      limit_process_memory(*limit);
+    }
+    keep_freed_memory(limit);
   }
   runtime.compute_type = choose_type(config.precision, runtime.device, gpu);
   runtime.threads = util::thread_count(config.threads);

@@ -64,7 +64,14 @@ bool BlockCache::release(void* block) noexcept {
   } catch (const std::bad_alloc&) {
     ::munmap(block, size);
   }
+  keep_within(most_kept_);
   return true;
+}
+
+void BlockCache::keep_below(size_t bytes) noexcept {
+  const std::scoped_lock lock(mutex_);
+  most_kept_ = bytes;
+  keep_within(most_kept_);
 }
 
 void BlockCache::give_back() noexcept {
@@ -92,7 +99,8 @@ BlockCache::Block BlockCache::take_idle(size_t size) noexcept {
 
 BlockCache::Block BlockCache::take_new(size_t size) noexcept {
   const size_t most = std::max(bytes_.most_used, bytes_.used + size);
-  keep_within(most + most / kIdleShare - size);
+  const size_t bound = std::min(most + most / kIdleShare, most_kept_);
+  keep_within(bound - std::min(bound, size));
   void* data = from_system(size);
   if (data == nullptr) {
     keep_within(bytes_.used);

@@ -21,7 +21,7 @@ int64_t page_faults() {
 }
 
 TEST(KeepFreedMemory, SparesTheSystemsPages) {
-  keep_freed_memory();
+  keep_freed_memory({});
   const auto fill = [] { return at::full({16 * kMiB}, 3, at::kByte)[5].item<int64_t>(); };
   fill();
   const int64_t before = page_faults();
@@ -36,7 +36,7 @@ TEST(KeepFreedMemory, SparesTheSystemsPages) {
 }
 
 TEST(KeepFreedMemory, ServesEverySize) {
-  keep_freed_memory();
+  keep_freed_memory({});
   for (const int64_t bytes : {int64_t{0}, int64_t{1}, int64_t{32} << 10, (int64_t{32} << 10) - 1, 3 * kMiB + 1}) {
     const at::Tensor tensor = at::full({bytes}, 7, at::kByte);
     EXPECT_EQ(tensor.sum().item<int64_t>(), 7 * bytes);
@@ -46,7 +46,7 @@ TEST(KeepFreedMemory, ServesEverySize) {
 }
 
 TEST(KeepFreedMemory, SaysAsLibTorchDoesThatMemoryIsOut) {
-  keep_freed_memory();
+  keep_freed_memory({});
   try {
     at::empty({int64_t{1} << 50}, at::kByte);
     FAIL() << "so much memory?";

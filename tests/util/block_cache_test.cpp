@@ -156,6 +156,25 @@ TEST(BlockCache, ServesSeveralThreads) {
   EXPECT_EQ(cache.bytes().used, 0U);
 }
 
+TEST(BlockCache, KeepsNothingBeyondALimitButHandsOutMore) {
+  BlockCache cache;
+  cache.keep_below(8 * kMiB);
+  void* const large = cache.allocate(16 * kMiB);
+  void* const small = cache.allocate(kMiB);
+  cache.release(small);
+  EXPECT_EQ(cache.bytes().idle, 0U) << "what is in use fills it";
+  cache.release(large);
+  EXPECT_EQ(cache.bytes().idle, 0U) << "too large itself";
+  cache.release(cache.allocate(2 * kMiB));
+  EXPECT_EQ(cache.bytes().idle, 2 * kMiB);
+  void* const nearly_all = cache.allocate(7 * kMiB);
+  EXPECT_EQ(cache.bytes().idle, 0U);
+  cache.release(nearly_all);
+  EXPECT_EQ(cache.bytes().idle, 7 * kMiB);
+  cache.keep_below(kMiB);
+  EXPECT_EQ(cache.bytes().idle, 0U);
+}
+
 TEST(BlockCache, GivesIdleBlocksBackWhenAsked) {
   BlockCache cache;
   void* const used = cache.allocate(kMiB);

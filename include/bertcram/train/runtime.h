@@ -28,7 +28,8 @@ std::string describe(const Runtime& runtime);
 /// Seeds LibTorch's generators of all devices: samples of a generator and, on a GPU, dropout draw from them.
 void seed_generators(uint64_t seed);
 
-/// Largest memory used so far, or since the last reset: of the allocator on a GPU, of the process on the CPU.
+/// Largest memory used so far, or since the last reset: of the allocator on a GPU, of the process on the CPU, whose memory that
+/// lies idle a reset gives back first.
 int64_t peak_memory_bytes(const Runtime& runtime);
 void reset_peak_memory(const Runtime& runtime);
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -31,6 +32,8 @@ class BlockCache {
   void* allocate(size_t bytes) noexcept;
   /// @return false, with nothing done, if the block is not one that allocate() gave and that is still in use
   bool release(void* block) noexcept;
+  /// From now on nothing is kept unless that and what is in use fit so many bytes together.
+  void keep_below(size_t bytes) noexcept;
   /// Gives all idle blocks back to the system and forgets how much was once in use.
   void give_back() noexcept;
   Bytes bytes() const;
@@ -56,6 +59,7 @@ class BlockCache {
   std::unordered_map<void*, size_t> in_use_;  ///< with their sizes
   std::multimap<size_t, Idle> idle_;          ///< by size, equal ones in the order of their release
   Bytes bytes_;
+  size_t most_kept_ = std::numeric_limits<size_t>::max();
   uint64_t releases_ = 0;
 };
 
