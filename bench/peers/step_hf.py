@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Pretraining steps of Hugging Face's BertForMaskedLM, as fast as transformers and PyTorch make them: the peer of `bertcram bench`.
 
-    bench/peers/step_hf.py [--mode fp32|bf16|compile|compile-fp32] [--layers 12] [--hidden 768] [--heads 12] [--ffn 3072] [--vocab 32768]
-                           [--seq-len 128] [--micro-batch 8|auto] [--passes 4] [--steps 1] [--threads 2] [--device cpu]
+    bench/peers/step_hf.py [--mode fp32|bf16|compile|compile-fp32] [--layers 12] [--hidden 768] [--heads 12] [--ffn 3072]
+                           [--vocab 32768] [--seq-len 128] [--micro-batch 8|auto] [--passes 4] [--steps 1] [--threads 2] [--device cpu]
                            [--memory-limit 8GiB] [--model transformers|plain]
 
 A step is --passes micro-batches of random rows with 15 % of the tokens masked, gradient clipping and AdamW, without dropout.
 fp32: eager; bf16: eager under autocast; compile: torch.compile under bf16 autocast; compile-fp32: without autocast. Attention is
-PyTorch's fused one (sdpa). The fused AdamW is used. Says "ready" and its micro-batch after two steps, which compile; then, for every line on standard input, takes --steps steps
-and prints their tokens per second, so that who compares can let programs take turns. On a GPU --micro-batch auto is the largest that fits
-when not compiled, and --memory-limit caps PyTorch's allocator. plain: the same model without transformers (plain_bert.py).
+PyTorch's fused one (sdpa). The fused AdamW is used. Says "ready" and its micro-batch after two steps, which compile; then, for every line
+on standard input, takes --steps steps and prints their tokens per second, so that who compares can let programs take turns. On a GPU
+--micro-batch auto is the largest that fits when not compiled, and --memory-limit caps PyTorch's allocator. plain: the same model without
+transformers (plain_bert.py).
 """
 
 import argparse

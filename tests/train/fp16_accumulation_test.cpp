@@ -41,14 +41,7 @@ class GpuFp16Accumulation : public test::PretrainTest {
         documents.push_back(text + "\n");
       }
     }
-    config::PackConfig options;
-    options.input = {scratch_.write("orderly", test::joined(documents)).string()};
-    options.output = (scratch_ / "orderly-packed").string();
-    options.seq_len = 16;
-    options.valid_frac = 0.1;
-    options.threads = 1;
-    test::pack(options);
-    return options.output;
+    return pack_folder("orderly", documents);
   }
 
   struct Losses {
@@ -57,9 +50,9 @@ class GpuFp16Accumulation : public test::PretrainTest {
   };
 
   /// On held-out text.
-  Losses losses_of(const std::string& name, bool fp16_accumulation) const {
+  Losses losses_of(const std::string& name, const std::string& data, bool fp16_accumulation) const {
     config::PretrainConfig config = config_for(name, Precision::kFp16);
-    config.data = data_;
+    config.data = data;
     config.runtime.device = DeviceKind::kCuda;
     config.runtime.fp16_accumulation = fp16_accumulation;
     config.model.hidden = 64;
@@ -79,14 +72,12 @@ class GpuFp16Accumulation : public test::PretrainTest {
     }
     return {.first = losses.at(0), .last = losses.back()};
   }
-
- private:
-  const std::string data_ = orderly_data();
 };
 
 TEST_F(GpuFp16Accumulation, LearnsAsWellAsWithSumsInFp32) {
-  const Losses exact = losses_of("exact", false);
-  const Losses fast = losses_of("fast", true);
+  const std::string data = orderly_data();
+  const Losses exact = losses_of("exact", data, false);
+  const Losses fast = losses_of("fast", data, true);
   EXPECT_LT(exact.last, exact.first / 2) << "nothing was learnt, so there is nothing to compare";
   EXPECT_NEAR(fast.last, exact.last, 0.05);
 }

@@ -102,15 +102,8 @@ TEST_F(OriginTest, ATokenizerThatIsNotTheDatasIsRefused) {
 
 TEST_F(OriginTest, LongerRowsNeedPositionsUnlessTheyAreRotary) {
   const auto bert = first_run();
-  config::PackConfig options;
-  options.input = {(scratch_ / "text").string()};
-  options.output = (scratch_ / "long").string();
-  options.seq_len = 32;
-  options.valid_frac = 0.1;
-  options.threads = 1;
-  test::pack(options);
   auto config = second_run(bert);
-  config.data = options.output;
+  config.data = pack_folder("long", documents_, /*seq_len=*/32);
   EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "max_positions 16 is less than the rows of 32"));
   std::filesystem::remove_all(bert.output);
   config.init_from = first_run(config::Arch::kModern).output + "/model";

@@ -18,14 +18,20 @@ namespace bertcram::test {
 
 class PretrainTest : public ::testing::TestWithParam<config::Precision> {
  protected:
-  PretrainTest() {
+  PretrainTest() { pack_folder("packed", documents_); }
+
+  /// Whatever was there before is replaced. @return its path
+  std::string pack_folder(const std::string& name, const std::vector<std::string>& documents,
+                          int64_t seq_len = 16) const {
     config::PackConfig options;
-    options.input = {scratch_.write("text", joined(random_documents(3, 120))).string()};
-    options.output = (scratch_ / "packed").string();
-    options.seq_len = 16;
+    options.input = {scratch_.write(name + ".txt", joined(documents)).string()};
+    options.output = (scratch_ / name).string();
+    options.seq_len = seq_len;
+    options.overwrite = true;
     options.valid_frac = 0.1;
     options.threads = 1;
     pack(options);
+    return options.output;
   }
 
   config::PretrainConfig config_for(const std::string& run,
@@ -97,6 +103,7 @@ class PretrainTest : public ::testing::TestWithParam<config::Precision> {
   }
 
   ScratchDirectory scratch_;
+  const std::vector<std::string> documents_ = random_documents(3, 120);  ///< of the folder that all runs read
 };
 
 }  // namespace bertcram::test

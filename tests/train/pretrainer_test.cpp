@@ -133,12 +133,7 @@ TEST_F(Pretrain, OtherSettingsOrOtherDataAreRefusedByName) {
   auto untracked = config;
   untracked.log_every_steps = 3;
   EXPECT_NO_THROW(run(untracked));
-  config::PackConfig pack;
-  pack.input = {(scratch_ / "text").string()};
-  pack.output = config.data;
-  pack.seq_len = 12;
-  pack.overwrite = true;
-  test::pack(pack);
+  pack_folder("packed", documents_, /*seq_len=*/12);
   EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "is not the data"));
 }
 
