@@ -75,7 +75,7 @@ void write_state(const fs::path& checkpoint, const TrainState& state, const json
 json read_state_json(const fs::path& checkpoint) {
   const fs::path path = checkpoint / kStateFile;
   try {
-    const json stored = json::parse(util::read_file(path));
+    const json stored = util::parse_json(util::read_file(path));
     if (stored.at("format") != "bertcram-checkpoint" || stored.at("version") != kVersion) {
       throw DataError(cat(path.string(), ": not a checkpoint of version ", kVersion));
     }

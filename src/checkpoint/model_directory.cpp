@@ -36,7 +36,7 @@ json read_config(const fs::path& directory) {
                             : "expected a folder written by 'bertcram pretrain' or Hugging Face"));
   }
   try {
-    return json::parse(util::MappedFile(path).text());
+    return util::parse_json(util::MappedFile(path).text());
   } catch (const json::exception& error) {
     throw DataError(cat(path.string(), ": not valid JSON (", util::json_error_text(error.what()), ")"));
   }

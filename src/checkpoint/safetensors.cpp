@@ -154,7 +154,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   }
   const auto data = file_.bytes().subspan(kLengthBytes + length);
   try {
-    const auto header = json::parse(file_.text().substr(kLengthBytes, length));
+    const auto header = util::parse_json(file_.text().substr(kLengthBytes, length));
     for (const auto& [name, entry] : header.items()) {
       if (name != "__metadata__") {
         tensors_.emplace(name, parse_tensor(name, entry, data));

@@ -36,7 +36,7 @@ std::string pooling_name(const json& config, const std::string& where) {
 json read_object(const fs::path& file) {
   json object;
   try {
-    object = json::parse(util::read_file(file));
+    object = util::parse_json(util::read_file(file));
   } catch (const json::exception& error) {
     throw DataError(cat(file.string(), ": not valid JSON (", util::json_error_text(error.what()), ")"));
   }
@@ -104,7 +104,7 @@ SentenceModules read_sentence_modules(const fs::path& directory) {
   refuse_prompt(directory / "config_sentence_transformers.json");
   bool has_pooling = false;
   try {
-    for (const json& module : json::parse(util::read_file(list))) {
+    for (const json& module : util::parse_json(util::read_file(list))) {
       const auto type = module.at("type").get<std::string>();
       const auto kind = type.substr(type.rfind('.') + 1);
       const fs::path folder = directory / module.at("path").get<std::string>();

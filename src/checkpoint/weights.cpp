@@ -19,7 +19,7 @@ using nlohmann::json;
 std::map<std::string, std::string> read_index(const fs::path& index) {
   std::map<std::string, std::string> shards;
   try {
-    shards = json::parse(util::read_file(index)).at("weight_map").get<std::map<std::string, std::string>>();
+    shards = util::parse_json(util::read_file(index)).at("weight_map").get<std::map<std::string, std::string>>();
   } catch (const json::exception& error) {
     throw DataError(cat(index.string(), ": not an index of safetensors (", util::json_error_text(error.what()), ")"));
   }

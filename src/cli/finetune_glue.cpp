@@ -3,6 +3,7 @@
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/monitor/run_events.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
@@ -47,7 +48,7 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
       std::filesystem::exists(folder.parent_path() / "status.json")) {  // beside its model
     renew_report(folder.parent_path());
   }
-  const auto results = nlohmann::json::parse(glue::results_to_json(outcome.results));
+  const auto results = util::parse_json(glue::results_to_json(outcome.results));
   events.send("finished", summary(outcome),
               {{"averages", results["averages"]},
                {"failed", results.value("failed", nlohmann::json::object())},

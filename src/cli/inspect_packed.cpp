@@ -106,7 +106,7 @@ void inspect_packed(const fs::path& folder, bool as_json) {
   add_rows("train", data::RowStore(folder, packed.train_shards, packed), *tokenizer, rows);
   add_rows("valid", data::RowStore(folder, packed.valid_shards, packed), *tokenizer, rows);
   try {
-    const json manifest = json::parse(util::read_file(folder / data::kManifestFile));
+    const json manifest = util::parse_json(util::read_file(folder / data::kManifestFile));
     print_result(as_json, to_json(manifest, rows), to_text(folder, manifest, rows));
   } catch (const json::exception& error) {
     throw DataError(cat((folder / data::kManifestFile).string(), ": damaged manifest (",

@@ -7,6 +7,7 @@
 #include "bertcram/data/document_reader.h"
 #include "bertcram/text/unicode.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/json.h"
 #include "word_runs.h"
 
 namespace bertcram::data {
@@ -15,7 +16,7 @@ namespace {
 constexpr size_t kRepeatedRun = 5;
 constexpr size_t kContaminatedRun = 13;
 
-/// Calls `visit` with each string in a JSON value, however deep.
+/// Calls `visit` with each string in a JSON value.
 template <class Visit>
 void for_each_string(const nlohmann::json& value, const Visit& visit) {
   if (value.is_string()) {
@@ -30,7 +31,7 @@ void for_each_string(const nlohmann::json& value, const Visit& visit) {
 template <class Visit>
 void for_each_text(std::string_view line, const Visit& visit) {
   if (line.starts_with('{')) {
-    const auto value = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto value = util::try_parse_json(line);
     if (value.is_object()) {
       for_each_string(value, visit);
       return;

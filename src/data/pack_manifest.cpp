@@ -7,6 +7,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json.h"
 #include "sources.h"
 
 namespace bertcram::data {
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 PackCounts counts_of_manifest(const fs::path& path) {
-  const auto manifest = json::parse(util::read_file(path));
+  const auto manifest = util::parse_json(util::read_file(path));
   PackCounts counts;
   for (const auto& [name, field] : PackCounts::fields()) {
     counts.*field = manifest.at("counts").value(std::string(name), int64_t{0});  // some are younger than the file
@@ -122,7 +123,7 @@ json pack_manifest(const config::PackConfig& config, const text::Tokenizer& toke
 std::vector<std::string> packed_shards(const fs::path& output) {
   std::vector<std::string> names;
   if (fs::exists(output / kManifestFile)) {
-    const json stored = json::parse(util::read_file(output / kManifestFile), nullptr, /*allow_exceptions=*/false);
+    const json stored = util::try_parse_json(util::read_file(output / kManifestFile));
     const json shards = stored.is_object() ? stored.value("shards", json::array()) : json::array();
     for (const json& shard : shards) {
       const fs::path name = shard.is_object() ? shard.value("file", "") : "";
@@ -141,7 +142,7 @@ std::optional<PackCounts> earlier_pack(const fs::path& output, const std::string
     return std::nullopt;
   }
   try {
-    const json manifest = json::parse(util::read_file(path));
+    const json manifest = util::parse_json(util::read_file(path));
     if (manifest.value("request", "") == request && are_same_sources(manifest.at("sources"), files)) {
       return counts_of_manifest(path);
     }

@@ -23,7 +23,7 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
                         directory.string(), "'"));
   }
   try {
-    const auto json = nlohmann::json::parse(util::read_file(path));
+    const auto json = util::parse_json(util::read_file(path));
     if (json.at("format") != kPackedFormat || json.at("version") != kPackedVersion) {
       throw DataError(cat(path.string(), ": format ", json.at("format").dump(), " version ", json.at("version").dump(),
                           ", expected ", kPackedFormat, " version ", kPackedVersion));

@@ -110,7 +110,7 @@ std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& confi
     return std::nullopt;
   }
   try {
-    const json stored = json::parse(util::read_file(output / kTrainingFile));
+    const json stored = util::parse_json(util::read_file(output / kTrainingFile));
     if (stored.at("request") == request_of(config, inputs) && are_same_sources(stored.at("sources"), inputs.paths())) {
       return TokenizeResult{.vocab_size = stored.at("vocab_size"),
                             .words = stored.at("words"),

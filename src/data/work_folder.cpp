@@ -22,7 +22,7 @@ constexpr int64_t kStateVersion = 2;  // 1 had 64 buckets
 
 /// What tells a file from another version of itself without reading it.
 json stamp_of(const fs::path& file) {
-  return {{"path", json::parse(util::json_text(json(file.string())))},  // as it will be written
+  return {{"path", util::parse_json(util::json_text(json(file.string())))},  // as it will be written
           {"file_bytes", fs::file_size(file)},
           {"modified", fs::last_write_time(file).time_since_epoch().count()}};
 }
@@ -86,7 +86,7 @@ void WorkFolder::load(Foreign foreign) {
   std::string other;
   std::string damage = "damaged";
   try {
-    const json state = json::parse(util::read_file(folder_ / kStateFile));
+    const json state = util::parse_json(util::read_file(folder_ / kStateFile));
     PackProgress progress = progress_of(state);
     if (state.at("version") != kStateVersion) {
       damage = "of another version of bertcram";

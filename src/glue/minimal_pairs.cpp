@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 MinimalPair pair_of(std::string_view line, const std::string& where) {
   try {
-    const auto object = nlohmann::json::parse(line);
+    const auto object = util::parse_json(line);
     MinimalPair pair = {.good = object.at("sentence_good"), .bad = object.at("sentence_bad")};
     if (util::trim(pair.good).empty() || util::trim(pair.bad).empty()) {
       throw DataError(cat(where, ": an empty sentence"));

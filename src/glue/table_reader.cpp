@@ -120,7 +120,7 @@ class JsonLinesReader : public TableReader {
 
  private:
   void read(std::string_view line) {
-    const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto object = util::try_parse_json(line);
     if (!object.is_object()) {
       fail(cat("not a JSON object: '", util::excerpt(line), "'"));
     }

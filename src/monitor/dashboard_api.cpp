@@ -81,7 +81,7 @@ ApiAnswer csv_answer(WatchedRun& run, double now, const ApiRequest& request) {
 ApiAnswer details_answer(WatchedRun& run, double now) {
   const auto details =
       run.answer("details", now, [](const RunFacts& facts) { return util::json_text(details_json(facts)); });
-  json whole = json::parse(*details);
+  json whole = util::parse_json(*details);
   whole.update(run.row());
   return {.type = kJson, .body = util::json_text(whole)};
 }

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "bertcram/util/json.h"
+
 namespace bertcram::monitor {
 namespace {
 
@@ -14,7 +16,7 @@ bool take(json& found, std::string_view line) {
   const bool is_evaluation = line.find("\"eval_loss\"") != std::string_view::npos;
   json& place = found[is_evaluation ? "evaluation" : "training"];
   if (place.is_null()) {
-    const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const json parsed = util::try_parse_json(line);
     if (parsed.is_object() && parsed.contains("step") && !parsed.contains("event")) {
       place = parsed;
     }

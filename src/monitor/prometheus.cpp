@@ -52,7 +52,7 @@ std::string prometheus_text(const RunStore& store) {
   }
   const auto label = [](const json& row) {
     // As JSON would have it: names need not be UTF-8.
-    const std::string name = json::parse(util::json_text(row["name"])).get<std::string>();
+    const std::string name = util::parse_json(util::json_text(row["name"])).get<std::string>();
     return "run=\"" + escaped(name) + "\"";
   };
   std::string text = "# HELP bertcram_run_state 1 for the state that the run is in\n# TYPE bertcram_run_state gauge\n";

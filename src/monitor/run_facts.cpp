@@ -18,8 +18,7 @@ using nlohmann::json;
 /// null if the file is missing or no JSON.
 json json_of(const fs::path& path) {
   try {
-    const json found = json::parse(util::read_file(path), nullptr, /*allow_exceptions=*/false);
-    return found.is_discarded() ? json() : found;
+    return util::try_parse_json(util::read_file(path));
   } catch (const Error&) {
     return {};
   }

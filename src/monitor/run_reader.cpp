@@ -81,7 +81,7 @@ void MetricsReader::refresh() {
 }
 
 void MetricsReader::take(std::string_view line) {
-  const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const json parsed = util::try_parse_json(line);
   if (!parsed.is_object()) {
     damaged_lines_ += line.empty() ? 0 : 1;
     return;
@@ -107,8 +107,7 @@ RunStatus read_status(const fs::path& run, double now, const fs::path& within) {
   constexpr double kSilentSeconds = 180;  // a heartbeat comes every quarter of a minute, but not within an evaluation
   constexpr size_t kMostBytes = 1U << 16U;
   const FileView file(run / "status.json", within);
-  const json status =
-      file.is_open() ? json::parse(file.read(0, kMostBytes), nullptr, /*allow_exceptions=*/false) : json();
+  const json status = file.is_open() ? util::try_parse_json(file.read(0, kMostBytes)) : json();
   const auto number = [&](const char* key) {
     const double value = status.is_object() && status.contains(key) ? number_of(status[key]) : 0;
     return std::isfinite(value) ? value : 0;

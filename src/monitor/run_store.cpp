@@ -9,6 +9,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json.h"
 #include "run_facts.h"
 
 namespace bertcram::monitor {
@@ -140,9 +141,7 @@ void WatchedRun::read_facts(double now) {
   facts_.status = read_status(folder_, now, within_);
   facts_.metrics.refresh();
   take_config(facts_, text_of(folder_ / "config.yaml", within_));
-  const json glue =
-      json::parse(text_of(folder_ / "glue" / "results.json", within_), nullptr, /*allow_exceptions=*/false);
-  facts_.glue = glue.is_discarded() ? json() : glue;
+  facts_.glue = util::try_parse_json(text_of(folder_ / "glue" / "results.json", within_));
 }
 
 std::shared_ptr<const std::string> WatchedRun::answer(const std::string& question, double now, const Make& make) {

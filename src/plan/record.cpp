@@ -6,6 +6,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 
@@ -28,7 +29,7 @@ json records() {
     return json::object();
   }
   try {
-    json found = json::parse(util::read_file(*file), nullptr, /*allow_exceptions=*/false);
+    json found = util::try_parse_json(util::read_file(*file));
     return found.is_object() ? found : json::object();
   } catch (const Error&) {
     return json::object();

@@ -136,7 +136,7 @@ bool has_tokenizer_files(const fs::path& directory) {
       !exists("special_tokens_map.json")) {
     return false;
   }
-  const auto manifest = nlohmann::json::parse(util::read_file(directory / kTokenizerManifest), nullptr, false);
+  const auto manifest = util::try_parse_json(util::read_file(directory / kTokenizerManifest));
   const bool is_wordpiece = util::text_member(manifest, "type") == "wordpiece";
   return exists(is_wordpiece ? kVocabFile : "tokenizer.json") &&
          (util::text_member(manifest, "spm_model_xxh3_128").empty() || exists(kSpmFile));

@@ -9,6 +9,7 @@
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/text.h"
 #include "hub_json.h"
 #include "hub_normalizer.h"
@@ -239,7 +240,7 @@ json subword_json(const SpmModel& model, const SpecialRoles& roles, const std::s
 
 void write_subword_directory(const Tokenizer& tokenizer, const SubwordDefinition& definition, const fs::path& directory,
                              const ModelInput& input) {
-  json document = json::parse(definition.json);
+  json document = util::parse_json(definition.json);
   if (const SpecialRoles roles = tokenizer.roles(); roles.cls && roles.sep) {
     // Pairs as bertcram makes them, whatever the tokenizer did before.
     document["post_processor"] = frame_json(std::string(tokenizer.token(*roles.cls)), *roles.cls,

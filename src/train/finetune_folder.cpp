@@ -89,7 +89,7 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
     save_settings();
     return;
   }
-  json stored = json::parse(util::read_file(settings_file()), nullptr, /*allow_exceptions=*/false);
+  json stored = util::try_parse_json(util::read_file(settings_file()));
   if (!stored.is_object()) {
     throw DataError(cat(settings_file().string(), ": damaged; restore it, or choose another --output"));
   }

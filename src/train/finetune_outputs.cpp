@@ -79,7 +79,7 @@ void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder
   const fs::path record_file = answers / "made_by.json";  // which run answered which test set
   json record = json::object();
   if (fs::exists(record_file)) {
-    record = json::parse(util::read_file(record_file), nullptr, /*allow_exceptions=*/false);
+    record = util::try_parse_json(util::read_file(record_file));
     record = record.is_object() ? record : json::object();
   }
   std::map<std::string, std::string> files;

@@ -235,7 +235,7 @@ bool says_finished(const RunDirectory& run) {
   if (!std::filesystem::exists(run.status_file())) {
     return false;
   }
-  const json status = json::parse(util::read_file(run.status_file()), nullptr, /*allow_exceptions=*/false);
+  const json status = util::try_parse_json(util::read_file(run.status_file()));
   return util::text_member(status, "state") == "finished";
 }
 

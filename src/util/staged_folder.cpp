@@ -34,7 +34,7 @@ bool is_plain_name(const std::string& name) {
 Journal read_journal(const fs::path& folder) {
   const fs::path path = journal_of(folder);
   try {
-    const json stored = json::parse(read_file(path));
+    const json stored = parse_json(read_file(path));
     Journal journal{.seal = stored.at("seal"), .obsolete = stored.at("obsolete")};
     if (is_plain_name(journal.seal) && std::ranges::all_of(journal.obsolete, is_plain_name)) {
       return journal;
@@ -150,8 +150,8 @@ void refuse_half_published(const fs::path& folder) {
 void refuse_foreign_folder(const fs::path& folder, const std::string& format, const std::string& what) {
   bool is_ours = true;
   if (fs::exists(folder / "manifest.json")) {
-    const json stored = json::parse(read_file(folder / "manifest.json"), nullptr, /*allow_exceptions=*/false);
-    is_ours = stored.is_discarded() || text_member(stored, "format") == format;
+    const json stored = try_parse_json(read_file(folder / "manifest.json"));
+    is_ours = stored.is_null() || text_member(stored, "format") == format;
   } else {
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {

@@ -4,8 +4,9 @@
     check_layers.py [ROOT]      ROOT: the repository, by default the one this file is in
 
 Checked: which room includes which; LibTorch headers at or below the LibTorch line and in .cu files; spdlog and fmt in
-headers; exit, abort, assert and std::cout outside cli; length of files and functions, but for those that allowed.txt
-names with a reason. Works on text, not on a parse tree: good enough for formatted code, and it needs no compiler.
+headers; exit, abort, assert and std::cout outside cli; JSON that is parsed without a limit of its depth; length of
+files and functions, but for those that allowed.txt names with a reason. Works on text, not on a parse tree: good
+enough for formatted code, and it needs no compiler.
 """
 
 import pathlib
@@ -38,6 +39,7 @@ TORCH = re.compile(r"(torch|ATen|c10|caffe2)/")
 LOGGER = re.compile(r"(spdlog|fmt)/")
 STRAY = re.compile(
     r"(?<![\w.>:])((?:std\s*::\s*|::\s*)?(?:_?exit|quick_exit|_Exit|abort|terminate)|assert)\s*\(|std\s*::\s*(cout)\b")
+JSON_PARSER = re.compile(r"\bjson\s*::\s*(parse|accept|sax_parse)\s*\(")
 SCOPE = re.compile(r"(\w+\s*:\s*)*(inline\s+|typedef\s+)?(namespace|class|struct|union|enum|extern)\b")
 # Numbers first, so that the ' in 10'000 opens no character literal.
 TOKENS = re.compile(
@@ -186,6 +188,10 @@ def check_file(path, text, used, allowed, findings):
             for match in STRAY.finditer(line):
                 what = (match.group(1) or "std::cout").replace(" ", "")
                 findings.append(f"{path}:{number}: {what} outside cli; throw an error (util/error.h) or return a value")
+    if str(path) != "src/util/json.cpp":
+        for number, line in enumerate(code.splitlines(), 1):
+            if JSON_PARSER.search(line):
+                findings.append(f"{path}:{number}: json::parse has no limit of depth; use util::parse_json")
     lengths = [(str(path), 1, len(text.splitlines()), MAX_FILE_LINES, "the file")]
     for name, first, last in functions(code):
         lengths.append((f"{path}:{name}", first, last - first + 1, MAX_FUNCTION_LINES, name))

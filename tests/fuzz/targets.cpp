@@ -328,6 +328,7 @@ std::span<const FuzzTarget> fuzz_targets() {
   static const std::vector<FuzzTarget> targets = [] {
     std::vector<FuzzTarget> all = general_targets();
     std::ranges::copy(glue_targets(), std::back_inserter(all));
+    std::ranges::copy(monitor_targets(), std::back_inserter(all));
     return all;
   }();
   return targets;

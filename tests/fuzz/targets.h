@@ -27,6 +27,8 @@ inline void PrintTo(const FuzzTarget& target, std::ostream* out) { *out << targe
 std::span<const FuzzTarget> fuzz_targets();
 /// Those of the room glue, for fuzz_targets.
 std::vector<FuzzTarget> glue_targets();
+/// Those of the room monitor.
+std::vector<FuzzTarget> monitor_targets();
 
 /// Runs `read`. @return whether the bytes were accepted
 /// @throws std::logic_error, with what was thrown, if that is anything but one line for the user about bad input

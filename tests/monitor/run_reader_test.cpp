@@ -67,6 +67,15 @@ TEST_F(MetricsReaderTest, ReadsAFileThatWasCutAndGrewAgainAnew) {
   EXPECT_EQ(reader_.training().steps, Values({1}));
 }
 
+TEST_F(MetricsReaderTest, CountsALineWhoseListsAreTooDeepToCopy) {
+  constexpr size_t kLevels = 400'000;
+  append(cat(R"({"step": 1, "eval_loss": 8, "samples": )", std::string(kLevels, '['), std::string(kLevels, ']'),
+             "}\n{\"step\": 2, \"loss\": 9}\n"));
+  reader_.refresh();
+  EXPECT_EQ(reader_.damaged_lines(), 1);
+  EXPECT_EQ(reader_.training().steps, Values({2}));
+}
+
 TEST_F(MetricsReaderTest, CountsWhatIsNoMetricsLine) {
   append("garbage\n[1]\n{\"loss\": 1}\n{\"step\": \"x\"}\n\n");
   append(std::string(1, '\0') + "\n{\"step\": 5, \"loss\": 1e400}\n");

@@ -99,38 +99,11 @@ class JsonFields {
   std::string where_;
 };
 
-/// Levels of lists and objects in each other; brackets within strings do not count.
-inline int64_t nesting_depth(std::string_view json) {
-  int64_t depth = 0;
-  int64_t deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      i += c == '\\' ? 1 : 0;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
 /// Parses a JSON file. @throws DataError if it is missing, empty, not JSON, or nested too deep
 inline nlohmann::json parse_json_file(const std::filesystem::path& path) {
-  constexpr int64_t kMaxDepth = 128;  // as serde_json's, with which Hugging Face reads
   const MappedFile file(path);
-  const std::string_view content = file.text();
-  if (const int64_t depth = nesting_depth(content); depth > kMaxDepth) {
-    throw DataError(cat(path.string(), ": lists and objects in each other ", depth, " deep; at most ", kMaxDepth,
-                        " levels are supported"));
-  }
   try {
-    return nlohmann::json::parse(content);
+    return parse_json(file.text());
   } catch (const nlohmann::json::exception& error) {
     throw DataError(cat(path.string(), ": not valid JSON (", excerpt(json_error_text(error.what()), 100),
                         "); the file is damaged or cut off, fetch or write it again"));
