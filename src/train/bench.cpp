@@ -126,6 +126,10 @@ class Bench {
     if (precisions.empty()) {
       precisions = {config_.runtime.precision};
     }
+    for (const auto precision : precisions) {  // one that cannot be is refused before the others are measured
+      config_.runtime.precision = precision;
+      resolve_runtime(config_.runtime);
+    }
     for (const auto precision : precisions) {
       config_.runtime.precision = precision;
       const Runtime runtime = resolve_runtime(config_.runtime);

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "bertcram/util/block_cache.h"
+#include "bertcram/util/out_of_memory.h"
 
 namespace bertcram::train {
 namespace {
@@ -19,12 +20,25 @@ util::BlockCache& cache() {
   return *cache;
 }
 
+/// From LibTorch's own allocator, which says in the words that are known where memory is out.
+void* from_default(size_t bytes) {
+  try {
+    return c10::GetDefaultCPUAllocator()->raw_allocate(bytes);
+  } catch (const std::exception& error) {
+    if (!util::is_out_of_memory(error)) {
+      throw;
+    }
+  }
+  cache().give_back();  // what lies idle may be what is missing
+  return c10::GetDefaultCPUAllocator()->raw_allocate(bytes);
+}
+
 class KeepingAllocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
     void* block = bytes < kLeastBytes ? nullptr : cache().allocate(bytes);
-    if (block == nullptr) {  // where memory is out, the default allocator says so in the words that are known
-      block = c10::GetDefaultCPUAllocator()->raw_allocate(bytes);
+    if (block == nullptr) {
+      block = from_default(bytes);
     }
     return {block, block, &free_block, c10::Device(c10::kCPU)};
   }

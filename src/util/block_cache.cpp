@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr size_t kSizesPerDoubling = 8;
-constexpr size_t kIdleShare = 8;   ///< of the most that was in use, one part in so many may lie idle
+constexpr size_t kExtraShare = 8;  ///< used and idle blocks may exceed the most that was in use by one part in so many
 constexpr size_t kSpareShare = 4;  ///< a block may be larger than asked by one part in so many
 
 void* from_system(size_t size) noexcept {
@@ -50,6 +50,9 @@ void* BlockCache::allocate(size_t bytes) noexcept {
 }
 
 bool BlockCache::release(void* block) noexcept {
+  if (reinterpret_cast<uintptr_t>(block) % kPage != 0) {
+    return false;  // hardly any small block of others costs the lock
+  }
   const std::scoped_lock lock(mutex_);
   const auto found = in_use_.find(block);
   if (found == in_use_.end()) {
@@ -99,7 +102,7 @@ BlockCache::Block BlockCache::take_idle(size_t size) noexcept {
 
 BlockCache::Block BlockCache::take_new(size_t size) noexcept {
   const size_t most = std::max(bytes_.most_used, bytes_.used + size);
-  const size_t bound = std::min(most + most / kIdleShare, most_kept_);
+  const size_t bound = std::min(most + most / kExtraShare, most_kept_);
   keep_within(bound - std::min(bound, size));
   void* data = from_system(size);
   if (data == nullptr) {

@@ -35,6 +35,50 @@ TEST(KeepFreedMemory, SparesTheSystemsPages) {
   EXPECT_GT(resident - proc_bytes("/proc/self/status", "VmRSS:"), 15 * kMiB);
 }
 
+/// By how much the process shrinks when a tensor's memory, freed before, is given back.
+int64_t kept_of(int64_t bytes) {
+  at::full({bytes}, 3, at::kByte);
+  const int64_t resident = proc_bytes("/proc/self/status", "VmRSS:");
+  give_back_freed_memory();
+  return resident - proc_bytes("/proc/self/status", "VmRSS:");
+}
+
+TEST(KeepFreedMemory, LeavesAnEighthOfALimitAlone) {
+  keep_freed_memory(64 * kMiB);
+  EXPECT_GT(kept_of(52 * kMiB), 50 * kMiB);
+  EXPECT_LT(kept_of(60 * kMiB), 2 * kMiB);
+  keep_freed_memory({});
+  EXPECT_GT(kept_of(60 * kMiB), 58 * kMiB);
+}
+
+/// No more memory than now and so many bytes, while it exists.
+class MemoryLeft {
+ public:
+  explicit MemoryLeft(int64_t bytes) {
+    ::getrlimit(RLIMIT_DATA, &before_);
+    const auto now = static_cast<rlim_t>(proc_bytes("/proc/self/status", "VmData:") + bytes);
+    const rlimit limit = {.rlim_cur = now, .rlim_max = before_.rlim_max};
+    ::setrlimit(RLIMIT_DATA, &limit);
+  }
+  ~MemoryLeft() { ::setrlimit(RLIMIT_DATA, &before_); }
+  MemoryLeft(const MemoryLeft&) = delete;
+  MemoryLeft& operator=(const MemoryLeft&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST(KeepFreedMemory, IsThereForSmallTensorsToo) {
+  keep_freed_memory({});
+  at::full({256 * kMiB}, 3, at::kByte);
+  constexpr int64_t kSmall = int64_t{16} << 10;
+  std::vector<at::Tensor> tensors;
+  const MemoryLeft left(8 * kMiB);
+  while (std::ssize(tensors) * kSmall < 64 * kMiB) {
+    ASSERT_NO_THROW(tensors.push_back(at::full({kSmall}, 7, at::kByte))) << tensors.size();
+  }
+}
+
 TEST(KeepFreedMemory, ServesEverySize) {
   keep_freed_memory({});
   for (const int64_t bytes : {int64_t{0}, int64_t{1}, int64_t{32} << 10, (int64_t{32} << 10) - 1, 3 * kMiB + 1}) {

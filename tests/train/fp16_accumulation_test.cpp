@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "bertcram/nn/fp16_accumulation.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
 #include "train/pretrain_support.h"
@@ -28,6 +29,7 @@ class GpuFp16Accumulation : public test::PretrainTest {
       GTEST_SKIP() << reason.what();
     }
   }
+  void TearDown() override { nn::set_fp16_accumulation(false); }
 
   /// A packed folder of texts that can be learnt: letters in the order of the alphabet, or every second one.
   std::string orderly_data() const {

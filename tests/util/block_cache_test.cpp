@@ -38,6 +38,7 @@ TEST(BlockCache, RoundsToPagesAndByAnEighthAtMost) {
 
 TEST(BlockCache, HandsOutAFreedBlockForSizesItFits) {
   BlockCache cache;
+  void* const other = cache.allocate(64 * kMiB);  // so that all of the others may lie idle
   void* const block = cache.allocate(8 * kMiB);
   ASSERT_TRUE(cache.release(block));
   EXPECT_EQ(cache.allocate(8 * kMiB), block);
@@ -50,6 +51,9 @@ TEST(BlockCache, HandsOutAFreedBlockForSizesItFits) {
   EXPECT_NE(large, block);
   EXPECT_TRUE(cache.release(small));
   EXPECT_TRUE(cache.release(large));
+  EXPECT_EQ(cache.allocate(8 * kMiB), block) << "it was idle all the time";
+  EXPECT_TRUE(cache.release(block));
+  EXPECT_TRUE(cache.release(other));
 }
 
 TEST(BlockCache, PrefersTheBlockThatWasFreedLast) {

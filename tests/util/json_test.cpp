@@ -30,6 +30,14 @@ TEST(ParseJsonTest, RefusesDeeperOnesInsteadOfExhaustingTheStack) {
   }
 }
 
+TEST(ParseJsonTest, CountsLevelsAndNotLists) {
+  std::string text = "[";
+  for (int i = 0; i < 1000; ++i) {
+    text += "[],{},";
+  }
+  EXPECT_EQ(parse_json(text + "0]").size(), 2001U);
+}
+
 TEST(ParseJsonTest, BracketsInStringsAreText) {
   const std::string text = R"(["\"[{)" + std::string(1000, '[') + R"(\\"])";
   EXPECT_EQ(parse_json(text).size(), 1U);

@@ -17,6 +17,7 @@ TEST(OutOfMemory, IsSeenInTheWordsOfEveryLibrary) {
   EXPECT_TRUE(taken_for_it("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"));
   EXPECT_TRUE(taken_for_it("could not create a primitive"));
   EXPECT_TRUE(taken_for_it("could not execute a primitive"));
+  EXPECT_TRUE(taken_for_it("<Error computing Error::what()>"));
 }
 
 TEST(OutOfMemory, IsNotReadIntoAnotherError) {

@@ -16,7 +16,7 @@ namespace bertcram::util {
 class BlockCache {
  public:
   struct Bytes {
-    size_t used = 0;       ///< handed out, as rounded()
+    size_t used = 0;       ///< in the blocks handed out, which may be a quarter larger than rounded() of what was asked
     size_t idle = 0;       ///< kept for the next who asks
     size_t most_used = 0;  ///< so far, or since the last give_back()
   };
