@@ -31,9 +31,9 @@ import wandb
 import yaml
 
 
-def tag(key):
-    """As in the event files: eval/loss of eval_loss, train/loss of loss."""
-    return f"eval/{key[5:]}" if key.startswith("eval_") else f"train/{key}"
+def tag(key, line):
+    """As in the event files: train/loss of loss; of an evaluation eval/loss of eval_loss and eval/tokens of tokens."""
+    return f"eval/{key.removeprefix('eval_')}" if "eval_loss" in line else f"train/{key}"
 
 
 def numbers_by_step(file):
@@ -44,7 +44,7 @@ def numbers_by_step(file):
         except ValueError:
             continue  # being written, or damaged
         if isinstance(line, dict) and "event" not in line and isinstance(line.get("step"), int):
-            numbers = {tag(key): value for key, value in line.items() if key != "step" and isinstance(value, (int, float))}
+            numbers = {tag(key, line): value for key, value in line.items() if key != "step" and isinstance(value, (int, float))}
             steps.setdefault(line["step"], {}).update(numbers)
     return steps
 

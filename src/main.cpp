@@ -1,5 +1,6 @@
 // bertcram: one executable, one table of commands; the only place that turns errors into exit codes.
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -94,6 +95,15 @@ void end_on_lost_page(int /*signal_number*/) {
       "bertcram: a file that was being read (data or model) has become shorter, or its disk fails\n";
   [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
   ::_exit(static_cast<int>(ExitCode::kData));
+}
+
+/// A descriptor 0 to 2 that is closed would become that of the first file to be opened, which then got the log's lines.
+void open_standard_streams() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(number, F_GETFD) < 0) {
+      ::open("/dev/null", O_RDWR);  // takes the smallest number that is free
+    }
+  }
 }
 
 void handle_signals() {
@@ -247,6 +257,7 @@ ExitCode exit_code_of(const std::error_code& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
   handle_signals();
   try {
     run(argc, argv);

@@ -41,18 +41,18 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
     config.data = default_glue_folder();
   }
   outlive_readers();
-  monitor::RunEvents events("finetune-glue", config.output.empty() ? config.model : config.output, config.on_event);
+  monitor::RunEvents events("finetune-glue", config::results_folder(config), config.on_event);
   const auto outcome = tune_and_tell(config, session, events);
-  const auto folder = std::filesystem::absolute(outcome.results_file).parent_path();
-  if (folder.filename() == "glue" &&
-      std::filesystem::exists(folder.parent_path() / "status.json")) {  // beside its model
-    renew_report(folder.parent_path());
-  }
   const auto results = util::parse_json(glue::results_to_json(outcome.results));
-  events.send("finished", summary(outcome),
-              {{"averages", results["averages"]},
-               {"failed", results.value("failed", nlohmann::json::object())},
-               {"results", outcome.results_file.string()}});
+  nlohmann::json figures = {{"averages", results["averages"]},
+                            {"failed", results.value("failed", nlohmann::json::object())},
+                            {"results", outcome.results_file.string()}};
+  const auto folder = std::filesystem::absolute(outcome.results_file).parent_path();
+  const auto run_folder = folder.parent_path();
+  if (folder.filename() == "glue" && std::filesystem::exists(run_folder / "status.json") && renew_report(run_folder)) {
+    figures["report"] = (run_folder / "report.html").string();
+  }
+  events.send("finished", summary(outcome), std::move(figures));
   const auto style = config.markdown ? glue::TableStyle::kMarkdown : glue::TableStyle::kPlain;
   print_result(
       as_json, results,

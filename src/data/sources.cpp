@@ -107,8 +107,7 @@ bool are_same_sources(const json& stored, const std::vector<fs::path>& files) {
   }
   for (size_t i = 0; i < files.size(); ++i) {
     // As it was written: a name that is no UTF-8 was repaired on the way.
-    const auto path = util::parse_json(util::json_text(json(files[i].string())));
-    if (stored[i].at("path") != path || !holds_same_bytes(stored[i], files[i])) {
+    if (stored[i].at("path") != util::valid_utf8(files[i].string()) || !holds_same_bytes(stored[i], files[i])) {
       return false;
     }
   }

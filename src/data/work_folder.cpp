@@ -22,7 +22,7 @@ constexpr int64_t kStateVersion = 2;  // 1 had 64 buckets
 
 /// What tells a file from another version of itself without reading it.
 json stamp_of(const fs::path& file) {
-  return {{"path", util::parse_json(util::json_text(json(file.string())))},  // as it will be written
+  return {{"path", util::valid_utf8(file.string())},  // as it will be written
           {"file_bytes", fs::file_size(file)},
           {"modified", fs::last_write_time(file).time_since_epoch().count()}};
 }

@@ -114,9 +114,10 @@ uint32_t crc32c(std::span<const char> bytes) {
   return ~crc;
 }
 
-std::string scalar_tag(const std::string& key) {
+std::string scalar_tag(const std::string& key, bool is_evaluation) {
   constexpr std::string_view kEvaluation = "eval_";
-  return key.starts_with(kEvaluation) ? "eval/" + key.substr(kEvaluation.size()) : "train/" + key;
+  return !is_evaluation ? "train/" + key
+                        : "eval/" + (key.starts_with(kEvaluation) ? key.substr(kEvaluation.size()) : key);
 }
 
 void Histogram::add(const Histogram& other) {
@@ -166,7 +167,9 @@ void EventFile::scalars(const nlohmann::json& line) {
   Message summary;
   for (const auto& [key, value] : line.items()) {
     if (value.is_number() && key != "step") {
-      summary.message(1, Message().text(1, scalar_tag(key)).fixed32(2, static_cast<float>(value.get<double>())));
+      summary.message(1, Message()
+                             .text(1, scalar_tag(key, line.contains("eval_loss")))
+                             .fixed32(2, static_cast<float>(value.get<double>())));
     }
   }
   record(with_summary(step->get<int64_t>(), summary).bytes());

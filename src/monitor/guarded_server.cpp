@@ -70,9 +70,11 @@ void GuardedServer::serve_connection(GuardedStream& stream) {
   bool is_last = false;
   while (!is_last && stream.wait_for_request()) {
     bool asked_to_close = false;
+    bool is_whole = false;  // its header could be read, so that it is known where the next request begins
     bool has_body = false;
     const bool is_done =
         process_request(stream, /*close_connection=*/false, asked_to_close, [&](httplib::Request& request) {
+          is_whole = true;
           has_body = request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
           // Ranges can ask for the same bytes many times; compressing costs more than a local connection saves.
           request.ranges.clear();
@@ -80,7 +82,7 @@ void GuardedServer::serve_connection(GuardedStream& stream) {
           request.headers.erase("Accept-Encoding");
           request.headers.erase("Expect");
         });
-    is_last = !is_done || asked_to_close || has_body || stream.is_broken();
+    is_last = !is_done || !is_whole || asked_to_close || has_body || stream.is_broken();
   }
 }
 

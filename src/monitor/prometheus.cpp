@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "bertcram/util/error.h"
 #include "bertcram/util/json.h"
 #include "bertcram/util/text.h"
 
@@ -51,9 +52,9 @@ std::string prometheus_text(const RunStore& store) {
     rows.push_back(run->row());
   }
   const auto label = [](const json& row) {
-    // As JSON would have it: names need not be UTF-8.
-    const std::string name = util::parse_json(util::json_text(row["name"])).get<std::string>();
-    return "run=\"" + escaped(name) + "\"";
+    const auto name = row["name"].get<std::string>();  // need not be UTF-8, as labels must
+    const std::string shown = util::valid_utf8(name);
+    return "run=\"" + escaped(shown == name ? name : cat(shown, " (", row["id"].get<std::string>(), ")")) + "\"";
   };
   std::string text = "# HELP bertcram_run_state 1 for the state that the run is in\n# TYPE bertcram_run_state gauge\n";
   for (const json& row : rows) {

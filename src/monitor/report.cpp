@@ -235,7 +235,7 @@ std::string report_html(const std::vector<RunFacts>& runs, const std::vector<Nam
       out += cat("<p class=\"note\">", run.metrics.damaged_lines(), " lines of metrics.jsonl could not be read.</p>\n");
     }
   }
-  return out + "</body></html>\n";
+  return util::valid_utf8(out + "</body></html>\n");  // names and settings need not be
 }
 
 void write_report(const std::vector<fs::path>& folders, const fs::path& output) {

@@ -19,9 +19,12 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
 }
 
-/// Of a folder as it was given: "runs/first/" is "first".
-std::string leaf_of(const fs::path& whole) {
-  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+/// Of a folder as it was given: "runs/first/" is "first"; "runs/first/glue", as all runs have one, is "first/glue".
+std::string name_of(const fs::path& whole) {
+  const fs::path folder = whole.has_filename() ? whole : whole.parent_path();
+  const std::string leaf = folder.filename().string();
+  const bool is_our_name = leaf == "glue" || leaf == "glue-random" || leaf == "model";
+  return is_our_name ? (folder.parent_path().filename() / leaf).string() : leaf;
 }
 
 }  // namespace
@@ -29,7 +32,7 @@ std::string leaf_of(const fs::path& whole) {
 RunEvents::RunEvents(std::string command, const fs::path& folder, const std::string& hook) : hook_(hook) {
   const fs::path whole = fs::absolute(folder).lexically_normal();
   of_all_ = {
-      {"command", std::move(command)}, {"run", leaf_of(whole)}, {"folder", whole.string()}, {"host", host_name()}};
+      {"command", std::move(command)}, {"run", name_of(whole)}, {"folder", whole.string()}, {"host", host_name()}};
 }
 
 void RunEvents::send(const std::string& event, const std::string& text, json figures) {

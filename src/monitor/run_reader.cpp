@@ -113,15 +113,17 @@ RunStatus read_status(const fs::path& run, double now, const fs::path& within) {
     return std::isfinite(value) ? value : 0;
   };
   const auto count = [&](const char* key) { return static_cast<int64_t>(std::clamp(number(key), -9e18, 9e18)); };
+  const double silent_seconds = now - number("unix_time");
   RunStatus found = {.step = count("step"),
                      .tokens = count("tokens"),
                      .budget_share = std::clamp(number("budget_share"), 0.0, 1.0),
                      .elapsed_seconds = number("elapsed_seconds"),
-                     .age_seconds = std::max(0.0, now - number("unix_time"))};
+                     .age_seconds = std::max(0.0, silent_seconds)};
   static constexpr std::array<const char*, 5> kStates = {"running", "stopped", "diverged", "failed", "finished"};
   const std::string state = util::text_member(status, "state");
   if (std::ranges::find(kStates, state) != kStates.end()) {
-    found.state = state == "running" && found.age_seconds > kSilentSeconds ? "stale" : state;
+    // A heartbeat from the future is of a clock that was set since: nobody can tell how old it is.
+    found.state = state == "running" && std::abs(silent_seconds) > kSilentSeconds ? "stale" : state;
   }
   return found;
 }

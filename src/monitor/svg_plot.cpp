@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -286,7 +287,9 @@ std::string tick_text(double value) {
     return "0";
   }
   if (size >= 1e15 || size < 1e-3) {
-    return util::format_number(value);
+    constexpr int kDigits = 12;  // a tick is a multiple of a step, with the rounding errors of one
+    std::array<char, 32> text{};
+    return {text.data(), std::to_chars(text.begin(), text.end(), value, std::chars_format::general, kDigits).ptr};
   }
   for (const auto& [unit, suffix] : {std::pair(1e12, "T"), std::pair(1e9, "G"), std::pair(1e6, "M")}) {
     if (size >= unit) {

@@ -29,15 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
-fs::path output_folder(const FinetuneConfig& config) {
-  if (!config.output.empty()) {
-    return config.output;
-  }
-  const fs::path model = fs::absolute(config.model).lexically_normal();
-  const fs::path folder = model.has_filename() ? model : model.parent_path();
-  return folder.parent_path() / (config.init == config::InitFrom::kRandom ? "glue-random" : "glue");
-}
-
 /// All runs of one command.
 class Finetuner {
  public:
@@ -47,7 +38,7 @@ class Finetuner {
         protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
         model_(checkpoint::open_model_directory(config.model)),
         runtime_(resolve_runtime(config.runtime)),
-        output_(output_folder(config)),
+        output_(config::results_folder(config)),
         runner_(config, protocol_, model_, context.stop),
         news_(protocol_, board_, context.events) {}
 

@@ -196,7 +196,7 @@ void RunRecorder::evaluation(const Usage& usage, const HeldOutScores& scores, co
                                    util::format_fixed(unigram_entropy, 3), ")", discriminator);
   if (terminal_.is_live()) {  // as a row of a table there; run.log has the sentence
     util::log_debug("pretrain", sentence);
-    terminal_.evaluation(usage.steps, scores);
+    terminal_.evaluation(usage.steps, scores, share, seconds_left(usage, share));
   } else {
     util::log_info("pretrain", sentence);
   }

@@ -34,14 +34,15 @@ class RunTerminal {
   /// With every metrics line.
   void step(const RunFigures& figures);
   /// A row of the table, and the held-out loss on the line from now on. @param scores  of this step
-  void evaluation(int64_t step, const HeldOutScores& scores);
+  /// @param share  of the budget
+  void evaluation(int64_t step, const HeldOutScores& scores, double share, double seconds_left);
 
  private:
   void say_status();
 
   util::Progress progress_;
-  RunFigures last_;
-  std::optional<double> held_out_loss_;
+  std::optional<RunFigures> last_;  ///< none before the first metrics line
+  std::optional<HeldOutScores> held_out_;
   int64_t rows_ = 0;
 };
 

@@ -102,6 +102,11 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  std::error_code ignored;
+  if (std::filesystem::exists(path_, ignored) && !std::filesystem::is_regular_file(path_, ignored) &&
+      !std::filesystem::is_directory(path_, ignored)) {  // a device or pipe would become a file
+    throw ResourceError(cat("cannot write ", path_.string(), ": it is no file; choose another name"));
+  }
   if (!path_.parent_path().empty()) {
     make_writable_directory(path_.parent_path());
   }

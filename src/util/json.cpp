@@ -54,6 +54,8 @@ std::string json_text(const nlohmann::json& document, int indent) {
   return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string valid_utf8(const std::string& text) { return parse_json(json_text(text)).get<std::string>(); }
+
 std::string json_error_text(std::string_view what) {
   const size_t end = what.starts_with("[json.exception") ? what.find("] ") : std::string_view::npos;
   return std::string(end == std::string_view::npos ? what : what.substr(end + 2));

@@ -10,12 +10,12 @@
 #include <mutex>
 
 #include "bertcram/util/error.h"
+#include "terminal.h"
 
 namespace bertcram::util {
 namespace {
 
 constexpr const char* kPattern = "%T %^%L%$ %v";
-constexpr const char* kClear = "\r\033[J";  // what util::Progress drew below, until it is drawn again
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
@@ -44,7 +44,8 @@ std::shared_ptr<spdlog::logger> make_logger(LogLevel level) {
   sink->set_level(to_spdlog(level));
   auto logger = std::make_shared<spdlog::logger>("bertcram", std::move(sink));
   logger->set_level(spdlog::level::debug);
-  logger->set_pattern(::isatty(STDERR_FILENO) == 1 ? std::string(kClear) + kPattern : kPattern);
+  // Away with what util::Progress drew below, until it is drawn again.
+  logger->set_pattern(can_redraw_stderr() ? std::string(kClear) + kPattern : kPattern);
   logger->flush_on(spdlog::level::debug);
   // A log line that cannot be written (disk full) must never end a run.
   logger->set_error_handler([](const std::string&) {});

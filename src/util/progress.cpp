@@ -11,6 +11,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/table.h"
 #include "bertcram/util/text.h"
+#include "terminal.h"
 
 namespace bertcram::util {
 namespace {
@@ -18,8 +19,7 @@ namespace {
 constexpr double kBarIntervalSeconds = 0.2;
 constexpr double kLineIntervalSeconds = 30;  // where stderr is not a terminal
 constexpr int64_t kBarWidth = 24;
-constexpr size_t kColumnsForBar = 72;       // figures say more where there is little room
-constexpr const char* kClear = "\r\033[J";  // from the cursor, which waits at the beginning of what was drawn
+constexpr size_t kColumnsForBar = 72;  // figures say more where there is little room
 
 /// Of the terminal; what does not fit would wrap, and be left behind when it is drawn again.
 winsize terminal_size() {
@@ -38,7 +38,7 @@ Progress::Progress(ProgressOptions options)
     : options_(std::move(options)),
       start_(std::chrono::steady_clock::now()),
       last_shown_(start_),
-      terminal_(::isatty(STDERR_FILENO) == 1) {}
+      terminal_(can_redraw_stderr()) {}
 
 Progress::~Progress() {
   if (shown_ && terminal_) {

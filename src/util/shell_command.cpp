@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -23,8 +24,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kMostOutput = size_t{1} << 16U;
-constexpr int kLookMilliseconds = 20;  ///< between two looks at whether it has ended
+constexpr size_t kMostOutput = size_t{1} << 16U;  ///< that is kept; also what a pipe holds
+constexpr int kLookMilliseconds = 20;             ///< between two looks at whether it has ended
 
 /// A descriptor that is closed with the object.
 class Descriptor {
@@ -86,24 +87,28 @@ class SpawnPlan {
   posix_spawnattr_t attributes_{};
 };
 
-/// Waits a moment for output. Closes the pipe at its end, or once there is too much.
-void take_output(Descriptor& pipe, std::string& output) {
+/// Waits a moment for output and keeps the end of all that came so far. Closes the pipe at its end.
+/// @return how many bytes came
+size_t take_output(Descriptor& pipe, std::string& output) {
   if (!pipe.is_open()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(kLookMilliseconds));
-    return;
+    return 0;
   }
   pollfd waiting{.fd = pipe.number(), .events = POLLIN, .revents = 0};
   if (::poll(&waiting, 1, kLookMilliseconds) <= 0) {
-    return;
+    return 0;
   }
   std::array<char, 4096> chunk{};
   const ssize_t count = ::read(pipe.number(), chunk.data(), chunk.size());
-  if (count > 0) {
-    output.append(chunk.data(), static_cast<size_t>(count));
-  }
-  if (count == 0 || output.size() >= kMostOutput) {
+  if (count <= 0) {
     pipe.close();
+    return 0;
   }
+  output.append(chunk.data(), static_cast<size_t>(count));
+  if (output.size() > kMostOutput) {
+    output.erase(0, output.size() - kMostOutput);
+  }
+  return static_cast<size_t>(count);
 }
 
 /// After SIGKILL: soon, unless it hangs in a system call.
@@ -127,12 +132,10 @@ ShellOutcome wait_for(pid_t child, Descriptor& pipe, const std::function<Clock::
     }
     take_output(pipe, outcome.output);
   }
-  while (pipe.is_open()) {  // what is left in it; what was started in the background may hold it open
-    const size_t before = outcome.output.size();
-    take_output(pipe, outcome.output);
-    if (outcome.output.size() == before) {
-      break;
-    }
+  // What is left in it, and no more: what was started in the background may hold it open and write on.
+  for (size_t left = kMostOutput; left > 0 && pipe.is_open();) {
+    const size_t count = take_output(pipe, outcome.output);
+    left = count == 0 ? 0 : left - std::min(left, count);
   }
   outcome.end = WIFEXITED(status) ? End::kExited : End::kKilled;
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
@@ -148,9 +151,6 @@ std::string ShellOutcome::text() const {
   std::string words = end == End::kTimedOut ? "it took too long and was killed"
                       : end == End::kExited ? cat("exit status ", code)
                                             : cat("killed by signal ", code);
-  if (output.size() >= kMostOutput) {
-    words += ", its output was cut";
-  }
   const std::string_view all = trim(output);
   const std::string_view last = all.substr(all.rfind('\n') + 1);
   return last.empty() ? words : cat(words, ": ", excerpt(last, 200));

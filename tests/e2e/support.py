@@ -291,7 +291,7 @@ class E2ETestCase(unittest.TestCase):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         process = subprocess.Popen([str(BINARY), *map(str, args)], stderr=slave, stdout=subprocess.DEVNULL,
-                                   stdin=subprocess.DEVNULL, env=environment(TERM="xterm", **env))
+                                   stdin=subprocess.DEVNULL, env=environment(**{"TERM": "xterm", **env}))
         os.close(slave)
         output = b""
         while True:

@@ -36,7 +36,7 @@ class Events(E2ETestCase):
             values = json.loads(line)
             for key, value in values.items():
                 if "event" not in values and key != "step" and isinstance(value, (int, float)):
-                    tag = f"eval/{key[5:]}" if key.startswith("eval_") else f"train/{key}"
+                    tag = f"eval/{key.removeprefix('eval_')}" if "eval_loss" in values else f"train/{key}"
                     expected.setdefault(tag, []).append((values["step"], value))
         self.assertEqual(sorted(found), sorted(expected))
         self.assertIn("train/loss", found)

@@ -8,8 +8,8 @@ import xml.etree.ElementTree
 
 from dashboards import Dashboard
 from glue_folders import make_glue
-from support import (BINARY, INPUT, USAGE, E2ETestCase, environment, finish, make_packed, must, pretrain_args, read_jsonl, start,
-                     stop_after)
+from support import (BINARY, INPUT, RESOURCES, USAGE, E2ETestCase, environment, finish, make_packed, must, pretrain_args,
+                     read_jsonl, start, stop_after)
 
 
 class Balanced(html.parser.HTMLParser):
@@ -123,6 +123,17 @@ class Report(E2ETestCase):
         self.assertEqual(self.assert_ok(self.bertcram("report", self.dir / "run1", self.dir / "run2", "--output", output, "--json")).json,
                          {"report": str(output)})
         self.assertIn("<h1>run1, run2</h1>", output.read_text())
+
+    def test_a_report_replaces_no_other_file(self):
+        run = self.dir / "run"
+        must(*pretrain_args(make_packed(), run, 4))
+        with self.unharmed(run):
+            for name in ("metrics.jsonl", "config.yaml", "model/model.safetensors"):
+                self.assert_fails(self.bertcram("report", run, "--output", run / name), USAGE, "ends in .html")
+        pipe = self.dir / "pipe.html"
+        os.mkfifo(pipe)
+        self.assert_fails(self.bertcram("report", run, "--output", pipe), RESOURCES, "pipe.html: it is no file")
+        self.assertTrue(pipe.is_fifo())
 
     def test_what_is_no_run_is_said(self):
         self.assert_fails(self.bertcram("report", self.dir / "none"), INPUT, "none: no training run")

@@ -156,6 +156,19 @@ class Access(ServeTestCase):
         with Dashboard(self.runs, "--host", "0.0.0.0", "--insecure") as dashboard:
             self.assertEqual(dashboard.ask("/api/runs").status, 200)
 
+    def test_what_lets_others_look_in_is_said(self):
+        for option in ("--token-file", "--host"):  # of a variable that is not set
+            self.assert_fails(self.bertcram("serve", "--runs", self.runs, option, ""), USAGE, option, "empty")
+        for mode, words in ((0o644, "can be read by other users"), (0o600, "")):
+            token = self.token_file()
+            token.chmod(mode)
+            dashboard = Dashboard(self.runs, "--token-file", token)
+            error = dashboard.end().err
+            self.assertIn(words, error)
+            self.assertEqual("chmod 600" in error, mode == 0o644)
+        dashboard = Dashboard(self.runs, "--insecure")
+        self.assertIn("--insecure: whoever reaches this port", dashboard.end().err)
+
     def test_tokens_that_are_none(self):
         for text in ("", "short\n", "with a space in it, though long"):
             self.assert_fails(self.bertcram("serve", "--runs", self.runs, "--token-file", self.token_file(text)), INPUT, "token",
@@ -217,6 +230,8 @@ class BadInput(ServeTestCase):
             smuggled = raw(dashboard.port, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 44\r\n\r\n"
                                            b"GET /api/runs HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.assertEqual(smuggled.count(b"HTTP/1.1 "), 1, "a body is no request")
+            smuggled = raw(dashboard.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n")
+            self.assertEqual(smuggled.count(b"HTTP/1.1 "), 1, "nor is what follows a header that could not be read")
             many = dashboard.ask("/style.css", Range="bytes=" + ",".join(["0-"] * 1000))
             self.assertEqual(many.status, 200)
             self.assertLess(len(many.body), 100_000, "the same bytes are not sent many times")

@@ -136,9 +136,36 @@ class Page(E2ETestCase):
             browser.wait("document.querySelector('dialog').open")
             browser.evaluate("document.querySelector('dialog input').value = 'wrong'; document.querySelector('dialog button').click()")
             browser.wait("document.querySelector('dialog').open && document.querySelector('dialog input').value === ''")
+            browser.evaluate("document.querySelector('dialog input').value = '\u2026'; document.querySelector('dialog button').click()")
+            browser.wait("document.querySelector('dialog').open && document.querySelector('dialog input').value === ''")
             browser.evaluate(f"document.querySelector('dialog input').value = '{TOKEN}';"
                              "document.querySelector('dialog button').click()")
             browser.wait("document.querySelector('h1')")
+
+    def test_a_token_may_hold_what_addresses_escape(self):
+        token = self.dir / "token"
+        token.write_text("100%sure-abcdefgh#?&")
+        with Dashboard(self.runs, "--token-file", token) as dashboard:
+            for written in ("100%sure-abcdefgh#?&", "100%25sure-abcdefgh%23%3F%26"):
+                browser = self.browse()
+                browser.open(f"{dashboard.url}#token={written}")
+                browser.wait("document.querySelector('h1')")
+                self.assert_no_problems(browser)
+
+    def test_of_many_picked_runs_the_button_says_how_many_are_compared(self):
+        for number in range(9):
+            SimulatedRun(self.runs, f"more-{number}", seed=number).advance(10)
+        with Dashboard(self.runs) as dashboard:
+            browser = self.browse()
+            browser.open(dashboard.url)
+            browser.wait("document.querySelectorAll('#list li').length === 10")
+            browser.evaluate("document.querySelectorAll('#list input[type=checkbox]').forEach((box) => box.click())")
+            self.assertEqual(browser.evaluate("document.querySelector('#list .button').textContent"),
+                             "Compare the first 8 of 10 runs")
+            browser.evaluate("document.querySelector('#list .button').click()")
+            browser.wait("document.querySelector('h1').textContent === 'Comparison'")
+            self.assertEqual(browser.evaluate("location.hash.split(',').length"), 8)
+            self.assert_no_problems(browser)
 
     def test_controls_change_what_is_drawn(self):
         with Dashboard(self.runs) as dashboard:
@@ -169,9 +196,9 @@ class Page(E2ETestCase):
                 digitsFor([5, 10, 15]), digitsFor([2.5e-4, 5e-4, 1e-3]), digitsFor([10600, 10700, 10800]),
                 digitsFor([0, 3 * 0.0001]), ticks(2, 14.5, false, 6), ticks(0.5, 600, true, 6)])"""),
                              [2, 2, 3, 1, [2.5, 5, 7.5, 10, 12.5], [1, 10, 100]])
-            self.assertEqual(browser.evaluate("""import('/format.js').then(({trimmed, compact, duration}) => [
-                trimmed(2.5e-4, 2), trimmed(15, 2), trimmed(0, 1), compact(10600, 3), duration(7380), duration(36000)])"""),
-                             ["2.5e-4", "15", "0", "10.6k", "2\u00a0h 3\u00a0min", "10\u00a0h"])
+            self.assertEqual(browser.evaluate("""import('/format.js').then(({percent, trimmed, compact, duration}) => [
+                percent(0.256, 1), percent(1e308), trimmed(2.5e-4, 2), trimmed(15, 2), trimmed(0, 1), compact(10600, 3), duration(7380), duration(36000)])"""),
+                             ["25.6\u00a0%", "\u2013\u00a0%", "2.5e-4", "15", "0", "10.6k", "2\u00a0h 3\u00a0min", "10\u00a0h"])
 
     def test_no_mark_at_an_axis_is_cut(self):
         with Dashboard(self.runs) as dashboard:

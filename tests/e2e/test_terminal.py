@@ -1,9 +1,12 @@
 """What a run shows on a terminal: one line that is drawn again, a table that grows, and a summary; elsewhere plain lines."""
 
+import json
 import re
+import shlex
+import subprocess
 import unittest
 
-from support import E2ETestCase, make_packed, must, pretrain_args
+from support import BINARY, HUNG_SECONDS, E2ETestCase, environment, make_packed, must, pretrain_args
 
 CLEAR = "\r\033[J"
 
@@ -12,7 +15,8 @@ class Terminal(E2ETestCase):
 
     def shown(self, columns, steps=1500, **values):
         """(live lines, lines that stay)"""
-        output = self.on_a_terminal(*pretrain_args(make_packed(), self.dir / f"run{columns}", steps, eval__every_steps=500, **values),
+        settings = {"eval__every_steps": 500, **values}
+        output = self.on_a_terminal(*pretrain_args(make_packed(), self.dir / f"run{columns}", steps, **settings),
                                     columns=columns).decode()
         parts = re.sub("\033\\[[0-9;]*m", "", output).replace("\r\n", "\n").split(CLEAR)
         live = [part for part in parts if part.startswith("pretrain ") and "\n" not in part]
@@ -50,6 +54,28 @@ class Terminal(E2ETestCase):
         self.assertNotIn("change", result.err)
         output = self.on_a_terminal("--quiet", *pretrain_args(make_packed(), self.dir / "quiet", 40, eval__every_steps=20))
         self.assertEqual(output, b"")
+
+    def test_before_the_first_line_of_metrics_a_row_has_no_figures_of_it(self):
+        live, stays = self.shown(160, steps=15, eval__every_steps=5, log_every_steps=10)
+        rows = [line.split("  ") for line in stays if re.match(r"^ +[\d,]+ +\d+\.\d{4}", line)]
+        self.assertEqual(len(rows), 3, stays)
+        words = [[word.strip() for word in row if word.strip()] for row in rows]
+        self.assertEqual([len(row) for row in words], [5, 8, 8], stays)  # no change, loss and tokens/s in the first
+        self.assertEqual([row[-2 if len(row) == 5 else -3] for row in words], ["33.3 %", "66.7 %", "100.0 %"])
+
+    def test_a_terminal_that_cannot_clear_gets_plain_lines(self):
+        for kind in ("dumb", ""):
+            output = self.on_a_terminal(*pretrain_args(make_packed(), self.dir / f"run-{kind}", 40, eval__every_steps=20), TERM=kind)
+            self.assertIn(b"held-out loss", output)
+            self.assertNotIn(b"\033[J", output)
+
+    def test_closed_streams_are_not_mistaken_for_files(self):
+        run = self.dir / "run"
+        words = shlex.join(map(str, [BINARY, *pretrain_args(make_packed(), run, 20)]))
+        subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], check=True, env=environment(), timeout=HUNG_SECONDS)
+        for line in (run / "metrics.jsonl").read_text().splitlines():
+            json.loads(line)
+        self.assertNotIn("next: bertcram", (run / "run.log").read_text())
 
     def test_the_summary_names_what_was_reached_and_what_comes_next(self):
         run = self.dir / "run"

@@ -2,8 +2,10 @@
 
 #include "monitor/dashboard_api.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <sstream>
 
 #include "monitor/run_json.h"
 #include "util/source_dir.h"
@@ -108,6 +110,25 @@ TEST_F(DashboardApiTest, SeriesAreByStepsTokensOrSeconds) {
   EXPECT_EQ(some.size(), 2U);
 }
 
+TEST_F(DashboardApiTest, SeriesLeaveOutRowsWithoutAPlaceAndKeepTinyNumbers) {
+  write_metrics(
+      "{\"step\":1,\"tokens\":10,\"loss\":1e-310}\n{\"step\":2,\"loss\":5}\n{\"step\":3,\"tokens\":30,\"loss\":6}\n");
+  const json loss = get(path("/series"), {{"x", "tokens"}})["series"]["loss"];
+  EXPECT_EQ(loss["x"], json({10, 30}));
+  EXPECT_EQ(loss["y"], json({1e-310, 6}));
+}
+
+TEST_F(DashboardApiTest, LongSeriesAreSmoothedOverAHundredthOfTheirRows) {
+  constexpr int kRows = 1600;
+  std::string text;
+  for (int step = 1; step <= kRows; ++step) {
+    text += cat("{\"step\":", step, ",\"loss\":", step == kRows ? 16 : 0, "}\n");
+  }
+  write_metrics(text);
+  const json series = get(path("/series"), {{"points", "5000"}})["series"];
+  EXPECT_NEAR(series["loss_smooth"]["y"].back().get<double>(), 1, 1e-4);  // 16 of the last 16 rows' weight
+}
+
 TEST_F(DashboardApiTest, LongSeriesKeepTheirExtremes) {
   std::string text;
   for (int step = 1; step <= 20'000; ++step) {
@@ -148,7 +169,35 @@ TEST_F(DashboardApiTest, DetailsHaveSessionsChangesAndGlueAsItFills) {
       details["glue"]["tasks"][0],
       json({{"name", "rte"}, {"metric", "accuracy"}, {"median", 55.5}, {"mean", 55.2}, {"sd", 1.5}, {"seeds", 2}}));
   EXPECT_EQ(details["glue"]["failed"]["cola"], "no memory");
-  EXPECT_FALSE(details["glue"]["references"].empty());
+  std::vector<std::string> references;
+  for (const json& row : details["glue"]["references"]) {
+    references.push_back(row["name"]);
+  }
+  EXPECT_EQ(std::ranges::count(references, "BERT-base"), 1);
+  EXPECT_EQ(references.size(), 3U) << "those whose compute is known";
+}
+
+TEST_F(DashboardApiTest, DamagedScoresAreLeftOut) {
+  scratch_.write("first/glue/results.json",
+                 R"({"failed":"all","averages":{"sane9":"x"},
+                     "tasks":{"cola":{"median":"x"},"rte":{"median":55,"seeds":7}}})");
+  const json glue = get(path())["glue"];
+  ASSERT_EQ(glue["tasks"].size(), 1U);
+  EXPECT_EQ(glue["tasks"][0]["seeds"], 0);
+  EXPECT_EQ(glue["failed"], json::object());
+  EXPECT_TRUE(glue["average"].is_null());
+}
+
+TEST_F(DashboardApiTest, OfManySessionsTheLastAreTold) {
+  std::string text;
+  for (int session = 0; session < 150; ++session) {
+    text += cat(R"({"event":"start","seed":)", session, R"(,"device":{"not":"a word"}})", "\n");
+  }
+  write_metrics(text);
+  const json sessions = get(path())["sessions"];
+  ASSERT_EQ(sessions.size(), 100U);
+  EXPECT_EQ(sessions[99]["seed"], 149);
+  EXPECT_FALSE(sessions[99].contains("device"));
 }
 
 TEST_F(DashboardApiTest, CsvHasAllColumns) {
@@ -160,6 +209,12 @@ TEST_F(DashboardApiTest, CsvHasAllColumns) {
             "2,,4,-1e+300,0.00123456789,,20\r\n");
   EXPECT_EQ(ask(path("/metrics.csv"), {{"table", "evaluations"}}).body,
             "step,elapsed_seconds,eval_accuracy,eval_loss,tokens\r\n4,8,0.25,6.5,40\r\n");
+}
+
+TEST_F(DashboardApiTest, CsvQuotesNamesOfSeveralLines) {
+  write_metrics(R"({"step":1,"a\nb":2})"
+                "\n");
+  EXPECT_EQ(ask(path("/metrics.csv")).body, "step,\"a\nb\"\r\n1,2\r\n");
 }
 
 TEST_F(DashboardApiTest, PrometheusGetsGaugesOfEachRun) {
@@ -178,6 +233,20 @@ TEST_F(DashboardApiTest, NamesThatAreNoTextStillGiveJson) {
   EXPECT_EQ(get("/api/runs")["runs"][0]["name"], "bad\xEF\xBF\xBD");
   EXPECT_EQ(get(path())["name"], "bad\xEF\xBF\xBD");
   EXPECT_NE(ask("/metrics").body.find("bad\xEF\xBF\xBD"), std::string::npos);
+}
+
+TEST_F(DashboardApiTest, NamesThatLookAlikeHaveDifferentLabels) {
+  std::filesystem::rename(scratch_ / "first", scratch_ / "bad\xff");
+  std::filesystem::copy(scratch_ / "bad\xff", scratch_ / "bad\xfe");
+  std::istringstream text(ask("/metrics").body);
+  std::vector<std::string> labels;
+  for (std::string line; std::getline(text, line);) {
+    if (line.starts_with("bertcram_step{")) {
+      labels.push_back(line);
+    }
+  }
+  ASSERT_EQ(labels.size(), 2U);
+  EXPECT_NE(labels[0], labels[1]);
 }
 
 TEST_F(DashboardApiTest, UnknownPathsAndRunsAreNotFound) {

@@ -72,8 +72,9 @@ TEST(EventFile, HoldsHistograms) {
   const ScratchDirectory scratch;
   EventFile events(scratch.path(), 1);
   Histogram sum = {
-      .smallest = -1, .largest = 0, .count = 2, .sum = -1, .sum_of_squares = 1, .limits = {0, 2}, .counts = {2, 0}};
-  sum.add({.smallest = 1, .largest = 2, .count = 1, .sum = 2, .sum_of_squares = 4, .limits = {0, 2}, .counts = {0, 1}});
+      .smallest = 1, .largest = 2, .count = 1, .sum = 2, .sum_of_squares = 4, .limits = {0, 2}, .counts = {0, 1}};
+  sum.add(
+      {.smallest = -1, .largest = 0, .count = 2, .sum = -1, .sum_of_squares = 1, .limits = {0, 2}, .counts = {2, 0}});
   events.histogram("h", 3, sum);
   const std::string record = records_of(events.path()).at(2);
   // a summary of 88 bytes, a value of 86: the tag, a histogram of 5 · 9 + 2 · 18 bytes
@@ -91,8 +92,9 @@ TEST(EventFile, APlaceThatCannotBeWrittenIsNoError) {
 }
 
 TEST(ScalarTag, TellsTrainingFromEvaluation) {
-  EXPECT_EQ(scalar_tag("grad_norm"), "train/grad_norm");
-  EXPECT_EQ(scalar_tag("eval_loss"), "eval/loss");
+  EXPECT_EQ(scalar_tag("grad_norm", false), "train/grad_norm");
+  EXPECT_EQ(scalar_tag("eval_loss", true), "eval/loss");
+  EXPECT_EQ(scalar_tag("tokens", true), "eval/tokens");
 }
 
 }  // namespace

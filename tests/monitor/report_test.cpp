@@ -92,6 +92,27 @@ TEST_F(ReportTest, SetsGlueBesidePublishedRows) {
   EXPECT_EQ(ours->x, 4e18);  // 4,000 tokens
   EXPECT_EQ(ours->y, 61.3);
   EXPECT_EQ(compute->plot.markers.size(), 4U) << "three published ones whose compute is known";
+  const auto tasks = std::ranges::find(plots, "glue", &NamedPlot::name);
+  ASSERT_NE(tasks, plots.end());
+  const auto rte = std::ranges::find_if(tasks->plot.markers, &Marker::is_ours);
+  ASSERT_NE(rte, tasks->plot.markers.end());
+  EXPECT_EQ(std::vector({rte->low, rte->y, rte->high}), std::vector({55.2 - 1.5, 55.2, 55.2 + 1.5}));
+}
+
+TEST_F(ReportTest, MarksWhereSessionsBeganAndPlotsComputeOnlyWhereItIsKnown) {
+  const auto folder = make_run("first");
+  scratch_.write("first/glue/results.json", R"({"averages":{"sane9":61.3},"tasks":{}})");
+  std::vector<RunFacts> runs = {read_run(folder, 10)};
+  auto plots = report_plots(runs);
+  const auto throughput = std::ranges::find(plots, "throughput", &NamedPlot::name);
+  ASSERT_NE(throughput, plots.end());
+  EXPECT_EQ(throughput->plot.rules, std::vector<double>({1})) << "the first session is no interruption";
+  const auto by_time = std::ranges::find(plots, "loss-by-time", &NamedPlot::name);
+  EXPECT_EQ(by_time->plot.curves.back().x, std::vector<double>({8.0 / 3600})) << "hours";
+  runs[0].status.tokens = 0;
+  plots = report_plots(runs);
+  const auto compute = std::ranges::find(plots, "compute", &NamedPlot::name);
+  EXPECT_EQ(std::ranges::count_if(compute->plot.markers, &Marker::is_ours), 0);
 }
 
 TEST_F(ReportTest, SurvivesDamagedFilesAndHostileNames) {
@@ -104,6 +125,14 @@ TEST_F(ReportTest, SurvivesDamagedFilesAndHostileNames) {
   EXPECT_FALSE(has(html, "<b>"));
   EXPECT_TRUE(has(html, "1 lines of metrics.jsonl could not be read"));
   EXPECT_TRUE(has(html, "nothing to show yet"));
+}
+
+TEST_F(ReportTest, IsUtf8WhateverTheFilesHold) {
+  const auto folder = make_run("first");
+  scratch_.write("first/config.yaml", "# \xff\nseed: 3\n");
+  const std::string html = html_of({read_run(folder, 10)});
+  EXPECT_TRUE(has(html, "# \xEF\xBF\xBD\n")) << html.substr(html.find("Configuration"));
+  EXPECT_FALSE(has(html, "\xff"));
 }
 
 TEST_F(ReportTest, ComparesSeveralRuns) {
@@ -126,6 +155,7 @@ TEST_F(ReportTest, RunsOfOneNameHaveDifferentColoursAndFiles) {
   const std::string html = test::read_bytes(scratch_ / "r.html");
   EXPECT_TRUE(has(html, "<h1>a/first, b/first, a-first, a-first (2)</h1>")) << html.substr(html.find("<h1>"), 200);
   EXPECT_TRUE(has(html, "b/first: held out"));
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "r-plots/glue-a-first.svg"));
   size_t plots = 0;
   for (const auto& entry : std::filesystem::directory_iterator(scratch_ / "r-plots")) {
     plots += entry.path().filename().string().starts_with("glue-") ? 1U : 0U;

@@ -95,6 +95,13 @@ TEST_F(MetricsReaderTest, PassesOverALineWithoutEnd) {
   EXPECT_EQ(reader_.training().steps, Values({1, 2}));
 }
 
+TEST_F(MetricsReaderTest, TheEndOfATooLongLineIsNoLine) {
+  append(std::string(2U << 20U, 'x') + "{\"step\": 1, \"loss\": 9}\n{\"step\": 2, \"loss\": 8}\n");
+  reader_.refresh();
+  EXPECT_EQ(reader_.training().steps, Values({2}));
+  EXPECT_EQ(reader_.damaged_lines(), 1);
+}
+
 TEST_F(MetricsReaderTest, KeepsWhatItHasOfAFileThatIsGone) {
   append("{\"step\": 1, \"loss\": 9}\n");
   reader_.refresh();
@@ -111,6 +118,9 @@ TEST(RunStatus, IsStaleWhenARunningRunHasLongBeenSilent) {
   EXPECT_EQ(read_status(scratch / "a", 1010).step, 7);
   EXPECT_EQ(read_status(scratch / "a", 2000).state, "stale");
   EXPECT_EQ(read_status(scratch / "a", 2000).age_seconds, 1000);
+  EXPECT_EQ(read_status(scratch / "a", 900).state, "running") << "clocks of two machines differ";
+  EXPECT_EQ(read_status(scratch / "a", 500).state, "stale") << "the clock was set back since";
+  EXPECT_EQ(read_status(scratch / "a", 500).age_seconds, 0);
   scratch.write("b/status.json", R"({"state":"finished","unix_time":1000})");
   EXPECT_EQ(read_status(scratch / "b", 2000).state, "finished");
 }

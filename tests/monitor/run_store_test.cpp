@@ -99,6 +99,32 @@ TEST_F(RunStoreTest, TellsOnlyWhatIsNewSinceAVersion) {
   EXPECT_EQ(store_->news(more["version"])["runs"].size(), 1U) << "new scores";
 }
 
+TEST_F(RunStoreTest, TheLastEvaluationIsKeptHoweverFarBack) {
+  make_run("a");
+  open();
+  std::string lines;
+  while (lines.size() < (size_t{5} << 20U)) {
+    lines += "{\"step\":6,\"loss\":1.5}\n";
+  }
+  append("a", lines + R"({"step":7,"loss":1.25})");
+  later(1);
+  EXPECT_EQ(row("a")["loss"], 1.25);
+  EXPECT_EQ(row("a")["eval_loss"], 9.0) << "known from the look before";
+  std::filesystem::rename(scratch_ / "a/metrics.jsonl", scratch_ / "a/old");
+  append("a", lines);  // another run's, longer than the one before
+  append("a", lines);
+  later(1);
+  EXPECT_TRUE(row("a")["eval_loss"].is_null());
+}
+
+TEST_F(RunStoreTest, GoesOnWhenTheClockIsSetBack) {
+  make_run("a");
+  open();
+  write_status("a", "running", 6);
+  later(-5);
+  EXPECT_EQ(row("a")["step"], 6);
+}
+
 TEST_F(RunStoreTest, LooksAtMostOnceASecond) {
   make_run("a");
   open();
@@ -131,6 +157,9 @@ TEST_F(RunStoreTest, RunsComeAndGo) {
   ASSERT_TRUE(news.contains("ids"));
   EXPECT_EQ(news["ids"].size(), 1U);
   EXPECT_EQ(news["runs"][0]["name"], "b");
+  std::filesystem::remove_all(scratch_ / "b");
+  later(3);
+  EXPECT_EQ(store_->news(news["version"])["ids"], json::array()) << "that a run goes is news too";
   EXPECT_EQ(*kept->answer("q", now_, [](const RunFacts& run) { return run.name; }), "a") << "who has it may go on";
 }
 
@@ -253,6 +282,20 @@ TEST(LastLines, AreFoundFromTheEndWhateverLiesBetween) {
   EXPECT_TRUE(read_last_lines(FileView(scratch.write("empty", "")))["training"].is_null());
   EXPECT_TRUE(read_last_lines(FileView(scratch.write("no end", "{\"step\":1,\"loss\":2}")))["training"].is_null());
   EXPECT_EQ(read_last_lines(FileView(scratch.write("one", "{\"step\":1,\"loss\":2}\n")))["training"]["loss"], 2);
+  const std::string two = "{\"step\":1,\"loss\":2}\n{\"step\":2,\"loss\":1}";
+  EXPECT_EQ(read_last_lines(FileView(scratch.write("two", two)))["training"]["loss"], 2) << "may still be written";
+  const std::string damage = two + "\n" + std::string(1'500'000, 'x');
+  EXPECT_EQ(read_last_lines(FileView(scratch.write("damaged", damage)))["training"]["loss"], 1);
+  EXPECT_EQ(read_last_lines(FileView(scratch.write("damaged line", damage + "\n")))["training"]["loss"], 1);
+}
+
+TEST(FileViewTest, OpensFilesOnly) {
+  const ScratchDirectory scratch;
+  ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
+  EXPECT_FALSE(FileView(scratch / "pipe").is_open());
+  EXPECT_FALSE(FileView("/dev/zero").is_open());
+  EXPECT_FALSE(FileView(scratch.path()).is_open());
+  EXPECT_TRUE(FileView(scratch.write("file", "")).is_open());
 }
 
 TEST(LiesWithin, ComparesWholeNames) {

@@ -37,6 +37,8 @@ TEST(TickText, IsShort) {
   EXPECT_EQ(tick_text(1200), "1,200");
   EXPECT_EQ(tick_text(2500000), "2.5M");
   EXPECT_EQ(tick_text(3e-5), "3e-05");
+  EXPECT_EQ(tick_text(3 * 2e-4), "0.0006");
+  EXPECT_EQ(tick_text(3 * 5e-5), "0.00015");
   EXPECT_EQ(tick_text(-1e18), "-1e+18");
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+
 #include "bertcram/config/train_config.h"
 
 namespace bertcram::config {
@@ -81,5 +83,15 @@ struct FinetuneConfig {
     v.section("runtime", runtime);
   }
 };
+
+/// --output, or the folder for results beside the model.
+inline std::filesystem::path results_folder(const FinetuneConfig& config) {
+  if (!config.output.empty()) {
+    return config.output;
+  }
+  const std::filesystem::path model = std::filesystem::absolute(config.model).lexically_normal();
+  const std::filesystem::path folder = model.has_filename() ? model : model.parent_path();
+  return folder.parent_path() / (config.init == InitFrom::kRandom ? "glue-random" : "glue");
+}
 
 }  // namespace bertcram::config

@@ -60,7 +60,7 @@ class EventFile {
 /// CRC-32C (Castagnoli), as TFRecord masks it. @return of the bytes, before masking
 uint32_t crc32c(std::span<const char> bytes);
 
-/// `train/loss` of `loss`, `eval/loss` of `eval_loss`.
-std::string scalar_tag(const std::string& key);
+/// `train/loss` of `loss`; of a line that is an evaluation `eval/loss` of `eval_loss`, `eval/tokens` of `tokens`.
+std::string scalar_tag(const std::string& key, bool is_evaluation);
 
 }  // namespace bertcram::monitor

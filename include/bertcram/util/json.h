@@ -19,6 +19,9 @@ nlohmann::json try_parse_json(std::string_view text);
 /// @param indent  spaces per level; -1 = everything on one line
 std::string json_text(const nlohmann::json& document, int indent = -1);
 
+/// Text as json_text writes it: bytes that are no UTF-8 become U+FFFD.
+std::string valid_utf8(const std::string& text);
+
 /// What a JSON library says of damaged input, without its tag `[json.exception.…]`.
 std::string json_error_text(std::string_view what);
 

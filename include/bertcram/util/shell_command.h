@@ -12,7 +12,7 @@ struct ShellOutcome {
   enum class End { kExited, kKilled, kTimedOut, kNotStarted };
   End end = End::kNotStarted;
   int code = 0;             ///< exit status; kKilled: the signal; kNotStarted: errno
-  std::string output = {};  ///< the beginning of what it wrote to stdout and stderr
+  std::string output = {};  ///< the end of what it wrote to stdout and stderr, 64 KiB at most
 
   bool is_good() const { return end == End::kExited && code == 0; }
   /// "exit status 7: the last line of its output"; for warnings.
@@ -23,8 +23,8 @@ struct ShellOutcome {
 ///
 /// It gets a session of its own, so that neither Ctrl-C nor a signal to our process group reaches it and it cannot ask at the
 /// terminal; default signal handling; and no descriptor but 0, 1 and 2: a lock or a device that we hold open is not passed
-/// on. Input is a file in memory: a command that does not read it neither blocks nor gets us a SIGPIPE. Of its output the
-/// first 64 KiB are taken, then the pipe is closed, which ends what floods it.
+/// on. Input is a file in memory: a command that does not read it neither blocks nor gets us a SIGPIPE. All its output is
+/// taken, so that it does not block, and the end of it kept.
 /// @param deadline  asked again and again; when it is past, the command and all that is left in its process group are killed
 ShellOutcome run_shell_command(const std::string& command, const std::string& input,
                                const std::function<std::chrono::steady_clock::time_point()>& deadline);

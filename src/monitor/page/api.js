@@ -3,16 +3,33 @@
 
 const TOKEN = 'bertcram.token';
 
+/// The text behind %-escapes; as it is where they are none, as in a token that holds a % itself.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /// An address that ends in #token=… hands the token over once; it stays in this tab and leaves the address.
 export function takeTokenFromAddress() {
   const match = /^#token=(.+)$/.exec(location.hash);
   if (match) {
-    setToken(decodeURIComponent(match[1]));
+    setToken(decoded(match[1]));
     history.replaceState(null, '', '#/');
   }
 }
 
-export const setToken = (token) => sessionStorage.setItem(TOKEN, token.trim());
+/// What cannot be a token is forgotten: headers take only visible ASCII, and the server will ask for one.
+export function setToken(text) {
+  const token = text.trim();
+  if (/^[!-~]+$/.test(token)) {
+    sessionStorage.setItem(TOKEN, token);
+  } else {
+    sessionStorage.removeItem(TOKEN);
+  }
+}
 
 export class ApiError extends Error {
   constructor(status, message) {

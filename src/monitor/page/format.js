@@ -31,7 +31,8 @@ export function trimmed(value, digits = 4) {
 
 export const count = (value) => isNumber(value) ? Math.round(value).toLocaleString('en-US') : DASH;
 export const loss = (value) => !isNumber(value) ? DASH : Math.abs(value) < 1e4 ? value.toFixed(3) : trimmed(value);
-export const percent = (value, digits = 0) => isNumber(value) ? `${(100 * value).toFixed(digits)}\u00a0%` : DASH;
+export const percent = (value, digits = 0) => !isNumber(value) ? DASH :
+    `${Math.abs(value) < 1e4 ? (100 * value).toFixed(digits) : trimmed(100 * value)}\u00a0%`;
 
 export function bytes(value, digits = 3) {
   if (!isNumber(value)) {

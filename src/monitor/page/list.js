@@ -5,6 +5,8 @@ import {STATES, duration, loss, percent} from './format.js';
 
 const ORDER = ['running', 'stale', 'diverged', 'failed', 'stopped', 'finished', 'unknown'];
 const MANY = 8;
+/// More curves could not be told apart.
+export const MOST_COMPARED = 8;
 
 class Item {
   constructor(row, checked) {
@@ -113,7 +115,8 @@ export class RunList {
 
   showPicked() {
     this.compare.hidden = this.picked.size < 2;
-    this.compare.href = `#/compare/${[...this.picked].join(',')}`;
-    this.compare.textContent = `Compare ${this.picked.size} runs`;
+    this.compare.href = `#/compare/${[...this.picked].slice(0, MOST_COMPARED).join(',')}`;
+    this.compare.textContent = this.picked.size > MOST_COMPARED ?
+        `Compare the first ${MOST_COMPARED} of ${this.picked.size} runs` : `Compare ${this.picked.size} runs`;
   }
 }

@@ -4,7 +4,7 @@
 //   #/compare/ID,ID…
 
 import {follow, setToken, takeTokenFromAddress} from './api.js';
-import {RunList} from './list.js';
+import {MOST_COMPARED, RunList} from './list.js';
 import {RunView} from './run.js';
 
 const isWide = matchMedia('(min-width: 860px)');
@@ -16,7 +16,7 @@ let view = null;
 
 function chosenIds() {
   const [, what, ids] = /^#\/(run|compare)\/([\w,]+)$/.exec(location.hash) ?? [];
-  return what ? ids.split(',').slice(0, what === 'run' ? 1 : 8) : [];
+  return what ? ids.split(',').slice(0, what === 'run' ? 1 : MOST_COMPARED) : [];
 }
 
 function show() {
