@@ -135,7 +135,7 @@ json sessions_json(const RunFacts& run) {
   for (size_t i = starts.size() - std::min(starts.size(), kMostSessions); i < starts.size(); ++i) {
     json session = json::object();
     for (const char* key : {"step", "device", "version", "commit", "torch_version", "seed", "parameters",
-                            "flops_per_token", "unigram_entropy", "fingerprint"}) {
+                            "flops_per_token", "peak_flops", "unigram_entropy", "fingerprint"}) {
       if (const auto found = starts[i].find(key); found != starts[i].end() && found->is_primitive()) {
         session[key] = *found;
       }
