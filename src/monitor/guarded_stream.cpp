@@ -14,7 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // A stop is noticed this much later.
-constexpr milliseconds kLongestWait{200};
+constexpr milliseconds kLongestWait{500};
 
 /// @return whether the socket is ready for `events`; false at the deadline or a stop
 bool wait_for(int socket, short events, std::chrono::steady_clock::time_point deadline, const util::StopFlag& stop) {
