@@ -130,8 +130,13 @@ class Misbehaving(Hooked):
         err, _ = self.run_with("exec <&-; true")
         self.assertNotIn("W on-event", err)
         shutil.rmtree(self.dir / "run")
-        err, _ = self.run_with("exec yes")
-        self.assertIn("its output was cut", err)
+        err, _ = self.run_with(f"yes | head -c 3000000; echo done >> {self.dir}/flooded")
+        self.assertNotIn("W on-event", err)
+        self.assertEqual(set((self.dir / "flooded").read_text().split()), {"done"}, "it may say as much as it likes")
+        shutil.rmtree(self.dir / "run")
+        err, seconds = self.run_with("exec yes")
+        self.assertIn("it took too long and was killed", err)
+        self.assertLess(seconds, 60)
 
 
 class Finetuning(Hooked):
@@ -144,6 +149,15 @@ class Finetuning(Hooked):
         self.assertEqual([(m["task"], m["seed"]) for m in told[1:3]], [("pets", 0), ("pets", 1)])
         self.assertEqual((told[3]["median"], told[3]["seeds"]), (results["median"], 2))
         self.assertEqual(told[4]["results"], str(self.dir / "scores" / "results.json"))
+
+    def test_beside_a_run_they_name_it_and_its_report(self):
+        run = self.dir / "runs" / "first"
+        must(*pretrain_args(make_packed(), run, 4))
+        must("finetune-glue", "--model", run / "model", "--data", make_glue(self.dir / "data", "rte"), "--task", "rte", "--seeds", 1,
+             "--epochs", 1, "--threads", 1, *self.tells)
+        self.assertEqual({m["run"] for m in self.told()}, {"first/glue"})
+        self.assertEqual({m["folder"] for m in self.told()}, {str(run / "glue")})
+        self.assertEqual(self.told()[-1]["report"], str(run / "report.html"))
 
     def test_a_task_that_fails_is_told(self):
         data = make_glue(self.dir / "glue", "rte", "sst2")
