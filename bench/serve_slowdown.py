@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Does the dashboard slow the training down? A short pretraining, in turns with and without `serve` and 50 open pages beside it.
 
-    bench/serve_slowdown.py --data PACKED [--config configs/mini.yaml] [--steps 100] [--pairs 5] [--clients 50] [--json FILE]
+    bench/serve_slowdown.py --data PACKED [--config configs/mini.yaml] [--steps 100] [--threads N] [--pairs 5]
+                            [--clients 50] [--json FILE]
 
 Every client does what the page does with a run open: it holds an event stream, and asks for the curves two seconds after the
 last time, for details and log every ten. They are threads of one Python process on the same cores, which slows the
-training too: both shares of a core are given. Tokens per second are those of metrics.jsonl, the median over lines of ten steps
-each without the first two. With --json the pairs are added to those that the file has.
+training too: both shares of a core are given. With fewer --threads than cores the training leaves them one, as a GPU's
+does. Tokens per second are those of metrics.jsonl, the median over lines of ten steps each without the first two. With --json
+the pairs are added to those that the file has.
 """
 
 import argparse
@@ -70,7 +72,7 @@ class Viewers:
 def train(options, runs, name):
     """@return median tokens per second"""
     process = start("pretrain", "--config", options.config, "--data", options.data, "--output", runs / name, "--steps", options.steps,
-                    "--set", "model.word_embeddings=random", "--set", f"eval.every_steps={10 * options.steps}", "--set", "eval.rows=16",
+                    "--set", "model.word_embeddings=random", "--set", f"eval.every_steps={10 * options.steps}", "--set", "eval.rows=16", "--threads", options.threads,
                     env=dict(os.environ))
     result = finish(process)
     if result.code != 0:
@@ -94,6 +96,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--config", default=str(ROOT / "configs" / "mini.yaml"))
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the training")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--json", help="add the pairs to those in this file")
@@ -114,7 +117,7 @@ def main():
             pairs.append(pair)
             print(json.dumps(pair), file=sys.stderr, flush=True)
     ratios = [pair["watched"] / pair["alone"] for pair in pairs]
-    figures = {"clients": options.clients, "steps": options.steps, "cores": os.cpu_count(), "machine": platform.machine(),
+    figures = {"clients": options.clients, "steps": options.steps, "threads": options.threads, "cores": os.cpu_count(), "machine": platform.machine(),
                "watched_to_alone": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
                "alone_tokens_per_second": {"median": statistics.median(pair["alone"] for pair in pairs),
                                            "min": min(pair["alone"] for pair in pairs), "max": max(pair["alone"] for pair in pairs)},

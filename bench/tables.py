@@ -134,9 +134,9 @@ def serve_slowdown(*runs):
         ratios, pairs = [pair["watched"] / pair["alone"] for pair in figures["pairs"]], figures["pairs"]
         shares = [100 * statistics.median(pair["beside"][key] for pair in pairs)
                   for key in ("server_share_of_a_core", "clients_share_of_a_core")]
-        rows.append([figures["clients"], spread([pair["alone"] for pair in pairs]), spread([pair["watched"] for pair in pairs]),
+        rows.append([figures["clients"], figures.get("threads", figures["cores"]), spread([pair["alone"] for pair in pairs]), spread([pair["watched"] for pair in pairs]),
                      spread(ratios, 3), *(f"{share:.1f} %" for share in shares)])
-    return table(["pages open", "tokens/s alone", "tokens/s watched", "ratio of a pair", "server, of one core", "viewers, of one core"], rows)
+    return table(["pages open", "training threads", "tokens/s alone", "tokens/s watched", "ratio of a pair", "server, of one core", "viewers, of one core"], rows)
 
 
 KINDS = {function.__name__: function for function in (step_speed, encode_speed, pack_speed, tokenizer_training, finetune_speed,

@@ -40,6 +40,7 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
 }
 
 constexpr const char* kFormat = "bertcram-finetuning-2";
+constexpr const char* kBaselines = "bag_of_words";
 
 json settings_of(const FinetuneConfig& config) {
   FinetuneConfig copy = config;
@@ -85,6 +86,7 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
     : folder_(std::move(folder)), overrides_(changed_values(config)), settings_(settings_of(config)) {
   settings_["format"] = kFormat;
   settings_["protocol"] = protocol.name;
+  settings_[kBaselines] = json::object();
   if (!fs::exists(settings_file())) {
     save_settings();
     return;
@@ -105,6 +107,9 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
                           settings_file().filename().string(), "); choose another --output"));
   }
   settings_ = std::move(stored);
+  if (!settings_[kBaselines].is_object()) {  // of a command before they were kept
+    settings_[kBaselines] = json::object();
+  }
   const std::string written = util::text_member(settings_, "results_xxh3_128");
   if (fs::exists(results_file()) && !written.empty() && util::hash_file(results_file()).hex() != written) {
     throw DataError(
@@ -139,7 +144,25 @@ void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vec
                           "; choose another --output"));
   }
   known[task.name] = id;
+  settings_[kBaselines].erase(task.name);  // of other data
   save_settings();
+}
+
+void FinetuneFolder::note_baselines(const std::string& task, const std::map<std::string, double>& scores) {
+  settings_[kBaselines][task] = scores;
+  save_settings();
+}
+
+bool FinetuneFolder::has_baselines(const std::string& task) const { return settings_[kBaselines].contains(task); }
+
+void FinetuneFolder::add_baselines(glue::GlueResults& results) const {
+  for (const auto& [task, scores] : settings_[kBaselines].items()) {
+    for (const auto& [name, score] : scores.items()) {
+      if (const auto entry = results.tasks.find(name); entry != results.tasks.end() && score.is_number()) {
+        entry->second.baseline = score.get<double>();
+      }
+    }
+  }
 }
 
 void FinetuneFolder::save(const glue::GlueResults& results) {

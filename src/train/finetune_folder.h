@@ -35,6 +35,12 @@ class FinetuneFolder {
   /// What the user changed of the protocol.
   const std::map<std::string, std::string>& overrides() const { return overrides_; }
 
+  /// What a bag of words scores on a task's development sets, by their reported names; kept for later commands.
+  void note_baselines(const std::string& task, const std::map<std::string, double>& scores);
+  bool has_baselines(const std::string& task) const;
+  /// Sets those of the tasks in the results.
+  void add_baselines(glue::GlueResults& results) const;
+
   /// Writes results.json, and remembers it.
   void save(const glue::GlueResults& results);
 

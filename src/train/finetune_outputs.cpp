@@ -1,6 +1,7 @@
 #include "finetune_outputs.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/glue/bag_of_words.h"
@@ -125,23 +126,29 @@ void write_mistakes(const FinetuneConfig& config, const fs::path& file, const st
   util::log_info(kRoom, cat("mistakes in ", file.string()));
 }
 
-/// Sets the baselines of the tasks that are in the results.
-void add_baselines(glue::GlueResults& results, const std::vector<BestRun>& runs, const fs::path& data,
-                   const util::StopFlag& stop) {
+/// Scores a bag of words on the tasks for which the folder does not know it yet.
+void make_baselines(FinetuneFolder& folder, const glue::GlueResults& results, const std::vector<BestRun>& runs,
+                    const fs::path& data, const util::StopFlag& stop) {
   for (const BestRun& run : runs) {
+    if (folder.has_baselines(run.task.name)) {
+      continue;
+    }
     if (stop.requested()) {
-      throw util::StoppedError(stop, "finetune-glue: stopped before all baselines; the same command makes them anew");
+      throw util::StoppedError(stop, "finetune-glue: stopped before all baselines; the same command makes the others");
     }
     const auto splits = glue::present_dev_splits(run.task, data);
     std::vector<glue::Dataset> dev;
     std::ranges::transform(splits, std::back_inserter(dev),
                            [&](const glue::SplitSpec& split) { return glue::read_split(run.task, split, data); });
     const auto outputs = glue::bag_of_words_outputs(run.task, glue::read_split(run.task, *run.task.train, data), dev);
+    std::map<std::string, double> scores;
     for (size_t i = 0; i < splits.size(); ++i) {
       if (const auto entry = results.tasks.find(splits[i].reported_name); entry != results.tasks.end()) {
-        entry->second.baseline = glue::score_split(run.task, dev[i], outputs[i]).metrics.at(entry->second.metric);
+        scores[splits[i].reported_name] =
+            glue::score_split(run.task, dev[i], outputs[i]).metrics.at(entry->second.metric);
       }
     }
+    folder.note_baselines(run.task.name, scores);
   }
 }
 
@@ -189,7 +196,8 @@ void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const st
     }
   };
   try_to(config.baseline, [&] {
-    add_baselines(results, runs, config.data, stop);
+    make_baselines(folder, results, runs, config.data, stop);
+    folder.add_baselines(results);
     folder.save(results);
   });
   try_to(config.errors > 0, [&] { write_mistakes(config, folder.file("errors.tsv"), runs); });

@@ -319,6 +319,7 @@ class Finetuner {
       }
     }
     if (!results_.tasks.empty()) {
+      folder_->add_baselines(results_);
       folder_->save(results_);
     }
   }

@@ -212,7 +212,12 @@ class Tasks(E2ETestCase):
             if row["task"] == "rte":
                 self.assertNotEqual(row["label"], row["prediction"])
                 self.assertEqual(dev[int(row["line"]) - 1].split("\t")[1:3], [row["text"], row["second text"]])
-        self.assertIn("bag_of_words", self.results()["tasks"]["rte"])
+        before = self.results()["tasks"]["rte"]["bag_of_words"]
+        more = make_glue(self.dir / "glue", "sst2")
+        must(*arguments(more, self.out, "--task", "sst2", "--baseline"))
+        tasks = self.results()["tasks"]
+        self.assertEqual(tasks["rte"]["bag_of_words"], before, "of an earlier command")
+        self.assertIn("bag_of_words", tasks["sst2"])
 
     def test_json_lines_of_superglue_score_like_the_same_rows_in_tsv(self):
         data = make_glue(self.dir / "glue", "rte")
