@@ -137,7 +137,7 @@ TEST(RunStatus, OfDamagedFilesIsUnknown) {
 
 TEST(FindRuns, NamesRunsByTheirPath) {
   const ScratchDirectory scratch;
-  for (const char* name : {"first", "sweep/a", "sweep/b", "first/model", ".hidden"}) {
+  for (const char* name : {"first", "sweep/a", "sweep/b", "first/model", ".hidden", "sweep/c/d", "sweep/e/f/g"}) {
     scratch.write(std::string(name) + "/metrics.jsonl", "");
   }
   std::filesystem::create_directory_symlink(scratch / "first", scratch / "latest");
@@ -146,7 +146,7 @@ TEST(FindRuns, NamesRunsByTheirPath) {
   for (const auto& [name, path] : runs) {
     names.push_back(name);
   }
-  EXPECT_EQ(names, std::vector<std::string>({"first", "sweep/a", "sweep/b"}));
+  EXPECT_EQ(names, std::vector<std::string>({"first", "sweep/a", "sweep/b", "sweep/c/d"})) << "three levels";
   EXPECT_EQ(find_runs(scratch / "first").begin()->first, "first");
   EXPECT_TRUE(find_runs(scratch / "none").empty());
 }
