@@ -5,6 +5,9 @@ set(bundle_modules bertcram_training bertcram_dashboard)
 if(BERTCRAM_WITH_CUDA)
   list(APPEND bundle_modules bertcram_cuda)
 endif()
+if(TARGET bertcram_cuda_graph)
+  list(APPEND bundle_modules bertcram_cuda_graph)
+endif()
 
 # RPATH, not RUNPATH: only the former is also looked at for what the libraries in lib/ need themselves.
 foreach(program IN LISTS bundle_programs)

@@ -9,6 +9,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -94,6 +95,23 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
   }
 };
 
+/// Query, key and value [batch, heads, seq, head_dim] of qkv [batch, seq, 3, heads, head_dim], as views. Backward writes one
+/// gradient; autograd alone would fill three of them with zeros and add them up.
+struct SplitHeads : torch::autograd::Function<SplitHeads> {
+  static variable_list forward(AutogradContext* /*context*/, const at::Tensor& qkv) {
+    const at::Tensor parts = qkv.permute({2, 0, 3, 1, 4});
+    return {parts.select(0, 0), parts.select(0, 1), parts.select(0, 2)};
+  }
+
+  static variable_list backward(AutogradContext* /*context*/, const variable_list& gradients) {
+    std::vector<at::Tensor> parts;  // [batch, seq, heads, head_dim] each
+    for (const at::Tensor& each : gradients) {
+      parts.push_back(each.transpose(1, 2));
+    }
+    return {at::stack(parts, 2)};
+  }
+};
+
 bool can_fuse(const at::Tensor& qkv, const AttentionOptions& options) {
   constexpr int64_t kHeadDimStep = 32;
   return uses_fused() && qkv.is_cpu() && qkv.scalar_type() == at::kBFloat16 &&
@@ -108,8 +126,7 @@ at::Tensor attend(const at::Tensor& qkv, const at::Tensor& bias, const Attention
   const int64_t batch = qkv.size(0);
   const int64_t seq = qkv.size(1);
   const int64_t hidden = qkv.size(2) / 3;
-  const at::Tensor split = qkv.view({batch, seq, 3, options.heads, hidden / options.heads})
-                               .permute({2, 0, 3, 1, 4});  // [3, batch, heads, seq, head_dim]
+  const auto split = SplitHeads::apply(qkv.view({batch, seq, 3, options.heads, hidden / options.heads}));
   const std::optional<at::Tensor> mask = bias.defined() ? std::optional(bias) : std::nullopt;
   const bool is_keyed = qkv.is_cpu() && options.dropout.probability > 0;
   const at::Tensor mixed =  // [batch, heads, seq, head_dim]

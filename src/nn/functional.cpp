@@ -6,11 +6,11 @@
 #include <ATen/ops/linear.h>
 
 #include "bertcram/util/error.h"
-#include "fp16_linear.h"
 #include "fused_cuda.h"
 #include "fused_linear.h"
 #include "fused_norm.h"
 #include "fused_pointwise.h"
+#include "gpu_linear.h"
 #include "optional_tensor.h"
 
 namespace bertcram::nn {
@@ -31,8 +31,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (can_fuse_linear(x, weight, bias)) {
     return fused_linear(x, weight, bias);
   }
-  if (can_accumulate_in_fp16(x, weight)) {
-    return fp16_linear(x, weight, bias);
+  if (can_sum_gradients_on_gpu(x, weight)) {
+    return gpu_linear(x, weight, bias);
   }
   return at::linear(x, weight, optional(bias));  // [..., out]
 }

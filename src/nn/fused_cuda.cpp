@@ -5,6 +5,8 @@
 #include <dlfcn.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "bertcram/nn/fused.h"
 #include "start_on_gpu.h"
 
@@ -108,6 +110,27 @@ at::Tensor gpu_cross_entropy(const at::Tensor& logits, const at::Tensor& targets
                                  losses.mutable_data_ptr<float>(), stream);
   });
   return losses;
+}
+
+void gpu_add_column_sums(const at::Tensor& given, const at::Tensor& sums) {
+  const at::Tensor x = in_one_piece(given);
+  const int64_t rows = x.size(0);
+  const int64_t columns = x.size(1);
+  if (columns % cuda::kVectorNumbers != 0) {
+    sums.add_(x.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat));
+    return;
+  }
+  constexpr int64_t kNumbersOfABlock = 256;
+  constexpr int64_t kRowsOfABlock = 32;  // at least: some for every warp
+  constexpr int64_t kBlocks = 1024;
+  const int64_t blocks_of_a_row = (columns + kNumbersOfABlock - 1) / kNumbersOfABlock;
+  const int64_t count = std::clamp<int64_t>(kBlocks / blocks_of_a_row, 1, (rows + kRowsOfABlock - 1) / kRowsOfABlock);
+  const at::Tensor parts = at::empty({count, columns}, sums.options());
+  start_beside(x, [&](const cuda::Kernels& kernels, cuda::Stream stream) {
+    return kernels.column_sums(storage_of(x), x.const_data_ptr(), rows, columns,
+                               {.numbers = parts.mutable_data_ptr<float>(), .count = count},
+                               sums.mutable_data_ptr<float>(), stream);
+  });
 }
 
 }  // namespace bertcram::nn

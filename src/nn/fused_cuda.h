@@ -1,7 +1,7 @@
 #pragma once
-// What libbertcram_cuda.so does, on tensors. It is used only where BERTCRAM_CUDA_KERNELS=on asks for it: these kernels have been
-// compiled, and their threads run on a CPU in tests, but they have not run on a GPU yet (docs/decisions.md). Elsewhere nothing here is
-// called, and LibTorch's operations do the same.
+// What libbertcram_cuda.so does, on tensors. It is used only where BERTCRAM_CUDA_KERNELS=on asks for it: all have been compiled, and
+// their threads run on a CPU in tests, but not all have run on a GPU yet (docs/performance.md). Elsewhere nothing here is called, and
+// LibTorch's operations do the same.
 
 #include <ATen/core/Tensor.h>
 
@@ -27,6 +27,9 @@ NormedSum gpu_add_norm(const at::Tensor& x, const at::Tensor& branch, const at::
 /// nn::rotate without autograd. @param qkv  [batch, seq, 3 · heads · head_dim]
 /// @param cosines, sines  seq · head_dim / 2 fp32 numbers, contiguous
 at::Tensor gpu_turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads);
+
+/// sums += x.sum(0) for x [rows, columns]; sums [columns] fp32, contiguous. REQUIRES: can_fuse_on_gpu(x)
+void gpu_add_column_sums(const at::Tensor& x, const at::Tensor& sums);
 
 /// Leaves error_scale · (softmax - one_hot(target)) where the logits [rows, vocab], contiguous, stand.
 /// @return  the losses [rows], fp32

@@ -17,8 +17,8 @@ namespace cuda = kernels::cuda;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kMostParts =
-    256;  // blocks of the backward pass: some per multiprocessor, and sums that stay in the second cache
+// Blocks of the backward pass: some per multiprocessor, and sums that stay in the second cache.
+constexpr int64_t kMostParts = 256;
 
 const void* pointer_or_null(const at::Tensor& tensor) { return tensor.defined() ? tensor.const_data_ptr() : nullptr; }
 
@@ -69,6 +69,8 @@ NormGradients norm_gradients(AutogradContext* context, const at::Tensor& given, 
   const int64_t parts = std::clamp<int64_t>(rows, 1, kMostParts);
   const at::Tensor x_gradient = at::empty_like(x);
   const at::Tensor sums = at::empty({2, parts, hidden}, x.options().dtype(at::kFloat).requires_grad(false));
+  const GradientSum weight_sum(weight);
+  const std::optional<GradientSum> bias_sum = bias.defined() ? std::optional<GradientSum>(bias) : std::nullopt;
   start_beside(x, [&](const cuda::Kernels& kernels, cuda::Stream stream) {
     return kernels.norm_backward(storage_of(x),
                                  {.x = x.const_data_ptr(),
@@ -80,17 +82,14 @@ NormGradients norm_gradients(AutogradContext* context, const at::Tensor& given, 
                                   .x_gradient = x_gradient.mutable_data_ptr(),
                                   .weight_parts = sums.mutable_data_ptr<float>(),
                                   .bias_parts = sums.mutable_data_ptr<float>() + parts * hidden,
+                                  .weight_sums = weight_sum.numbers.mutable_data_ptr<float>(),
+                                  .bias_sums = bias_sum ? bias_sum->numbers.mutable_data_ptr<float>() : nullptr,
                                   .rows = rows,
                                   .hidden = hidden,
                                   .parts = parts},
                                  stream);
   });
-  const auto add_to = [&](const at::Tensor& variable, int64_t which) {
-    const GradientSum total(variable);
-    total.numbers.add_(sums.select(0, which).sum(0));
-    return total.returned;
-  };
-  return {.x = x_gradient, .weight = add_to(weight, 0), .bias = bias.defined() ? add_to(bias, 1) : at::Tensor()};
+  return {.x = x_gradient, .weight = weight_sum.returned, .bias = bias_sum ? bias_sum->returned : at::Tensor()};
 }
 
 struct GpuLayerNorm : torch::autograd::Function<GpuLayerNorm> {
@@ -130,7 +129,7 @@ bool can_norm_on_gpu(const at::Tensor& x, const at::Tensor& weight, const at::Te
   const auto fits = [&](const at::Tensor& each) {
     return each.device() == x.device() && each.scalar_type() == x.scalar_type() && each.is_contiguous();
   };
-  return can_fuse_on_gpu(x) && fits(weight) && (!bias.defined() || fits(bias));
+  return can_fuse_on_gpu(x) && cuda::row_fits(x.size(-1)) && fits(weight) && (!bias.defined() || fits(bias));
 }
 
 at::Tensor gpu_layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {

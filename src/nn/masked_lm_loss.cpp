@@ -18,6 +18,8 @@
 #include "bertcram/util/error.h"
 #include "fused_cuda.h"
 #include "fused_linear.h"
+#include "gpu_linear.h"
+#include "gradient_sum.h"
 #include "kernels/cross_entropy_bf16.h"
 #include "raw.h"
 
@@ -129,6 +131,13 @@ struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
     if (can_fuse_linear(states, embedding, bias) && factor.item<float>() == 1.0F) {
       const AffineGradients sums = linear_weight_gradient(states, kept, embedding, bias);
       return {linear_input_gradient(kept, embedding), sums.weight, sums.bias, at::Tensor(), at::Tensor()};
+    }
+    if (can_sum_gradients_on_gpu(states, embedding)) {  // the factor goes to the small sides of the products
+      const GradientSum embedding_sum(embedding);
+      const GradientSum bias_sum(bias);
+      add_product(embedding_sum.numbers, kept.t(), states * factor);
+      bias_sum.numbers.add_(kept.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat).mul_(factor));
+      return {kept.mm(embedding).mul_(factor), embedding_sum.returned, bias_sum.returned, at::Tensor(), at::Tensor()};
     }
     const at::Tensor errors = kept * factor;  // a 0-dim factor keeps the dtype
     return {errors.mm(embedding), errors.t().mm(states), errors.sum(at::IntArrayRef{0}), at::Tensor(), at::Tensor()};

@@ -138,8 +138,7 @@ class Bench {
       const double roofline = measured_roofline(runtime);
       auto sizes = options_.micro_batches;
       if (sizes.empty()) {
-        sizes = {config_.batch.micro_rows > 0 ? config_.batch.micro_rows
-                                              : plan::usual_rows_per_pass(options_.seq_len, config_.batch.rows)};
+        sizes = {rows_as_pretrain_has_them(runtime)};
       }
       for (const int64_t rows : sizes) {
         report.results.push_back(measure(runtime, rows, roofline, report));
@@ -152,6 +151,18 @@ class Bench {
   }
 
  private:
+  int64_t rows_as_pretrain_has_them(const Runtime& runtime) const {
+    if (config_.batch.micro_rows > 0) {
+      return config_.batch.micro_rows;
+    }
+    if (runtime.device.is_cpu()) {
+      return plan::usual_rows_per_pass(options_.seq_len, config_.batch.rows);
+    }
+    const auto shape = model::make_shape(config_.model, options_.vocab_size, kSpecial.pad);
+    const RandomRows rows(std::max(config_.batch.rows, kLeastRows), options_);
+    return Trial(config_, shape, runtime, rows, context_).train_step().passes().rows;  // by trying
+  }
+
   BenchResult measure(const Runtime& runtime, int64_t rows, double roofline, BenchReport& report) {
     BenchResult result = {.precision = name_of(runtime.compute_type), .micro_batch = rows, .roofline_flops = roofline};
     util::log_info("bench", cat(result.precision, ", ", rows, " rows per pass"));

@@ -21,18 +21,22 @@ using config::PretrainConfig;
 class MaskedLmObjective : public Objective {
  public:
   MaskedLmObjective(const PretrainConfig& config, const model::EncoderShape& shape, const nn::Parameters& parameters)
-      : device_(parameters.device()),
+      : Objective(parameters.device()),
         mask_prob_(config.mask.mean_prob()),
         encoder_(model::make_encoder(shape, {}, parameters)) {}
 
-  BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
-    const at::Tensor sum = masked_lm_loss(*encoder_, batch, options, device_);
+  BatchLoss loss(const BatchTensors& tensors, double /*mask_prob*/,
+                 const model::EncodeOptions& options) const override {
+    const at::Tensor sum =
+        encoder_->masked_lm_loss(encoder_->encode(tensors.input, options), tensors.positions, tensors.targets);
     return {.total = sum, .masked_lm = sum.detach()};
   }
 
+  bool needs_mask_prob() const override { return false; }
+
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
                                         const util::StopFlag& stop) const override {
-    return evaluate_masked_lm(*encoder_, batches, rows, micro_rows, device_, stop);
+    return evaluate_masked_lm(*encoder_, batches, rows, micro_rows, device(), stop);
   }
 
   const model::Encoder& masked_lm() const override { return *encoder_; }
@@ -46,7 +50,6 @@ class MaskedLmObjective : public Objective {
   }
 
  private:
-  at::Device device_;
   double mask_prob_;
   std::unique_ptr<model::Encoder> encoder_;
 };
@@ -56,21 +59,20 @@ class ReplacedTokenObjective : public Objective {
  public:
   ReplacedTokenObjective(const PretrainConfig& config, const model::EncoderShape& shape,
                          const nn::Parameters& parameters)
-      : device_(parameters.device()),
+      : Objective(parameters.device()),
         mask_prob_(config.mask.mean_prob()),
         token_weight_(config.rtd.discriminator_weight),
         generator_(model::make_encoder(model::generator_shape(config, shape), {}, parameters, model::kGeneratorPrefix)),
         discriminator_(model::make_encoder(shape, model::replaced_token_head(), parameters)) {}
 
-  BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
-    const BatchTensors tensors = tensors_of(batch, device_);
+  BatchLoss loss(const BatchTensors& tensors, double mask_prob, const model::EncodeOptions& options) const override {
     const at::Tensor states = generator_->encode(tensors.input, options);
     const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.positions, tensors.targets);
     const Question question = ask(tensors, generated.samples);
     const at::Tensor scores = answer(question, {.dropout = options.dropout.at(0), .recompute = options.recompute});
     const at::Tensor sum = at::cross_entropy_loss(scores, question.is_replaced, {}, at::Reduction::Sum);
     // Both are divided by the number of predictions later, which is mask_prob times that of the tokens.
-    return {.total = generated.loss + token_weight_ * batch.mask_prob * sum,
+    return {.total = generated.loss + token_weight_ * mask_prob * sum,
             .masked_lm = generated.loss.detach(),
             .replaced_tokens = sum.detach(),
             .replaced_tokens_correct = at::argmax(scores.detach(), 1).eq(question.is_replaced).sum().to(at::kFloat)};
@@ -85,7 +87,7 @@ class ReplacedTokenObjective : public Objective {
         return std::nullopt;
       }
       seed_generators(static_cast<uint64_t>(first));  // the same samples whenever these rows are scored
-      score(tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device_), sums);
+      score(tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device()), sums);
     }
     const auto share = [](double part, double whole) { return part / std::max(1.0, whole); };
     return HeldOutScores{.loss = share(sums.masked_lm, sums.masked),
@@ -108,6 +110,8 @@ class ReplacedTokenObjective : public Objective {
     return {{.folder = "model", .shape = discriminator_->shape(), .head = model::replaced_token_head(), .prefix = ""},
             {.folder = "generator", .shape = generator_->shape(), .head = {}, .prefix = model::kGeneratorPrefix}};
   }
+
+  bool needs_mask_prob() const override { return true; }
 
  private:
   /// Of held-out rows.
@@ -156,7 +160,6 @@ class ReplacedTokenObjective : public Objective {
         .flatten(0, 1);
   }
 
-  at::Device device_;
   double mask_prob_;
   double token_weight_;
   std::unique_ptr<model::Encoder> generator_;
@@ -164,6 +167,10 @@ class ReplacedTokenObjective : public Objective {
 };
 
 }  // namespace
+
+BatchLoss Objective::loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const {
+  return loss(tensors_of(batch, device_), batch.mask_prob, options);
+}
 
 void BatchLoss::add(const BatchLoss& other) {
   const auto add_one = [](const at::Tensor& one, at::Tensor& sum) { sum = sum.defined() ? sum.add(one) : one; };

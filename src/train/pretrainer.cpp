@@ -197,6 +197,7 @@ class Pretrainer {
     if (!held_out_.is_due(position.step, share, position.evaluated_step, position.evaluated_share)) {
       return;
     }
+    step_.release_memory();
     if (const auto scores = held_out_.score_some(*state_.objective, step_.passes().rows, context_.stop)) {
       record(*scores);
       checkpoints_.after_evaluation(scores->loss);
@@ -212,6 +213,7 @@ class Pretrainer {
     if (!lacks_final_evaluation()) {
       return;
     }
+    step_.release_memory();
     final_scores_ = score_last();
     if (final_scores_) {
       record(*final_scores_);
@@ -303,6 +305,7 @@ class Pretrainer {
   PretrainResult result() {
     const auto& position = state_.position;
     if (!final_scores_ && !held_out_.is_empty()) {
+      step_.release_memory();
       final_scores_ = score_last();
       if (!final_scores_) {
         throw util::StoppedError(context_.stop, "pretrain: stopped while scoring a finished run");

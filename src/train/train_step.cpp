@@ -29,7 +29,8 @@ TrainStep::TrainStep(const config::PretrainConfig& config, const Runtime& runtim
       runtime_(runtime),
       batches_(batches),
       state_(state),
-      passes_{.rows = 1, .recomputes = config.batch.recompute} {}
+      passes_{.rows = 1, .recomputes = config.batch.recompute},
+      recorder_(runtime.device) {}
 
 void TrainStep::choose_passes(const checkpoint::Passes& stored) {
   const int64_t most = config_.batch.rows;
@@ -60,14 +61,14 @@ void TrainStep::search_passes() {
   passes_.rows = *found;
 }
 
-/// Forward and backward, the second time: the first finds its memory.
+/// Forward and backward, the third time: those before find their memory and are recorded.
 std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
   const StepSettings settings = {.learning_rate = 0, .rows = rows, .mask_prob = mask_prob_at(config_.mask, 0.0)};
   const util::StopFlag never;
   passes_.rows = rows;
   std::optional<double> seconds;
   try {
-    for (int repeat = 0; repeat < 2; ++repeat) {
+    for (int repeat = 0; repeat < 3; ++repeat) {
       const auto start = std::chrono::steady_clock::now();
       const auto sums = accumulate(settings, never);
       state_.parameters.gradients().sum().item<double>();  // waits for the device
@@ -79,6 +80,7 @@ std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
     }
     seconds = std::nullopt;
   }
+  recorder_.forget();
   clear_attempt(state_.parameters);
   return seconds;
 }
@@ -137,8 +139,14 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
 
 std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSettings& settings,
                                                                  const util::StopFlag& stop) {
-  return with_back_off(passes_, state_.parameters, {"pretrain", cat("step ", state_.position.step + 1)},
-                       [&] { return accumulate(settings, stop); });
+  return with_back_off(passes_, state_.parameters, {"pretrain", cat("step ", state_.position.step + 1)}, [&] {
+    try {
+      return accumulate(settings, stop);
+    } catch (...) {
+      recorder_.forget();
+      throw;
+    }
+  });
 }
 
 std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& settings, const util::StopFlag& stop) {
@@ -155,16 +163,40 @@ std::optional<TrainStep::Sums> TrainStep::accumulate(const StepSettings& setting
         util::mix_key({static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
                        static_cast<uint64_t>(first)});
     seed_generators(key);
-    const BatchLoss loss = state_.objective->loss(
-        batch, {.dropout = {.probability = config_.model.dropout, .key = key},
-                .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever});
-    sums.phases.forward += lap(since);
-    loss.total.mul(state_.scaler.factor()).backward();
-    sums.phases.backward += lap(since);
-    sums.loss.add(loss);
+    sums.loss.add(run_pass(batch, key, sums.phases));
     sums.masked += static_cast<int64_t>(batch.targets.size());
   }
   return sums;
+}
+
+/// Forward and backward.
+BatchLoss TrainStep::run_pass(const data::MaskedBatch& batch, uint64_t key, PhaseSeconds& phases) {
+  auto since = std::chrono::steady_clock::now();
+  const model::EncodeOptions options = {
+      .dropout = {.probability = config_.model.dropout, .key = key},
+      .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever};
+  if (can_record()) {
+    const auto pass = [&](const BatchTensors& tensors, double mask_prob, const at::Tensor& scale) {
+      const BatchLoss loss = state_.objective->loss(tensors, mask_prob, options);
+      loss.total.mul(scale).backward();
+      return loss;
+    };
+    const BatchLoss loss =
+        recorder_.run(batch, state_.objective->needs_mask_prob() ? batch.mask_prob : 0.0, state_.scaler.factor(), pass);
+    phases.backward += lap(since);
+    return loss;
+  }
+  const BatchLoss loss = state_.objective->loss(batch, options);
+  phases.forward += lap(since);
+  loss.total.mul(state_.scaler.factor()).backward();
+  phases.backward += lap(since);
+  return loss;
+}
+
+/// Not where a share of masked tokens that changes with every step is part of the loss: each would be a recording of its own.
+bool TrainStep::can_record() const {
+  const bool has_few_shapes = !state_.objective->needs_mask_prob() || !config_.mask.is_scheduled();
+  return recorder_.is_on() && has_few_shapes && !passes_.recomputes && !is_separating_phases_;
 }
 
 }  // namespace bertcram::train

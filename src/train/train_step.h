@@ -9,6 +9,7 @@
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/schedule.h"
 #include "bertcram/util/stop.h"
+#include "pass_recorder.h"
 #include "run_recorder.h"
 #include "training_state.h"
 
@@ -37,8 +38,13 @@ class TrainStep {
   /// The fastest that fit, by trying. @throws likewise
   void search_passes();
   checkpoint::Passes passes() const { return passes_; }
-  /// Lets every phase end before the next begins, so that their times are the device's; for measuring, it costs time.
-  void separate_phases() { is_separating_phases_ = true; }
+  /// Lets every phase end before the next begins, so that their times are the device's; for measuring, it costs time. Nothing is recorded then.
+  void separate_phases() {
+    is_separating_phases_ = true;
+    release_memory();
+  }
+  /// Gives back memory of a GPU that the next step takes again; for what needs much of it between two steps.
+  void release_memory() { recorder_.forget(); }
 
  private:
   struct Sums {
@@ -49,6 +55,8 @@ class TrainStep {
   std::optional<double> seconds_of_pass(int64_t rows);
   double lap(std::chrono::steady_clock::time_point& since) const;
   std::optional<Sums> accumulate_or_back_off(const StepSettings& settings, const util::StopFlag& stop);
+  BatchLoss run_pass(const data::MaskedBatch& batch, uint64_t key, PhaseSeconds& phases);
+  bool can_record() const;
   std::optional<Sums> accumulate(const StepSettings& settings, const util::StopFlag& stop);
 
   const config::PretrainConfig& config_;
@@ -56,6 +64,7 @@ class TrainStep {
   const data::MaskedBatches& batches_;
   TrainingState& state_;
   checkpoint::Passes passes_;
+  PassRecorder recorder_;
   bool is_separating_phases_ = false;
 };
 

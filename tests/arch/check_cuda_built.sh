@@ -5,7 +5,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 if ! command -v nvcc >/dev/null || ! nvcc --version | grep -q "release 13\."; then
   echo "no nvcc 13 here: kernels for GPUs are not compiled"
-elif [ ! -e build/libbertcram_cuda.so ]; then
-  echo "build/libbertcram_cuda.so is missing, although nvcc 13 is here" >&2
-  exit 1
+else
+  for library in libbertcram_cuda.so libbertcram_cuda_graph.so; do
+    if [ ! -e "build/$library" ]; then
+      echo "build/$library is missing, although nvcc 13 is here" >&2
+      exit 1
+    fi
+  done
 fi

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <barrier>
 #include <cmath>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -23,16 +24,19 @@ thread_local Position blockIdx;
 Position blockDim;
 Position gridDim;
 
+constexpr unsigned kWarpSize = 32;
 std::barrier<>* block_barrier = nullptr;
+std::vector<std::unique_ptr<std::barrier<>>> warp_barriers;
 std::vector<float> exchanged;  // of each thread of the block
 
 void __syncthreads() { block_barrier->arrive_and_wait(); }
 
 float __shfl_xor_sync(unsigned /*mask*/, float mine, int distance) {
+  std::barrier<>& warp = *warp_barriers[threadIdx.x / kWarpSize];
   exchanged[threadIdx.x] = mine;
-  __syncthreads();
+  warp.arrive_and_wait();
   const float other = exchanged[threadIdx.x ^ static_cast<unsigned>(distance)];
-  __syncthreads();
+  warp.arrive_and_wait();
   return other;
 }
 
@@ -42,11 +46,15 @@ float __shfl_xor_sync(unsigned /*mask*/, float mine, int distance) {
 #define __device__
 #define __shared__ static
 #define __launch_bounds__(threads)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"  // of array sizes
 #include "nn/kernels/cuda/activations_kernels.cuh"
 #include "nn/kernels/cuda/adamw_kernels.cuh"
 #include "nn/kernels/cuda/cross_entropy_kernels.cuh"
 #include "nn/kernels/cuda/norm_kernels.cuh"
 #include "nn/kernels/cuda/rotary_kernels.cuh"
+#include "nn/kernels/cuda/sums_kernels.cuh"
+#pragma GCC diagnostic pop
 
 namespace bertcram::nn::kernels::cuda {
 namespace {
@@ -72,6 +80,10 @@ void for_each_block(unsigned blocks, unsigned threads, const Kernel& kernel) {
   for (unsigned block = 0; block < blocks; ++block) {
     std::barrier barrier(threads);
     block_barrier = &barrier;
+    warp_barriers.clear();
+    for (unsigned warp = 0; warp < threads / kWarpSize; ++warp) {
+      warp_barriers.push_back(std::make_unique<std::barrier<>>(kWarpSize));
+    }
     std::vector<std::jthread> running;
     for (unsigned thread = 0; thread < threads; ++thread) {
       running.emplace_back([&, thread] {
@@ -258,11 +270,42 @@ ExactRow exact_row(const std::vector<double>& x, const std::vector<double>& y_gr
   return row;
 }
 
+TEST(CudaKernelsOnCpu, ColumnsAreSummedOverAllRows) {
+  for (const int64_t rows : {1, 15, 16, 17, 100}) {
+    for (const int64_t columns : {4, 128, 132, 400}) {
+      for (const int64_t count : {1, 3}) {
+        SCOPED_TRACE(cat("rows ", rows, ", columns ", columns, ", parts ", count));
+        util::RandomStream random(test::test_seed());
+        Buffer x(rows * columns, random, 1);
+        Buffer parts(count * columns);
+        Buffer sums(columns, random, 1);
+        Buffer before = sums;
+        const auto blocks_of_a_row = static_cast<unsigned>((columns / 4 + kWarp - 1) / kWarp);
+        for_each_block(blocks_of_a_row * static_cast<unsigned>(count), kSumWarps * kWarp,
+                       [&] { column_parts_kernel(x.data(), rows, columns, count, parts.data()); });
+        for_each_block(static_cast<unsigned>((columns + kWarp - 1) / kWarp), kPartWarps * kWarp,
+                       [&] { add_parts_kernel(parts.data(), count, columns, sums.data()); });
+        for (int64_t column = 0; column < columns; ++column) {
+          double expected = before[column];
+          for (int64_t row = 0; row < rows; ++row) {
+            expected += x[row * columns + column];
+          }
+          ASSERT_NEAR(sums[column], expected, 1e-5) << column;
+        }
+        EXPECT_TRUE(parts.is_border_untouched());
+        EXPECT_TRUE(sums.is_border_untouched());
+      }
+    }
+  }
+}
+
 TEST(CudaKernelsOnCpu, NormOfASumAndItsGradientsEqualFp64) {
   constexpr int64_t kRows = 5;
   constexpr float kEps = 1e-3F;
   constexpr int64_t kParts = 2;
-  for (const int64_t hidden : {8, 300}) {
+  constexpr int kVectors = 3;
+  constexpr unsigned kThreads = 64;  // so that a warp takes several rows, and some warps one more than others
+  for (const int64_t hidden : {8, 300, 384}) {
     for (const bool has_branch : {false, true}) {
       SCOPED_TRACE(cat("hidden ", hidden, ", branch ", has_branch));
       util::RandomStream random(test::test_seed());
@@ -285,7 +328,7 @@ TEST(CudaKernelsOnCpu, NormOfASumAndItsGradientsEqualFp64) {
                                    .rows = kRows,
                                    .hidden = hidden,
                                    .eps = kEps};
-      for_each_block(2, kNormThreads, [&] { norm_kernel<float>(forward); });
+      for_each_block(2, kThreads, [&] { norm_kernel<float, kVectors>(forward); });
       Buffer y_gradient(kRows * hidden, random, 1);
       Buffer residual(kRows * hidden, random, 1);
       Buffer x_gradient(kRows * hidden);
@@ -300,10 +343,12 @@ TEST(CudaKernelsOnCpu, NormOfASumAndItsGradientsEqualFp64) {
                                      .x_gradient = x_gradient.data(),
                                      .weight_parts = weight_parts.data(),
                                      .bias_parts = bias_parts.data(),
+                                     .weight_sums = nullptr,
+                                     .bias_sums = nullptr,
                                      .rows = kRows,
                                      .hidden = hidden,
                                      .parts = kParts};
-      for_each_block(kParts, kNormThreads, [&] { norm_backward_kernel<float>(backward); });
+      for_each_block(kParts, kThreads, [&] { norm_backward_kernel<float, kVectors>(backward); });
       std::vector<double> weight_gradient(static_cast<size_t>(hidden));
       std::vector<double> bias_gradient(static_cast<size_t>(hidden));
       for (int64_t row = 0; row < kRows; ++row) {

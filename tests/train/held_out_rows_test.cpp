@@ -16,8 +16,10 @@ namespace {
 /// Remembers how it is asked; finds memory for `fits` rows at a time.
 class Asked : public Objective {
  public:
-  explicit Asked(int64_t fits, std::chrono::milliseconds per_row = {}) : fits_(fits), per_row_(per_row) {}
-  BatchLoss loss(const data::MaskedBatch&, const model::EncodeOptions&) const override { return {}; }
+  explicit Asked(int64_t fits, std::chrono::milliseconds per_row = {})
+      : Objective(at::kCPU), fits_(fits), per_row_(per_row) {}
+  BatchLoss loss(const BatchTensors&, double, const model::EncodeOptions&) const override { return {}; }
+  bool needs_mask_prob() const override { return false; }
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches&, int64_t rows, int64_t micro_rows,
                                         const util::StopFlag&) const override {
     if (micro_rows > fits_) {

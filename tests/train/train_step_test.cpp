@@ -22,13 +22,18 @@ using test::same_bits;
 class Hooked : public Objective {
  public:
   using Hook = std::function<void(const data::MaskedBatch&, const model::EncodeOptions&, BatchLoss&)>;
-  Hooked(std::unique_ptr<Objective> inner, Hook hook) : inner_(std::move(inner)), hook_(std::move(hook)) {}
+  Hooked(std::unique_ptr<Objective> inner, Hook hook)
+      : Objective(at::kCPU), inner_(std::move(inner)), hook_(std::move(hook)) {}
 
   BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const override {
     BatchLoss loss = inner_->loss(batch, options);
     hook_(batch, options, loss);
     return loss;
   }
+  BatchLoss loss(const BatchTensors& tensors, double mask_prob, const model::EncodeOptions& options) const override {
+    return inner_->loss(tensors, mask_prob, options);
+  }
+  bool needs_mask_prob() const override { return inner_->needs_mask_prob(); }
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
                                         const util::StopFlag& stop) const override {
     return inner_->evaluate(batches, rows, micro_rows, stop);

@@ -13,6 +13,7 @@ struct MaskConfig {
 
   /// Of mask_prob, over the run.
   double mean_prob() const { return 0.5 * (mask_prob + (end_mask_prob > 0 ? end_mask_prob : mask_prob)); }
+  bool is_scheduled() const { return end_mask_prob > 0 && end_mask_prob != mask_prob; }
 
   void visit(FieldVisitor& v) {
     v("mask_prob", mask_prob, "share of a row's tokens that are predicted; the same number in every row",

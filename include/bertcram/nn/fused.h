@@ -10,7 +10,7 @@ void set_fused(bool is_on);
 /// Whether they are on and this processor has what those for bf16 need.
 bool has_bf16_kernels();
 
-/// Off, unless the environment says BERTCRAM_CUDA_KERNELS=on: our kernels for GPUs have not run on one yet.
+/// Off, unless the environment says BERTCRAM_CUDA_KERNELS=on: not all of our kernels for GPUs have run on one yet.
 bool uses_cuda_kernels();
 void set_cuda_kernels(bool is_on);
 

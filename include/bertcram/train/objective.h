@@ -37,11 +37,17 @@ struct TrainedModel {
   std::string prefix;  ///< of its parameters, but the embeddings
 };
 
+struct BatchTensors;
+
 class Objective {
  public:
+  explicit Objective(at::Device device) : device_(device) {}
   virtual ~Objective() = default;
 
-  virtual BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const = 0;
+  virtual BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const;
+  /// Of a batch that is on the device. @param mask_prob  share of its tokens that are predicted; 0 if !needs_mask_prob()
+  virtual BatchLoss loss(const BatchTensors& tensors, double mask_prob, const model::EncodeOptions& options) const = 0;
+  virtual bool needs_mask_prob() const = 0;
   /// Scores samples [0, rows) in forward passes of micro_rows. @return nullopt when asked to stop on the way
   virtual std::optional<HeldOutScores> evaluate(const data::MaskedBatches& batches, int64_t rows, int64_t micro_rows,
                                                 const util::StopFlag& stop) const = 0;
@@ -51,6 +57,12 @@ class Objective {
   virtual double flops_per_token(int64_t seq_len) const = 0;
   /// The model that the run is for, first.
   virtual std::vector<TrainedModel> models() const = 0;
+
+ protected:
+  at::Device device() const { return device_; }
+
+ private:
+  at::Device device_;
 };
 
 /// The parameters that the objective trains.

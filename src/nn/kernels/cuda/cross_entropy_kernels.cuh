@@ -7,7 +7,6 @@
 namespace bertcram::nn::kernels::cuda {
 
 constexpr int kRowThreads = 512;
-constexpr int kWarp = 32;
 
 /// All threads get the merged sum of the block.
 __device__ inline ExponentialSum merged_over_block(ExponentialSum mine) {

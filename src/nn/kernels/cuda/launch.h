@@ -19,11 +19,23 @@ using Stream = CUstream_st*;
 /// How numbers are stored; arithmetic is fp32.
 enum class Storage : int { kFloat32, kFloat16, kBfloat16 };
 
+/// Numbers that are read at once, at most.
+inline constexpr int64_t kVectorNumbers = 8;
+
+/// Whether norms take rows of that length, which a warp holds in its registers.
+constexpr bool row_fits(int64_t hidden) { return hidden % kVectorNumbers == 0 && hidden <= 1024; }
+
 struct QkvShape {
   int64_t tokens;  ///< batch · seq
   int64_t seq;     ///< token t stands at position t mod seq
   int64_t heads;
   int64_t half;  ///< head_dim / 2
+};
+
+/// Where column_sums keeps what blocks have added up.
+struct SumParts {
+  float* numbers;  ///< [count, columns]
+  int64_t count;   ///< >= 1
 };
 
 /// The addresses that adamw works on, `count` numbers each.
@@ -59,8 +71,10 @@ struct NormBackward {
   const float* means;
   const float* inverse_spreads;
   void* x_gradient;
-  float* weight_parts;  ///< [parts, hidden]: the weight's gradient is the sum over the parts
+  float* weight_parts;  ///< [parts, hidden], for sums of some rows
   float* bias_parts;    ///< likewise
+  float* weight_sums;   ///< [hidden]: the weight's gradient is added to it
+  float* bias_sums;     ///< [hidden]; may be null
   int64_t rows;
   int64_t hidden;
   int64_t parts;  ///< >= 1
@@ -82,8 +96,12 @@ struct Kernels {
   /// Logits [rows, vocab] become error_scale · (softmax - one_hot(target)); losses [rows] = -log softmax at the target.
   const char* (*cross_entropy)(Storage type, void* logits, int64_t rows, int64_t vocab, const int64_t* targets,
                                float error_scale, float* losses, Stream stream);
+  /// REQUIRES: row_fits(hidden)
   const char* (*norm)(Storage type, const NormForward& call, Stream stream);
   const char* (*norm_backward)(Storage type, const NormBackward& call, Stream stream);
+  /// sums [columns] += Σ over the rows of x [rows, columns]; columns is a multiple of kVectorNumbers
+  const char* (*column_sums)(Storage type, const void* x, int64_t rows, int64_t columns, const SumParts& parts,
+                             float* sums, Stream stream);
   const char* (*adamw)(const AdamWStep& step, Storage copy_type, const AdamWBuffers& buffers, Stream stream);
 };
 

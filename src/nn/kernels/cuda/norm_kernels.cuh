@@ -1,109 +1,158 @@
 #pragma once
-// Layer normalisation, with the residual addition before it: a block takes a row. The weights' gradients are summed over the rows
-// of a block by the thread that owns the column, so that no atomics are needed; the blocks' sums are added by the caller.
+// Layer normalisation, with the residual addition before it: a warp takes a row and keeps it in registers, so that memory is read
+// once. A thread has the same columns of every row, and so sums their weights' gradients in registers too; the warps of a block are
+// added up in their order, the blocks by add_parts_kernel.
 
 #include "numbers.cuh"
 
 namespace bertcram::nn::kernels::cuda {
 
-constexpr int kNormThreads = 256;
-constexpr int kNormWarp = 32;
+constexpr int kNormWarps = 8;
 
-/// All threads get the sum over the block.
-__device__ inline float summed_over_block(float mine) {
-  __shared__ float of_warp[kNormThreads / kNormWarp];
-  for (int distance = kNormWarp / 2; distance > 0; distance /= 2) {
+__device__ inline float summed_over_warp(float mine) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
     mine += __shfl_xor_sync(0xffffffffU, mine, distance);
   }
-  if (threadIdx.x % kNormWarp == 0) {
-    of_warp[threadIdx.x / kNormWarp] = mine;
-  }
-  __syncthreads();
-  float all = 0.0F;
-  for (const float each : of_warp) {
-    all += each;
-  }
-  __syncthreads();  // before the next sums overwrite these
-  return all;
+  return mine;
 }
 
-/// The variance is that of the deviations, in a pass of its own: E[x²] - E[x]² loses all digits where the mean is large.
+/// body(k, column) for the vectors of a row that this thread has: number k, at most kVectors of them, begins at `column`.
+template <class T, int kVectors, class Body>
+__device__ inline void for_own_vectors(int64_t hidden, const Body& body) {
+  BC_UNROLL
+  for (int k = 0; k < kVectors; ++k) {
+    const int64_t column = (static_cast<int64_t>(k) * kWarp + threadIdx.x % kWarp) * Vector<T>::kCount;
+    if (column < hidden) {
+      body(k, column);
+    }
+  }
+}
+
 template <class T>
-__global__ void __launch_bounds__(kNormThreads) norm_kernel(NormForward call) {
+__device__ inline Vector<T> summed_vectors(const Vector<T>& a, const Vector<T>& b) {
+  Vector<T> sum;
+  for (int i = 0; i < Vector<T>::kCount; ++i) {
+    store(&sum.numbers[i], as_float(a.numbers[i]) + as_float(b.numbers[i]));
+  }
+  return sum;
+}
+
+/// The variance is that of the deviations, summed in a pass of its own: E[x²] - E[x]² loses all digits where the mean is large.
+/// REQUIRES: hidden is a multiple of the vector's length, at most kVectors · kWarp vectors
+template <class T, int kVectors>
+__global__ void __launch_bounds__(kNormWarps* kWarp) norm_kernel(NormForward call) {
+  constexpr int kCount = Vector<T>::kCount;
   const auto* const weight = static_cast<const T*>(call.weight);
   const auto* const bias = static_cast<const T*>(call.bias);
   const float share = 1.0F / static_cast<float>(call.hidden);
-  for (int64_t row = blockIdx.x; row < call.rows; row += gridDim.x) {
-    const T* x = static_cast<const T*>(call.x) + row * call.hidden;
-    if (call.branch != nullptr) {
-      const T* const branch = static_cast<const T*>(call.branch) + row * call.hidden;
-      T* const sum = static_cast<T*>(call.sum) + row * call.hidden;
-      for (int64_t i = threadIdx.x; i < call.hidden; i += kNormThreads) {
-        store(sum + i, as_float(x[i]) + as_float(branch[i]));
-      }
-      x = sum;  // each thread reads what it wrote itself
-    }
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  for (int64_t row = static_cast<int64_t>(blockIdx.x) * warps + threadIdx.x / kWarp; row < call.rows;
+       row += static_cast<int64_t>(gridDim.x) * warps) {
+    const int64_t start = row * call.hidden;
+    Vector<T> x[kVectors];
     float total = 0.0F;
-    for (int64_t i = threadIdx.x; i < call.hidden; i += kNormThreads) {
-      total += as_float(x[i]);
-    }
-    const float mean = summed_over_block(total) * share;
+    for_own_vectors<T, kVectors>(call.hidden, [&](int k, int64_t column) {
+      x[k] = load_vector(static_cast<const T*>(call.x) + start + column);
+      if (call.branch != nullptr) {
+        x[k] = summed_vectors(x[k], load_vector(static_cast<const T*>(call.branch) + start + column));
+        store_vector(static_cast<T*>(call.sum) + start + column, x[k]);
+      }
+      for (int i = 0; i < kCount; ++i) {
+        total += as_float(x[k].numbers[i]);
+      }
+    });
+    const float mean = summed_over_warp(total) * share;
     float squares = 0.0F;
-    for (int64_t i = threadIdx.x; i < call.hidden; i += kNormThreads) {
-      const float deviation = as_float(x[i]) - mean;
-      squares += deviation * deviation;
-    }
-    const float inverse_spread = 1.0F / ::sqrtf(summed_over_block(squares) * share + call.eps);
-    T* const y = static_cast<T*>(call.y) + row * call.hidden;
-    for (int64_t i = threadIdx.x; i < call.hidden; i += kNormThreads) {
-      const float shift = bias == nullptr ? 0.0F : as_float(bias[i]);
-      store(y + i, (as_float(x[i]) - mean) * inverse_spread * as_float(weight[i]) + shift);
-    }
-    if (threadIdx.x == 0) {
+    for_own_vectors<T, kVectors>(call.hidden, [&](int k, int64_t /*column*/) {
+      for (int i = 0; i < kCount; ++i) {
+        const float deviation = as_float(x[k].numbers[i]) - mean;
+        squares += deviation * deviation;
+      }
+    });
+    const float inverse_spread = 1.0F / ::sqrtf(summed_over_warp(squares) * share + call.eps);
+    for_own_vectors<T, kVectors>(call.hidden, [&](int k, int64_t column) {
+      const Vector<T> scales = load_vector(weight + column);
+      const Vector<T> shifts = bias == nullptr ? Vector<T>{} : load_vector(bias + column);
+      for (int i = 0; i < kCount; ++i) {
+        const float normed = (as_float(x[k].numbers[i]) - mean) * inverse_spread;
+        store(&x[k].numbers[i],
+              normed * as_float(scales.numbers[i]) + (bias == nullptr ? 0.0F : as_float(shifts.numbers[i])));
+      }
+      store_vector(static_cast<T*>(call.y) + start + column, x[k]);
+    });
+    if (threadIdx.x % kWarp == 0) {
       call.means[row] = mean;
       call.inverse_spreads[row] = inverse_spread;
     }
   }
 }
 
-/// x_gradient = inverse_spread · (g - mean(g) - normed · mean(g · normed)) + residual, where g = y_gradient · weight.
-/// REQUIRES: a grid of call.parts blocks
-template <class T>
-__global__ void __launch_bounds__(kNormThreads) norm_backward_kernel(NormBackward call) {
-  const auto* const weight = static_cast<const T*>(call.weight);
-  const float share = 1.0F / static_cast<float>(call.hidden);
-  float* const weight_sums = call.weight_parts + blockIdx.x * call.hidden;
-  float* const bias_sums = call.bias_parts + blockIdx.x * call.hidden;
-  for (int64_t i = threadIdx.x; i < call.hidden; i += kNormThreads) {
-    weight_sums[i] = 0.0F;
-    bias_sums[i] = 0.0F;
+/// Adds the columns that the block's threads have summed to `part` [hidden], one warp after the other.
+/// REQUIRES: all threads of the block call it
+template <class T, int kVectors>
+__device__ inline void add_over_block(const float (&mine)[kVectors][Vector<T>::kCount], int64_t hidden, float* part) {
+  for (unsigned warp = 0; warp < blockDim.x / kWarp; ++warp) {
+    if (threadIdx.x / kWarp == warp) {
+      for_own_vectors<T, kVectors>(hidden, [&](int k, int64_t column) {
+        for (int i = 0; i < Vector<T>::kCount; ++i) {
+          part[column + i] = mine[k][i] + (warp == 0 ? 0.0F : part[column + i]);
+        }
+      });
+    }
+    __syncthreads();
   }
-  for (int64_t row = blockIdx.x; row < call.rows; row += gridDim.x) {
-    const T* const x = static_cast<const T*>(call.x) + row * call.hidden;
-    const T* const y_gradient = static_cast<const T*>(call.y_gradient) + row * call.hidden;
+}
+
+/// x_gradient = inverse_spread · (g - mean(g) - normed · mean(g · normed)) + residual, where g = y_gradient · weight.
+/// REQUIRES: as norm_kernel, and a grid of call.parts blocks
+template <class T, int kVectors>
+__global__ void __launch_bounds__(kNormWarps* kWarp) norm_backward_kernel(NormBackward call) {
+  constexpr int kCount = Vector<T>::kCount;
+  const auto* const weight = static_cast<const T*>(call.weight);
+  const auto* const residual = static_cast<const T*>(call.residual);
+  const float share = 1.0F / static_cast<float>(call.hidden);
+  float weight_sums[kVectors][kCount] = {};
+  float bias_sums[kVectors][kCount] = {};
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  for (int64_t row = static_cast<int64_t>(blockIdx.x) * warps + threadIdx.x / kWarp; row < call.rows;
+       row += static_cast<int64_t>(gridDim.x) * warps) {
+    const int64_t start = row * call.hidden;
     const float mean = call.means[row];
     const float inverse_spread = call.inverse_spreads[row];
+    Vector<T> x[kVectors];
+    Vector<T> gradients[kVectors];
     float total = 0.0F;
     float along = 0.0F;
-    for (int64_t i = threadIdx.x; i < call.hidden; i += kNormThreads) {
-      const float normed = (as_float(x[i]) - mean) * inverse_spread;
-      const float gradient = as_float(y_gradient[i]);
-      weight_sums[i] += gradient * normed;
-      bias_sums[i] += gradient;
-      total += gradient * as_float(weight[i]);
-      along += gradient * as_float(weight[i]) * normed;
-    }
-    const float mean_gradient = summed_over_block(total) * share;
-    const float mean_along = summed_over_block(along) * share;
-    const T* const residual =
-        call.residual == nullptr ? nullptr : static_cast<const T*>(call.residual) + row * call.hidden;
-    T* const x_gradient = static_cast<T*>(call.x_gradient) + row * call.hidden;
-    for (int64_t i = threadIdx.x; i < call.hidden; i += kNormThreads) {
-      const float normed = (as_float(x[i]) - mean) * inverse_spread;
-      const float own = as_float(y_gradient[i]) * as_float(weight[i]) - mean_gradient - normed * mean_along;
-      store(x_gradient + i, inverse_spread * own + (residual == nullptr ? 0.0F : as_float(residual[i])));
-    }
+    for_own_vectors<T, kVectors>(call.hidden, [&](int k, int64_t column) {
+      x[k] = load_vector(static_cast<const T*>(call.x) + start + column);
+      gradients[k] = load_vector(static_cast<const T*>(call.y_gradient) + start + column);
+      const Vector<T> scales = load_vector(weight + column);
+      for (int i = 0; i < kCount; ++i) {
+        const float normed = (as_float(x[k].numbers[i]) - mean) * inverse_spread;
+        const float gradient = as_float(gradients[k].numbers[i]);
+        weight_sums[k][i] += gradient * normed;
+        bias_sums[k][i] += gradient;
+        total += gradient * as_float(scales.numbers[i]);
+        along += gradient * as_float(scales.numbers[i]) * normed;
+      }
+    });
+    const float mean_gradient = summed_over_warp(total) * share;
+    const float mean_along = summed_over_warp(along) * share;
+    for_own_vectors<T, kVectors>(call.hidden, [&](int k, int64_t column) {
+      const Vector<T> scales = load_vector(weight + column);
+      const Vector<T> beside = residual == nullptr ? Vector<T>{} : load_vector(residual + start + column);
+      for (int i = 0; i < kCount; ++i) {
+        const float normed = (as_float(x[k].numbers[i]) - mean) * inverse_spread;
+        const float own =
+            as_float(gradients[k].numbers[i]) * as_float(scales.numbers[i]) - mean_gradient - normed * mean_along;
+        store(&gradients[k].numbers[i],
+              inverse_spread * own + (residual == nullptr ? 0.0F : as_float(beside.numbers[i])));
+      }
+      store_vector(static_cast<T*>(call.x_gradient) + start + column, gradients[k]);
+    });
   }
+  add_over_block<T, kVectors>(weight_sums, call.hidden, call.weight_parts + blockIdx.x * call.hidden);
+  add_over_block<T, kVectors>(bias_sums, call.hidden, call.bias_parts + blockIdx.x * call.hidden);
 }
 
 }  // namespace bertcram::nn::kernels::cuda

@@ -11,7 +11,19 @@
 
 #include "launch.h"
 
+// For loops over what stays in registers, and for loads that need not wait for each other.
+#ifdef __CUDACC__
+#define BC_PRAGMA(text) _Pragma(#text)
+#define BC_UNROLL BC_PRAGMA(unroll)
+#define BC_UNROLL_BY(count) BC_PRAGMA(unroll count)
+#else
+#define BC_UNROLL
+#define BC_UNROLL_BY(count)
+#endif
+
 namespace bertcram::nn::kernels::cuda {
+
+constexpr int kWarp = 32;  // threads
 
 __device__ inline float as_float(float x) { return x; }
 /// Rounded to nearest, ties to even.

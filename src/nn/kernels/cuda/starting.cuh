@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "numbers.cuh"
 
@@ -32,6 +33,9 @@ void with_type(Storage type, const Body& body) {
   }
 }
 
+/// sums [columns] += Σ over the parts [count, columns].
+void add_parts(const float* parts, int64_t count, int64_t columns, float* sums, Stream stream);
+
 // The launchers that the table in kernels.cu names.
 const char* gelu(Storage type, const void* x, int64_t count, void* y, Stream stream);
 const char* gelu_backward(Storage type, const void* x, const void* y_gradient, int64_t count, void* x_gradient,
@@ -45,6 +49,8 @@ const char* cross_entropy(Storage type, void* logits, int64_t rows, int64_t voca
                           float error_scale, float* losses, Stream stream);
 const char* norm(Storage type, const NormForward& call, Stream stream);
 const char* norm_backward(Storage type, const NormBackward& call, Stream stream);
+const char* column_sums(Storage type, const void* x, int64_t rows, int64_t columns, const SumParts& parts, float* sums,
+                        Stream stream);
 const char* adamw(const AdamWStep& step, Storage copy_type, const AdamWBuffers& buffers, Stream stream);
 
 }  // namespace bertcram::nn::kernels::cuda

@@ -1,6 +1,7 @@
-#include "fp16_linear.h"
+#include "gpu_linear.h"
 
 #include <ATen/Context.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -9,6 +10,8 @@
 #include <optional>
 
 #include "bertcram/nn/fp16_accumulation.h"
+#include "bertcram/nn/fused.h"
+#include "fused_cuda.h"
 #include "gradient_sum.h"
 
 namespace bertcram::nn {
@@ -25,18 +28,13 @@ std::atomic<bool>& flag() {
 /// cuBLAS may add up in fp16 while it exists. LibTorch's switch is one for the process; forward and backward take turns.
 class Fp16Accumulation {
  public:
-  Fp16Accumulation() { at::globalContext().setAllowFP16AccumulationCuBLAS(true); }
+  Fp16Accumulation() { at::globalContext().setAllowFP16AccumulationCuBLAS(uses_fp16_accumulation()); }
   ~Fp16Accumulation() { at::globalContext().setAllowFP16AccumulationCuBLAS(false); }
   Fp16Accumulation(const Fp16Accumulation&) = delete;
   Fp16Accumulation& operator=(const Fp16Accumulation&) = delete;
 };
 
-/// left · right in fp32, from factors in 16 bits.
-at::Tensor fp32_product(const at::Tensor& left, const at::Tensor& right) {
-  return left.is_cuda() ? at::mm(left, right, at::kFloat) : at::mm(left.to(at::kFloat), right.to(at::kFloat));
-}
-
-struct Fp16Linear : torch::autograd::Function<Fp16Linear> {
+struct GpuLinear : torch::autograd::Function<GpuLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight, bias.value_or(at::Tensor())});
@@ -51,11 +49,11 @@ struct Fp16Linear : torch::autograd::Function<Fp16Linear> {
     const at::Tensor& bias = saved[2];
     const at::Tensor y_gradient = gradients[0].reshape({-1, weight.size(0)});  // [tokens, out]
     const GradientSum weight_sum(weight);
-    weight_sum.numbers.add_(fp32_product(y_gradient.t(), x.reshape({-1, x.size(-1)})));
+    add_product(weight_sum.numbers, y_gradient.t(), x.reshape({-1, x.size(-1)}));
     at::Tensor bias_gradient;
     if (bias.defined()) {
       const GradientSum bias_sum(bias);
-      bias_sum.numbers.add_(y_gradient.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat));
+      add_column_sums(bias_sum.numbers, y_gradient);
       bias_gradient = bias_sum.returned;
     }
     const Fp16Accumulation sums;
@@ -69,12 +67,34 @@ bool uses_fp16_accumulation() { return flag(); }
 
 void set_fp16_accumulation(bool is_on) { flag() = is_on; }
 
-bool can_accumulate_in_fp16(const at::Tensor& x, const at::Tensor& weight) {
-  return uses_fp16_accumulation() && x.is_cuda() && x.scalar_type() == at::kHalf && weight.scalar_type() == at::kHalf;
+bool can_sum_gradients_on_gpu(const at::Tensor& x, const at::Tensor& weight) {
+  return x.is_cuda() && x.scalar_type() == weight.scalar_type() &&
+         (uses_cuda_kernels() || (uses_fp16_accumulation() && x.scalar_type() == at::kHalf));
 }
 
-at::Tensor fp16_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return Fp16Linear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+at::Tensor gpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return GpuLinear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+}
+
+void add_product(const at::Tensor& sums, const at::Tensor& left, const at::Tensor& right) {
+  at::Tensor to = sums;
+  if (left.is_cuda() && left.scalar_type() != at::kFloat) {
+    if (uses_cuda_kernels()) {
+      at::addmm_out(to, to, left, right, at::kFloat);  // the product adds to what is there
+    } else {
+      to.add_(at::mm(left, right, at::kFloat));
+    }
+  } else {
+    to.addmm_(left.to(at::kFloat), right.to(at::kFloat));
+  }
+}
+
+void add_column_sums(const at::Tensor& sums, const at::Tensor& x) {
+  if (can_fuse_on_gpu(x)) {
+    gpu_add_column_sums(x, sums);
+  } else {
+    sums.add_(x.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat));
+  }
 }
 
 }  // namespace bertcram::nn

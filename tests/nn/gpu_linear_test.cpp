@@ -1,6 +1,6 @@
-// The linear map whose products a GPU may add up in fp16: the same function and gradients as nn::linear, here without that.
+// The linear map of GPUs, here on a CPU: the same function and gradients as nn::linear, and sums in fp32.
 
-#include "nn/fp16_linear.h"
+#include "nn/gpu_linear.h"
 
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace {
 using test::near;
 using test::random_tensor;
 
-class Fp16Linear : public ::testing::TestWithParam<bool> {
+class GpuLinearMap : public ::testing::TestWithParam<bool> {
  protected:
   bool has_bias() const { return GetParam(); }
 
@@ -27,7 +27,7 @@ class Fp16Linear : public ::testing::TestWithParam<bool> {
   at::Tensor direction_ = random_tensor(random_, {3, 7, 24});
 };
 
-TEST_P(Fp16Linear, EqualsTheLinearMap) {
+TEST_P(GpuLinearMap, EqualsTheLinearMap) {
   const auto run = [&](const auto& map) {
     std::array<at::Tensor, 3> leaves = {test::leaf_of(x_, at::kFloat), test::leaf_of(weight_, at::kFloat),
                                         test::leaf_of(bias_, at::kFloat)};
@@ -35,7 +35,7 @@ TEST_P(Fp16Linear, EqualsTheLinearMap) {
     y.backward(direction_.to(at::kFloat));
     return std::pair(y.detach(), leaves);
   };
-  const auto [y, leaves] = run(fp16_linear);
+  const auto [y, leaves] = run(gpu_linear);
   const auto [expected, plain] = run(linear);
   EXPECT_TRUE(near(y, expected, 1e-5));
   EXPECT_TRUE(near(leaves[0].grad(), plain[0].grad(), 1e-5));
@@ -46,13 +46,13 @@ TEST_P(Fp16Linear, EqualsTheLinearMap) {
 }
 
 // In fp16 the sum would be a multiple of four.
-TEST_P(Fp16Linear, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) {
+TEST_P(GpuLinearMap, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) {
   const at::Tensor weight = test::leaf_of(at::ones({2, 3}), at::kHalf);
   const at::Tensor bias = test::leaf_of(at::ones({2}), at::kHalf);
   weight.mutable_grad() = at::full({2, 3}, 2048.0, at::kFloat);
   bias.mutable_grad() = at::full({2}, 2048.0, at::kFloat);
   const at::Tensor x = at::ones({4095, 3}, at::kHalf);
-  const at::Tensor y = fp16_linear(x, weight, has_bias() ? bias : at::Tensor());
+  const at::Tensor y = gpu_linear(x, weight, has_bias() ? bias : at::Tensor());
   y.backward(at::full({4095, 2}, 1.0 + 3.0 / 1024, at::kHalf));
   const double expected = 2048 + 4095 * (1.0 + 3.0 / 1024);
   EXPECT_TRUE(at::equal(weight.grad(), at::full({2, 3}, expected, at::kFloat)));
@@ -61,13 +61,13 @@ TEST_P(Fp16Linear, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Biases, Fp16Linear, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Biases, GpuLinearMap, ::testing::Bool());
 
 TEST(Fp16Accumulation, IsForFp16OnAGpuThatAsksForIt) {
   const at::Tensor numbers = at::zeros({4, 4}, at::kHalf);
   EXPECT_FALSE(uses_fp16_accumulation());
   set_fp16_accumulation(true);
-  EXPECT_FALSE(can_accumulate_in_fp16(numbers, numbers)) << "on a CPU";
+  EXPECT_FALSE(can_sum_gradients_on_gpu(numbers, numbers)) << "on a CPU";
   set_fp16_accumulation(false);
 }
 

@@ -1,0 +1,120 @@
+#include "pass_recorder.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/out_of_memory.h"
+
+namespace bertcram::train {
+namespace {
+
+constexpr size_t kMostRecordings = 64;  // a masking rate that falls step by step gives some twenty shapes
+
+/// nullptr where there is none, or none is wanted.
+const CudaGraphs* cuda_graphs() {
+  const char* const word = std::getenv("BERTCRAM_CUDA_GRAPHS");
+  if (word == nullptr || std::string_view(word) != "on") {
+    return nullptr;
+  }
+  void* const library = ::dlopen(kCudaGraphLibrary, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* const function = library == nullptr ? nullptr : ::dlsym(library, kGetCudaGraphs);
+  return function == nullptr ? nullptr : reinterpret_cast<const CudaGraphs* (*)()>(function)();
+}
+
+BatchTensors empty_like(const BatchTensors& tensors) {
+  return {.input = {.ids = at::empty_like(tensors.input.ids)},
+          .positions = at::empty_like(tensors.positions),
+          .targets = at::empty_like(tensors.targets)};
+}
+
+void copy(const BatchTensors& from, const BatchTensors& to) {
+  to.input.ids.copy_(from.input.ids);
+  to.positions.copy_(from.positions);
+  to.targets.copy_(from.targets);
+}
+
+/// The results apart from where the next replay leaves its own.
+BatchLoss copy_of(const BatchLoss& loss) {
+  const auto cloned = [](const at::Tensor& each) { return each.defined() ? each.clone() : each; };
+  return {.total = {},
+          .masked_lm = cloned(loss.masked_lm),
+          .replaced_tokens = cloned(loss.replaced_tokens),
+          .replaced_tokens_correct = cloned(loss.replaced_tokens_correct)};
+}
+
+}  // namespace
+
+PassRecorder::PassRecorder(at::Device device)
+    : device_(device),
+      graphs_(device.is_cuda() ? cuda_graphs() : nullptr),
+      scale_(at::full({}, scale_value_, at::TensorOptions().dtype(at::kFloat).device(device))) {}
+
+BatchLoss PassRecorder::run(const data::MaskedBatch& batch, double mask_prob, double scale, const Pass& pass) {
+  const BatchTensors tensors = tensors_of(batch, device_);
+  if (scale != scale_value_) {
+    scale_.fill_(scale);
+    scale_value_ = scale;
+  }
+  if (!is_on() || !has_run_) {
+    return run_as_it_is(tensors, mask_prob, pass);
+  }
+  const Shape shape = {batch.rows, batch.seq_len, tensors.positions.numel(), mask_prob};
+  auto found = recordings_.find(shape);
+  if (found == recordings_.end()) {
+    if (recordings_.size() == kMostRecordings) {
+      forget();
+    }
+    try {
+      found = recordings_.emplace(shape, record(tensors, mask_prob, pass)).first;
+    } catch (const std::exception& error) {
+      forget();
+      if (util::is_out_of_memory(error)) {
+        throw;
+      }
+      util::log_warning(
+          "train", cat("a pass could not be recorded as a CUDA graph; passes run kernel by kernel: ", error.what()));
+      graphs_ = nullptr;
+      return run_as_it_is(tensors, mask_prob, pass);
+    }
+  }
+  const Recording& recording = found->second;
+  copy(tensors, recording.tensors);
+  recording.graph->replay();
+  return copy_of(recording.loss);
+}
+
+BatchLoss PassRecorder::run_as_it_is(const BatchTensors& tensors, double mask_prob, const Pass& pass) {
+  if (!is_on()) {
+    return pass(tensors, mask_prob, scale_);
+  }
+  BatchLoss loss;
+  graphs_->run_beside([&] { loss = pass(tensors, mask_prob, scale_); });
+  has_run_ = true;
+  at::accelerator::emptyCache();  // the recording takes memory of its own
+  return loss;
+}
+
+PassRecorder::Recording PassRecorder::record(const BatchTensors& tensors, double mask_prob, const Pass& pass) const {
+  Recording recording;
+  recording.tensors = empty_like(tensors);
+  const CudaGraph* const other = recordings_.empty() ? nullptr : recordings_.begin()->second.graph.get();
+  recording.graph = graphs_->record([&] { recording.loss = pass(recording.tensors, mask_prob, scale_); }, other);
+  recording.loss.total = at::Tensor();  // with all that backward needed
+  return recording;
+}
+
+void PassRecorder::forget() {
+  if (!recordings_.empty()) {
+    recordings_.clear();
+    at::accelerator::emptyCache();
+  }
+}
+
+}  // namespace bertcram::train

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "batch_tensors.h"
+#include "bertcram/data/packed_dataset.h"
+#include "bertcram/train/objective.h"
+#include "cuda_graph.h"
+
+namespace bertcram::train {
+
+/// Runs forward and backward passes on a GPU as CUDA graphs, one for each shape that occurs: kernels, order and bits are the same,
+/// but the processor starts a pass at once and not kernel by kernel, which takes longer than many of them run.
+///
+/// The first pass of all runs as it is; the first of every other shape is recorded. Where that fails, all run as they are.
+class PassRecorder {
+ public:
+  /// Adds to the gradients of the parameters. @param scale  [] fp32, by which the loss is multiplied for backward
+  using Pass = std::function<BatchLoss(const BatchTensors& tensors, double mask_prob, const at::Tensor& scale)>;
+
+  explicit PassRecorder(at::Device device);
+
+  /// @param mask_prob  handed to the pass, and part of the shape
+  BatchLoss run(const data::MaskedBatch& batch, double mask_prob, double scale, const Pass& pass);
+  /// On a GPU where the library is there and the environment says BERTCRAM_CUDA_GRAPHS=on: none has been recorded yet.
+  bool is_on() const { return graphs_ != nullptr; }
+  /// Gives the recordings' memory back. It has to be called where anything but passes and updates needs much of it.
+  void forget();
+
+ private:
+  using Shape = std::tuple<int64_t, int64_t, int64_t, double>;  // rows, seq, predictions, mask_prob
+  struct Recording {
+    BatchTensors tensors;  ///< where the graph finds its input
+    BatchLoss loss;        ///< where it leaves its results
+    std::unique_ptr<CudaGraph> graph;
+  };
+  Recording record(const BatchTensors& tensors, double mask_prob, const Pass& pass) const;
+  BatchLoss run_as_it_is(const BatchTensors& tensors, double mask_prob, const Pass& pass);
+
+  at::Device device_;
+  const CudaGraphs* graphs_;
+  at::Tensor scale_;  ///< [] fp32
+  double scale_value_ = 1;
+  bool has_run_ = false;
+  std::map<Shape, Recording> recordings_;
+};
+
+}  // namespace bertcram::train
