@@ -3,17 +3,19 @@
 threads, in turn.
 
     bench/step_speed.py [--shape base|mini] [--modes fp32,bf16,compile,compile-fp32] [--precision bf16] [--micro-batch N] [--passes 4]
-                        [--repeats 5] [--threads 2] [--device cpu] [--memory-limit 8GiB] [--config NAME] [--json FILE]
+                        [--repeats 5] [--threads 2] [--device cpu] [--memory-limit 8GiB] [--config NAME] [--switches] [--json FILE]
 
 base is BERT-base (12 layers, 768 wide), 8 rows per pass; mini has 4 layers, is 256 wide, 32 rows per pass. Rows of 128 tokens, vocabulary
 32,768, 15 % masked, AdamW and clipping included. All programs stay loaded and rest while another one measures, but bertcram's, which is
-started anew. --micro-batch auto gives each the largest that fits. Run it with .deps/test-venv on a machine that does nothing else; where
-transformers is not installed the peer is the same model in plain PyTorch.
+started anew. --switches measures bertcram once more, with its own CUDA kernels and CUDA graphs. --micro-batch auto gives each the largest
+that fits. Run it with .deps/test-venv on a machine that does nothing else; where transformers is not installed the peer is the same model
+in plain PyTorch.
 """
 
 import argparse
 import importlib.util
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -50,7 +52,10 @@ class Peer:
         return float(self.process.stdout.readline())
 
 
-def ours(shape, options):
+SWITCHES = {"BERTCRAM_CUDA_KERNELS": "on", "BERTCRAM_CUDA_GRAPHS": "on"}
+
+
+def ours(shape, options, switches):
     command = [BINARY, "bench", "--json", "--precision", options.precision, "--passes", options.passes, "--repeats", 1, "--threads",
                options.threads, "--device", options.device]
     if options.micro_batch != "auto":
@@ -62,7 +67,8 @@ def ours(shape, options):
     else:
         for name in ("layers", "hidden", "heads", "ffn"):
             command += ["--set", f"model.{name}={shape[name]}"]
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=True, text=True)
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=True, text=True,
+                          env={**os.environ, **switches})
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -78,17 +84,21 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--memory-limit", help="of the GPU, or on the CPU of bertcram alone")
     parser.add_argument("--config", help="another architecture than BERT's for bertcram")
+    parser.add_argument("--switches", action="store_true", help="also bertcram with its CUDA kernels and CUDA graphs")
     parser.add_argument("--json", help="write the figures to this file too")
     options = parser.parse_args()
     shape = SHAPES[options.shape]
     options.micro_batch = options.micro_batch or shape["micro_batch"]
     library = "transformers" if HAS_TRANSFORMERS else "plain PyTorch"
     peers = {f"{library}, {mode}": Peer(mode, shape, options) for mode in options.modes.split(",") if mode}
-    rates = {"bertcram": [], **{name: [] for name in peers}}
+    switched = {"bertcram, kernels and graphs": SWITCHES} if options.switches else {}
+    rates = {"bertcram": [], **{name: [] for name in (*switched, *peers)}}
     reports = []
     for _ in range(options.repeats):
-        reports.append(ours(shape, options))
+        reports.append(ours(shape, options, {}))
         rates["bertcram"].append(reports[-1]["tokens_per_second"]["median"])
+        for name, switches in switched.items():
+            rates[name].append(ours(shape, options, switches)["tokens_per_second"]["median"])
         for name, peer in peers.items():
             rates[name].append(peer.measure())
     median = statistics.median(rates["bertcram"])

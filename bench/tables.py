@@ -139,8 +139,42 @@ def serve_slowdown(*runs):
     return table(["pages open", "training threads", "tokens/s alone", "tokens/s watched", "ratio of a pair", "server, of one core", "viewers, of one core"], rows)
 
 
+BENCHES = {"bench_base": "BERT-base", "bench_modern": "`base.yaml` (ModernBERT)", "bench_mini": "`bert-mini.yaml`"}
+
+
+def gpu_check(figures):
+    """One file of scripts/gpu_check.sh: what `bench` says of each configuration."""
+    rows = []
+    for part, result in figures["parts"].items():
+        name = next((name for prefix, name in BENCHES.items() if part.startswith(prefix)), None)
+        if name is None or result["state"] != "ok":
+            continue
+        bench = result["figures"]
+        rate = bench["tokens_per_second"]
+        phases = bench["phases"]
+        switches = {"kernels": "our kernels", "graphs": "our kernels, graphs"}.get(part.split("_")[-1], "LibTorch")
+        rows.append([name, switches, bench["micro_batch"], f"{rate['median']:,.0f} ({rate['min']:,.0f}–{rate['max']:,.0f})",
+                     f"{100 * bench['mfu']:.1f} %", f"{1000 * phases['forward']:.0f}", f"{1000 * phases['backward']:.0f}",
+                     f"{1000 * phases['update']:.1f}", f"{bench['peak_memory_bytes'] / 2**20:,.0f}"])
+    return table(["configuration", "operations", "rows per pass", "tokens/s, median (range)", "of large products' rate", "forward, ms",
+                  "backward, ms", "update, ms", "peak, MiB"], rows, left_columns=2)
+
+
+def gpu_peers(figures):
+    """The same file: bertcram beside a peer."""
+    rows = []
+    for part, result in figures["parts"].items():
+        if not part.startswith("peers_") or result["state"] != "ok":
+            continue
+        speed = result["figures"]
+        for name, rates in speed["tokens_per_second"].items():
+            ours = name.startswith("bertcram")
+            rows.append([SHAPES[speed["shape"]]["name"], name, speed["micro_batch"] if ours else speed["peer_micro_batch"][name], spread(rates)])
+    return table(["model", "program", "rows per pass", "tokens/s, median (range)"], rows, left_columns=2)
+
+
 KINDS = {function.__name__: function for function in (step_speed, encode_speed, pack_speed, tokenizer_training, finetune_speed,
-                                                      time_to_quality, serve_load, serve_slowdown)}
+                                                      time_to_quality, serve_load, serve_slowdown, gpu_check, gpu_peers)}
 
 
 # ---- documents -------------------------------------------------------------------------------------------------------------

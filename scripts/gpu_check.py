@@ -143,16 +143,16 @@ def gpu_tests(check):
     return {"tests": len(tests), **names}
 
 
-def bench(config, kernels="off"):
-    """@param kernels  whether our CUDA kernels take the place of LibTorch's operations"""
+def bench(config, kernels="off", graphs="off"):
+    """@param kernels  whether our CUDA kernels take the place of LibTorch's operations  @param graphs  whether passes are recorded"""
     def part(check):
-        if config != "bert-mini.yaml":
+        if config != "bert-mini.yaml" or graphs == "on":
             check.needs_gpu()
         if kernels == "on" and not (ROOT / "build" / "libbertcram_cuda.so").exists():
             raise Skipped("built without nvcc")
         limits = ["--memory-limit", MEMORY_LIMIT] if check.device == "cuda" else ["--micro-batch", 32]
         report = check.run(BERTCRAM, "bench", "--config", config, "--device", check.device, *limits, "--repeats", 3, "--json",
-                           BERTCRAM_CUDA_KERNELS=kernels)
+                           BERTCRAM_CUDA_KERNELS=kernels, BERTCRAM_CUDA_GRAPHS=graphs)
         return json.loads(report.splitlines()[-1])
     return part
 
@@ -164,9 +164,9 @@ def peers(shape):
         if not importlib.util.find_spec("torch"):
             raise Skipped("python3 has no torch")
         figures = check.work / f"peers_{shape}.json"
-        gpu = ["--memory-limit", MEMORY_LIMIT, "--micro-batch", "auto"] if check.device == "cuda" else ["--micro-batch", 8]
+        gpu = ["--memory-limit", MEMORY_LIMIT, "--micro-batch", "auto", "--switches"] if check.device == "cuda" else ["--micro-batch", 8]
         check.run(sys.executable, ROOT / "bench" / "step_speed.py", "--shape", shape, "--device", check.device, *gpu, "--modes",
-                  "compile" if check.device == "cuda" else "bf16", "--repeats", 5 if check.device == "cuda" else 1, "--threads",
+                  "compile" if check.device == "cuda" else "bf16", "--repeats", 3 if check.device == "cuda" else 1, "--threads",
                   os.cpu_count(), "--precision", "bf16" if check.device == "cuda" else "auto", "--json", figures)
         return json.loads(figures.read_text())
     return part
@@ -224,11 +224,13 @@ def main():
                 ("gpu_tests", 60, gpu_tests),
                 ("bench_base", 40, bench("bert-base.yaml")),
                 ("bench_base_kernels", 30, bench("bert-base.yaml", "on")),
+                ("bench_base_graphs", 30, bench("bert-base.yaml", "on", "on")),
                 ("bench_modern", 30, bench("base.yaml")),
-                ("bench_modern_kernels", 30, bench("base.yaml", "on")),
+                ("bench_modern_graphs", 30, bench("base.yaml", "on", "on")),
                 ("bench_mini", 40, bench("bert-mini.yaml")),
+                ("bench_mini_graphs", 30, bench("bert-mini.yaml", "on", "on")),
                 ("training", options.train_seconds + 40, training),
-                ("peers_base", 90, peers("base")),
+                ("peers_base", 140, peers("base")),  # transformers takes 70 s to compile (H100)
                 ("peers_mini", 60, peers("mini"))]:
             results["parts"][name] = check.part(name, patience * seconds, function)
             results["seconds"] = round(time.monotonic() - begin, 1)
