@@ -4,13 +4,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <thread>
 
 #include "access.h"
 #include "bertcram/util/error.h"
-#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "dashboard_api.h"
 #include "guarded_server.h"
@@ -83,6 +83,20 @@ class Dashboard {
   /// @return the port  @throws ResourceError, ConfigError
   int bind(const std::string& host, int port) { return server_.bind(host, port); }
 
+  /// Reads the runs that are likely to be looked at first, for at most as long as somebody waits gladly; what is left is read beside
+  /// the answers.
+  void read_ahead() {
+    constexpr auto kPatience = 2s;
+    reading_ = std::async(std::launch::async, [this] {
+      try {
+        store_.read_ahead(stop_);
+      } catch (const std::exception& error) {  // who opens the run is told
+        util::log_warning("serve", error.what());
+      }
+    });
+    reading_.wait_for(kPatience);
+  }
+
   void run() {
     std::atomic<bool> has_ended = false;
     std::thread watcher([&] {
@@ -90,21 +104,20 @@ class Dashboard {
         std::this_thread::sleep_for(50ms);
       }
       if (!has_ended) {
-        wake_streams();
+        wake_all();
         server_.stop();
       }
     });
-    std::thread reader([&] {
-      try {
-        store_.read_ahead(stop_);
-      } catch (const std::exception& error) {  // who opens the run is told
-        util::log_warning("serve", error.what());
+    std::thread ticker([&] {
+      while (sleep_until_next_look(has_ended)) {
+        tick();
       }
     });
     server_.listen_after_bind();
     has_ended = true;
+    wake_all();
     watcher.join();
-    reader.join();
+    ticker.join();
   }
 
  private:
@@ -153,34 +166,52 @@ class Dashboard {
 
   /// @return whether the stream goes on
   bool next_event(bool waits, int64_t& version, httplib::DataSink& sink) {
-    const auto start = std::chrono::steady_clock::now();
-    auto look_at = start + (waits ? kLookEvery : 0s);
-    for (;;) {
-      if (!sleep_until(look_at) || !sink.is_writable()) {
+    if (!waits) {
+      store_.refresh();
+    }
+    const auto silent_until = std::chrono::steady_clock::now() + kStillThereEvery;
+    for (bool is_first = !waits;; is_first = false) {
+      if ((!is_first && !sleep_until_tick()) || !sink.is_writable()) {
         return false;
       }
-      store_.refresh();
-      const nlohmann::json news = store_.news(version);
-      if (!waits || !news["runs"].empty() || news.contains("ids")) {
-        version = news["version"];
-        const std::string event = "event: runs\ndata: " + util::json_text(news) + "\n\n";
-        return sink.write(event.data(), event.size());
+      const auto event = store_.event(version);
+      if (is_first || event->has_news) {
+        version = event->version;
+        return sink.write(event->text.data(), event->text.size());
       }
-      if (std::chrono::steady_clock::now() - start >= kStillThereEvery) {
+      if (std::chrono::steady_clock::now() >= silent_until) {
         constexpr std::string_view kComment = ": still there\n\n";
         return sink.write(kComment.data(), kComment.size());
       }
-      look_at += kLookEvery;
     }
   }
 
-  /// One look a second is all that a page that is open costs; what trains beside it waits for each of its threads.
-  /// @return false if told to stop
-  bool sleep_until(std::chrono::steady_clock::time_point time) {
+  // One look a second, after which all streams wake at once, is what the pages that are open cost: what trains beside them on all
+  // cores waits for each of its threads, so it is better held up once than fifty times.
+
+  /// @return false when it is over
+  bool sleep_until_next_look(const std::atomic<bool>& has_ended) {
     std::unique_lock lock(sleep_mutex_);
-    return !wake_.wait_until(lock, time, [this] { return stop_.requested(); });
+    return !wake_.wait_for(lock, kLookEvery, [&] { return has_ended || stop_.requested(); });
   }
-  void wake_streams() {
+  void tick() {
+    if (streams_ == 0) {
+      return;
+    }
+    store_.refresh();
+    {
+      const std::lock_guard lock(sleep_mutex_);
+      ++ticks_;
+    }
+    wake_.notify_all();
+  }
+  /// @return false if told to stop
+  bool sleep_until_tick() {
+    std::unique_lock lock(sleep_mutex_);
+    wake_.wait(lock, [this, seen = ticks_] { return ticks_ != seen || stop_.requested(); });
+    return !stop_.requested();
+  }
+  void wake_all() {
     const std::lock_guard lock(sleep_mutex_);
     wake_.notify_all();
   }
@@ -192,6 +223,8 @@ class Dashboard {
   std::atomic<size_t> streams_ = 0;
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
+  uint64_t ticks_ = 0;
+  std::future<void> reading_;
   GuardedServer server_;  // last: its threads use the others
 };
 
@@ -207,6 +240,7 @@ void serve_dashboard(const DashboardOptions& options, const util::StopFlag& stop
   Dashboard dashboard(options, options.token_file.empty() ? std::string() : read_token(options.token_file), stop);
   const int port = dashboard.bind(options.host, options.port);
   const bool is_ipv6 = options.host.find(':') != std::string::npos;
+  dashboard.read_ahead();
   announce(cat("http://", is_ipv6 ? "[" : "", options.host, is_ipv6 ? "]" : "", ":", port, "/"));
   dashboard.run();
   if (!stop.requested()) {

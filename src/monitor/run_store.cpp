@@ -249,11 +249,29 @@ json RunStore::news(int64_t since) const {
     }
     ids.push_back(id);
   }
-  json news = {{"version", version_}, {"runs", rows}};
+  json news = {{"version", version_.load()}, {"runs", rows}};
   if (set_version_ > since || since == 0) {
     news["ids"] = ids;
   }
   return news;
+}
+
+std::shared_ptr<const RunStore::Event> RunStore::event(int64_t since) {
+  const std::lock_guard lock(events_mutex_);
+  const double now = clock_();
+  if (is_past(now, events_time_, kLookSeconds) || events_version_ != version_) {  // ages change, too
+    events_.clear();
+    events_time_ = now;
+    events_version_ = version_;
+  }
+  auto& event = events_[since];
+  if (event == nullptr) {
+    const json found = news(since);
+    event = std::make_shared<const Event>(Event{.version = found["version"],
+                                                .has_news = !found["runs"].empty() || found.contains("ids"),
+                                                .text = cat("event: runs\ndata: ", util::json_text(found), "\n\n")});
+  }
+  return event;
 }
 
 std::shared_ptr<WatchedRun> RunStore::find(const std::string& id) const {

@@ -90,13 +90,21 @@ class RunStore {
   /// Looks for runs and at each of them, unless that was done within the last second or is being done by another thread.
   void refresh();
 
-  /// Reads the runs that go on and the newest others, so that who opens one first need not wait: some 50 MB of metrics take a
+  /// Reads the runs that go on and the newest others, so that who opens one first does not wait: some 50 MB of metrics take a
   /// second. Ends early if asked to.
   void read_ahead(const util::StopFlag& stop) const;
 
   /// `{"version", "runs": [row…]}`: the runs with news since that version, 0 = all; with `ids`, those of all runs, if a run
   /// came or went since then.
   nlohmann::json news(int64_t since) const;
+
+  /// The news since a version as an event of server-sent events, made once for all who ask for it within a second.
+  struct Event {
+    int64_t version = 0;    ///< to ask with the next time
+    bool has_news = false;  ///< a row, or ids
+    std::string text;
+  };
+  std::shared_ptr<const Event> event(int64_t since);
 
   /// nullptr if no such run was found: ids come from requests and never become part of a path.
   std::shared_ptr<WatchedRun> find(const std::string& id) const;
@@ -116,8 +124,13 @@ class RunStore {
 
   mutable std::mutex runs_mutex_;
   std::map<std::string, std::shared_ptr<WatchedRun>> runs_;  ///< by id
-  int64_t version_ = 0;
-  int64_t set_version_ = 0;  ///< at which a run last came or went
+  std::atomic<int64_t> version_ = 0;                         ///< changed under the lock
+  int64_t set_version_ = 0;                                  ///< at which a run last came or went
+
+  std::mutex events_mutex_;
+  std::map<int64_t, std::shared_ptr<const Event>> events_;  ///< by the version since which, of this time and version:
+  double events_time_ = 0;                                  ///< unix time
+  int64_t events_version_ = 0;
 };
 
 }  // namespace bertcram::monitor

@@ -49,11 +49,18 @@ json settings_of(const FinetuneConfig& config) {
           {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
 }
 
-/// Whether stored settings are the same as these.
-bool is_of(const json& stored, const json& settings) {
-  return std::ranges::all_of(std::array{"format", "fingerprint", "model_xxh3_128"}, [&](const char* key) {
-    return util::text_member(stored, key) == util::text_member(settings, key);
-  });
+/// In what stored settings differ from these: settings by name, `--model`. A setting that bertcram did not have when they were
+/// stored had its default.
+std::vector<std::string> differences_from(const json& stored, const json& settings, const FinetuneConfig& config,
+                                          const std::string& where) {
+  FinetuneConfig before;
+  FinetuneConfig now = config;
+  config::apply_yaml(config::fields_of(before), util::text_member(stored, "config"), where);
+  auto differing = config::differences(config::fields_of(before), config::fields_of(now));
+  if (util::text_member(stored, "model_xxh3_128") != util::text_member(settings, "model_xxh3_128")) {
+    differing.emplace_back("another --model");
+  }
+  return differing;
 }
 
 /// Whether the folder holds runs of a task (of any, if that is empty), done or begun, or results.
@@ -98,13 +105,14 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
   if (util::text_member(stored, "format") != kFormat) {
     throw ConfigError(cat(folder_.string(), " holds results of another version of bertcram; choose another --output"));
   }
-  if (!is_of(stored, settings_) && !has_work(folder_, "")) {  // a try that came to nothing binds nobody
-    save_settings();
+  if (const auto differing = differences_from(stored, settings_, config, settings_file().string());
+      !differing.empty()) {
+    if (has_work(folder_, "")) {
+      throw ConfigError(cat(folder_.string(), " holds results of other settings (", util::join(differing, ", "),
+                            "); choose another --output"));
+    }
+    save_settings();  // a try that came to nothing binds nobody
     return;
-  }
-  if (!is_of(stored, settings_)) {
-    throw ConfigError(cat(folder_.string(), " holds results of other settings or another model (see ",
-                          settings_file().filename().string(), "); choose another --output"));
   }
   settings_ = std::move(stored);
   if (!settings_[kBaselines].is_object()) {  // of a command before they were kept

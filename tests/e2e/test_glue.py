@@ -91,6 +91,19 @@ class Units(CrashTestCase):
         with self.unharmed(self.out):
             self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.out, 1)), USAGE, "another version")
 
+    def test_a_setting_that_an_older_version_did_not_have_had_its_default(self):
+        out = self.copy(self.whole, "older")
+        settings = json.loads((out / "settings.json").read_text())
+        without = [line for line in settings["config"].splitlines() if not line.startswith("dropout:")]
+        self.assertEqual(len(without), len(settings["config"].splitlines()) - 1)
+        settings.update(config="\n".join(without) + "\n", fingerprint="of fewer settings")
+        (out / "settings.json").write_text(json.dumps(settings))
+        self.assert_ok(self.bertcram(*arguments(self.data, out, "--task", "all")))
+        self.assertEqual(self.results(out), self.results(self.whole))
+        with self.unharmed(out):
+            self.assert_fails(self.bertcram(*arguments(self.data, out, "--task", "all", "--dropout", "0.25")), USAGE,
+                              "(dropout: -1 -> 0.25)")
+
     def test_a_copied_unit_is_not_counted_twice(self):
         out = self.copy(self.whole, "copied")
         shutil.copytree(out / "rte-seed0", out / "rte-seed2")

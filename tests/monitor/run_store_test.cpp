@@ -99,6 +99,25 @@ TEST_F(RunStoreTest, TellsOnlyWhatIsNewSinceAVersion) {
   EXPECT_EQ(store_->news(more["version"])["runs"].size(), 1U) << "new scores";
 }
 
+TEST_F(RunStoreTest, AnEventIsMadeOnceForAllWhoAskWithinASecond) {
+  make_run("a");
+  open();
+  const auto first = store_->event(0);
+  EXPECT_TRUE(first->has_news);
+  EXPECT_EQ(first->text, "event: runs\ndata: " + store_->news(0).dump() + "\n\n");
+  EXPECT_EQ(store_->event(0), first);
+  EXPECT_FALSE(store_->event(first->version)->has_news);
+  later(1);
+  const auto second = store_->event(0);
+  EXPECT_EQ(second->version, first->version);
+  EXPECT_NE(second->text, first->text) << "the heartbeat is older";
+  append("a", R"({"step":6,"loss":7.25})");
+  later(1);
+  now_ -= 1;  // within the same second
+  EXPECT_NE(store_->event(0)->version, first->version);
+  EXPECT_TRUE(store_->event(first->version)->has_news);
+}
+
 TEST_F(RunStoreTest, TheLastEvaluationIsKeptHoweverFarBack) {
   make_run("a");
   open();
