@@ -104,20 +104,13 @@ class Dashboard {
         std::this_thread::sleep_for(50ms);
       }
       if (!has_ended) {
-        wake_all();
+        wake_streams();
         server_.stop();
-      }
-    });
-    std::thread ticker([&] {
-      while (sleep_until_next_look(has_ended)) {
-        tick();
       }
     });
     server_.listen_after_bind();
     has_ended = true;
-    wake_all();
     watcher.join();
-    ticker.join();
   }
 
  private:
@@ -166,52 +159,33 @@ class Dashboard {
 
   /// @return whether the stream goes on
   bool next_event(bool waits, int64_t& version, httplib::DataSink& sink) {
-    if (!waits) {
-      store_.refresh();
-    }
-    const auto silent_until = std::chrono::steady_clock::now() + kStillThereEvery;
-    for (bool is_first = !waits;; is_first = false) {
-      if ((!is_first && !sleep_until_tick()) || !sink.is_writable()) {
+    const auto start = std::chrono::steady_clock::now();
+    auto look_at = start + (waits ? kLookEvery : 0s);
+    for (;;) {
+      if (!sleep_until(look_at) || !sink.is_writable()) {
         return false;
       }
+      store_.refresh();
       const auto event = store_.event(version);
-      if (is_first || event->has_news) {
+      if (!waits || event->has_news) {
         version = event->version;
         return sink.write(event->text.data(), event->text.size());
       }
-      if (std::chrono::steady_clock::now() >= silent_until) {
+      if (std::chrono::steady_clock::now() - start >= kStillThereEvery) {
         constexpr std::string_view kComment = ": still there\n\n";
         return sink.write(kComment.data(), kComment.size());
       }
+      look_at += kLookEvery;
     }
   }
 
-  // One look a second, after which all streams wake at once, is what the pages that are open cost: what trains beside them on all
-  // cores waits for each of its threads, so it is better held up once than fifty times.
-
-  /// @return false when it is over
-  bool sleep_until_next_look(const std::atomic<bool>& has_ended) {
-    std::unique_lock lock(sleep_mutex_);
-    return !wake_.wait_for(lock, kLookEvery, [&] { return has_ended || stop_.requested(); });
-  }
-  void tick() {
-    if (streams_ == 0) {
-      return;
-    }
-    store_.refresh();
-    {
-      const std::lock_guard lock(sleep_mutex_);
-      ++ticks_;
-    }
-    wake_.notify_all();
-  }
+  /// One look a second is all that a page that is open costs; what trains beside it waits for each of its threads.
   /// @return false if told to stop
-  bool sleep_until_tick() {
+  bool sleep_until(std::chrono::steady_clock::time_point time) {
     std::unique_lock lock(sleep_mutex_);
-    wake_.wait(lock, [this, seen = ticks_] { return ticks_ != seen || stop_.requested(); });
-    return !stop_.requested();
+    return !wake_.wait_until(lock, time, [this] { return stop_.requested(); });
   }
-  void wake_all() {
+  void wake_streams() {
     const std::lock_guard lock(sleep_mutex_);
     wake_.notify_all();
   }
@@ -223,7 +197,6 @@ class Dashboard {
   std::atomic<size_t> streams_ = 0;
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
-  uint64_t ticks_ = 0;
   std::future<void> reading_;
   GuardedServer server_;  // last: its threads use the others
 };
