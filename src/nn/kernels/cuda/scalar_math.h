@@ -16,8 +16,8 @@ namespace bertcram::nn::kernels::cuda {
 
 // ---- activations --------------------------------------------------------------------------------------------------------
 
-/// The normal distribution function, to 1e-7. By erf as LibTorch has it: erfc, which keeps its relative accuracy where the result
-/// is small, takes nearly twice as long, and then GELU waits for it and not for memory (H100).
+/// The normal distribution function, to 1e-7, by erf as LibTorch has it. With erfc, which keeps its relative accuracy where the
+/// result is small, GELU took 30 µs on an H100 where LibTorch's took 17; by how much erf is faster has not been measured.
 BC_BOTH inline float normal_below(float x) { return 0.5F * (1.0F + ::erff(x * 0.70710678F)); }
 
 BC_BOTH inline float gelu_value(float x) { return x * normal_below(x); }
