@@ -1,22 +1,27 @@
 #!/usr/bin/env python3
-"""Does the dashboard slow the training down? A short pretraining, in turns with and without `serve` and 50 open pages beside it.
+"""Does the dashboard slow the training down? One pretraining, in turns alone and with `serve` and 50 open pages beside it.
 
-    bench/serve_slowdown.py --data PACKED [--config configs/mini.yaml] [--steps 100] [--threads N] [--pairs 5]
+    bench/serve_slowdown.py --data PACKED [--config configs/mini.yaml] [--seconds 15] [--threads N] [--pairs 10]
                             [--clients 50] [--json FILE]
 
-Every client does what the page does with a run open: it holds an event stream, and asks for the curves two seconds after the
-last time, for details and log every ten. They are threads of one Python process on the same cores, which slows the
-training too: both shares of a core are given. With fewer --threads than cores the training leaves them one, as a GPU's
-does. Tokens per second are those of metrics.jsonl, the median over lines of ten steps each without the first two. With --json
-the pairs are added to those that the file has.
+Every client does what the page does with a run open: it holds an event stream, asks for the curves once it hears that the metrics
+grew, for details and log once it hears of anything, two and ten seconds after the last time at the earliest. They are threads
+of one Python process on the same cores, which slows the training too: both shares of a core are given. With fewer --threads
+than cores the training leaves them one, as a GPU's does. The training writes a line for every step, so that there is news
+each second. Two figures of each phase: tokens per second, over the steps that fell into it, and how long the
+training's threads waited for a core, as the kernel counts it (schedstat), of each second. Within one run, because whole runs
+differ by more than what is sought.
 """
 
 import argparse
+import contextlib
+import http.client
 import json
 import os
 import pathlib
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -26,106 +31,161 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from dashboards import Dashboard
 from serve_load import cpu_seconds, timed
-from support import finish, start
+from support import start
 
 
-class Viewers:
-    """Open pages, until the end of a `with`."""
+class Page:
+    """What src/monitor/page does with the run opened: a thread that listens, and one that asks."""
 
-    def __init__(self, dashboard, count, run):
+    CURVES_SECONDS = 2
+    DETAILS_SECONDS = 10
+
+    def __init__(self, dashboard, run):
         self.dashboard, self.run = dashboard, run
-        self.ended = threading.Event()
-        self.threads = [threading.Thread(target=work, args=[number], daemon=True)
-                        for number in range(count) for work in (self.watch, self.view)]
+        self.row = None
+        self.news = threading.Event()
         self.requests = 0
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-
-    def watch(self, _):
+    def listen(self):
         connection = self.dashboard.connect()
         connection.request("GET", "/api/events")
         answer = connection.getresponse()
-        while not self.ended.is_set() and answer.readline():
-            pass
+        while line := answer.readline():
+            if line.startswith(b"data: "):
+                for row in json.loads(line[6:])["runs"]:
+                    if row["name"] == self.run:
+                        self.row = row
+                        self.news.set()
 
-    def view(self, number):
+    def look(self):
         connection = self.dashboard.connect()
-        self.ended.wait(2 * number / len(self.threads))
-        rounds = 0
-        while not self.ended.is_set():
-            run = self.dashboard.runs().get(self.run)
-            if run:
-                path = f"/api/runs/{run['id']}"
-                for target in [f"{path}/series?points=1000"] + ([path, f"{path}/log"] if rounds % 5 == 0 else []):
-                    timed(connection, target)
-                    self.requests += 1
-            rounds += 1
-            self.ended.wait(2)
+        curves, details_due = None, 0
+        while self.news.wait():
+            path = f"/api/runs/{self.row['id']}"
+            targets = []
+            if curves != self.row["metrics_bytes"]:
+                curves = self.row["metrics_bytes"]
+                targets.append(f"{path}/series?points=1000")
+            if time.monotonic() >= details_due:
+                details_due = time.monotonic() + self.DETAILS_SECONDS
+                self.news.clear()
+                targets += [path, f"{path}/log"]
+            for target in targets:
+                timed(connection, target)
+            self.requests += len(targets)
+            time.sleep(self.CURVES_SECONDS)
 
 
-def train(options, runs, name):
-    """@return median tokens per second"""
-    process = start("pretrain", "--config", options.config, "--data", options.data, "--output", runs / name, "--steps", options.steps,
-                    "--set", "model.word_embeddings=random", "--set", f"eval.every_steps={10 * options.steps}", "--set", "eval.rows=16", "--threads", options.threads,
-                    env=dict(os.environ))
-    result = finish(process)
-    if result.code != 0:
-        raise RuntimeError(str(result))
-    lines = [json.loads(line) for line in (runs / name / "metrics.jsonl").read_text().splitlines()]
-    return statistics.median([line["tokens_per_second"] for line in lines if "lr" in line][2:])
+class Viewers:
+    """Open pages, until the server ends."""
+
+    def __init__(self, dashboard, count, run):
+        self.pages = [Page(dashboard, run) for _ in range(count)]
+        for page in self.pages:
+            for work in (page.listen, page.look):
+                threading.Thread(target=self.until_the_end, args=[work], daemon=True).start()
+
+    @staticmethod
+    def until_the_end(work):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            work()
+
+    @property
+    def requests(self):
+        return sum(page.requests for page in self.pages)
 
 
-def watched(options, runs, name):
-    """@return the same, and what went on beside it"""
-    with Dashboard(runs) as dashboard, Viewers(dashboard, options.clients, name) as viewers:
-        clock, server, clients = time.monotonic(), cpu_seconds(dashboard.process), time.process_time()
-        rate = train(options, runs, name)
+class Training:
+    """A pretraining that goes on until the end of a `with`."""
+
+    def __init__(self, options, runs, name):
+        self.metrics = runs / name / "metrics.jsonl"
+        self.process = start("pretrain", "--config", options.config, "--data", options.data, "--output", runs / name, "--steps", 10**6,
+                             "--set", "model.word_embeddings=random", "--set", f"eval.every_steps={10**6}", "--set", "log_every_steps=1",
+                             "--threads", options.threads, "--quiet", stderr=subprocess.DEVNULL, env=dict(os.environ))
+        self.taken = 0
+
+    def __enter__(self):
+        while self.taken < 10:
+            self.steps()
+            if self.process.poll() is not None:
+                raise RuntimeError(f"pretrain ended with {self.process.returncode}")
+            time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def steps(self):
+        """Of the lines of metrics since the last call."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_text().split("\n")[:-1]
+        new, self.taken = lines[self.taken:], len(lines)
+        return [line for line in map(json.loads, new) if "lr" in line]
+
+    def waited(self):
+        """Seconds that its threads had work and no core."""
+        return sum(int(file.read_text().split()[1]) for file in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")) / 1e9
+
+    def phase(self, seconds):
+        self.steps()
+        clock, waited = time.monotonic(), self.waited()
+        time.sleep(seconds)
+        share = (self.waited() - waited) / (time.monotonic() - clock)
+        rates = [step["tokens_per_second"] for step in self.steps()]
+        return {"tokens_per_second": statistics.harmonic_mean(rates), "waited_for_a_core": share}
+
+
+def watched(options, runs, name, training):
+    """A phase with pages open, and what went on beside it."""
+    settling = 4
+    with Dashboard(runs) as dashboard:
+        viewers = Viewers(dashboard, options.clients, name)
+        time.sleep(settling)
+        clock, server, clients, requests = time.monotonic(), cpu_seconds(dashboard.process), time.process_time(), viewers.requests
+        figures = training.phase(options.seconds)
         seconds = time.monotonic() - clock
-        return rate, {"requests": viewers.requests, "server_share_of_a_core": (cpu_seconds(dashboard.process) - server) / seconds,
-                      "clients_share_of_a_core": (time.process_time() - clients) / seconds}
+        return {**figures, "requests": viewers.requests - requests, "server_share_of_a_core": (cpu_seconds(dashboard.process) - server) / seconds,
+                "clients_share_of_a_core": (time.process_time() - clients) / seconds}
+
+
+def summary(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
     parser.add_argument("--config", default=str(ROOT / "configs" / "mini.yaml"))
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=15, help="of each phase")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the training")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--json", help="add the pairs to those in this file")
+    parser.add_argument("--json", help="write the figures to this file too")
     options = parser.parse_args()
-    file = pathlib.Path(options.json) if options.json else None
-    pairs = json.loads(file.read_text())["pairs"] if file and file.exists() else []
+    pairs = []
     with tempfile.TemporaryDirectory(prefix="bertcram-bench-") as scratch:
-        runs = pathlib.Path(scratch) / "runs"
-        runs.mkdir()
-        for number in range(options.pairs):
-            pair = {}
-            for is_watched in (True, False) if number % 2 else (False, True):
-                name = f"run{number}-{is_watched}"
-                if is_watched:
-                    pair["watched"], pair["beside"] = watched(options, runs, name)
-                else:
-                    pair["alone"] = train(options, runs, name)
-            pairs.append(pair)
-            print(json.dumps(pair), file=sys.stderr, flush=True)
-    ratios = [pair["watched"] / pair["alone"] for pair in pairs]
-    figures = {"clients": options.clients, "steps": options.steps, "threads": options.threads, "cores": os.cpu_count(), "machine": platform.machine(),
-               "watched_to_alone": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
-               "alone_tokens_per_second": {"median": statistics.median(pair["alone"] for pair in pairs),
-                                           "min": min(pair["alone"] for pair in pairs), "max": max(pair["alone"] for pair in pairs)},
-               "pairs": pairs}
+        runs = pathlib.Path(scratch)
+        with Training(options, runs, "run") as training:
+            for number in range(options.pairs):
+                pair = {}
+                for is_watched in (True, False) if number % 2 else (False, True):
+                    if is_watched:
+                        pair["watched"] = watched(options, runs, "run", training)
+                    else:
+                        pair["alone"] = training.phase(options.seconds)
+                pairs.append(pair)
+                print(json.dumps(pair), file=sys.stderr, flush=True)
+    ratios = [pair["watched"]["tokens_per_second"] / pair["alone"]["tokens_per_second"] for pair in pairs]
+    figures = {"clients": options.clients, "seconds": options.seconds, "threads": options.threads, "cores": os.cpu_count(),
+               "machine": platform.machine(), "watched_to_alone": summary(ratios), "standard_error": statistics.stdev(ratios) / len(ratios)**0.5,
+               "alone_tokens_per_second": summary([pair["alone"]["tokens_per_second"] for pair in pairs]), "pairs": pairs}
     text = json.dumps(figures, indent=2) + "\n"
     print(text, end="")
-    if file:
-        file.write_text(text)
+    if options.json:
+        pathlib.Path(options.json).write_text(text)
 
 
 if __name__ == "__main__":

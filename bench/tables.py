@@ -131,12 +131,15 @@ def serve_slowdown(*runs):
     """Files of bench/serve_slowdown.py, one row each."""
     rows = []
     for figures in runs:
-        ratios, pairs = [pair["watched"] / pair["alone"] for pair in figures["pairs"]], figures["pairs"]
-        shares = [100 * statistics.median(pair["beside"][key] for pair in pairs)
-                  for key in ("server_share_of_a_core", "clients_share_of_a_core")]
-        rows.append([figures["clients"], figures.get("threads", figures["cores"]), spread([pair["alone"] for pair in pairs]), spread([pair["watched"] for pair in pairs]),
-                     spread(ratios, 3), *(f"{share:.1f} %" for share in shares)])
-    return table(["pages open", "training threads", "tokens/s alone", "tokens/s watched", "ratio of a pair", "server, of one core", "viewers, of one core"], rows)
+        pairs = figures["pairs"]
+        alone, watched = ([pair[which] for pair in pairs] for which in ("alone", "watched"))
+        ratios = [with_pages["tokens_per_second"] / without["tokens_per_second"] for without, with_pages in zip(alone, watched)]
+        share = lambda phases, key: f"{100 * statistics.median(phase[key] for phase in phases):.1f} %"
+        rows.append([figures["clients"], figures["threads"], spread([phase["tokens_per_second"] for phase in alone]), spread(ratios, 3),
+                     f"{statistics.mean(ratios):.3f} ± {figures['standard_error']:.3f}", share(watched, "server_share_of_a_core"),
+                     share(watched, "clients_share_of_a_core"), f"{share(alone, 'waited_for_a_core')}, {share(watched, 'waited_for_a_core')}"])
+    return table(["pages open", "training threads", "tokens/s alone", "ratio of a pair", "mean ± its error", "server, of one core", "viewers, of one core",
+                  "threads waited for a core, alone and watched"], rows)
 
 
 BENCHES = {"bench_base": "BERT-base", "bench_modern": "`base.yaml` (ModernBERT)", "bench_mini": "`bert-mini.yaml`"}

@@ -132,6 +132,7 @@ void WatchedRun::forget_facts() {
 
 void WatchedRun::read_facts(double now) {
   facts_time_ = now;
+  facts_version_ = version;
   Stamps seen = stamps();  // before reading: what comes meanwhile is seen the next time
   if (seen == facts_stamps_) {
     return;
@@ -147,7 +148,7 @@ void WatchedRun::read_facts(double now) {
 std::shared_ptr<const std::string> WatchedRun::answer(const std::string& question, double now, const Make& make) {
   asked_time_ = now;
   const std::lock_guard lock(facts_mutex_);
-  if (facts_stamps_.empty() || is_past(now, facts_time_, kLookSeconds)) {
+  if (facts_stamps_.empty() || facts_version_ != version || is_past(now, facts_time_, kLookSeconds)) {
     read_facts(now);
   }
   const auto known = answers_.find(question);

@@ -45,7 +45,8 @@ class WatchedRun {
   double heard_of(double now) const;
 
   using Make = std::function<std::string(const RunFacts&)>;
-  /// The answer to a question on the whole run, made once until the run's files change; they are looked at once a second.
+  /// The answer to a question on the whole run, made once until the run's files change; they are looked at once a second, and when
+  /// a look has found something new: who asks because of it gets it.
   /// @param question  what tells the answers of different `make` apart
   std::shared_ptr<const std::string> answer(const std::string& question, double now, const Make& make);
 
@@ -74,7 +75,8 @@ class WatchedRun {
   std::mutex facts_mutex_;
   RunFacts facts_;
   Stamps facts_stamps_;
-  double facts_time_ = 0;  ///< unix time of the last look at the stamps
+  double facts_time_ = 0;      ///< unix time of the last look at the stamps
+  int64_t facts_version_ = 0;  ///< `version` at that time
   std::map<std::string, std::shared_ptr<const std::string>> answers_;
   std::atomic<double> asked_time_ = 0;
 };

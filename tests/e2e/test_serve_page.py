@@ -54,6 +54,22 @@ class Page(E2ETestCase):
             self.assertTrue(browser.evaluate(NO_OVERFLOW))
             self.assert_no_problems(browser)
 
+    def test_a_heartbeat_alone_has_no_curves_read_again(self):
+        asked = "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('/{}')).length"
+        with Dashboard(self.runs) as dashboard:
+            browser = self.browse()
+            browser.open(dashboard.url)
+            browser.wait(f"{LOSS}.lastX === '60' && {asked.format('log')} === 1")
+            self.assertEqual(browser.evaluate(asked.format("series")), 1)
+            self.run.seconds_per_step = 300
+            self.run.beat()
+            browser.wait(f"document.querySelector('.tiles').innerText.includes('5\u00a0h') && {asked.format('log')} === 2")
+            self.assertEqual(browser.evaluate(asked.format("series")), 1)
+            self.run.advance(1)
+            browser.wait(f"{LOSS}.lastX === '61'")
+            self.assertEqual(browser.evaluate(asked.format("series")), 2)
+            self.assert_no_problems(browser)
+
     def test_gaps_and_what_the_gpu_says_are_shown(self):
         run = SimulatedRun(self.runs, "warm", budget_steps=100, on_gpu=True)
         run.advance(40, evaluate_every=20)
@@ -228,10 +244,13 @@ class Page(E2ETestCase):
             port = dashboard.port
             browser = self.browse()
             browser.open(dashboard.url)
-            browser.wait("document.querySelector('#connection').textContent === 'live'")
+            browser.wait(f"document.querySelector('#connection').textContent === 'live' && {LOSS}.lastX === '60'")
         browser.wait("document.querySelector('#connection').textContent === 'no connection'")
+        browser.evaluate("[...document.querySelectorAll('.segmented button')].find((b) => b.textContent === 'tokens').click()")
+        browser.wait("!document.querySelector('.warning').hidden")
         with Dashboard(self.runs, port=port):
             browser.wait("document.querySelector('#connection').textContent === 'live'")
+            browser.wait(f"{LOSS}.lastX === '{60 * 131072}' && document.querySelector('.warning').hidden")
 
 
 if __name__ == "__main__":

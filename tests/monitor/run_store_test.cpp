@@ -203,6 +203,21 @@ TEST_F(RunStoreTest, AnswersAreMadeOnceUntilTheFilesChange) {
   EXPECT_EQ(made, 2);
 }
 
+TEST_F(RunStoreTest, WhoAsksBecauseOfNewsGetsIt) {
+  make_run("a");
+  open();
+  const auto run = store_->find(row("a")["id"]);
+  const auto count = [&] {
+    return *run->answer("rows", now_, [](const RunFacts& facts) { return std::to_string(facts.metrics.training().size()); });
+  };
+  now_ += 0.5;
+  EXPECT_EQ(count(), "2");
+  append("a", R"({"step":6,"loss":7})");
+  later(0.6);  // a second after the store's last look, 0.6 after the answer's
+  EXPECT_EQ(row("a")["loss"], 7);
+  EXPECT_EQ(count(), "3");
+}
+
 TEST_F(RunStoreTest, ManyThreadsMayAsk) {
   make_run("a");
   open();

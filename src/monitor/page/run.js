@@ -99,7 +99,6 @@ export class RunView {
       this[name] = value;
       settings.set(name, value);
       if (name === 'x') {
-        this.hasNews = true;
         this.wake?.();
       } else {
         this.drawCharts();
@@ -118,31 +117,38 @@ export class RunView {
         this.ids.length === 1 ? el('div', {className: 'downloads'}, csv('training'), csv('evaluations')) : null);
   }
 
+  /// What the curves depend on: a heartbeat alone brings no new points.
+  curvesNow() {
+    return [this.x, ...this.ids.map((id) => this.rows.get(id)?.metrics_bytes)].join();
+  }
+
   /// Reads again what has news, with a pause after each time; the first time all of it.
   async follow() {
     let detailsDue = 0;
-    let areDetailsOld = true;
+    let curves = null;  // as last read
     this.hasNews = true;
     while (!this.abort.signal.aborted) {
       try {
-        if (this.hasNews) {
-          this.hasNews = false;
-          areDetailsOld = true;
+        if (curves !== this.curvesNow()) {
+          curves = this.curvesNow();
           await this.readSeries();
         }
-        if (areDetailsOld && Date.now() >= detailsDue) {
+        if (this.hasNews && Date.now() >= detailsDue) {
           detailsDue = Date.now() + DETAILS_MILLISECONDS;
-          areDetailsOld = false;
+          this.hasNews = false;
           await this.readDetails();
         }
         this.warn('');
       } catch (error) {
+        curves = null;  // the next news, a new connection's too, has all of it read again
+        this.hasNews = false;
         if (!this.abort.signal.aborted) {
           this.warn(error.status === 404 ? GONE : error.message);
         }
       }
       await new Promise((resolve) => setTimeout(resolve, SERIES_MILLISECONDS));
-      if (!this.hasNews && !areDetailsOld && !this.abort.signal.aborted) {
+      const isDone = curves === null || curves === this.curvesNow();
+      if (isDone && !this.hasNews && !this.abort.signal.aborted) {
         await new Promise((resolve) => {
           this.wake = resolve;
           this.abort.signal.addEventListener('abort', resolve, {once: true});
