@@ -13,6 +13,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/log.h"
+#include "host_name.h"
 
 namespace bertcram::monitor {
 namespace {
@@ -87,11 +88,6 @@ Message with_summary(int64_t step, const Message& summary) {
 }
 
 uint32_t masked(uint32_t crc) { return (crc >> 15U | crc << 17U) + 0xa282ead8U; }
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
-}
 
 }  // namespace
 

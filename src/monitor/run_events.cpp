@@ -1,23 +1,16 @@
 #include "bertcram/monitor/run_events.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <chrono>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/stop.h"
+#include "host_name.h"
 
 namespace bertcram::monitor {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
-}
 
 /// Of a folder as it was given: "runs/first/" is "first"; "runs/first/glue", as all runs have one, is "first/glue".
 std::string name_of(const fs::path& whole) {

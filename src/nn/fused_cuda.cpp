@@ -116,10 +116,6 @@ void gpu_add_column_sums(const at::Tensor& given, const at::Tensor& sums) {
   const at::Tensor x = in_one_piece(given);
   const int64_t rows = x.size(0);
   const int64_t columns = x.size(1);
-  if (columns % cuda::kVectorNumbers != 0) {
-    sums.add_(x.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat));
-    return;
-  }
   constexpr int64_t kNumbersOfABlock = 256;
   constexpr int64_t kRowsOfABlock = 32;  // at least: some for every warp
   constexpr int64_t kBlocks = 1024;

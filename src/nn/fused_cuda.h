@@ -28,8 +28,10 @@ NormedSum gpu_add_norm(const at::Tensor& x, const at::Tensor& branch, const at::
 /// @param cosines, sines  seq · head_dim / 2 fp32 numbers, contiguous
 at::Tensor gpu_turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads);
 
-/// sums += x.sum(0) for x [rows, columns]; sums [columns] fp32, contiguous. REQUIRES: can_fuse_on_gpu(x)
+/// sums += x.sum(0) for x [rows, columns]; sums [columns] fp32, contiguous. REQUIRES: can_fuse_on_gpu(x); columns is a multiple of
+/// kGpuColumnStep
 void gpu_add_column_sums(const at::Tensor& x, const at::Tensor& sums);
+inline constexpr int64_t kGpuColumnStep = 8;
 
 /// Leaves error_scale · (softmax - one_hot(target)) where the logits [rows, vocab], contiguous, stand.
 /// @return  the losses [rows], fp32

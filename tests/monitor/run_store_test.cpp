@@ -208,7 +208,8 @@ TEST_F(RunStoreTest, WhoAsksBecauseOfNewsGetsIt) {
   open();
   const auto run = store_->find(row("a")["id"]);
   const auto count = [&] {
-    return *run->answer("rows", now_, [](const RunFacts& facts) { return std::to_string(facts.metrics.training().size()); });
+    return *run->answer("rows", now_,
+                        [](const RunFacts& facts) { return std::to_string(facts.metrics.training().size()); });
   };
   now_ += 0.5;
   EXPECT_EQ(count(), "2");

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "bertcram/util/error.h"
+#include "nn/kernel_support.h"
 #include "nn/kernels/attention_bf16.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
@@ -152,11 +153,11 @@ double cosine(const at::Tensor& a, const at::Tensor& b) {
   return (x.dot(y) / (x.norm() * y.norm())).item<double>();
 }
 
+using FusedAttention = test::WithBf16Kernels;
+using FusedAttentionProperty = test::WithBf16Kernels;
+
 // Sequences around the kernel's blocks of 16 keys and 128 queries; all head widths that it takes.
-TEST(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
-  if (!kernels::has_avx512_bf16()) {
-    GTEST_SKIP() << "this processor has no AVX-512 BF16";
-  }
+TEST_F(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));
   util::RandomStream random(seed);
@@ -197,10 +198,7 @@ TEST(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
 }
 
 // The same entries are dropped as in the composed operations, forward and backward.
-TEST(FusedAttention, DropsWhatTheReferenceDrops) {
-  if (!kernels::has_avx512_bf16()) {
-    GTEST_SKIP() << "this processor has no AVX-512 BF16";
-  }
+TEST_F(FusedAttention, DropsWhatTheReferenceDrops) {
   util::RandomStream random(2);
   const at::Tensor values = random_tensor(random, {2, 150, 3 * 2 * 32}).to(at::kBFloat16);
   const at::Tensor weights = random_tensor(random, {2, 150, 64});
@@ -222,10 +220,7 @@ TEST(FusedAttention, DropsWhatTheReferenceDrops) {
   EXPECT_LT(cosine(exact, undropped), 0.99) << "or the test could not fail";
 }
 
-TEST(FusedAttention, SaysWhatIsNoNumber) {
-  if (!kernels::has_avx512_bf16()) {
-    GTEST_SKIP() << "this processor has no AVX-512 BF16";
-  }
+TEST_F(FusedAttention, SaysWhatIsNoNumber) {
   util::RandomStream random(1);
   for (const int64_t part : {0, 1, 2}) {
     at::Tensor qkv = random_tensor(random, {1, 40, 3 * 64}).to(at::kBFloat16);

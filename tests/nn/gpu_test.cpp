@@ -14,6 +14,7 @@
 #include "nn/cuda_kernels.h"
 #include "nn/fused_cuda.h"
 #include "nn/tensor_support.h"
+#include "train/gpu_support.h"
 #include "util/test_support.h"
 
 namespace bertcram::nn {
@@ -43,11 +44,10 @@ std::string name_of(const ::testing::TestParamInfo<Case>& info) {
 class GpuOperations : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    try {
-      runtime_ = train::resolve_runtime({.device = config::DeviceKind::kCuda});
-    } catch (const ResourceError& reason) {
-      GTEST_SKIP() << reason.what();
+    if (const auto reason = test::reason_without_gpu()) {
+      GTEST_SKIP() << *reason;
     }
+    runtime_ = train::resolve_runtime({.device = config::DeviceKind::kCuda});
     set_cuda_kernels(GetParam().has_kernels);
     if (GetParam().has_kernels && cuda_kernels() == nullptr) {
       GTEST_SKIP() << "built without nvcc: there is no " << kernels::cuda::kLibrary;

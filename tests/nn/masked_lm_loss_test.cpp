@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bertcram/util/error.h"
+#include "nn/kernel_support.h"
 #include "nn/kernels/cross_entropy_bf16.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
@@ -84,11 +85,10 @@ TEST(MaskedLmLossProperty, EqualsCrossEntropyInBf16AtTheSizesOfTheKernels) {
   }
 }
 
+using MaskedLmLossKernels = test::WithBf16Kernels;
+
 // What the kernels leave of a row of logits, far more exactly than gradients in bf16 tell.
-TEST(MaskedLmLoss, TheKernelsErrorsAreThoseOfTheSoftmax) {
-  if (!kernels::has_avx512_bf16()) {
-    GTEST_SKIP() << "this processor has no AVX-512 BF16";
-  }
+TEST_F(MaskedLmLossKernels, ErrorsAreThoseOfTheSoftmax) {
   util::RandomStream random(5);
   for (const int64_t vocab : {1, 15, 16, 17, 100}) {
     const at::Tensor logits = test::random_tensor(random, {3, vocab}, 20.0).to(at::kBFloat16);

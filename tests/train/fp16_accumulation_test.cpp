@@ -5,6 +5,7 @@
 #include "bertcram/nn/fp16_accumulation.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
+#include "train/gpu_support.h"
 #include "train/pretrain_support.h"
 
 namespace bertcram::train {
@@ -23,10 +24,8 @@ TEST(Fp16AccumulationChoice, IsRefusedOnACpu) {
 class GpuFp16Accumulation : public test::PretrainTest {
  protected:
   void SetUp() override {
-    try {
-      resolve_runtime({.device = DeviceKind::kCuda});
-    } catch (const ResourceError& reason) {
-      GTEST_SKIP() << reason.what();
+    if (const auto reason = test::reason_without_gpu()) {
+      GTEST_SKIP() << *reason;
     }
   }
   void TearDown() override { nn::set_fp16_accumulation(false); }

@@ -5,8 +5,8 @@
 #include <cstdlib>
 
 #include "bertcram/train/masked_lm.h"
-#include "bertcram/util/error.h"
 #include "nn/tensor_support.h"
+#include "train/gpu_support.h"
 #include "train/pretrain_support.h"
 #include "train/run_data.h"
 #include "train/train_step.h"
@@ -19,10 +19,8 @@ TEST(PassRecorder, RecordsNothingOnACpu) { EXPECT_FALSE(PassRecorder(at::kCPU).i
 class GpuPassRecorder : public test::PretrainTest {
  protected:
   void SetUp() override {
-    try {
-      resolve_runtime({.device = config::DeviceKind::kCuda});
-    } catch (const ResourceError& reason) {
-      GTEST_SKIP() << reason.what();
+    if (const auto reason = test::reason_without_gpu()) {
+      GTEST_SKIP() << *reason;
     }
     ::setenv("BERTCRAM_CUDA_GRAPHS", "on", 1);
     if (!PassRecorder(at::Device(at::kCUDA, 0)).is_on()) {
