@@ -77,7 +77,7 @@ at::Tensor geglu(const at::Tensor& x) {
   if (can_fuse_pointwise(x) && ffn % kFfnStep == 0) {
     return fused_geglu(x);
   }
-  if (can_fuse_on_gpu(x) && ffn % kGpuFfnStep == 0) {
+  if (can_fuse_on_gpu(x) && ffn % kGpuStep == 0) {
     return gpu_geglu(x);
   }
   return nn::gelu(x.narrow(-1, 0, ffn)) * x.narrow(-1, ffn, ffn);  // [..., ffn]

@@ -90,7 +90,7 @@ at::Tensor gpu_gelu(const at::Tensor& x) { return GpuGelu::apply(x); }
 at::Tensor gpu_geglu(const at::Tensor& x) { return GpuGeglu::apply(x); }
 
 at::Tensor gpu_turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads) {
-  const at::Tensor from = qkv.contiguous();
+  const at::Tensor from = in_one_piece(qkv);
   at::Tensor to = at::empty_like(from);
   const cuda::QkvShape shape = {
       .tokens = qkv.size(0) * qkv.size(1), .seq = qkv.size(1), .heads = heads, .half = cosines.size(-1)};

@@ -12,10 +12,12 @@ namespace bertcram::nn {
 /// Whether the kernels are asked for, are there, and take a tensor such as this: on a GPU, fp32, fp16 or bf16.
 bool can_fuse_on_gpu(const at::Tensor& x);
 
-/// nn::gelu and nn::geglu; differentiable. REQUIRES: can_fuse_on_gpu(x); for geglu ffn is a multiple of kGpuFfnStep
+/// What lengths of some operations have to be multiples of: numbers that are read at once.
+inline constexpr int64_t kGpuStep = 8;
+
+/// nn::gelu and nn::geglu; differentiable. REQUIRES: can_fuse_on_gpu(x); for geglu ffn is a multiple of kGpuStep
 at::Tensor gpu_gelu(const at::Tensor& x);
 at::Tensor gpu_geglu(const at::Tensor& x);
-inline constexpr int64_t kGpuFfnStep = 8;
 
 /// nn::layer_norm and nn::add_norm; differentiable. The gradients of the weights are summed in fp32, right in the leaves' .grad
 /// where that is fp32. REQUIRES: can_norm_on_gpu; branch has shape and type of x
@@ -25,13 +27,13 @@ NormedSum gpu_add_norm(const at::Tensor& x, const at::Tensor& branch, const at::
                        double eps);
 
 /// nn::rotate without autograd. @param qkv  [batch, seq, 3 · heads · head_dim]
-/// @param cosines, sines  seq · head_dim / 2 fp32 numbers, contiguous
+/// @param cosines, sines  seq · head_dim / 2 fp32 numbers, contiguous. REQUIRES: can_fuse_on_gpu(qkv); head_dim / 2 is a multiple of
+/// kGpuStep
 at::Tensor gpu_turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads);
 
 /// sums += x.sum(0) for x [rows, columns]; sums [columns] fp32, contiguous. REQUIRES: can_fuse_on_gpu(x); columns is a multiple of
-/// kGpuColumnStep
+/// kGpuStep
 void gpu_add_column_sums(const at::Tensor& x, const at::Tensor& sums);
-inline constexpr int64_t kGpuColumnStep = 8;
 
 /// Leaves error_scale · (softmax - one_hot(target)) where the logits [rows, vocab], contiguous, stand.
 /// @return  the losses [rows], fp32

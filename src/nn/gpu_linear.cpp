@@ -90,7 +90,7 @@ void add_product(const at::Tensor& sums, const at::Tensor& left, const at::Tenso
 }
 
 void add_column_sums(const at::Tensor& sums, const at::Tensor& x) {
-  if (can_fuse_on_gpu(x) && x.size(1) % kGpuColumnStep == 0) {
+  if (can_fuse_on_gpu(x) && x.size(1) % kGpuStep == 0) {
     gpu_add_column_sums(x, sums);
   } else {
     sums.add_(x.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat));

@@ -25,10 +25,10 @@ constexpr int64_t kTokensPerThread = 64;  // what is worth a thread
 
 /// @param cosines, sines  [seq, 1, 1, head_dim / 2], contiguous
 at::Tensor turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads) {
-  if (can_fuse_on_gpu(qkv)) {
+  const int64_t half = cosines.size(-1);
+  if (can_fuse_on_gpu(qkv) && half % kGpuStep == 0) {
     return gpu_turned(qkv, cosines, sines, heads);
   }
-  const int64_t half = cosines.size(-1);
   const std::vector<int64_t> split = {qkv.size(0), qkv.size(1), 3, heads, 2 * half};
   const at::Tensor from = qkv.contiguous().view(split);
   const at::Tensor to = at::empty_like(from);

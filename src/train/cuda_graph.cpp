@@ -54,9 +54,12 @@ std::unique_ptr<CudaGraph> record(const std::function<void()>& work, const CudaG
 
 void run_beside(const std::function<void()>& work) {
   c10::cuda::device_synchronize();
-  {
+  try {
     const c10::cuda::CUDAStreamGuard guard(recording_stream());
     work();
+  } catch (...) {
+    c10::cuda::device_synchronize();  // what it has started works on memory that others use next
+    throw;
   }
   c10::cuda::device_synchronize();
 }

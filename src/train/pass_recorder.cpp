@@ -9,13 +9,10 @@
 #include <string_view>
 
 #include "bertcram/util/error.h"
-#include "bertcram/util/log.h"
 #include "bertcram/util/out_of_memory.h"
 
 namespace bertcram::train {
 namespace {
-
-constexpr size_t kMostRecordings = 64;  // a masking rate that falls step by step gives some twenty shapes
 
 /// nullptr where there is none, or none is wanted.
 const CudaGraphs* cuda_graphs() {
@@ -62,27 +59,20 @@ BatchLoss PassRecorder::run(const data::MaskedBatch& batch, double mask_prob, do
     scale_.fill_(scale);
     scale_value_ = scale;
   }
-  if (!is_on() || !has_run_) {
-    return run_as_it_is(tensors, mask_prob, pass);
+  if (!is_on()) {
+    return pass(tensors, mask_prob, scale_);
   }
   const Shape shape = {batch.rows, batch.seq_len, tensors.positions.numel(), mask_prob};
+  if (!have_run_.contains(shape)) {
+    forget();  // it needs memory that others' recordings hold
+    BatchLoss loss;
+    graphs_->run_beside([&] { loss = pass(tensors, mask_prob, scale_); });
+    have_run_.insert(shape);
+    return loss;
+  }
   auto found = recordings_.find(shape);
   if (found == recordings_.end()) {
-    if (recordings_.size() == kMostRecordings) {
-      forget();
-    }
-    try {
-      found = recordings_.emplace(shape, record(tensors, mask_prob, pass)).first;
-    } catch (const std::exception& error) {
-      forget();
-      if (util::is_out_of_memory(error)) {
-        throw;
-      }
-      util::log_warning(
-          "train", cat("a pass could not be recorded as a CUDA graph; passes run kernel by kernel: ", error.what()));
-      graphs_ = nullptr;
-      return run_as_it_is(tensors, mask_prob, pass);
-    }
+    found = recordings_.emplace(shape, record(tensors, mask_prob, pass)).first;
   }
   const Recording& recording = found->second;
   copy(tensors, recording.tensors);
@@ -90,22 +80,22 @@ BatchLoss PassRecorder::run(const data::MaskedBatch& batch, double mask_prob, do
   return copy_of(recording.loss);
 }
 
-BatchLoss PassRecorder::run_as_it_is(const BatchTensors& tensors, double mask_prob, const Pass& pass) {
-  if (!is_on()) {
-    return pass(tensors, mask_prob, scale_);
-  }
-  BatchLoss loss;
-  graphs_->run_beside([&] { loss = pass(tensors, mask_prob, scale_); });
-  has_run_ = true;
-  at::accelerator::emptyCache();  // the recording takes memory of its own
-  return loss;
-}
-
 PassRecorder::Recording PassRecorder::record(const BatchTensors& tensors, double mask_prob, const Pass& pass) const {
+  at::accelerator::emptyCache();  // a recording takes memory of its own, and nothing is given back while it is made
   Recording recording;
   recording.tensors = empty_like(tensors);
   const CudaGraph* const other = recordings_.empty() ? nullptr : recordings_.begin()->second.graph.get();
-  recording.graph = graphs_->record([&] { recording.loss = pass(recording.tensors, mask_prob, scale_); }, other);
+  try {
+    recording.graph = graphs_->record([&] { recording.loss = pass(recording.tensors, mask_prob, scale_); }, other);
+  } catch (const std::exception& error) {
+    if (util::is_out_of_memory(error)) {
+      throw;
+    }
+    throw ResourceError(
+        cat("a pass could not be recorded as a CUDA graph; without BERTCRAM_CUDA_GRAPHS=on the same command goes "
+            "on from the last checkpoint: ",
+            error.what()));
+  }
   recording.loss.total = at::Tensor();  // with all that backward needed
   return recording;
 }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <tuple>
 
 #include "batch_tensors.h"
@@ -15,7 +16,7 @@ namespace bertcram::train {
 /// Runs forward and backward passes on a GPU as CUDA graphs, one for each shape that occurs: kernels, order and bits are the same,
 /// but the processor starts a pass at once and not kernel by kernel, which takes longer than many of them run.
 ///
-/// The first pass of all runs as it is; the first of every other shape is recorded. Where that fails, all run as they are.
+/// The first pass of each shape runs as it is, the second is recorded: what libraries prepare for a shape cannot be recorded.
 class PassRecorder {
  public:
   /// Adds to the gradients of the parameters. @param scale  [] fp32, by which the loss is multiplied for backward
@@ -24,8 +25,9 @@ class PassRecorder {
   explicit PassRecorder(at::Device device);
 
   /// @param mask_prob  handed to the pass, and part of the shape
+  /// @throws ResourceError if a pass cannot be recorded: LibTorch is not to be used any more
   BatchLoss run(const data::MaskedBatch& batch, double mask_prob, double scale, const Pass& pass);
-  /// On a GPU where the library is there and the environment says BERTCRAM_CUDA_GRAPHS=on: none has been recorded yet.
+  /// On a GPU where the library is there and the environment says BERTCRAM_CUDA_GRAPHS=on.
   bool is_on() const { return graphs_ != nullptr; }
   /// Gives the recordings' memory back. It has to be called where anything but passes and updates needs much of it.
   void forget();
@@ -38,13 +40,12 @@ class PassRecorder {
     std::unique_ptr<CudaGraph> graph;
   };
   Recording record(const BatchTensors& tensors, double mask_prob, const Pass& pass) const;
-  BatchLoss run_as_it_is(const BatchTensors& tensors, double mask_prob, const Pass& pass);
 
   at::Device device_;
   const CudaGraphs* graphs_;
   at::Tensor scale_;  ///< [] fp32
   double scale_value_ = 1;
-  bool has_run_ = false;
+  std::set<Shape> have_run_;
   std::map<Shape, Recording> recordings_;
 };
 

@@ -45,6 +45,7 @@ class TrainStep {
   }
   /// Gives back memory of a GPU that the next step takes again; for what needs much of it between two steps.
   void release_memory() { recorder_.forget(); }
+  bool records() const { return recorder_.is_on(); }  ///< passes as CUDA graphs
 
  private:
   struct Sums {

@@ -29,20 +29,39 @@ __device__ inline ExponentialSum merged_over_block(ExponentialSum mine) {
   return all;
 }
 
+/// A row in vectors where all rows begin where vectors do, else number by number.
 template <class T>
 __global__ void __launch_bounds__(kRowThreads)
     cross_entropy_kernel(T* logits, int64_t rows, int64_t vocab, const int64_t* targets, float error_scale,
                          float* losses) {
+  constexpr int kCount = Vector<T>::kCount;
+  const int64_t vectors = vocab % kCount == 0 ? vocab / kCount : 0;
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     T* const scores = logits + row * vocab;
     const int64_t target = targets[row];
     const float target_score = as_float(scores[target]);  // read before anything is overwritten: see the barriers below
     ExponentialSum sum;
-    for (int64_t i = threadIdx.x; i < vocab; i += kRowThreads) {
+    for (int64_t v = threadIdx.x; v < vectors; v += kRowThreads) {
+      const Vector<T> vector = load_vector(scores + v * kCount);
+      BC_UNROLL
+      for (int k = 0; k < kCount; ++k) {
+        sum = with_number(sum, as_float(vector.numbers[k]));
+      }
+    }
+    for (int64_t i = vectors * kCount + threadIdx.x; i < vocab; i += kRowThreads) {
       sum = with_number(sum, as_float(scores[i]));
     }
     const float log_sum = log_of(merged_over_block(sum));
-    for (int64_t i = threadIdx.x; i < vocab; i += kRowThreads) {
+    for (int64_t v = threadIdx.x; v < vectors; v += kRowThreads) {
+      Vector<T> vector = load_vector(scores + v * kCount);
+      BC_UNROLL
+      for (int k = 0; k < kCount; ++k) {
+        store(&vector.numbers[k],
+              error_scale * prediction_error(as_float(vector.numbers[k]), log_sum, v * kCount + k == target));
+      }
+      store_vector(scores + v * kCount, vector);
+    }
+    for (int64_t i = vectors * kCount + threadIdx.x; i < vocab; i += kRowThreads) {
       store(scores + i, error_scale * prediction_error(as_float(scores[i]), log_sum, i == target));
     }
     if (threadIdx.x == 0) {

@@ -91,6 +91,7 @@ struct Kernels {
   const char* (*geglu_backward)(Storage type, const void* x, const void* y_gradient, int64_t rows, int64_t ffn,
                                 void* x_gradient, Stream stream);
   /// nn::rotate of qkv [tokens, 3, heads, 2 · half]; values are copied. out may be qkv. @param cosines, sines  [seq, half]
+  /// REQUIRES: half is a multiple of kVectorNumbers
   const char* (*rotate)(Storage type, const QkvShape& shape, const void* qkv, const float* cosines, const float* sines,
                         void* out, Stream stream);
   /// Logits [rows, vocab] become error_scale · (softmax - one_hot(target)); losses [rows] = -log softmax at the target.

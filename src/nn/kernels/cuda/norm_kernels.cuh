@@ -87,20 +87,30 @@ __global__ void __launch_bounds__(kNormWarps* kWarp) norm_kernel(NormForward cal
   }
 }
 
-/// Adds the columns that the block's threads have summed to `part` [hidden], one warp after the other.
+/// The sums of the columns over the block's threads, to `part` [hidden]. One warp after the other adds its own, so that the order is
+/// fixed; they lie so that the threads of a warp are neighbours.
 /// REQUIRES: all threads of the block call it
 template <class T, int kVectors>
-__device__ inline void add_over_block(const float (&mine)[kVectors][Vector<T>::kCount], int64_t hidden, float* part) {
+__device__ inline void sum_over_block(const float (&mine)[kVectors][Vector<T>::kCount], int64_t hidden, float* part) {
+  constexpr int kCount = Vector<T>::kCount;
+  __shared__ float sums[kVectors][kCount][kWarp];
+  const unsigned lane = threadIdx.x % kWarp;
   for (unsigned warp = 0; warp < blockDim.x / kWarp; ++warp) {
     if (threadIdx.x / kWarp == warp) {
-      for_own_vectors<T, kVectors>(hidden, [&](int k, int64_t column) {
-        for (int i = 0; i < Vector<T>::kCount; ++i) {
-          part[column + i] = mine[k][i] + (warp == 0 ? 0.0F : part[column + i]);
+      BC_UNROLL
+      for (int k = 0; k < kVectors; ++k) {
+        for (int i = 0; i < kCount; ++i) {
+          sums[k][i][lane] = mine[k][i] + (warp == 0 ? 0.0F : sums[k][i][lane]);
         }
-      });
+      }
     }
     __syncthreads();
   }
+  for (int64_t column = threadIdx.x; column < hidden; column += blockDim.x) {
+    const int64_t vector = column / kCount;
+    part[column] = sums[vector / kWarp][column % kCount][vector % kWarp];
+  }
+  __syncthreads();  // before the next sums overwrite these
 }
 
 /// x_gradient = inverse_spread · (g - mean(g) - normed · mean(g · normed)) + residual, where g = y_gradient · weight.
@@ -151,8 +161,10 @@ __global__ void __launch_bounds__(kNormWarps* kWarp) norm_backward_kernel(NormBa
       store_vector(static_cast<T*>(call.x_gradient) + start + column, gradients[k]);
     });
   }
-  add_over_block<T, kVectors>(weight_sums, call.hidden, call.weight_parts + blockIdx.x * call.hidden);
-  add_over_block<T, kVectors>(bias_sums, call.hidden, call.bias_parts + blockIdx.x * call.hidden);
+  sum_over_block<T, kVectors>(weight_sums, call.hidden, call.weight_parts + blockIdx.x * call.hidden);
+  if (call.bias_sums != nullptr) {
+    sum_over_block<T, kVectors>(bias_sums, call.hidden, call.bias_parts + blockIdx.x * call.hidden);
+  }
 }
 
 }  // namespace bertcram::nn::kernels::cuda

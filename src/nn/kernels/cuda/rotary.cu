@@ -9,8 +9,9 @@ const char* rotate(Storage type, const QkvShape& shape, const void* qkv, const f
                    void* out, Stream stream) {
   with_type(type, [&](auto number) {
     using T = decltype(number);
-    rotate_kernel<<<blocks_for(shape.tokens * 3 * shape.heads * shape.half), kThreads, 0, stream>>>(
-        shape, static_cast<const T*>(qkv), cosines, sines, static_cast<T*>(out));
+    const int64_t vectors = shape.tokens * 3 * shape.heads * shape.half / Vector<T>::kCount;
+    rotate_kernel<<<blocks_for(vectors), kThreads, 0, stream>>>(shape, static_cast<const T*>(qkv), cosines, sines,
+                                                                static_cast<T*>(out));
   });
   return launch_failure();
 }
