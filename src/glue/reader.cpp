@@ -22,6 +22,7 @@ struct Layout {
   size_t text_a = 0;
   std::optional<size_t> text_b = {};
   std::optional<size_t> label = {};
+  std::optional<size_t> index = {};  ///< of a test set: the number of the row
   size_t first_id = 0;
   size_t second_id = 0;
 };
@@ -38,6 +39,9 @@ Layout locate_columns(const SourceSpec& source, const TableReader& reader) {
       !source.absent.empty() && std::ranges::find(head, source.absent) != head.end()) {
     reader.fail(
         cat("a column '", source.absent, "', which GLUE's test sets do not have; is this a copy of another file?"));
+  }
+  if (const auto& head = reader.fields(); !source.label && head.front() == "index") {
+    layout.index = 0;
   }
   if (source.id_filter) {
     layout.first_id = locate_column(source.id_filter->first_id, reader);
@@ -94,6 +98,7 @@ class RowReader {
     while (pending_ == TableReader::Step::kRow) {
       std::optional<Example> example = is_whole() && is_wanted() ? std::optional(make_example()) : std::nullopt;
       if (example) {
+        check_index();
         label_ = layout_.label ? text::repair_utf8(util::trim(field(*layout_.label))) : std::string();
         example->line = reader_->line();
       }
@@ -148,6 +153,15 @@ class RowReader {
     return {};
   }
 
+  /// Answers are told apart by the rows' numbers.
+  void check_index() {
+    if (layout_.index && util::parse_int(util::trim(field(*layout_.index))) != rows_) {
+      reader_->fail(cat("index is '", util::excerpt(field(*layout_.index)), "', expected ", rows_,
+                        ": GLUE's test sets count their rows from 0, in order"));
+    }
+    ++rows_;
+  }
+
   bool is_wanted() const {
     if (!source_.id_filter) {
       return true;
@@ -164,6 +178,7 @@ class RowReader {
   TableReader::Step pending_ = TableReader::Step::kEnd;
   std::string label_;  // a word of config.json later: valid UTF-8
   int64_t skipped_rows_ = 0;
+  int64_t rows_ = 0;
 };
 
 [[noreturn]] void fail_at(const std::filesystem::path& path, int64_t line, const std::string& problem) {
@@ -205,6 +220,8 @@ Dataset read_split(const TaskSpec& task, const SplitSpec& split, const std::file
     } else if (dataset.labelling == Labelling::kLabelled) {
       example->target = parse_target(task, rows.label(), found.path, example->line);
     }
+    dataset.damaged_texts +=
+        text::count_invalid_utf8(example->text_a) + text::count_invalid_utf8(example->text_b) > 0 ? 1 : 0;
     dataset.examples.push_back(std::move(*example));
   }
   dataset.skipped_rows = rows.skipped_rows();

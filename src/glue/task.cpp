@@ -107,6 +107,13 @@ std::string scoring_rules(const TaskSpec& task) {
   return rules.str();
 }
 
+ScoreUnit score_unit(const TaskSpec& task) {
+  constexpr double kRange = 5;  // of STS-B, which the protocols' rates are made for
+  return task.kind == TaskKind::kRegression
+             ? ScoreUnit{.low = task.range_low, .unit = (task.range_high - task.range_low) / kRange}
+             : ScoreUnit{};
+}
+
 std::string label_list(const TaskSpec& task) {
   constexpr size_t kShown = 12;
   const std::span<const std::string> labels = task.labels;

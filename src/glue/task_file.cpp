@@ -90,10 +90,14 @@ std::string TaskFile::read_name() const {
   }
   std::vector<std::string> taken = reported_order();
   taken.emplace_back("all");
+  taken.emplace_back("test");  // the folder of answers for GLUE's test sets
   for (const std::string& other : taken) {
     if (normalised_name(name) == normalised_name(other)) {
       fail(node.Mark(), cat("name '", name, "' belongs to GLUE; choose another"));
     }
+  }
+  if (name.find("-seed") != std::string::npos) {
+    fail(node.Mark(), cat("name '", name, "' has '-seed' in it, as the folders of runs have; choose another"));
   }
   return name;
 }
@@ -260,7 +264,7 @@ SplitSpec TaskFile::split(const TaskSpec& task, const std::string& key, SourceSp
 }
 
 TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
-  const std::vector<std::string> known = {"name",    "train",  "dev",   "test",   "format",  "header",
+  const std::vector<std::string> known = {"name",    "train",  "dev",   "format", "header",
                                           "columns", "labels", "range", "metric", "bad_rows"};
   check_keys(root_, "", known);
   TaskSpec task{.name = read_name()};
@@ -270,12 +274,6 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   const SourceSpec source = read_source_columns();
   task.train = split(task, "train", source);
   task.dev = {split(task, "dev", source)};
-  if (root_["test"]) {
-    SourceSpec unlabelled = source;
-    unlabelled.label.reset();
-    task.test = {split(task, "test", unlabelled)};
-    task.test[0].submission_name = task.name;
-  }
   if (root_["range"]) {
     read_range(task);
   } else {

@@ -229,7 +229,7 @@ void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<co
     }
     const auto row = row_of(outputs, task.classes(), i);
     text += '\t';
-    text += is_regression ? util::format_fixed(static_cast<double>(row[0]), 4)
+    text += is_regression ? util::format_fixed(static_cast<double>(row[0]), 6)
                           : task.labels[static_cast<size_t>(best_class(row))];
     for (size_t column = 0; !is_regression && column < row.size(); ++column) {
       text += cat("\t", util::format_fixed(probabilities[i * row.size() + column], 6));

@@ -70,9 +70,8 @@ at::Tensor Bert::transform(const at::Tensor& states) const {
 
 at::Tensor Bert::classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const {
   const Affine pooler = affine("bert.pooler.dense");
-  const Affine classifier = affine("classifier");
   const at::Tensor pooled = at::tanh(nn::linear(first_tokens(states, input), pooler.weight, pooler.bias));
-  return nn::linear(nn::dropout(pooled, dropout.at(kHeadPlace)), classifier.weight, classifier.bias).to(at::kFloat);
+  return class_scores(nn::dropout(pooled, dropout.at(kHeadPlace)));
 }
 
 at::Tensor Bert::classify_tokens(const at::Tensor& states, const nn::Dropout& dropout) const {

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
@@ -63,6 +64,11 @@ Encoder::Encoder(const EncoderShape& shape, const nn::Parameters& parameters, co
     : shape_(shape), parameters_(parameters), prefix_(prefix) {}
 
 const at::Tensor& Encoder::leaf(const std::string& name) const { return parameters_.leaf(prefix_ + name); }
+
+at::Tensor Encoder::class_scores(const at::Tensor& states) const {
+  return at::linear(states.to(at::kFloat), parameters_.master_leaf(prefix_ + "classifier.weight"),
+                    parameters_.master_leaf(prefix_ + "classifier.bias"));
+}
 
 LayerInput Encoder::layer_input(const EncoderInput& input, int64_t /*longest*/) const {
   return {.positions = positions_of(input),

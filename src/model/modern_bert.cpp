@@ -79,7 +79,8 @@ at::Tensor ModernBert::transform(const at::Tensor& states) const {
 at::Tensor ModernBert::classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const {
   const at::Tensor pooled =
       pooling_ == ClassifierPooling::kMean ? mean_of_tokens(states, input) : first_tokens(states, input);
-  return classify_tokens(pooled, dropout);
+  const at::Tensor transformed = nn::dropout(transform(pooled), dropout.at(kHeadPlace));
+  return class_scores(transformed);
 }
 
 at::Tensor ModernBert::classify_tokens(const at::Tensor& states, const nn::Dropout& dropout) const {

@@ -42,10 +42,16 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
 constexpr const char* kFormat = "bertcram-finetuning-2";
 constexpr const char* kBaselines = "bag_of_words";
 
-json settings_of(const FinetuneConfig& config) {
+// What a model is besides its weights. Folders of older versions do not say it.
+constexpr const char* kTokenizer = "tokenizer_fingerprint";
+constexpr const char* kModelConfig = "model_config_xxh3_128";
+
+json settings_of(const FinetuneConfig& config, const checkpoint::ModelDirectory& model) {
   FinetuneConfig copy = config;
   return {{"fingerprint", config::fingerprint(config::fields_of(copy))},
           {"model_xxh3_128", checkpoint::weights_hash(config.model)},
+          {kTokenizer, model.tokenizer->fingerprint()},
+          {kModelConfig, util::hash_file(model.path / "config.json").hex()},
           {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
 }
 
@@ -57,8 +63,15 @@ std::vector<std::string> differences_from(const json& stored, const json& settin
   FinetuneConfig now = config;
   config::apply_yaml(config::fields_of(before), util::text_member(stored, "config"), where);
   auto differing = config::differences(config::fields_of(before), config::fields_of(now));
+  const auto is_other = [&](const char* key) {
+    return stored.contains(key) && util::text_member(stored, key) != util::text_member(settings, key);
+  };
   if (util::text_member(stored, "model_xxh3_128") != util::text_member(settings, "model_xxh3_128")) {
     differing.emplace_back("another --model");
+  } else if (is_other(kTokenizer)) {
+    differing.emplace_back("another tokenizer of --model");
+  } else if (is_other(kModelConfig)) {
+    differing.emplace_back("another config.json of --model");
   }
   return differing;
 }
@@ -89,8 +102,9 @@ void FinetuneFolder::refuse_foreign(const fs::path& folder) {
   }
 }
 
-FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, const glue::Protocol& protocol)
-    : folder_(std::move(folder)), overrides_(changed_values(config)), settings_(settings_of(config)) {
+FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, const glue::Protocol& protocol,
+                               const checkpoint::ModelDirectory& model)
+    : folder_(std::move(folder)), overrides_(changed_values(config)), settings_(settings_of(config, model)) {
   settings_["format"] = kFormat;
   settings_["protocol"] = protocol.name;
   settings_[kBaselines] = json::object();

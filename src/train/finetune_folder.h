@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/results.h"
@@ -23,7 +24,8 @@ class FinetuneFolder {
   /// Continues what is in the folder.
   /// @throws ConfigError if it comes from other settings or another model; DataError if results.json is not what was
   /// written
-  FinetuneFolder(std::filesystem::path folder, const config::FinetuneConfig& config, const glue::Protocol& protocol);
+  FinetuneFolder(std::filesystem::path folder, const config::FinetuneConfig& config, const glue::Protocol& protocol,
+                 const checkpoint::ModelDirectory& model);
 
   /// Scores belong to the files that they came from: remembers those of a task. @throws ConfigError for others
   void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files);

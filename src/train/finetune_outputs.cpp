@@ -52,11 +52,6 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
   const glue::TaskSpec& task = glue::find_task(entry.task);
   const TaskModel model(folder, task, config.runtime);
   glue::Dataset dataset = glue::read_split(task, glue::test_split_of(entry), config.data);
-  if (dataset.size() != entry.rows) {
-    util::log_warning(
-        kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.size()), " rows; the official test set has ",
-                   util::format_count(entry.rows), ", and the GLUE site takes no other"));
-  }
   const EncodedSplit split = model.encode(std::move(dataset), entry.name);
   if (split.truncated > 0) {
     util::log_info(kRoom, cat(entry.name, ": ", util::format_count(split.truncated), " test examples were cut"));
@@ -93,14 +88,22 @@ void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder
       continue;
     }
     const fs::path file = answers / (entry.name + ".tsv");
-    const std::string source = cat(run->name, " ", util::hash_file(run->folder / glue::kUnitFile).hex(), " ",
-                                   test_file_hash(entry, config.data));
-    if (!fs::exists(file) || util::text_member(record, entry.name.c_str()) != source) {
-      util::write_file_atomically(file, glue::submission_text(answers_of(config, entry, *run, stop)));
-      record[entry.name] = source;
+    const auto source_with = [&](const std::string& text) {
+      return cat(run->name, " ", util::hash_file(run->folder / glue::kUnitFile).hex(), " ",
+                 test_file_hash(entry, config.data), " ", util::hash128(text).hex());
+    };
+    std::string text = fs::exists(file) ? util::read_file(file) : std::string();
+    if (util::text_member(record, entry.name.c_str()) != source_with(text)) {  // of another run or file, or edited
+      text = glue::submission_text(answers_of(config, entry, *run, stop));
+      util::write_file_atomically(file, text);
+      record[entry.name] = source_with(text);
       util::write_file_atomically(record_file, util::json_text(record, 1) + "\n");
     }
-    files[entry.name] = util::read_file(file);
+    if (const int64_t rows = std::ranges::count(text, '\n') - 1; rows != entry.rows) {
+      util::log_warning(kRoom, cat(entry.name, ": ", util::format_count(rows), " answers; the official test set has ",
+                                   util::format_count(entry.rows), " rows, and the GLUE site takes no other"));
+    }
+    files[entry.name] = std::move(text);
   }
   if (!filled.empty() && !config.fill_missing) {  // a task failed on the way
     util::log_error(kRoom, cat("no submission: nothing answers ", util::join(filled, ", ")));

@@ -43,6 +43,10 @@ EncodedSplit read_and_encode(const glue::TaskSpec& task, const glue::SplitSpec& 
     util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.skipped_rows),
                                  " broken rows left out, ", util::format_count(dataset.size()), " used"));
   }
+  if (dataset.damaged_texts > 0) {
+    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.damaged_texts),
+                                 " texts are not UTF-8; what cannot be read of them counts as unknown characters"));
+  }
   EncodedSplit encoded = encode_split(std::move(dataset), split.reported_name, tokenizer, max_tokens);
   drop_texts(encoded.dataset);
   return encoded;
@@ -146,8 +150,8 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
     }
     try {
       task.dev.push_back({.judge = other, .split = read(other, other.dev.front())});
-    } catch (const DataError& error) {
-      util::log_error(kRoom, cat(other.name, " is left out: ", error.what()));
+    } catch (const DataError&) {
+      task.left_out[other.name] = std::current_exception();
     }
   }
   util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples, ",

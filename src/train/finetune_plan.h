@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ struct LoadedTask {
   int64_t max_tokens = 0;       ///< that texts are cut to
   EncodedSplit train = {};
   std::vector<DevSet> dev = {};
-  std::vector<std::filesystem::path> files = {};  ///< read for it
+  std::vector<std::filesystem::path> files = {};            ///< read for it
+  std::map<std::string, std::exception_ptr> left_out = {};  ///< sets scored with it that could not be read, and why
 };
 
 /// The tasks that a command names, those that others start from first. With `all`, tasks whose files are not there are

@@ -29,6 +29,8 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
+constexpr int64_t kStartSeed = 0;  ///< of the run that other tasks start from, whatever seeds a command asks for
+
 /// All runs of one command.
 class Finetuner {
  public:
@@ -49,7 +51,7 @@ class Finetuner {
     util::make_writable_directory(output_);
     const util::DirectoryLock lock(output_, kFinetuneRoom);
     util::remove_stale_temporaries(output_);
-    folder_.emplace(output_, config_, protocol_);
+    folder_.emplace(output_, config_, protocol_, model_);
     results_.protocol = protocol_.name;
     results_.overrides = folder_->overrides();
     plan(tasks);
@@ -79,19 +81,40 @@ class Finetuner {
     return config_.init == config::InitFrom::kRandom ? "" : recipe.start_from;
   }
 
+  /// The task's runs; of one whose model others start from, that run too.
+  std::vector<PlannedUnit> units(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe) const {
+    auto units = units_of(spec, recipe, config_);
+    if (start_tasks_.contains(spec.name) && config_.first_seed > kStartSeed) {
+      units.insert(units.begin(), {.id = {.task = spec.name, .seed = kStartSeed}});
+    }
+    return units;
+  }
+
   /// What the command asks for, whatever of it is there or can be read.
   void plan(const std::vector<glue::TaskSpec>& tasks) {
     for (const glue::TaskSpec& spec : tasks) {
-      const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-      if (const std::string start = start_of(recipe); !start.empty()) {
+      if (const std::string start = start_of(chosen_recipe(config_, protocol_, spec)); !start.empty()) {
         start_tasks_.insert(start);
       }
-      for (const PlannedUnit& unit : units_of(spec, recipe, config_)) {
+    }
+    for (const glue::TaskSpec& spec : tasks) {
+      const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
+      for (const PlannedUnit& unit : units(spec, recipe)) {
         planned_.insert(unit.id.folder());
         board_.expect(unit.id, primary_metric_of(spec));
       }
+      note_length(spec, recipe);
       const int64_t tokens = recipe.batch_examples * std::min(recipe.seq_len, model_.shape.max_positions);
       most_batch_tokens_ = std::max(most_batch_tokens_, tokens);
+    }
+  }
+
+  /// Says where texts are cut elsewhere than the protocol has it, by the user's or the model's limit.
+  void note_length(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe) {
+    const int64_t used = std::min(recipe.seq_len, model_.shape.max_positions);
+    results_.overrides.erase("max_tokens");
+    if (used != glue::recipe_for(protocol_, spec).seq_len) {
+      results_.overrides["max_tokens"] = cat(used);
     }
   }
 
@@ -106,7 +129,14 @@ class Finetuner {
       LoadedTask task = load_task(spec, recipe, config_.data, model_);
       folder_->check_task_files(spec, task.files);
       tasks_.emplace(spec.name, std::move(task));
-      return units_of(spec, recipe, config_);
+      for (const auto& [name, failure] : tasks_.at(spec.name).left_out) {
+        try {
+          std::rethrow_exception(failure);
+        } catch (const DataError&) {
+          note_failure(name);
+        }
+      }
+      return units(spec, recipe);
     } catch (const DataError&) {
       note_failure(spec.name);
     } catch (const ConfigError&) {  // results on other data than now
@@ -166,6 +196,11 @@ class Finetuner {
       if (const auto found = records_.find(task.name); found != records_.end()) {
         const glue::UnitId best = *glue::best_unit(found->second, primary_metric_of(task));
         runs.push_back({.task = task, .folder = folder_->path_of(best), .name = best.folder()});
+        if (config_.save_models == config::SaveModels::kBest && !fs::exists(model_folder(best) / "config.json")) {
+          util::log_warning(kFinetuneRoom,
+                            cat(task.name, ": the model of the best run was not kept; remove ",
+                                folder_->path_of(best).string(), ", and the same command trains it again"));
+        }
       }
     }
     if (!runs.empty()) {
@@ -180,9 +215,7 @@ class Finetuner {
   fs::path model_folder(const glue::UnitId& id) const { return folder_->path_of(id) / UnitRunner::kModelFolder; }
 
   /// Whether other tasks start from this run's model.
-  bool is_start(const glue::UnitId& id) const {
-    return start_tasks_.contains(id.task) && id.seed == config_.first_seed;
-  }
+  bool is_start(const glue::UnitId& id) const { return start_tasks_.contains(id.task) && id.seed == kStartSeed; }
 
   void train_all(std::vector<PlannedUnit> pending) {
     for (const auto& [name, records] : records_) {
@@ -208,8 +241,7 @@ class Finetuner {
          }});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
-      if (fs::exists(model_folder({.task = task, .seed = config_.first_seed}) / "config.json") &&
-          records_.contains(task)) {
+      if (fs::exists(model_folder({.task = task, .seed = kStartSeed}) / "config.json") && records_.contains(task)) {
         queue.note_model(task);
       }
     }
@@ -286,7 +318,7 @@ class Finetuner {
       return {};
     }
     return unit.start_from.empty() ? fs::path(config_.model)
-                                   : model_folder({.task = unit.start_from, .seed = config_.first_seed});
+                                   : model_folder({.task = unit.start_from, .seed = kStartSeed});
   }
 
   /// Removes the models that need not stay; a link with the task's name leads to the best.

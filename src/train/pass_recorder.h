@@ -43,8 +43,8 @@ class PassRecorder {
 
   at::Device device_;
   const CudaGraphs* graphs_;
-  at::Tensor scale_;  ///< [] fp32
   double scale_value_ = 1;
+  at::Tensor scale_;  ///< [] fp32, of that value
   std::set<Shape> have_run_;
   std::map<Shape, Recording> recordings_;
 };

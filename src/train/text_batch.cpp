@@ -20,9 +20,13 @@ EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& tex
     tokenizer.encode(text_b, b);
   }
   const size_t room = static_cast<size_t>(max_tokens) - (text_b.empty() ? 2 : 3);
-  truncated += a.size() + b.size() > room ? 1 : 0;
-  while (a.size() + b.size() > room) {
-    (a.size() >= b.size() ? a : b).pop_back();
+  if (a.size() + b.size() > room) {
+    ++truncated;
+    const bool is_b_shorter = a.size() > b.size();
+    std::vector<int32_t>& shorter = is_b_shorter ? b : a;
+    std::vector<int32_t>& longer = is_b_shorter ? a : b;
+    shorter.resize(std::min(shorter.size(), room / 2));
+    longer.resize(room - shorter.size());
   }
   EncodedText encoded;
   encoded.ids.push_back(special.cls);

@@ -15,6 +15,14 @@ namespace fs = std::filesystem;
 constexpr const char* kRoom = "finetune-glue";
 constexpr const char* kBestPrefix = "best-epoch-";  ///< folder of the best epoch's model beside the checkpoints
 
+/// Has the classifier give scores as they are, not in the unit that it was trained in.
+void learn_unit(const glue::ScoreUnit& unit, nn::Parameters& parameters) {
+  if (!unit.is_one()) {
+    parameters.stored("classifier.weight").mul_(unit.unit);
+    parameters.stored("classifier.bias").mul_(unit.unit).add_(unit.low);
+  }
+}
+
 }  // namespace
 
 glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths,
@@ -90,6 +98,11 @@ std::optional<UnitRunner::Best> UnitRunner::look(const LoadedTask& task, const s
     if (!are_finite(*outputs)) {
       throw DivergedError(cat(name, ": the classifier gives numbers that are not finite; lower --learning-rate"));
     }
+    if (const glue::ScoreUnit unit = glue::score_unit(dev.judge); !unit.is_one()) {
+      std::ranges::transform(*outputs, outputs->begin(), [&](float output) {
+        return static_cast<float>(unit.low + unit.unit * static_cast<double>(output));
+      });
+    }
     now.scores.push_back(glue::score_split(dev.judge, dev.split.dataset, *outputs));
     now.scores.back().reported_name = dev.split.reported_name;
     now.scores.back().truncated = dev.split.truncated;
@@ -158,6 +171,7 @@ void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrain
                            paths.folder / cat("predictions.", dev.split.reported_name, ".tsv"));
   }
   if (paths.keeps_model) {
+    learn_unit(glue::score_unit(task.spec), trainer.parameters());
     write_model(paths.folder / kModelFolder, trainer);
   }
 }

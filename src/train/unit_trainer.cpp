@@ -51,16 +51,18 @@ model::Head head_of(const UnitPlan& plan, const UnitStart& start) {
   return head;
 }
 
-/// Labels or scores of the chosen examples. @return [batch] int64 or fp32
+/// Labels, or scores in the task's unit, of the chosen examples. @return [batch] int64 or fp32
 at::Tensor chosen_targets(const glue::TaskSpec& task, const glue::Dataset& dataset, std::span<const int64_t> chosen,
                           at::Device device) {
   const auto batch = static_cast<int64_t>(chosen.size());
   const bool is_regression = task.kind == glue::TaskKind::kRegression;
+  const glue::ScoreUnit unit = glue::score_unit(task);
   at::Tensor targets = at::empty({batch}, is_regression ? at::kFloat : at::kLong);
   for (int64_t i = 0; i < batch; ++i) {
     const glue::Example& example = dataset.examples[static_cast<size_t>(chosen[static_cast<size_t>(i)])];
     if (is_regression) {
-      targets.mutable_data_ptr<float>()[i] = example.target;
+      targets.mutable_data_ptr<float>()[i] =
+          static_cast<float>((static_cast<double>(example.target) - unit.low) / unit.unit);
     } else {
       targets.mutable_data_ptr<int64_t>()[i] = example.label;
     }
@@ -112,7 +114,7 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     try {
       state_ = checkpoint::load_checkpoint(path, tensors());
     } catch (const DataError& error) {
-      util::log_warning(kRoom, cat(plan_.name, ": an older checkpoint is used: ", error.what()));
+      util::log_warning(kRoom, cat(plan_.name, ": a checkpoint is of no use: ", error.what()));
       continue;
     }
     optimizer_.restore_steps(state_.optimizer_steps);

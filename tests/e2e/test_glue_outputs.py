@@ -75,7 +75,7 @@ class Submission(E2ETestCase):
         self.assertIn("rte   accuracy", result.text)
         shutil.rmtree(self.out / "rte-seed0")
         result = must(*command)
-        self.assertIn("3 rows; the official test set has 3,000", result.err)
+        self.assertIn("3 answers; the official test set has 3,000", result.err)
 
     def test_contradictions(self):
         data = make_glue(self.dir / "glue", "rte")

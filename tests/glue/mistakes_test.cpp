@@ -34,7 +34,8 @@ TEST(Mistakes, OfScoresAreThoseFurthestOff) {
                                         {.text_a = "c", .text_b = "d", .target = 5, .line = 3}},
                            .labelling = Labelling::kLabelled};
   save_predictions(task, dataset, std::vector<float>{1.5F, 1.25F}, scratch.root() / "p.tsv");
-  EXPECT_EQ(mistake_rows(task, task.name, dataset, scratch.root() / "p.tsv", 1), "stsb\t3\t5\t1.2500\t3.7500\tc\td\n");
+  EXPECT_EQ(mistake_rows(task, task.name, dataset, scratch.root() / "p.tsv", 1),
+            "stsb\t3\t5\t1.250000\t3.7500\tc\td\n");
 }
 
 TEST(Mistakes, AFileOfOtherPredictionsIsRefused) {

@@ -106,7 +106,7 @@ TEST(Unit, PredictionsStateLineLabelAndProbabilities) {
   EXPECT_TRUE(util::read_file(scratch.root() / "q.tsv").starts_with("line\tprediction\tp(entailment)"));
   Dataset similar = {.examples = {{.target = 2.5F, .line = 2}}, .labelling = Labelling::kLabelled};
   save_predictions(find_task("stsb"), similar, std::vector<float>{3.25F}, scratch.root() / "r.tsv");
-  EXPECT_EQ(util::read_file(scratch.root() / "r.tsv"), "line\ttarget\tprediction\n2\t2.5\t3.2500\n");
+  EXPECT_EQ(util::read_file(scratch.root() / "r.tsv"), "line\ttarget\tprediction\n2\t2.5\t3.250000\n");
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ struct Dataset {
   std::vector<Example> examples = {};      ///< file order; the position is the index that a GLUE submission states
   std::vector<int64_t> label_counts = {};  ///< examples per class id; empty when unlabelled or regression
   int64_t skipped_rows = 0;                ///< broken rows left out (BadRows::kSkip)
+  int64_t damaged_texts = 0;               ///< examples whose texts are not UTF-8
   Labelling labelling = Labelling::kLabelled;
   std::filesystem::path file = {};  ///< where it came from
 

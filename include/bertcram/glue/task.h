@@ -124,6 +124,15 @@ std::string normalised_name(std::string_view name);
 /// Everything about the task that changes its scores but the data itself: for telling whether results belong together.
 std::string scoring_rules(const TaskSpec& task);
 
+/// How scores are learnt: as (score - low) / unit, so that those of any range move as STS-B's 0 to 5 do.
+struct ScoreUnit {
+  double low = 0;
+  double unit = 1;
+  bool is_one() const { return low == 0 && unit == 1; }
+};
+
+ScoreUnit score_unit(const TaskSpec& task);  ///< of classes: none
+
 /// "entailment, not_entailment": the labels for messages, cut after a dozen.
 std::string label_list(const TaskSpec& task);
 

@@ -85,6 +85,8 @@ class Encoder {
   const nn::Parameters& parameters() const { return parameters_; }
   /// One of this encoder's own, in the compute type.
   const at::Tensor& leaf(const std::string& name) const;
+  /// The classifier's outputs in fp32: in bf16 scores near 4 would be 1/32 apart. @param states [batch, hidden]
+  at::Tensor class_scores(const at::Tensor& states) const;
 
  private:
   at::Tensor masked_states(const at::Tensor& states, const at::Tensor& positions) const;
