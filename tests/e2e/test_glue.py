@@ -91,6 +91,31 @@ class Units(CrashTestCase):
         with self.unharmed(self.out):
             self.assert_fails(self.bertcram(*finetune_args(task, make_model(), self.out, 1)), USAGE, "another version")
 
+    def test_another_tokenizer_or_configuration_of_the_model_is_another_model(self):
+        task = make_task(self.dir / "task")
+        model = self.dir / "model"
+        shutil.copytree(make_model(), model)
+        (model / "manifest.json").unlink()  # as others' models have none; it would tell the tokenizer's change
+        command = finetune_args(task, model, self.out, 1)
+        must(*command)
+        config, tokenizer, vocab = (model / file for file in ("config.json", "tokenizer.json", "vocab.txt"))
+        before = {file: file.read_text() for file in (config, tokenizer, vocab)}
+        swapped = json.loads(before[tokenizer])
+        ids = swapped["model"]["vocab"]
+        ids["the"], ids["a"] = ids["a"], ids["the"]
+        lines = before[vocab].splitlines()
+        lines[ids["the"]], lines[ids["a"]] = "the", "a"
+        for changed, words in (({config: before[config].replace("{", '{"layer_norm_eps_": 1,', 1)}, "another config.json of --model"),
+                               ({tokenizer: json.dumps(swapped), vocab: "\n".join(lines) + "\n"}, "another tokenizer of --model")):
+            with self.subTest(words):
+                for file, text in changed.items():
+                    file.write_text(text)
+                with self.unharmed(self.out):
+                    self.assert_fails(self.bertcram(*command), USAGE, words)
+                for file in changed:
+                    file.write_text(before[file])
+        self.assert_ok(self.bertcram(*command))
+
     def test_a_setting_that_an_older_version_did_not_have_had_its_default(self):
         out = self.copy(self.whole, "older")
         settings = json.loads((out / "settings.json").read_text())
@@ -149,6 +174,28 @@ class Tasks(E2ETestCase):
         self.assertIn("1 run, 1 at a time", again.err)
         self.assertNotIn("failed", self.results())
 
+    def test_a_damaged_diagnostic_set_is_a_failure(self):
+        data = make_glue(self.dir / "glue", "mnli")
+        (data / "AX").mkdir()
+        (data / "AX" / "diagnostic-full.tsv").write_text("x\n")
+        result = self.bertcram(*arguments(data, self.out, "--task", "mnli", seeds=1))
+        self.assertEqual(result.code, INPUT, result)
+        self.assertEqual(sorted(self.results()["tasks"]), ["mnli", "mnli-mm"])
+        self.assertIn("Premise", self.results()["failed"]["ax"])
+
+    def test_scores_of_any_range_are_learnt(self):
+        rows = [f"{i % 11 * 100 + 1000}\tthe {'cat' if i % 11 > 5 else 'dog'} sees" for i in range(110)]
+        for file in ("train.tsv", "dev.tsv"):
+            (self.dir / file).write_text("\n".join(["score\ttext", *rows]) + "\n")
+        task = self.dir / "scores.yaml"
+        task.write_text("name: scores\ntrain: train.tsv\ndev: dev.tsv\ncolumns: {sentence1: text, label: score}\nrange: [1000, 2000]\n")
+        must(*finetune_args(task, make_model(), self.out, 1, "--learning-rate", "1e-2", "--epochs", 8))
+        predicted = [float(row["prediction"]) for row in table(self.out / "scores-seed0" / "predictions.scores.tsv")]
+        self.assertAlmostEqual(sum(predicted) / len(predicted), 1500, delta=100)
+        self.assertGreater(max(predicted) - min(predicted), 5)
+        answer = must("predict", "--model", self.out / "scores", "--precision", "fp32", "--json", stdin="the dog sees\n").json
+        self.assertAlmostEqual(answer["score"], predicted[0], delta=0.01)
+
     def test_transfer_starts_from_the_mnli_model_and_trains_it_when_it_must(self):
         data = make_glue(self.dir / "glue", "rte", "mnli")
         result = must(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer"))
@@ -156,7 +203,11 @@ class Tasks(E2ETestCase):
         found = self.results()
         self.assertEqual(found["protocol"], "transfer")
         self.assertEqual(sorted(found["tasks"]), ["mnli", "mnli-mm", "rte"])
+        self.assertEqual(found["overrides"], {"epochs": "1", "max_tokens": "32"})  # the model takes no more
         self.assertTrue((self.out / "mnli-seed0" / "model" / "config.json").exists())
+        alone = self.dir / "alone"  # the second seed by a command of its own starts from the same model
+        must(*arguments(data, alone, "--task", "rte", "--protocol", "transfer", "--first-seed", 1, seeds=1))
+        self.assertEqual(*((folder / "rte-seed1" / "predictions.rte.tsv").read_bytes() for folder in (self.out, alone)))
         shutil.rmtree(self.out / "mnli-seed0" / "model")
         shutil.rmtree(self.out / "rte-seed1")
         before = (self.out / "results.json").read_bytes()

@@ -77,6 +77,17 @@ class Submission(E2ETestCase):
         result = must(*command)
         self.assertIn("3 answers; the official test set has 3,000", result.err)
 
+    def test_edited_answers_are_made_anew(self):
+        data = make_glue(self.dir / "glue", "rte", test=3)
+        command = arguments(data, self.out, "--task", "rte", "--submission", "zip", "--fill-missing", seeds=1)
+        must(*command)
+        answers = self.out / "test" / "RTE.tsv"
+        before = answers.read_bytes()
+        answers.write_bytes(before.replace(b"2\t", b"7\t"))
+        result = must(*command)
+        self.assertEqual(answers.read_bytes(), before)
+        self.assertIn("RTE: 3 answers; the official test set has 3,000 rows", result.err)
+
     def test_contradictions(self):
         data = make_glue(self.dir / "glue", "rte")
         for options, words in [(["--fill-missing"], ["--submission"]),

@@ -43,6 +43,26 @@ TEST(Reader, KeepsTextLabelsAndLineNumbers) {
   EXPECT_EQ(train.file, data.root() / "RTE/train.tsv");
 }
 
+TEST(Reader, TestSetsCountTheirRows) {
+  const TaskSpec& task = find_task("rte");
+  const auto read = [&](const std::string& rows) {
+    const Scratch data;
+    data.write("RTE/test.tsv", "index\tsentence1\tsentence2\n" + rows);
+    return read_split(task, task.test.front(), data.root()).size();
+  };
+  const auto refusal = [&](const std::string& rows) { return message_of<DataError>([&] { read(rows); }); };
+  EXPECT_EQ(read("0\ta\tb\n1\tc\td\n"), 2);
+  EXPECT_TRUE(contains(refusal("1\ta\tb\n0\tc\td\n"), "test.tsv:2: index is '1', expected 0")) << "another order";
+  EXPECT_TRUE(contains(refusal("0\ta\tb\n0\tc\td\n"), "test.tsv:3: index is '0', expected 1"));
+  EXPECT_TRUE(contains(refusal("x\ta\tb\n"), "test.tsv:2: index is 'x'"));
+}
+
+TEST(Reader, CountsTextsThatAreNotUtf8) {
+  const Scratch data;
+  data.write("RTE/train.tsv", std::string(kRteHeader) + "0\tcaf\xe9\tb\tentailment\n1\tcaf\xc3\xa9\te\tentailment\n");
+  EXPECT_EQ(read_train("rte", data).damaged_texts, 1);
+}
+
 TEST(Reader, TakesQuotesLiterally) {
   const Scratch data;
   data.write("SST-2/train.tsv", "sentence\tlabel\n\"unbalanced , \"\"\t1\n\"\t0\n");

@@ -171,6 +171,9 @@ TEST(TaskFile, RefusesWhatItCannotMean) {
   const std::string good = kGood;
   EXPECT_TRUE(contains(refusal(good + "name: again\n"), ":5: duplicate key 'name'"));
   EXPECT_TRUE(contains(refusal("name: rte\n"), ":1: name 'rte' belongs to GLUE"));
+  EXPECT_TRUE(contains(refusal("name: test\n"), ":1: name 'test' belongs to GLUE"));
+  EXPECT_TRUE(contains(refusal("name: pets-seed0\n"), ":1: name 'pets-seed0' has '-seed' in it"));
+  EXPECT_TRUE(contains(refusal(good + "test: test.tsv\n"), ":5: unknown key 'test'"));
   EXPECT_TRUE(contains(refusal("name: MNLI MM\n"), "lower-case letters"));
   EXPECT_TRUE(contains(refusal("name: [a, b]\n"), ":1: 'name' must be a single value"));
   EXPECT_TRUE(contains(refusal("name:\n"), "'name' must be a single value"));

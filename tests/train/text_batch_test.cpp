@@ -55,6 +55,21 @@ TEST(EncodeText, BothAreCutWhenBothAreLong) {
   EXPECT_EQ(truncated, 1);
 }
 
+// As Hugging Face's tokenizers cut "longest first", with room for five.
+TEST(EncodeText, OfAnOddRoomTheLongerHasMore) {
+  const auto tokens_of_a = [](const std::string& a, const std::string& b) {
+    int64_t truncated = 0;
+    const EncodedText text = encode(a, b, 8, truncated);
+    EXPECT_EQ(text.ids.size(), 8U);
+    return text.first_segment - 2;
+  };
+  EXPECT_EQ(tokens_of_a("a b c d e", "u v w x"), 3);
+  EXPECT_EQ(tokens_of_a("a b c d", "u v w x y"), 2);
+  EXPECT_EQ(tokens_of_a("a b c d", "u v w x"), 2);
+  EXPECT_EQ(tokens_of_a("a", "u v w x y"), 1);
+  EXPECT_EQ(tokens_of_a("a b c d e f", "u"), 4);
+}
+
 TEST(PaddedBatch, PadsToTheLongestOfTheChosen) {
   const std::vector<EncodedText> texts = {{{kCls, 10, kSep}, 3}, {Ids(20, 9), 20}, {{kCls, 10, kSep, 11, kSep}, 3}};
   const std::vector<int64_t> chosen = {2, 0};
