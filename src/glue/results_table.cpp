@@ -2,6 +2,7 @@
 
 #include "bertcram/glue/published.h"
 #include "bertcram/glue/results.h"
+#include "bertcram/glue/task.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/table.h"
 #include "bertcram/util/text.h"
@@ -77,10 +78,21 @@ bool has_glue(const GlueResults& results) {
   return std::ranges::any_of(reported_order(), [&](const std::string& name) { return results.tasks.contains(name); });
 }
 
+/// Of GLUE's reported sets: whether a model of another name answers it.
+bool is_scored_with_another(const std::string& name) {
+  const auto& reported = reported_order();
+  const auto own = std::ranges::find(builtin_tasks(), name, &TaskSpec::name);
+  const bool is_glue = std::ranges::find(reported, name) != reported.end();
+  return is_glue && (own == builtin_tasks().end() || !own->scored_with.empty());
+}
+
 std::string grid_lines(const GlueResults& results) {
   std::string lines;
   for (const std::string& name : ordered_names(results)) {
     const TaskResult& task = results.tasks.find(name)->second;
+    if (is_scored_with_another(name)) {  // the grid is that of the other
+      continue;
+    }
     std::string points;
     for (const GridPoint& point : task.grid) {
       points += cat(points.empty() ? "" : ", ", util::format_number(point.learning_rate), " ",

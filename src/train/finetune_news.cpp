@@ -59,7 +59,7 @@ void FinetuneNews::task_may_be_done(const LoadedTask& task, const glue::GlueResu
 
 void FinetuneNews::task_failed(const std::string& task, const std::string& reason) const {
   const std::string text = cat(task, ": ", reason);
-  util::log_error(kFinetuneRoom, text);
+  util::log_warning(kFinetuneRoom, cat("failed: ", text));  // the command ends with the first of them as its error
   events_.send("task_failed", text, {{"task", task}, {"reason", reason}});
 }
 

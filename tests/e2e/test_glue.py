@@ -233,8 +233,10 @@ class Tasks(E2ETestCase):
         self.assertFalse((self.out / "results.json").exists())
 
     def test_search_reports_every_point_and_keeps_the_best(self):
-        data = make_glue(self.dir / "glue", "sst2")
-        result = must(*arguments(data, self.out, "--task", "sst2", "--protocol", "search", seeds=1, epochs=2))
+        data = make_glue(self.dir / "glue", "sst2", "mnli")
+        result = must(*arguments(data, self.out, "--task", "sst2,mnli", "--protocol", "search", seeds=1, epochs=2))
+        self.assertIn("tried for mnli: ", result.text)
+        self.assertNotIn("tried for mnli-mm", result.text)  # no grid of its own
         task = self.results()["tasks"]["sst2"]
         self.assertEqual([point["learning_rate"] for point in task["grid"]], [5e-5, 4e-5, 3e-5, 2e-5])
         self.assertEqual(task["mean"], max(point["mean"] for point in task["grid"]))
