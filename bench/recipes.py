@@ -54,7 +54,10 @@ def run(options, number, name, seed):
     folder = options.work / f"{number:02d}-seed{seed}"
     kept = folder.with_suffix(".json")
     if kept.exists():
-        return json.loads(kept.read_text())
+        figures = json.loads(kept.read_text())
+        if (figures["name"], figures["settings"], figures.get("asked_tokens", options.tokens)) != (name, SETTINGS[name], options.tokens):
+            raise SystemExit(f"recipes.py: {kept} is of other settings ({figures['name']}); give another --work")
+        return figures
     log = folder.with_suffix(".log")
     trained = last_json([BINARY, "pretrain", "--config", options.config, "--data", options.data, "--output", folder, "--tokens",
                          options.tokens, "--seed", seed, "--threads", options.threads, "--set", "eval.every_steps=1000000",
@@ -63,7 +66,7 @@ def run(options, number, name, seed):
     scored = last_json([BINARY, "eval", "--model", folder / "model", "--data", options.data, "--threads", options.threads,
                         "--rows", ROWS, "--json"], log)
     figures = {"name": name, "settings": SETTINGS[name], "seed": seed, "loss": scored["loss"], "accuracy": scored["accuracy"],
-               "steps": trained["steps"], "tokens": trained["tokens"], "seconds": trained["elapsed_seconds"]}
+               "steps": trained["steps"], "tokens": trained["tokens"], "asked_tokens": options.tokens, "seconds": trained["elapsed_seconds"]}
     partial = kept.with_suffix(".partial")
     partial.write_text(json.dumps(figures))
     partial.replace(kept)
@@ -79,7 +82,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=1_600_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(SETTINGS)}")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(SETTINGS)}".replace("%", "%%"))
     parser.add_argument("--json", help="write the figures of all finished runs to this file")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

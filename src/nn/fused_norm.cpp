@@ -1,7 +1,6 @@
 #include "fused_norm.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 
@@ -16,14 +15,13 @@
 namespace bertcram::nn {
 namespace {
 
-using torch::autograd::AutogradContext;
-
 constexpr int64_t kGrain = 16'384;  // numbers that are worth a thread
 
 int64_t row_grain(int64_t hidden) { return kGrain / hidden + 1; }
 
-kernels::NormStatistics statistics_of(const at::Tensor& means, const at::Tensor& inverse_spreads) {
-  return {.means = means.mutable_data_ptr<float>(), .inverse_spreads = inverse_spreads.mutable_data_ptr<float>()};
+kernels::NormStatistics statistics_of(const NormState& state) {
+  return {.means = state.means.mutable_data_ptr<float>(),
+          .inverse_spreads = state.inverse_spreads.mutable_data_ptr<float>()};
 }
 
 const uint16_t* bf16_or_null(const at::Tensor& tensor) { return tensor.defined() ? bf16(tensor) : nullptr; }
@@ -32,46 +30,34 @@ const uint16_t* bf16_or_null(const at::Tensor& tensor) { return tensor.defined()
 struct CpuNorm {
   static at::Tensor in_one_piece(const at::Tensor& x) { return x.contiguous(); }
 
-  static at::Tensor normalised(AutogradContext* context, const NormInputs& inputs) {
-    const int64_t hidden = inputs.x.size(-1);
-    const int64_t rows = inputs.x.numel() / hidden;
-    const auto options = inputs.x.options().dtype(at::kFloat);
-    const at::Tensor means = at::empty({rows}, options);
-    const at::Tensor inverse_spreads = at::empty({rows}, options);
-    const at::Tensor& x = inputs.branch.defined() ? inputs.sum : inputs.x;
-    at::Tensor y = at::empty_like(x);
-    at::parallel_for(0, rows, row_grain(hidden), [&](int64_t begin, int64_t end) {
+  static void normalise(const NormInputs& inputs, const NormState& state, const at::Tensor& y) {
+    const int64_t hidden = state.hidden();
+    at::parallel_for(0, state.rows(), row_grain(hidden), [&](int64_t begin, int64_t end) {
       if (inputs.branch.defined()) {
-        kernels::add(bf16(inputs.x), bf16(inputs.branch), hidden, begin, end, mutable_bf16(x));
+        kernels::add(bf16(inputs.x), bf16(inputs.branch), hidden, begin, end, mutable_bf16(inputs.sum));
       }
-      kernels::norm(bf16(x), hidden, begin, end, {.weight = bf16(inputs.weight), .bias = bf16_or_null(inputs.bias)},
-                    inputs.eps, mutable_bf16(y), statistics_of(means, inverse_spreads));
+      kernels::norm(bf16(state.x), hidden, begin, end,
+                    {.weight = bf16(inputs.weight), .bias = bf16_or_null(inputs.bias)}, inputs.eps, mutable_bf16(y),
+                    statistics_of(state));
     });
-    context->save_for_backward({x, inputs.weight, inputs.bias, means, inverse_spreads});
-    return y;
   }
 
-  static NormGradients gradients(AutogradContext* context, const at::Tensor& given, const at::Tensor& residual) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    const at::Tensor& weight = saved[1];
-    const at::Tensor& bias = saved[2];
-    const at::Tensor y_gradient = given.contiguous();
-    const at::Tensor beside = residual.defined() ? residual.contiguous() : residual;
-    const int64_t hidden = x.size(-1);
-    const int64_t rows = x.numel() / hidden;
-    const at::Tensor x_gradient = at::empty_like(x);
+  static NormGradients gradients(const NormState& state, const at::Tensor& of_y, const at::Tensor& of_sum) {
+    const int64_t hidden = state.hidden();
+    const int64_t rows = state.rows();
+    const bool has_bias = state.bias.defined();
+    const at::Tensor x_gradient = at::empty_like(state.x);
     // Each thread sums its rows' share of the weights' gradients on its own.
     const int64_t parts = std::clamp<int64_t>(rows / row_grain(hidden), 1, at::get_num_threads());
-    const at::Tensor sums = at::zeros({2, parts, hidden}, x.options().dtype(at::kFloat).requires_grad(false));
+    const at::Tensor sums = at::zeros({2, parts, hidden}, state.means.options());
     auto* const weight_sums = sums.mutable_data_ptr<float>();
     at::parallel_for(0, parts, /*grain_size=*/1, [&](int64_t first, int64_t last) {
       for (int64_t part = first; part < last; ++part) {
-        kernels::norm_backward(bf16(x), bf16(y_gradient), bf16_or_null(beside), hidden, rows * part / parts,
-                               rows * (part + 1) / parts, bf16(weight), statistics_of(saved[3], saved[4]),
+        kernels::norm_backward(bf16(state.x), bf16(of_y), bf16_or_null(of_sum), hidden, rows * part / parts,
+                               rows * (part + 1) / parts, bf16(state.weight), statistics_of(state),
                                mutable_bf16(x_gradient),
                                {.weight = weight_sums + part * hidden,
-                                .bias = bias.defined() ? weight_sums + (parts + part) * hidden : nullptr});
+                                .bias = has_bias ? weight_sums + (parts + part) * hidden : nullptr});
       }
     });
     const auto add_to = [&](const at::Tensor& variable, int64_t which) {
@@ -79,7 +65,8 @@ struct CpuNorm {
       total.numbers.add_(sums.select(0, which).sum(0));
       return total.returned;
     };
-    return {.x = x_gradient, .weight = add_to(weight, 0), .bias = bias.defined() ? add_to(bias, 1) : at::Tensor()};
+    return {
+        .x = x_gradient, .weight = add_to(state.weight, 0), .bias = has_bias ? add_to(state.bias, 1) : at::Tensor()};
   }
 };
 

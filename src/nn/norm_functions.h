@@ -2,6 +2,7 @@
 // Layer normalisation, and the addition before it, as autograd functions over what computes them.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -12,7 +13,7 @@
 
 namespace bertcram::nn {
 
-/// What an engine computes of. Undefined: branch and sum where nothing is added, bias where there is none.
+/// What is normalised. Undefined: branch and sum where nothing is added, bias where there is none.
 struct NormInputs {
   at::Tensor x;  ///< [..., hidden], in one piece
   at::Tensor branch;
@@ -22,31 +23,66 @@ struct NormInputs {
   double eps = 0;
 };
 
+/// What the backward pass needs of the forward pass.
+struct NormState {
+  at::Tensor x;  ///< what was normalised
+  at::Tensor weight;
+  at::Tensor bias;
+  at::Tensor means;            ///< [rows] fp32
+  at::Tensor inverse_spreads;  ///< [rows] fp32
+  int64_t hidden() const { return x.size(-1); }
+  int64_t rows() const { return x.numel() / hidden(); }
+};
+
 struct NormGradients {
   at::Tensor x;
   at::Tensor weight;  ///< undefined where it was added to the leaf's .grad
   at::Tensor bias;
 };
 
-/// An Engine has
+/// By an Engine, which has
 ///     at::Tensor in_one_piece(const at::Tensor&);
-///     at::Tensor normalised(AutogradContext*, const NormInputs&);  // saves for `gradients` what it needs
-///     NormGradients gradients(AutogradContext*, const at::Tensor& of_normed, const at::Tensor& of_sum);  // of_sum may be undefined
+///     void normalise(const NormInputs&, const NormState&, const at::Tensor& y);  // fills sum, y, means and spreads
+///     NormGradients gradients(const NormState&, const at::Tensor& of_y, const at::Tensor& of_sum);  // of_sum may be undefined
+template <class Engine>
+at::Tensor normalised_by(torch::autograd::AutogradContext* context, const NormInputs& inputs) {
+  const auto options = inputs.x.options().dtype(at::kFloat).requires_grad(false);
+  const int64_t rows = inputs.x.numel() / inputs.x.size(-1);
+  const NormState state = {.x = inputs.branch.defined() ? inputs.sum : inputs.x,
+                           .weight = inputs.weight,
+                           .bias = inputs.bias,
+                           .means = at::empty({rows}, options),
+                           .inverse_spreads = at::empty({rows}, options)};
+  at::Tensor y = at::empty_like(inputs.x);
+  Engine::normalise(inputs, state, y);
+  context->save_for_backward({state.x, state.weight, state.bias, state.means, state.inverse_spreads});
+  return y;
+}
+
+template <class Engine>
+NormGradients norm_gradients_by(torch::autograd::AutogradContext* context, const at::Tensor& of_y,
+                                const at::Tensor& of_sum) {
+  const auto saved = context->get_saved_variables();
+  const NormState state = {
+      .x = saved[0], .weight = saved[1], .bias = saved[2], .means = saved[3], .inverse_spreads = saved[4]};
+  return Engine::gradients(state, Engine::in_one_piece(of_y), of_sum.defined() ? Engine::in_one_piece(of_sum) : of_sum);
+}
+
 template <class Engine>
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction<Engine>> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, double eps) {
-    return Engine::normalised(context, {.x = Engine::in_one_piece(x),
-                                        .branch = {},
-                                        .sum = {},
-                                        .weight = weight,
-                                        .bias = bias.value_or(at::Tensor()),
-                                        .eps = eps});
+    return normalised_by<Engine>(context, {.x = Engine::in_one_piece(x),
+                                           .branch = {},
+                                           .sum = {},
+                                           .weight = weight,
+                                           .bias = bias.value_or(at::Tensor()),
+                                           .eps = eps});
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
-    const NormGradients found = Engine::gradients(context, gradients[0], {});
+    const NormGradients found = norm_gradients_by<Engine>(context, gradients[0], {});
     return {found.x, found.weight, found.bias, at::Tensor()};
   }
 };
@@ -60,12 +96,12 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction<Engine>> {
     const at::Tensor x = Engine::in_one_piece(given_x);
     const at::Tensor sum = at::empty_like(x);
     context->set_materialize_grads(false);
-    return {sum, Engine::normalised(context, {.x = x,
-                                              .branch = Engine::in_one_piece(branch),
-                                              .sum = sum,
-                                              .weight = weight,
-                                              .bias = bias.value_or(at::Tensor()),
-                                              .eps = eps})};
+    return {sum, normalised_by<Engine>(context, {.x = x,
+                                                 .branch = Engine::in_one_piece(branch),
+                                                 .sum = sum,
+                                                 .weight = weight,
+                                                 .bias = bias.value_or(at::Tensor()),
+                                                 .eps = eps})};
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -73,7 +109,7 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction<Engine>> {
     if (!gradients[1].defined()) {
       return {gradients[0], gradients[0], at::Tensor(), at::Tensor(), at::Tensor()};
     }
-    const NormGradients found = Engine::gradients(context, gradients[1], gradients[0]);
+    const NormGradients found = norm_gradients_by<Engine>(context, gradients[1], gradients[0]);
     return {found.x, found.x, found.weight, found.bias, at::Tensor()};
   }
 };

@@ -2,7 +2,11 @@
 
 #include "train/pass_recorder.h"
 
+#include <array>
+#include <cstddef>
 #include <cstdlib>
+#include <memory>
+#include <new>
 
 #include "bertcram/train/masked_lm.h"
 #include "nn/tensor_support.h"
@@ -15,6 +19,21 @@ namespace bertcram::train {
 namespace {
 
 TEST(PassRecorder, RecordsNothingOnACpu) { EXPECT_FALSE(PassRecorder(at::kCPU).is_on()); }
+
+TEST(PassRecorder, HandsThePassItsScaleFromTheFirstOn) {
+  const data::MaskedBatch batch = {.rows = 1, .seq_len = 2, .ids = {5, 6}, .positions = {1}, .targets = {6}};
+  alignas(PassRecorder) std::array<std::byte, sizeof(PassRecorder)> memory;
+  memory.fill(std::byte{0x3f});  // as a double 4.8e-4: what is not set shows
+  const auto recorder = std::unique_ptr<PassRecorder, void (*)(PassRecorder*)>(
+      new (memory.data()) PassRecorder(at::kCPU), [](PassRecorder* each) { each->~PassRecorder(); });
+  for (const double scale : {1.0, 1024.0, 1.0}) {
+    recorder->run(batch, 0.15, scale, [&](const BatchTensors&, double mask_prob, const at::Tensor& given) {
+      EXPECT_EQ(given.item<double>(), scale);
+      EXPECT_EQ(mask_prob, 0.15);
+      return BatchLoss();
+    });
+  }
+}
 
 class GpuPassRecorder : public test::PretrainTest {
  protected:
