@@ -52,15 +52,17 @@ at::Tensor Bert::embed(const EncoderInput& input, const LayerInput& layer_input,
 }
 
 at::Tensor Bert::run_layer(size_t layer_index, const at::Tensor& x, const LayerInput& input,
-                           const nn::Dropout& dropout) const {
+                           const at::Tensor& positions, const nn::Dropout& dropout) const {
   const Layer& layer = layers_[layer_index];
   const at::Tensor qkv = nn::linear(x, layer.qkv.weight, layer.qkv.bias);  // [batch, seq, 3 hidden]
   const at::Tensor mixed = nn::attention(qkv, input.global_mask(), {.heads = shape().heads, .dropout = dropout.at(0)});
-  const at::Tensor attended = nn::linear(mixed, layer.attention_output.weight, layer.attention_output.bias);
-  const at::Tensor middle = add_norm(x, nn::dropout(attended, dropout.at(1)), layer.attention_norm);
+  const at::Tensor attended =
+      nn::linear(states_at(mixed, positions), layer.attention_output.weight, layer.attention_output.bias);
+  const at::Tensor middle =
+      add_norm(states_at(x, positions), nn::dropout(attended, dropout.at(1)), layer.attention_norm);
   const at::Tensor wide = nn::gelu(nn::linear(middle, layer.intermediate.weight, layer.intermediate.bias));
   const at::Tensor narrow = nn::linear(wide, layer.output.weight, layer.output.bias);
-  return add_norm(middle, nn::dropout(narrow, dropout.at(2)), layer.output_norm);  // [batch, seq, hidden]
+  return add_norm(middle, nn::dropout(narrow, dropout.at(2)), layer.output_norm);
 }
 
 at::Tensor Bert::transform(const at::Tensor& states) const {
@@ -68,10 +70,11 @@ at::Tensor Bert::transform(const at::Tensor& states) const {
   return norm(nn::gelu(nn::linear(states, dense.weight, dense.bias)), affine("cls.predictions.transform.LayerNorm"));
 }
 
-at::Tensor Bert::classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const {
+at::Tensor Bert::classify(const EncoderInput& input, const EncodeOptions& options) const {
+  const at::Tensor states = encode_at(input, first_positions(input), options);  // [sequences, hidden]
   const Affine pooler = affine("bert.pooler.dense");
-  const at::Tensor pooled = at::tanh(nn::linear(first_tokens(states, input), pooler.weight, pooler.bias));
-  return class_scores(nn::dropout(pooled, dropout.at(kHeadPlace)));
+  const at::Tensor pooled = at::tanh(nn::linear(states, pooler.weight, pooler.bias));
+  return class_scores(nn::dropout(pooled, options.dropout.at(kHeadPlace)));
 }
 
 at::Tensor Bert::classify_tokens(const at::Tensor& states, const nn::Dropout& dropout) const {

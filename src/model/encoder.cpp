@@ -1,8 +1,8 @@
 #include "bertcram/model/encoder.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/stack.h>
@@ -78,6 +78,11 @@ LayerInput Encoder::layer_input(const EncoderInput& input, int64_t /*longest*/) 
 }
 
 at::Tensor Encoder::encode(const EncoderInput& input, const EncodeOptions& options) const {
+  return encode_at(input, /*positions=*/{}, options);
+}
+
+at::Tensor Encoder::encode_at(const EncoderInput& input, const at::Tensor& positions,
+                              const EncodeOptions& options) const {
   const int64_t longest = longest_sequence(input);
   if (longest > shape_.max_positions) {
     throw DataError(
@@ -87,33 +92,28 @@ at::Tensor Encoder::encode(const EncoderInput& input, const EncodeOptions& optio
       std::make_shared<const LayerInput>(layer_input(input, longest));  // recomputed layers outlive this call
   at::Tensor x = embed(input, *shared, options.dropout.at(0));
   for (size_t layer = 0; layer < static_cast<size_t>(shape_.layers); ++layer) {
-    const auto block = [this, layer, shared, dropout = options.dropout.at(layer + 1)](const at::Tensor& states) {
-      return run_layer(layer, states, *shared, dropout);
+    const bool is_last = layer + 1 == static_cast<size_t>(shape_.layers);
+    const auto block = [this, layer, shared, wanted = is_last ? positions : at::Tensor(),
+                        dropout = options.dropout.at(layer + 1)](const at::Tensor& states) {
+      return run_layer(layer, states, *shared, wanted, dropout);
     };
     x = options.recompute == Recompute::kPerLayer ? nn::recomputed(x, block) : block(x);
   }
   return finish(x);
 }
 
-at::Tensor Encoder::masked_states(const at::Tensor& states, const at::Tensor& positions) const {
-  return transform(at::index_select(states.flatten(0, 1), 0, positions));  // [masked, hidden]
-}
-
-at::Tensor Encoder::masked_lm_loss(const at::Tensor& states, const at::Tensor& positions,
-                                   const at::Tensor& targets) const {
-  return nn::masked_lm_loss_sum(masked_states(states, positions), parameters_.leaf(word_embeddings_name(shape_.arch)),
+at::Tensor Encoder::masked_lm_loss(const at::Tensor& states, const at::Tensor& targets) const {
+  return nn::masked_lm_loss_sum(transform(states), parameters_.leaf(word_embeddings_name(shape_.arch)),
                                 leaf(decoder_bias_name(shape_.arch)), targets);
 }
 
-nn::SampledLoss Encoder::masked_lm_loss_and_samples(const at::Tensor& states, const at::Tensor& positions,
-                                                    const at::Tensor& targets) const {
-  return nn::masked_lm_loss_and_samples(masked_states(states, positions),
-                                        parameters_.leaf(word_embeddings_name(shape_.arch)),
+nn::SampledLoss Encoder::masked_lm_loss_and_samples(const at::Tensor& states, const at::Tensor& targets) const {
+  return nn::masked_lm_loss_and_samples(transform(states), parameters_.leaf(word_embeddings_name(shape_.arch)),
                                         leaf(decoder_bias_name(shape_.arch)), targets);
 }
 
-at::Tensor Encoder::masked_lm_logits(const at::Tensor& states, const at::Tensor& positions) const {
-  return nn::masked_lm_logits(masked_states(states, positions), parameters_.leaf(word_embeddings_name(shape_.arch)),
+at::Tensor Encoder::masked_lm_logits(const at::Tensor& states) const {
+  return nn::masked_lm_logits(transform(states), parameters_.leaf(word_embeddings_name(shape_.arch)),
                               leaf(decoder_bias_name(shape_.arch)));
 }
 
@@ -125,12 +125,12 @@ std::unique_ptr<Encoder> make_encoder(const EncoderShape& shape, const Head& hea
   return std::make_unique<ModernBert>(shape, head.pooling, parameters, prefix);
 }
 
-at::Tensor first_tokens(const at::Tensor& states, const EncoderInput& input) {
+at::Tensor first_positions(const EncoderInput& input) {
   if (input.cu_seqlens.empty()) {
-    return states.select(1, 0);
+    return at::arange(input.ids.size(0), input.ids.options().dtype(at::kLong)) * input.ids.size(1);
   }
   const std::vector<int64_t> starts(input.cu_seqlens.begin(), input.cu_seqlens.end() - 1);
-  return at::index_select(states.flatten(0, 1), 0, nn::to_device(at::tensor(starts, at::kLong), states.device()));
+  return nn::to_device(at::tensor(starts, at::kLong), input.ids.device());
 }
 
 at::Tensor mean_of_tokens(const at::Tensor& states, const EncoderInput& input) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/index_select.h>
 
 #include <cstdint>
 #include <vector>
@@ -26,5 +27,10 @@ struct LayerInput {
   nn::AttentionMask global_mask() const { return {.bias = global_bias, .cu_seqlens = cu_seqlens}; }
   nn::AttentionMask local_mask() const { return {.bias = local_bias, .cu_seqlens = cu_seqlens}; }
 };
+
+/// @param states [batch, seq, hidden]  @param positions [n] as in Encoder::encode_at, or undefined  @return [n, hidden], or all
+inline at::Tensor states_at(const at::Tensor& states, const at::Tensor& positions) {
+  return positions.defined() ? at::index_select(states.flatten(0, 1), 0, positions) : states;
+}
 
 }  // namespace bertcram::model

@@ -56,17 +56,17 @@ at::Tensor ModernBert::embed(const EncoderInput& input, const LayerInput& /*laye
 }
 
 at::Tensor ModernBert::run_layer(size_t layer_index, const at::Tensor& x, const LayerInput& input,
-                                 const nn::Dropout& dropout) const {
+                                 const at::Tensor& positions, const nn::Dropout& dropout) const {
   const Layer& layer = layers_[layer_index];
   const at::Tensor normed = layer.attention_norm.defined() ? norm(x, layer.attention_norm) : x;
   const at::Tensor qkv = nn::rotate(nn::linear(normed, layer.qkv, {}),
                                     layer.is_global ? input.global_rotary : input.local_rotary, shape().heads);
   const at::Tensor mixed = nn::attention(qkv, layer.is_global ? input.global_mask() : input.local_mask(),
                                          {.heads = shape().heads, .dropout = dropout.at(0)});
-  const at::Tensor attended = nn::linear(mixed, layer.attention_output, {});
-  const auto [middle, middle_normed] =
-      nn::add_norm(x, nn::dropout(attended, dropout.at(1)), layer.mlp_norm, {}, shape().layer_norm_eps);
-  const at::Tensor gated = nn::geglu(nn::linear(middle_normed, layer.mlp_input, {}));  // [batch, seq, ffn]
+  const at::Tensor attended = nn::linear(states_at(mixed, positions), layer.attention_output, {});
+  const auto [middle, middle_normed] = nn::add_norm(states_at(x, positions), nn::dropout(attended, dropout.at(1)),
+                                                    layer.mlp_norm, {}, shape().layer_norm_eps);
+  const at::Tensor gated = nn::geglu(nn::linear(middle_normed, layer.mlp_input, {}));  // [..., ffn]
   return middle + nn::linear(nn::dropout(gated, dropout.at(2)), layer.mlp_output, {});
 }
 
@@ -76,10 +76,11 @@ at::Tensor ModernBert::transform(const at::Tensor& states) const {
   return norm(nn::gelu(nn::linear(states, leaf("head.dense.weight"), {})), leaf("head.norm.weight"));
 }
 
-at::Tensor ModernBert::classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const {
-  const at::Tensor pooled =
-      pooling_ == ClassifierPooling::kMean ? mean_of_tokens(states, input) : first_tokens(states, input);
-  const at::Tensor transformed = nn::dropout(transform(pooled), dropout.at(kHeadPlace));
+at::Tensor ModernBert::classify(const EncoderInput& input, const EncodeOptions& options) const {
+  const at::Tensor pooled = pooling_ == ClassifierPooling::kMean
+                                ? mean_of_tokens(encode(input, options), input)
+                                : encode_at(input, first_positions(input), options);  // [sequences, hidden]
+  const at::Tensor transformed = nn::dropout(transform(pooled), options.dropout.at(kHeadPlace));
   return class_scores(transformed);
 }
 

@@ -15,12 +15,12 @@ class ModernBert : public Encoder {
              const std::string& prefix);
 
   /// From the first token or the mean: dense, GELU, norm, dense.
-  at::Tensor classify(const at::Tensor& states, const EncoderInput& input, const nn::Dropout& dropout) const override;
+  at::Tensor classify(const EncoderInput& input, const EncodeOptions& options) const override;
   at::Tensor classify_tokens(const at::Tensor& states, const nn::Dropout& dropout) const override;
 
  protected:
   at::Tensor embed(const EncoderInput& input, const LayerInput& layer_input, const nn::Dropout& dropout) const override;
-  at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input,
+  at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input, const at::Tensor& positions,
                        const nn::Dropout& dropout) const override;
   at::Tensor finish(const at::Tensor& x) const override;
   at::Tensor transform(const at::Tensor& states) const override;

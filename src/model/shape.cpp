@@ -32,17 +32,18 @@ EncoderShape generator_shape(const config::PretrainConfig& config, EncoderShape 
   return discriminator;
 }
 
-double flops_per_token(const EncoderShape& shape, int64_t seq_len, double decoded_share) {
+double flops_per_token(const EncoderShape& shape, int64_t seq_len, const WantedShares& wanted) {
   const auto hidden = static_cast<double>(shape.hidden);
   const auto layers = static_cast<double>(shape.layers);
   const double ffn_matrices = shape.arch == Arch::kModern ? 3 : 2;
-  const double per_layer = 4 * hidden * hidden + ffn_matrices * hidden * static_cast<double>(shape.ffn);
-  const double head = decoded_share * (static_cast<double>(shape.vocab) * hidden + hidden * hidden);
+  const double attention_inputs = 3 * hidden * hidden;
+  const double behind_attention = hidden * hidden + ffn_matrices * hidden * static_cast<double>(shape.ffn);
+  const double head = wanted.decoded * (static_cast<double>(shape.vocab) * hidden + hidden * hidden);
   const bool has_local = shape.arch == Arch::kModern && shape.global_every > 1;
   const int64_t global_layers = has_local ? (shape.layers + shape.global_every - 1) / shape.global_every : shape.layers;
   const auto seen = static_cast<double>(global_layers * seq_len +
                                         (shape.layers - global_layers) * std::min(seq_len, shape.local_attention + 1));
-  return 6 * layers * per_layer + 6 * head + 12 * seen * hidden;
+  return 6 * (layers * attention_inputs + (layers - 1 + wanted.states) * behind_attention + head) + 12 * seen * hidden;
 }
 
 }  // namespace bertcram::model

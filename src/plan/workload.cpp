@@ -32,18 +32,23 @@ int64_t linear_numbers(const Part& part) {
   const EncoderShape& shape = part.shape;
   const int64_t matrices = shape.arch == Arch::kModern ? 3 : 2;
   const int64_t layer = 4 * shape.hidden * shape.hidden + matrices * shape.hidden * shape.ffn;
-  const int64_t head = part.decoded_share > 0 ? shape.hidden * (shape.hidden + shape.vocab) : 0;
+  const int64_t head = part.wanted.decoded > 0 ? shape.hidden * (shape.hidden + shape.vocab) : 0;
   return shape.layers * layer + head;
 }
 
 /// Numbers per token that a layer leaves for the backward pass: what its linear maps, norms, attention and activation read.
-int64_t kept_by_layer(const EncoderShape& shape, bool has_kernels) {
+struct KeptByLayer {
+  int64_t attention = 0;  ///< its input, query, key, value and output
+  int64_t behind = 0;     ///< the rest, which the last layer has for wanted tokens only
+};
+
+KeptByLayer kept_by_layer(const EncoderShape& shape, bool has_kernels) {
   const int64_t hidden = shape.hidden;
-  // States, the norms' inputs, attention's output, and query, key and value.
   if (shape.arch == Arch::kBert) {
-    return 8 * hidden + 2 * shape.ffn;
+    return {.attention = 5 * hidden, .behind = 3 * hidden + 2 * shape.ffn};
   }
-  return has_kernels ? 8 * hidden + 3 * shape.ffn : 11 * hidden + 4 * shape.ffn;
+  return has_kernels ? KeptByLayer{.attention = 6 * hidden, .behind = 2 * hidden + 3 * shape.ffn}
+                     : KeptByLayer{.attention = 8 * hidden, .behind = 3 * hidden + 4 * shape.ffn};
 }
 
 /// The same of the states that enter the first layer, in bytes: the embeddings' sum is normalised in fp32.
@@ -68,14 +73,18 @@ struct PassBytes {
 PassBytes bytes_per_token(const Workload& workload, const Part& part, bool recomputes, const Machine& machine) {
   const EncoderShape& shape = part.shape;
   const int64_t number = bytes_per_number(machine.precision);
-  const auto layer = static_cast<double>(kept_by_layer(shape, machine.has_kernels) * number +
-                                         dropout_bytes(workload, shape, number, machine));
+  const KeptByLayer numbers = kept_by_layer(shape, machine.has_kernels);
+  const auto behind = static_cast<double>(numbers.behind * number);
+  const auto layer = static_cast<double>(numbers.attention * number) + behind +
+                     static_cast<double>(dropout_bytes(workload, shape, number, machine));
   const auto layers = static_cast<double>(shape.layers);
+  const double unwanted = (1 - part.wanted.states) * behind;
   const auto hidden_bytes = static_cast<double>(shape.hidden * number);
-  const double logits = part.decoded_share * static_cast<double>(shape.vocab * number);
-  return {.kept = static_cast<double>(embedding_bytes(shape, number)) + layers * (recomputes ? hidden_bytes : layer),
+  const double logits = part.wanted.decoded * static_cast<double>(shape.vocab * number);
+  return {.kept = static_cast<double>(embedding_bytes(shape, number)) +
+                  (recomputes ? layers * hidden_bytes : layers * layer - unwanted),
           .fullest_layer = recomputes ? layer : 0,
-          .head = logits + part.decoded_share * 4 * hidden_bytes,
+          .head = logits + part.wanted.decoded * 4 * hidden_bytes,
           .head_workspace = machine.has_kernels ? 0 : logits,
           .layer_workspace = static_cast<double>((3 * shape.ffn + 2 * shape.hidden) * number)};
 }
@@ -92,18 +101,19 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
                        .seq_len = seq_len,
                        .uses_muon = config.optim.algorithm == config::Algorithm::kMuon,
                        .dropout = config.model.dropout};
-  const double decoded = config.mask.mean_prob();
+  const double masked = config.mask.mean_prob();
+  const model::WantedShares masked_lm = {.states = masked, .decoded = masked};
   if (config.objective == config::Objective::kRtd) {
     const EncoderShape generator = model::generator_shape(config, shape);
-    workload.parts = {{.shape = generator, .decoded_share = decoded}, {.shape = shape, .decoded_share = 0}};
+    workload.parts = {{.shape = generator, .wanted = masked_lm}, {.shape = shape}};
     workload.parameters = numbers_of(model::replaced_token_specs(shape, generator));
   } else {
-    workload.parts = {{.shape = shape, .decoded_share = decoded}};
+    workload.parts = {{.shape = shape, .wanted = masked_lm}};
     workload.parameters = numbers_of(model::parameter_specs(shape, {.kind = model::HeadKind::kMaskedLm}));
   }
   for (const Part& part : workload.parts) {
     workload.packed_numbers += linear_numbers(part);
-    workload.flops_per_token += model::flops_per_token(part.shape, seq_len, part.decoded_share);
+    workload.flops_per_token += model::flops_per_token(part.shape, seq_len, part.wanted);
   }
   return workload;
 }

@@ -105,9 +105,10 @@ class ModelEmbedder : public Embedder {
   at::Tensor embed_batch(const std::vector<EncodedText>& encoded, std::span<const int64_t> batch) const {
     const model::EncoderInput input =
         padded_batch(encoded, batch, model_.shape().pad_id, runtime_.compute_type, runtime_.device);
-    const at::Tensor states = model_.encoder().encode(input).to(at::kFloat);  // [batch, seq, hidden]
-    at::Tensor pooled = config_.pooling == config::Pooling::kCls ? model::first_tokens(states, input)
-                                                                 : model::mean_of_tokens(states, input);
+    const model::Encoder& encoder = model_.encoder();
+    at::Tensor pooled = config_.pooling == config::Pooling::kCls
+                            ? encoder.encode_at(input, model::first_positions(input)).to(at::kFloat)
+                            : model::mean_of_tokens(encoder.encode(input).to(at::kFloat), input);
     if (config_.normalize) {
       pooled = pooled / at::clamp_min(at::linalg_vector_norm(pooled, 2, -1, /*keepdim=*/true), 1e-12);
     }

@@ -73,9 +73,9 @@ std::vector<GapSample> GapSamples::fill(const model::Encoder& masked_lm, at::Dev
   const c10::NoGradGuard no_gradients;
   std::vector<GapSample> samples;
   for (const Gap& gap : gaps_) {
-    const at::Tensor ids = at::tensor(gap.ids, at::kInt).unsqueeze(0).to(device);                      // [1, seq]
-    const at::Tensor position = at::tensor(std::vector<int64_t>{gap.position}, at::kLong).to(device);  // [1]
-    const at::Tensor logits = masked_lm.masked_lm_logits(masked_lm.encode({.ids = ids}), position);    // [1, vocab]
+    const at::Tensor ids = at::tensor(gap.ids, at::kInt).unsqueeze(0).to(device);                       // [1, seq]
+    const at::Tensor position = at::tensor(std::vector<int64_t>{gap.position}, at::kLong).to(device);   // [1]
+    const at::Tensor logits = masked_lm.masked_lm_logits(masked_lm.encode_at({.ids = ids}, position));  // [1, vocab]
     const auto [values, best] = at::topk(at::softmax(logits, -1).narrow(1, 0, tokenizer_.vocab_size()),
                                          std::min(kGuesses, tokenizer_.vocab_size()));  // [1, guesses] each
     const at::Tensor probabilities = values.to(at::kCPU).contiguous();

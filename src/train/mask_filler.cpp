@@ -51,7 +51,7 @@ class ModelMaskFiller : public MaskFiller {
     const auto input =
         padded_batch({&encoded, 1}, {&kOnly, 1}, model_.shape().pad_id, runtime_.compute_type, runtime_.device);
     const at::Tensor positions = at::tensor(masks, at::kLong).to(runtime_.device);
-    const at::Tensor logits = model_.encoder().masked_lm_logits(model_.encoder().encode(input), positions);
+    const at::Tensor logits = model_.encoder().masked_lm_logits(model_.encoder().encode_at(input, positions));
     return best_of(at::softmax(logits, -1), masks);
   }
 

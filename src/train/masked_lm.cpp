@@ -24,8 +24,7 @@ data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t
 at::Tensor masked_lm_loss(const model::Encoder& encoder, const data::MaskedBatch& batch,
                           const model::EncodeOptions& options, at::Device device) {
   const BatchTensors tensors = tensors_of(batch, device);
-  const at::Tensor states = encoder.encode(tensors.input, options);
-  return encoder.masked_lm_loss(states, tensors.positions, tensors.targets);
+  return encoder.masked_lm_loss(encoder.encode_at(tensors.input, tensors.positions, options), tensors.targets);
 }
 
 std::optional<HeldOutScores> evaluate_masked_lm(const model::Encoder& encoder, const data::MaskedBatches& batches,
@@ -40,8 +39,8 @@ std::optional<HeldOutScores> evaluate_masked_lm(const model::Encoder& encoder, c
       return std::nullopt;
     }
     const BatchTensors tensors = tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device);
-    const at::Tensor states = encoder.encode(tensors.input);
-    const at::Tensor logits = encoder.masked_lm_logits(states, tensors.positions);  // [masked, vocab]
+    const at::Tensor states = encoder.encode_at(tensors.input, tensors.positions);  // [masked, hidden]
+    const at::Tensor logits = encoder.masked_lm_logits(states);                     // [masked, vocab]
     const at::Tensor picked = logits.gather(1, tensors.targets.unsqueeze(1)).squeeze(1);
     loss_sum += (at::logsumexp(logits, {1}) - picked).sum(at::kDouble).item<double>();
     correct += (at::argmax(logits, 1) == tensors.targets).sum().item<int64_t>();

@@ -27,8 +27,8 @@ class MaskedLmObjective : public Objective {
 
   BatchLoss loss(const BatchTensors& tensors, double /*mask_prob*/,
                  const model::EncodeOptions& options) const override {
-    const at::Tensor sum =
-        encoder_->masked_lm_loss(encoder_->encode(tensors.input, options), tensors.positions, tensors.targets);
+    const at::Tensor states = encoder_->encode_at(tensors.input, tensors.positions, options);
+    const at::Tensor sum = encoder_->masked_lm_loss(states, tensors.targets);
     return {.total = sum, .masked_lm = sum.detach()};
   }
 
@@ -42,7 +42,7 @@ class MaskedLmObjective : public Objective {
   const model::Encoder& masked_lm() const override { return *encoder_; }
 
   double flops_per_token(int64_t seq_len) const override {
-    return model::flops_per_token(encoder_->shape(), seq_len, mask_prob_);
+    return model::flops_per_token(encoder_->shape(), seq_len, {.states = mask_prob_, .decoded = mask_prob_});
   }
 
   std::vector<TrainedModel> models() const override {
@@ -66,8 +66,8 @@ class ReplacedTokenObjective : public Objective {
         discriminator_(model::make_encoder(shape, model::replaced_token_head(), parameters)) {}
 
   BatchLoss loss(const BatchTensors& tensors, double mask_prob, const model::EncodeOptions& options) const override {
-    const at::Tensor states = generator_->encode(tensors.input, options);
-    const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.positions, tensors.targets);
+    const at::Tensor states = generator_->encode_at(tensors.input, tensors.positions, options);
+    const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.targets);
     const Question question = ask(tensors, generated.samples);
     const at::Tensor scores = answer(question, {.dropout = options.dropout.at(0), .recompute = options.recompute});
     const at::Tensor sum = at::cross_entropy_loss(scores, question.is_replaced, {}, at::Reduction::Sum);
@@ -102,8 +102,8 @@ class ReplacedTokenObjective : public Objective {
   const model::Encoder& masked_lm() const override { return *generator_; }
 
   double flops_per_token(int64_t seq_len) const override {
-    return model::flops_per_token(generator_->shape(), seq_len, mask_prob_) +
-           model::flops_per_token(discriminator_->shape(), seq_len, /*decoded_share=*/0.0);
+    return model::flops_per_token(generator_->shape(), seq_len, {.states = mask_prob_, .decoded = mask_prob_}) +
+           model::flops_per_token(discriminator_->shape(), seq_len, {});
   }
 
   std::vector<TrainedModel> models() const override {
@@ -127,8 +127,8 @@ class ReplacedTokenObjective : public Objective {
   };
 
   void score(const BatchTensors& tensors, Sums& sums) const {
-    const at::Tensor states = generator_->encode(tensors.input);
-    const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.positions, tensors.targets);
+    const at::Tensor states = generator_->encode_at(tensors.input, tensors.positions);
+    const auto generated = generator_->masked_lm_loss_and_samples(states, tensors.targets);
     const Question question = ask(tensors, generated.samples);
     const at::Tensor scores = answer(question, {});
     const at::Tensor told = at::argmax(scores, 1);  // [batch * seq]

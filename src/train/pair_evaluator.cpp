@@ -136,8 +136,8 @@ class PairEvaluator {
       targets.data_ptr<int64_t>()[row] = text[static_cast<size_t>(question.position)];
     }
     const at::Device device = runtime_.device;
-    const at::Tensor states = model_.encoder().encode({.ids = ids.to(device)});
-    const at::Tensor logits = model_.encoder().masked_lm_logits(states, positions.to(device));  // [rows, vocab]
+    const at::Tensor states = model_.encoder().encode_at({.ids = ids.to(device)}, positions.to(device));
+    const at::Tensor logits = model_.encoder().masked_lm_logits(states);  // [rows, vocab]
     const at::Tensor found = (logits.gather(1, targets.to(device)) - at::logsumexp(logits, {1}, /*keepdim=*/true))
                                  .to(at::kDouble)
                                  .to(at::kCPU)

@@ -74,7 +74,7 @@ std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encod
     try {
       const auto input =
           padded_batch(split.texts, batch, encoder.shape().pad_id, parameters.compute_type(), parameters.device());
-      const at::Tensor rows = encoder.classify(encoder.encode(input), input).to(at::kCPU).contiguous();
+      const at::Tensor rows = encoder.classify(input).to(at::kCPU).contiguous();
       const auto width = static_cast<size_t>(rows.size(1));
       outputs.resize(static_cast<size_t>(split.size()) * width);
       for (size_t i = 0; i < batch.size(); ++i) {

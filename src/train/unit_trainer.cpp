@@ -196,7 +196,7 @@ void UnitTrainer::accumulate(std::span<const int64_t> batch, uint64_t key) {
     const model::EncodeOptions options = {
         .dropout = {.probability = plan_.recipe.dropout_prob, .key = pass_key},
         .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever};
-    const at::Tensor outputs = encoder_->classify(encoder_->encode(input, options), input, options.dropout);
+    const at::Tensor outputs = encoder_->classify(input, options);
     const at::Tensor loss =
         task_loss_sum(outputs, chosen_targets(plan_.task, plan_.train.dataset, chosen, parameters_.device()));
     loss.mul(scaler_.factor()).backward();

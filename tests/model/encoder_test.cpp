@@ -117,17 +117,17 @@ TEST_P(EncoderProperty, PaddedRowsRowsAloneAndSequencesInOneRowAreTheSame) {
   const TinyModel model(GetParam(), {.kind = HeadKind::kClassifier, .outputs = 3});
   const Padded rows(random_, {9, 2, 5, 12, 1, 5, 5});
   const at::Tensor states = model.encoder->encode(rows.input);
-  const at::Tensor outputs = model.encoder->classify(states, rows.input);
+  const at::Tensor outputs = model.encoder->classify(rows.input);
   const EncoderInput flat = rows.flat();
   const at::Tensor flat_states = model.encoder->encode(flat);
-  const at::Tensor flat_outputs = model.encoder->classify(flat_states, flat);
+  const at::Tensor flat_outputs = model.encoder->classify(flat);
   EXPECT_EQ(outputs.sizes(), (std::vector<int64_t>{7, 3}));
   for (int64_t row = 0; row < 7; ++row) {
     const int64_t length = rows.lengths[static_cast<size_t>(row)];
     const at::Tensor alone = model.encoder->encode(rows.row(row));
     EXPECT_TRUE(near(states.narrow(0, row, 1).narrow(1, 0, length), alone, 2e-5)) << row;
     EXPECT_TRUE(near(flat_states.narrow(1, flat.cu_seqlens[static_cast<size_t>(row)], length), alone, 2e-5)) << row;
-    const at::Tensor output = model.encoder->classify(alone, rows.row(row));
+    const at::Tensor output = model.encoder->classify(rows.row(row));
     EXPECT_TRUE(near(outputs.narrow(0, row, 1), output, 2e-5)) << row;
     EXPECT_TRUE(near(flat_outputs.narrow(0, row, 1), output, 2e-5)) << row;
   }
@@ -138,8 +138,8 @@ TEST_P(EncoderProperty, GradientsOfPaddedRowsAndSequencesInOneRowAreTheSame) {
   TinyModel flat(GetParam());
   const Padded rows(random_, {4, 7, 3});
   const auto backward = [](TinyModel& model, const EncoderInput& input, const std::vector<int64_t>& positions) {
-    const at::Tensor states = model.encoder->encode(input);
-    model.encoder->masked_lm_loss(states, test::ids_of(positions), test::ids_of({3, 9, 27})).backward();
+    const at::Tensor states = model.encoder->encode_at(input, test::ids_of(positions));
+    model.encoder->masked_lm_loss(states, test::ids_of({3, 9, 27})).backward();
     return model.parameters.gradients();
   };
   const at::Tensor expected = backward(padded, rows.input, {2, 7, 16});
@@ -160,9 +160,35 @@ TEST_P(EncoderProperty, EqualsTheFormulasWrittenOut) {
   for (int64_t row = 0; row < 2; ++row) {
     const at::Tensor expected = is_bert ? bert.encode(ids[row], types[row]) : modern.encode(ids[row]);
     EXPECT_TRUE(near(states[row], expected, 1e-5));
-    const at::Tensor positions = at::arange(11, at::kLong) + 11 * row;
-    EXPECT_TRUE(near(model.encoder->masked_lm_logits(states, positions),
+    EXPECT_TRUE(near(model.encoder->masked_lm_logits(states[row]),
                      is_bert ? bert.logits(expected) : modern.logits(expected), 1e-4));
+  }
+}
+
+// Of padded rows and of sequences in one row, forward and backward, recomputed or not.
+TEST_P(EncoderProperty, StatesAtSomePositionsAreThoseOfAll) {
+  const Padded rows(random_, {9, 2, 5});
+  const auto positions_of = [](const EncoderInput& input) {
+    return input.cu_seqlens.empty() ? test::ids_of({17, 0, 8, 10, 20}) : test::ids_of({15, 0, 8, 10, 11});
+  };
+  for (const EncoderInput& input : {rows.input, rows.flat()}) {
+    for (const Recompute recompute : {Recompute::kNever, Recompute::kPerLayer}) {
+      const auto states_and_gradients = [&](const auto& encode) {
+        TinyModel model(GetParam());
+        const at::Tensor states = encode(*model.encoder);  // [5, hidden]
+        model.encoder->masked_lm_loss(states, test::ids_of({3, 9, 27, 0, 39})).backward();
+        return std::pair(states.detach().clone(), model.parameters.gradients().clone());
+      };
+      const auto [some, some_gradients] = states_and_gradients([&](const Encoder& encoder) {
+        return encoder.encode_at(input, positions_of(input), {.recompute = recompute});
+      });
+      const auto [all, all_gradients] = states_and_gradients([&](const Encoder& encoder) {
+        return encoder.encode(input, {.recompute = recompute}).flatten(0, 1).index_select(0, positions_of(input));
+      });
+      EXPECT_EQ(some.sizes(), (std::vector<int64_t>{5, GetParam().hidden}));
+      EXPECT_TRUE(near(some, all, 2e-5));
+      EXPECT_TRUE(near(some_gradients, all_gradients, 2e-5 * all_gradients.abs().max().item<double>()));
+    }
   }
 }
 
@@ -199,13 +225,13 @@ TEST_P(EncoderProperty, LossIsThatOfItsLogitsAndReachesEveryParameter) {
   util::RandomStream& random = random_;
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     TinyModel model(GetParam(), {}, type);
-    const at::Tensor states = model.encoder->encode({.ids = random_ids(random, 3, 12)});
-    EXPECT_EQ(states.scalar_type(), type);
     const at::Tensor positions = test::ids_of({0, 5, 13, 30});
+    const at::Tensor states = model.encoder->encode_at({.ids = random_ids(random, 3, 12)}, positions);
+    EXPECT_EQ(states.scalar_type(), type);
     const at::Tensor targets = test::ids_of({1, 39, 0, 20});
-    const at::Tensor logits = model.encoder->masked_lm_logits(states, positions);
+    const at::Tensor logits = model.encoder->masked_lm_logits(states);
     EXPECT_EQ(logits.sizes(), (std::vector<int64_t>{4, 40}));
-    const at::Tensor loss = model.encoder->masked_lm_loss(states, positions, targets);
+    const at::Tensor loss = model.encoder->masked_lm_loss(states, targets);
     const at::Tensor expected = at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
     EXPECT_TRUE(near(loss, expected, type == at::kFloat ? 1e-4 : 1e-2 * expected.item<double>()));
     loss.backward();
@@ -224,8 +250,8 @@ TEST_P(EncoderProperty, GradientsAreFiniteDifferencesAlongRandomDirections) {
   TinyModel model(GetParam());
   const at::Tensor ids = random_ids(random, 2, 10);
   const auto loss_now = [&] {
-    const at::Tensor states = model.encoder->encode({.ids = ids});
-    return model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27}));
+    const at::Tensor states = model.encoder->encode_at({.ids = ids}, test::ids_of({1, 4, 12}));
+    return model.encoder->masked_lm_loss(states, test::ids_of({3, 9, 27}));
   };
   loss_now().backward();
   const at::Tensor gradient = model.parameters.gradients().clone();
@@ -257,9 +283,9 @@ TEST_P(EncoderProperty, RecomputedLayersGiveTheSameGradientsBitForBit) {
     const auto gradients = [&](Recompute recompute) {
       TinyModel model(GetParam(), {}, type);
       at::manual_seed(5);
-      const at::Tensor states =
-          model.encoder->encode({.ids = ids}, {.dropout = {.probability = 0.2, .key = 7}, .recompute = recompute});
-      model.encoder->masked_lm_loss(states, test::ids_of({1, 4, 12}), test::ids_of({3, 9, 27})).backward();
+      const at::Tensor states = model.encoder->encode_at(
+          {.ids = ids}, test::ids_of({1, 4, 12}), {.dropout = {.probability = 0.2, .key = 7}, .recompute = recompute});
+      model.encoder->masked_lm_loss(states, test::ids_of({3, 9, 27})).backward();
       return model.parameters.gradients().clone();
     };
     const at::Tensor kept = gradients(Recompute::kNever);
@@ -298,7 +324,9 @@ TEST(Encoder, TheMeanIsOfTheTokensThatAreNoPadding) {
     EXPECT_TRUE(near(means.select(0, row), parts.back().mean(0), 1e-6)) << row;
   }
   EXPECT_TRUE(near(mean_of_tokens(at::cat(parts).unsqueeze(0), flat), means, 1e-6));
-  EXPECT_TRUE(near(first_tokens(at::cat(parts).unsqueeze(0), flat), states.select(1, 0), 0));
+  const at::Tensor firsts = at::cat(parts).index_select(0, first_positions(flat));
+  EXPECT_TRUE(near(firsts, states.select(1, 0), 0));
+  EXPECT_TRUE(near(states.flatten(0, 1).index_select(0, first_positions(rows.input)), states.select(1, 0), 0));
   EXPECT_TRUE(near(mean_of_tokens(states, {.ids = rows.input.ids}), states.mean(1), 1e-6));
 }
 

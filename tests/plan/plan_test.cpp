@@ -56,8 +56,8 @@ TEST(Cards, TuringComputesInFp16) {
 
 TEST(Workloads, CountTheParametersOfBertBase) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
-  EXPECT_EQ(workload.parameters, 110'946'560);  // as bench says of the model itself
-  EXPECT_NEAR(workload.flops_per_token, 546.9e6, 0.1e6);
+  EXPECT_EQ(workload.parameters, 110'946'560);            // as bench says of the model itself
+  EXPECT_NEAR(workload.flops_per_token, 519.9e6, 0.1e6);  // 546.9e6 if all tokens went through all of the last layer
 }
 
 TEST(MemoryNeed, IsWhatASumByHandGives) {
@@ -68,8 +68,10 @@ TEST(MemoryNeed, IsWhatASumByHandGives) {
   EXPECT_EQ(need.moments, 8 * workload.parameters);
   EXPECT_EQ(need.compute_copy, 2 * workload.parameters);
   EXPECT_EQ(need.packed_weights, 0);
-  // 12 layers of 8 · 768 + 2 · 3072 numbers of 2 bytes; 6 bytes of each of the 768 numbers that enter the first.
-  EXPECT_EQ(need.activations, 8 * 128 * (12 * (8 * 768 + 2 * 3072) * 2 + 768 * 6));
+  // 12 layers of 5 · 768 numbers of 2 bytes, 11 of 3 · 768 + 2 · 3072 and that of the last for the masked tokens only; 6 bytes of
+  // each of the 768 numbers that enter the first.
+  const double numbers = 12 * 5 * 768 + (11 + 0.15) * (3 * 768 + 2 * 3072);
+  EXPECT_NEAR(static_cast<double>(need.activations), 8 * 128 * (numbers * 2 + 768 * 6), 1);
   EXPECT_EQ(memory_need(workload, 8, false, card("3060ti", Precision::kFp32)).compute_copy, 0);
 }
 

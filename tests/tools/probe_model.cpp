@@ -9,7 +9,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
@@ -73,9 +72,8 @@ at::Tensor logits_of(const model::Encoder& encoder, const model::Head& head, con
   switch (head.kind) {
     case model::HeadKind::kNone: return {};
     case model::HeadKind::kMaskedLm:
-      return encoder.masked_lm_logits(states, at::arange(states.size(0) * states.size(1)))
-          .view({states.size(0), states.size(1), -1});
-    case model::HeadKind::kClassifier: return encoder.classify(states, input);
+      return encoder.masked_lm_logits(states.flatten(0, 1)).view({states.size(0), states.size(1), -1});
+    case model::HeadKind::kClassifier: return encoder.classify(input);
     case model::HeadKind::kTokenClassifier: return encoder.classify_tokens(states);
   }
   return {};
@@ -85,9 +83,8 @@ void add_gradients(const model::Encoder& encoder, nn::Parameters& parameters, co
                    const checkpoint::SafetensorsFile& file, model::Recompute recompute, const std::string& prefix,
                    std::vector<nn::NamedTensor>& results) {
   parameters.zero_gradients();
-  const at::Tensor states = encoder.encode(input, {.recompute = recompute});
-  const at::Tensor loss =
-      encoder.masked_lm_loss(states, input_tensor(file, "positions"), input_tensor(file, "targets"));
+  const at::Tensor states = encoder.encode_at(input, input_tensor(file, "positions"), {.recompute = recompute});
+  const at::Tensor loss = encoder.masked_lm_loss(states, input_tensor(file, "targets"));
   loss.backward();
   results.push_back({prefix + "loss", loss.detach()});
   for (const nn::NamedTensor& view : parameters.stored_views(parameters.gradients())) {

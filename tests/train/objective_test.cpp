@@ -186,14 +186,15 @@ TEST_P(HeldOutReplacedTokens, AModelThatKnowsNothingIsScoredByCounting) {
 
 TEST(Objective, OperationsAreThoseOfAllThatIsTrained) {
   PretrainConfig config = config_for(Arch::kBert);
+  const model::WantedShares masked_lm = {.states = config.mask.mask_prob, .decoded = config.mask.mask_prob};
   const Trainee both(config);
   model::EncoderShape generator = both.shape;
   generator.layers = 1;
-  EXPECT_EQ(both.objective->flops_per_token(kSeq), model::flops_per_token(both.shape, kSeq, 0.0) +
-                                                       model::flops_per_token(generator, kSeq, config.mask.mask_prob));
+  EXPECT_EQ(both.objective->flops_per_token(kSeq),
+            model::flops_per_token(both.shape, kSeq, {}) + model::flops_per_token(generator, kSeq, masked_lm));
   config.objective = config::Objective::kMlm;
   const Trainee one(config);
-  EXPECT_EQ(one.objective->flops_per_token(kSeq), model::flops_per_token(one.shape, kSeq, config.mask.mask_prob));
+  EXPECT_EQ(one.objective->flops_per_token(kSeq), model::flops_per_token(one.shape, kSeq, masked_lm));
 }
 
 TEST(Objective, AMaskedLmHasOneModelAndReplacedTokenDetectionTwo) {

@@ -86,7 +86,7 @@ TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
       EXPECT_TRUE(bytes(name) == bytes(whole)) << name;
     }
   }
-  EXPECT_GE(best_epochs.size(), 3U) << "a test of one and the same best epoch sees little";
+  EXPECT_GE(best_epochs.size(), 2U) << "a test of one and the same best epoch sees little";
 }
 
 TEST_F(UnitRunnerTest, ABestEpochThatCannotBeKeptDoesNotEndTheRun) {

@@ -50,23 +50,24 @@ class Encoder {
   /// @return [batch, seq, hidden], compute type
   /// @throws DataError if a sequence has more tokens than the model positions; ShapeError
   at::Tensor encode(const EncoderInput& input, const EncodeOptions& options = {}) const;
+  /// Some of these states: the last layer does nothing for the others but their keys and values. Where a loss reads one
+  /// token in seven, this leaves out most of a layer, forward and backward, and changes no number but by rounding.
+  /// @param positions  [n] int64 into the flattened [batch * seq]
+  /// @return           [n, hidden], compute type
+  at::Tensor encode_at(const EncoderInput& input, const at::Tensor& positions, const EncodeOptions& options = {}) const;
 
   /// Summed loss of the masked LM's predictions in nats, see nn::masked_lm_loss_sum.
-  /// @param states     [batch, seq, hidden]
-  /// @param positions  [masked] int64 into the flattened [batch * seq]
-  /// @param targets    [masked] int64 in [0, vocab)
-  /// @return           [] fp32
-  at::Tensor masked_lm_loss(const at::Tensor& states, const at::Tensor& positions, const at::Tensor& targets) const;
+  /// @param states   [masked, hidden], of the masked positions
+  /// @param targets  [masked] int64 in [0, vocab)
+  /// @return         [] fp32
+  at::Tensor masked_lm_loss(const at::Tensor& states, const at::Tensor& targets) const;
   /// The same, and a token drawn from each prediction. @return see nn::masked_lm_loss_and_samples
-  nn::SampledLoss masked_lm_loss_and_samples(const at::Tensor& states, const at::Tensor& positions,
-                                             const at::Tensor& targets) const;
-  /// The predictions' scores before softmax; arguments as above. @return [masked, vocab] fp32
-  at::Tensor masked_lm_logits(const at::Tensor& states, const at::Tensor& positions) const;
+  nn::SampledLoss masked_lm_loss_and_samples(const at::Tensor& states, const at::Tensor& targets) const;
+  /// The predictions' scores before softmax. @param states [masked, hidden]  @return [masked, vocab] fp32
+  at::Tensor masked_lm_logits(const at::Tensor& states) const;
 
-  /// Scores of the classes (or one value) of every sequence of the input.
-  /// @param states [batch, seq, hidden]  @return [sequences, outputs] fp32
-  virtual at::Tensor classify(const at::Tensor& states, const EncoderInput& input,
-                              const nn::Dropout& dropout = {}) const = 0;
+  /// Scores of the classes (or one value) of every sequence of the input. @return [sequences, outputs] fp32
+  virtual at::Tensor classify(const EncoderInput& input, const EncodeOptions& options = {}) const = 0;
   /// Scores of the classes of every token. @param states [batch, seq, hidden]  @return [batch, seq, outputs] fp32
   virtual at::Tensor classify_tokens(const at::Tensor& states, const nn::Dropout& dropout = {}) const = 0;
 
@@ -74,7 +75,9 @@ class Encoder {
   /// @return [batch, seq, hidden], compute type
   virtual at::Tensor embed(const EncoderInput& input, const LayerInput& layer_input,
                            const nn::Dropout& dropout) const = 0;
-  virtual at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input,
+  /// @param positions  as in encode_at, or undefined for all
+  /// @return           [batch, seq, hidden] or [n, hidden]
+  virtual at::Tensor run_layer(size_t layer, const at::Tensor& x, const LayerInput& input, const at::Tensor& positions,
                                const nn::Dropout& dropout) const = 0;
   virtual at::Tensor finish(const at::Tensor& x) const = 0;
   /// Of gathered states, before the decoder. @param states [masked, hidden]  @return likewise
@@ -89,8 +92,6 @@ class Encoder {
   at::Tensor class_scores(const at::Tensor& states) const;
 
  private:
-  at::Tensor masked_states(const at::Tensor& states, const at::Tensor& positions) const;
-
   EncoderShape shape_;
   const nn::Parameters& parameters_;
   std::string prefix_;
@@ -101,9 +102,9 @@ class Encoder {
 std::unique_ptr<Encoder> make_encoder(const EncoderShape& shape, const Head& head, const nn::Parameters& parameters,
                                       const std::string& prefix = "");
 
-/// The first token of every sequence. @param states [batch, seq, hidden]  @return [sequences, hidden]
-at::Tensor first_tokens(const at::Tensor& states, const EncoderInput& input);
-/// The mean over the tokens of every sequence, likewise.
+/// Of the first token of every sequence. @return [sequences] int64, for encode_at
+at::Tensor first_positions(const EncoderInput& input);
+/// The mean over the tokens of every sequence. @param states [batch, seq, hidden]  @return [sequences, hidden]
 at::Tensor mean_of_tokens(const at::Tensor& states, const EncoderInput& input);
 
 }  // namespace bertcram::model

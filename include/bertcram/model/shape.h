@@ -58,9 +58,16 @@ struct Head {
   std::string refusal = {};  ///< of a folder's head: what bertcram does not compute in it; empty if it does
 };
 
+/// Shares of the tokens, in [0, 1], that a loss asks for.
+struct WantedShares {
+  double states = 1;   ///< whose states behind the last layer it reads (Encoder::encode_at)
+  double decoded = 0;  ///< for which it scores the whole vocabulary
+};
+
 /// Floating-point operations per trained token, forward and backward, without recomputation
-/// (6·layers·(4h² + m·h·ffn) + 6·p·(V·h + h²) + 12·layers·seq·h; m = 2, or 3 where the feed-forward layer is gated;
-/// reference: Kaplan et al. 2020, §2.1). Local attention counts as much as it looks at.
-double flops_per_token(const EncoderShape& shape, int64_t seq_len, double decoded_share);
+/// (6·(layers − 1 + s)·(h² + m·h·ffn) + 6·layers·3h² + 6·p·(V·h + h²) + 12·layers·seq·h; m = 2, or 3 where the feed-forward
+/// layer is gated; s and p: the wanted states and the decoded ones; for s = 1 that of Kaplan et al. 2020, §2.1). Local attention
+/// counts as much as it looks at.
+double flops_per_token(const EncoderShape& shape, int64_t seq_len, const WantedShares& wanted);
 
 }  // namespace bertcram::model

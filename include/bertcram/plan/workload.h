@@ -13,7 +13,7 @@ namespace bertcram::plan {
 /// One encoder that every token goes through.
 struct Part {
   model::EncoderShape shape;
-  double decoded_share = 0;  ///< of the tokens, whose logits over the vocabulary are computed
+  model::WantedShares wanted = {};
 };
 
 struct Workload {
