@@ -6,7 +6,8 @@
 
 The same model folder, data and rules (those of --protocol sane, `--epochs` passes) in both programs; their seeds draw different orders,
 heads and dropout. For each metric: mean and sample standard deviation over the seeds, and the difference of the means beside its
-standard error sqrt(sd_a²/n + sd_b²/n). What was run is kept in --work and not run again. Run it with .deps/test-venv.
+standard error sqrt(sd_a²/n + sd_b²/n). What was run is kept in --work and not run again, nor are tasks that FILE already has from an
+earlier call, on whatever machine. Run it with .deps/test-venv.
 """
 
 import argparse
@@ -70,17 +71,23 @@ def main():
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "bertcram")
-    parser.add_argument("--json", help="write the figures to this file too")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too, after each task")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    rows = []
+    asked = {"epochs": options.epochs, "seeds": options.seeds}
+    done = json.loads(options.json.read_text()) if options.json and options.json.exists() else {**asked, "rows": []}
+    if any(done[what] != wanted for what, wanted in asked.items()):
+        raise SystemExit(f"finetune_scores.py: {options.json} is of {done['seeds']} seeds and {done['epochs']} epochs; give another --json")
+    rows = done["rows"]
     for task in options.tasks.split(","):
+        if any(row["task"] == task for row in rows):
+            continue
         a, b = ours(options, task), theirs(options, task)
         for metric in b[0]:
             rows.append(compared(task, metric, [run[metric] for run in a], [run[metric] for run in b]))
             show(rows[-1])
         if options.json:
-            pathlib.Path(options.json).write_text(json.dumps({"epochs": options.epochs, "seeds": options.seeds, "rows": rows}, indent=1) + "\n")
+            options.json.write_text(json.dumps(done, indent=1) + "\n")
 
 
 if __name__ == "__main__":

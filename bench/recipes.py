@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Which settings help a short run? One pretraining for each setting and seed, all else as in a configuration; held-out losses.
 
-    bench/recipes.py --data PACKED --work DIR [--config configs/mini.yaml] [--tokens 1600000] [--seeds 3] [--threads 2]
-                     [--only NAME…] [--json FILE]
+    bench/recipes.py --data PACKED --work DIR --json FILE [--config configs/mini.yaml] [--tokens 1600000] [--seeds 3] [--threads 2]
+                     [--precision bf16|fp32] [--only NAME…]
 
 Settings are those of SETTINGS, each a change of one thing or of a few that belong together; seeds give the weights, the order and the
-masking. Seed by seed, all settings of the first seed before the second. A run that is done is kept in DIR and never done again, and
-the figures are those of all runs there. Each model is scored by `bertcram eval` on the same 1,744 held-out rows, 15 % masked.
+masking. Seed by seed, all settings of the first seed before the second. FILE holds what was run so far, is written after each run, and
+runs that it holds are not done again, on whatever machine they were done. Each model is scored by `bertcram eval` on the same 1,744
+held-out rows, 15 % masked. bench/tables.py makes docs/recipes.md's table of FILE.
 """
 
 import argparse
@@ -49,29 +50,27 @@ def last_json(command, log):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run(options, number, name, seed):
-    """Trains and scores, unless that was done."""
-    folder = options.work / f"{number:02d}-seed{seed}"
-    kept = folder.with_suffix(".json")
-    if kept.exists():
-        figures = json.loads(kept.read_text())
-        if (figures["name"], figures["settings"], figures.get("asked_tokens", options.tokens)) != (name, SETTINGS[name], options.tokens):
-            raise SystemExit(f"recipes.py: {kept} is of other settings ({figures['name']}); give another --work")
-        return figures
-    log = folder.with_suffix(".log")
+def run(options, name, seed):
+    """Trains and scores. @return what FILE keeps of it"""
+    folder = options.work / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    log = options.work / "run.log"
     trained = last_json([BINARY, "pretrain", "--config", options.config, "--data", options.data, "--output", folder, "--tokens",
-                         options.tokens, "--seed", seed, "--threads", options.threads, "--set", "eval.every_steps=1000000",
-                         "--set", "eval.rows=16", "--set", "checkpoint.every_time=1h", *[word for each in SETTINGS[name] for word in ("--set", each)],
-                         "--json"], log)
+                         options.tokens, "--seed", seed, "--threads", options.threads, "--precision", options.precision,
+                         "--set", "eval.every_steps=1000000", "--set", "eval.rows=16", "--set", "checkpoint.every_time=1h",
+                         *[word for each in SETTINGS[name] for word in ("--set", each)], "--json"], log)
+    commit = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["commit"]
     scored = last_json([BINARY, "eval", "--model", folder / "model", "--data", options.data, "--threads", options.threads,
                         "--rows", ROWS, "--json"], log)
-    figures = {"name": name, "settings": SETTINGS[name], "seed": seed, "loss": scored["loss"], "accuracy": scored["accuracy"],
-               "steps": trained["steps"], "tokens": trained["tokens"], "asked_tokens": options.tokens, "seconds": trained["elapsed_seconds"]}
-    partial = kept.with_suffix(".partial")
-    partial.write_text(json.dumps(figures))
-    partial.replace(kept)
-    shutil.rmtree(folder)
-    return figures
+    return {"name": name, "settings": SETTINGS[name], "seed": seed, "loss": scored["loss"], "accuracy": scored["accuracy"],
+            "steps": trained["steps"], "tokens": trained["tokens"], "seconds": round(trained["elapsed_seconds"], 1),
+            "precision": options.precision, "threads": options.threads, "commit": commit}
+
+
+def write_whole(file, content):
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(file)
 
 
 def main():
@@ -82,20 +81,25 @@ def main():
     parser.add_argument("--tokens", type=int, default=1_600_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(SETTINGS)}".replace("%", "%%"))
-    parser.add_argument("--json", help="write the figures of all finished runs to this file")
+    parser.add_argument("--json", required=True, type=pathlib.Path, help="figures of all finished runs, of earlier calls too")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    asked = {"config": pathlib.Path(options.config).name, "tokens": options.tokens}
+    done = json.loads(options.json.read_text()) if options.json.exists() else {**asked, "runs": []}
+    if any(done[what] != wanted for what, wanted in asked.items()):
+        raise SystemExit(f"recipes.py: {options.json} is of {done['tokens']} tokens of {done['config']}; give another --json")
+    known = {(each["name"], *each["settings"], each["seed"]) for each in done["runs"]}
     for seed in range(options.seeds):
-        for number, name in enumerate(SETTINGS):
-            if not options.only or name in options.only:
-                figures = run(options, number, name, seed)
-                print(f"{name:32} seed {seed}  loss {figures['loss']:.3f}  accuracy {100 * figures['accuracy']:.1f} %  "
-                      f"{figures['steps']} steps, {figures['seconds']:.0f} s", file=sys.stderr, flush=True)
-    if options.json:
-        runs = [json.loads(file.read_text()) for file in sorted(options.work.glob("*.json"))]
-        pathlib.Path(options.json).write_text(json.dumps({"config": pathlib.Path(options.config).name, "tokens": options.tokens,
-                                                          "threads": options.threads, "runs": runs}, indent=1) + "\n")
+        for name in options.only or SETTINGS:
+            if (name, *SETTINGS[name], seed) in known:
+                continue
+            figures = run(options, name, seed)
+            done["runs"].append(figures)
+            write_whole(options.json, done)
+            print(f"{name:32} seed {seed}  loss {figures['loss']:.3f}  accuracy {100 * figures['accuracy']:.1f} %  "
+                  f"{figures['steps']} steps, {figures['seconds']:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

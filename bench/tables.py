@@ -121,6 +121,20 @@ def time_to_quality(figures):
     return table(["", "time", "tokens", "steps", "held-out loss", "accuracy"], rows)
 
 
+def recipes(figures):
+    """A file of bench/recipes.py: settings by their mean loss, each beside the unchanged configuration of the same seeds."""
+    losses = {}
+    for run in figures["runs"]:
+        losses.setdefault((run["name"], " ".join(run["settings"])), {})[run["seed"]] = run["loss"]
+    plain = losses[("as it is", "")]
+    rows = []
+    for (name, settings), by_seed in sorted(losses.items(), key=lambda item: statistics.mean(item[1].values())):
+        shared = [loss - plain[seed] for seed, loss in by_seed.items() if seed in plain]
+        rows.append([name, f"`{settings}`" if settings else "", ", ".join(f"{loss:.3f}" for _, loss in sorted(by_seed.items())),
+                     f"{statistics.mean(by_seed.values()):.3f}", f"{statistics.mean(shared):+.3f}" if settings and shared else ""])
+    return table(["setting", "`--set`", "loss of each seed", "mean", "beside as it is"], rows, left_columns=3)
+
+
 def serve_load(figures):
     rows = [[name, f"{each['requests']:,}", *(f"{each[key]:.1f}" for key in ("median", "p95", "max"))]
             for name, each in figures["milliseconds"].items()]
@@ -177,7 +191,7 @@ def gpu_peers(figures):
 
 
 KINDS = {function.__name__: function for function in (step_speed, encode_speed, pack_speed, tokenizer_training, finetune_speed,
-                                                      time_to_quality, serve_load, serve_slowdown, gpu_check, gpu_peers)}
+                                                      time_to_quality, recipes, serve_load, serve_slowdown, gpu_check, gpu_peers)}
 
 
 # ---- documents -------------------------------------------------------------------------------------------------------------
