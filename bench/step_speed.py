@@ -101,13 +101,13 @@ def main():
             rates[name].append(ours(shape, options, switches)["tokens_per_second"]["median"])
         for name, peer in peers.items():
             rates[name].append(peer.measure())
-    median = statistics.median(rates["bertcram"])
-    for name, values in rates.items():
+    for name, values in rates.items():  # ratios within a turn: a machine whose clock drifts changes both
+        times = statistics.median(mine / other for mine, other in zip(rates["bertcram"], values))
         print(f"{name:24} {statistics.median(values):9,.0f} tokens/s ({min(values):,.0f} to {max(values):,.0f})"
-              f"{'' if name == 'bertcram' else f'   bertcram is {median / statistics.median(values):.2f} times as fast'}")
+              f"{'' if name == 'bertcram' else f'   bertcram is {times:.2f} times as fast'}")
+    shares = [report["mfu"] for report in reports]
     roofline = statistics.median(report["roofline_flops"] for report in reports)
-    share = median * reports[0]["flops_per_token"] / roofline
-    print(f"large products reach {roofline / 1e12:.2f} TFLOP/s here; bertcram uses {100 * share:.1f} % of that")
+    print(f"large products reach {roofline / 1e12:.2f} TFLOP/s here; bertcram uses {100 * statistics.median(shares):.1f} % of that")
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(
             {"shape": options.shape, "tokens_per_second": rates, "roofline_flops": [report["roofline_flops"] for report in reports],

@@ -44,24 +44,27 @@ PEERS = {"transformers, compile": "transformers, torch.compile, bf16 autocast",
 FP32_RATIO = 1.5
 
 
+def ratio(ours, others):
+    """Median of the turns' ratios: a machine whose clock drifts changes both of a turn."""
+    return statistics.median(a / b for a, b in zip(ours, others))
+
+
 def step_speed(*runs):
     """Files of bench/step_speed.py, one column each."""
-    medians = [{name: statistics.median(values) for name, values in run["tokens_per_second"].items()} for run in runs]
-    fastest = [max(value for name, value in column.items() if name != "bertcram") for column in medians]
+    rates = [run["tokens_per_second"] for run in runs]
+    ratios = [{name: ratio(column["bertcram"], values) for name, values in column.items() if name != "bertcram"} for column in rates]
     asked = [SHAPES[run["shape"]] for run in runs]
-    rows = [[f"bertcram, {runs[0]['precision']}", *(spread(run["tokens_per_second"]["bertcram"]) for run in runs)]]
-    others = {peer for column in medians for peer in column} - {"bertcram", *PEERS}
+    rows = [[f"bertcram, {runs[0]['precision']}", *(spread(column["bertcram"]) for column in rates)]]
+    others = {peer for column in rates for peer in column} - {"bertcram", *PEERS}
     for peer, name in [*PEERS.items(), *((peer, peer) for peer in sorted(others))]:
-        cells = [f"{spread(run['tokens_per_second'][peer])}: {column['bertcram'] / column[peer]:.2f} ×" if peer in column else ""
-                 for run, column in zip(runs, medians)]
+        cells = [f"{spread(column[peer])}: {times[peer]:.2f} ×" if peer in column else "" for column, times in zip(rates, ratios)]
         if any(cells):
             rows.append([name, *cells])
     rows.append(["times the fastest of these, asked (aim)",
-                 *(f"**{column['bertcram'] / best:.2f}**, "
+                 *(f"**{min(times.values()):.2f}**, "
                    f"{FP32_RATIO if run['precision'] == 'fp32' else '{ratio:.1f} ({aim:.1f})'.format_map(want)}"
-                   for run, column, best, want in zip(runs, medians, fastest, asked))])
-    shares = [column["bertcram"] * run["flops_per_token"] / statistics.median(run["roofline_flops"])
-              for run, column in zip(runs, medians)]
+                   for run, times, want in zip(runs, ratios, asked))])
+    shares = [run["flops_per_token"] * ratio(column["bertcram"], run["roofline_flops"]) for run, column in zip(runs, rates)]
     rows.append(["share of what large products reach here, asked",
                  *(f"{100 * share:.1f} % of {statistics.median(run['roofline_flops']) / 1e12:.2f} TFLOP/s, "
                    f"{'not asked' if run['precision'] == 'fp32' else '{:.0%}'.format(want['roofline_share']).replace('%', ' %')}"
