@@ -192,6 +192,20 @@ TEST_P(EncoderProperty, StatesAtSomePositionsAreThoseOfAll) {
   }
 }
 
+// A small pass may have no masked token.
+TEST_P(EncoderProperty, NoPositionsAreNoLossAndNoGradient) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    TinyModel model(GetParam(), {}, type);
+    const at::Tensor none = at::zeros({0}, at::kLong);
+    const at::Tensor states = model.encoder->encode_at({.ids = random_ids(random_, 2, 5)}, none);
+    EXPECT_EQ(states.sizes(), (std::vector<int64_t>{0, GetParam().hidden}));
+    const at::Tensor loss = model.encoder->masked_lm_loss(states, none);
+    loss.backward();
+    EXPECT_EQ(loss.item<double>(), 0.0);
+    EXPECT_EQ(model.parameters.gradients().abs().max().item<double>(), 0.0);
+  }
+}
+
 TEST_P(EncoderProperty, RowsOfABatchDoNotSeeEachOther) {
   util::RandomStream& random = random_;
   const TinyModel model(GetParam());
