@@ -171,15 +171,21 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
     throw ConfigError("--submission is for the tasks of GLUE, not for --task-file");
   }
   std::vector<std::string> open;
+  std::vector<glue::SubmissionEntry> answered;
   for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
     const bool is_trained = std::ranges::find(tasks, entry.model, &glue::TaskSpec::name) != tasks.end();
-    if (!is_trained || !has_test_set(entry, config.data)) {
+    if (is_trained && has_test_set(entry, config.data)) {
+      answered.push_back(entry);
+    } else {
       open.push_back(cat(entry.name, is_trained ? " (no test set)" : ""));
     }
   }
   if (!open.empty() && !config.fill_missing) {
     throw ConfigError(cat("--submission: nothing will answer ", util::join(open, ", "),
                           "; add the tasks and their test sets, or --fill-missing for the most frequent answer"));
+  }
+  for (const glue::SubmissionEntry& entry : answered) {
+    glue::read_split(glue::find_task(entry.task), glue::test_split_of(entry), config.data);
   }
 }
 

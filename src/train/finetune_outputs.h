@@ -23,7 +23,7 @@ struct BestRun {
 };
 
 /// @throws ConfigError if the command's tasks and data leave a part of the submission open that it was not told to fill, or
-/// its models are not kept
+/// its models are not kept; DataError if a test set cannot be read, which nobody wants to learn after hours of training
 void check_submission(const config::FinetuneConfig& config, const std::vector<glue::TaskSpec>& tasks);
 
 /// Makes what the configuration asks for: the baselines of the tasks in the results, which are saved again; errors.tsv;

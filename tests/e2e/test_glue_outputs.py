@@ -64,6 +64,15 @@ class Submission(E2ETestCase):
         self.assertFalse(self.out.exists())
         self.assertFalse((self.dir / "my.zip").exists())
 
+    def test_a_test_set_that_cannot_be_read_is_said_before_anything_is_trained(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2", test=5)
+        file = data / "RTE" / "test.tsv"
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text("".join([lines[0], lines[2], lines[1], *lines[3:]]))
+        result = self.bertcram(*arguments(data, self.out, "--task", "rte,sst2", "--submission", "zip", "--fill-missing", seeds=1))
+        self.assert_fails(result, INPUT, "RTE/test.tsv:2: index is '1', expected 0")
+        self.assertFalse(self.out.exists())
+
     def test_a_model_that_was_not_kept_is_asked_for(self):
         data = make_glue(self.dir / "glue", "rte", test=3)
         must(*arguments(data, self.out, "--task", "rte", "--save-models", "none", seeds=1))
