@@ -46,7 +46,7 @@ def ours(options, task):
                     "--seeds", str(options.seeds), "--epochs", str(options.epochs), "--threads", str(options.threads), "--precision",
                     "fp32", "--save-models", "none", "--quiet"], check=True, stdout=subprocess.DEVNULL)
     units = [json.loads((output / f"{task}-seed{seed}" / "unit.json").read_text()) for seed in range(options.seeds)]
-    return [unit["dev"][task]["metrics"] for unit in units]
+    return [unit["dev"][0]["metrics"] for unit in units]
 
 
 def compared(task, metric, a, b):
@@ -83,7 +83,7 @@ def main():
         if any(row["task"] == task for row in rows):
             continue
         a, b = ours(options, task), theirs(options, task)
-        for metric in b[0]:
+        for metric in sorted(a[0].keys() & b[0].keys()):
             rows.append(compared(task, metric, [run[metric] for run in a], [run[metric] for run in b]))
             show(rows[-1])
         if options.json:

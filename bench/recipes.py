@@ -64,7 +64,7 @@ def run(options, name, seed):
                         "--rows", ROWS, "--json"], log)
     return {"name": name, "settings": SETTINGS[name], "seed": seed, "loss": scored["loss"], "accuracy": scored["accuracy"],
             "steps": trained["steps"], "tokens": trained["tokens"], "seconds": round(trained["elapsed_seconds"], 1),
-            "precision": options.precision, "threads": options.threads, "commit": commit}
+            "threads": options.threads, "commit": commit}
 
 
 def write_whole(file, content):
@@ -86,10 +86,10 @@ def main():
     parser.add_argument("--json", required=True, type=pathlib.Path, help="figures of all finished runs, of earlier calls too")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    asked = {"config": pathlib.Path(options.config).name, "tokens": options.tokens}
+    asked = {"config": pathlib.Path(options.config).name, "tokens": options.tokens, "precision": options.precision}
     done = json.loads(options.json.read_text()) if options.json.exists() else {**asked, "runs": []}
     if any(done[what] != wanted for what, wanted in asked.items()):
-        raise SystemExit(f"recipes.py: {options.json} is of {done['tokens']} tokens of {done['config']}; give another --json")
+        raise SystemExit(f"recipes.py: {options.json} is of {done['tokens']} tokens of {done['config']} in {done['precision']}; give another --json")
     known = {(each["name"], *each["settings"], each["seed"]) for each in done["runs"]}
     for seed in range(options.seeds):
         for name in options.only or SETTINGS:

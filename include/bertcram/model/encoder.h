@@ -50,8 +50,8 @@ class Encoder {
   /// @return [batch, seq, hidden], compute type
   /// @throws DataError if a sequence has more tokens than the model positions; ShapeError
   at::Tensor encode(const EncoderInput& input, const EncodeOptions& options = {}) const;
-  /// Some of these states: the last layer does nothing for the others but their keys and values. Where a loss reads one
-  /// token in seven, this leaves out most of a layer, forward and backward, and changes no number but by rounding.
+  /// Some of these states: behind its attention the last layer does nothing for the others. Where a loss reads one token in
+  /// seven, this leaves out most of a layer, forward and backward, and changes no number but by rounding.
   /// @param positions  [n] int64 into the flattened [batch * seq]
   /// @return           [n, hidden], compute type
   at::Tensor encode_at(const EncoderInput& input, const at::Tensor& positions, const EncodeOptions& options = {}) const;
