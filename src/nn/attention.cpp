@@ -22,6 +22,7 @@
 #include "bertcram/util/error.h"
 #include "kernels/attention_bf16.h"
 #include "kernels/dropout_draws.h"
+#include "kernels/fp32.h"
 #include "raw.h"
 
 namespace bertcram::nn {
@@ -68,8 +69,14 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
     const at::Tensor out = at::empty({shape.batch, shape.seq, shape.heads * shape.head_dim}, from.options());
     const at::Tensor log_sums = at::empty({shape.batch, shape.heads, shape.seq}, from.options().dtype(at::kFloat));
     at::parallel_for(0, shape.batch * shape.heads, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-      kernels::attention_forward(shape, bf16(from), view_of(bias), draws_of(options.dropout), begin, end,
-                                 mutable_bf16(out), log_sums.mutable_data_ptr<float>());
+      float* const sums = log_sums.mutable_data_ptr<float>();
+      const Draws draws = draws_of(options.dropout);
+      if (from.scalar_type() == at::kFloat) {
+        kernels::fp32_kernels().attention_forward(shape, from.const_data_ptr<float>(), view_of(bias), draws, begin, end,
+                                                  out.mutable_data_ptr<float>(), sums);
+      } else {
+        kernels::attention_forward(shape, bf16(from), view_of(bias), draws, begin, end, mutable_bf16(out), sums);
+      }
     });
     context->save_for_backward({from, bias, out, log_sums});
     context->saved_data["heads"] = heads;
@@ -87,9 +94,15 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
     const at::Tensor out_gradient = gradients[0].contiguous();
     const at::Tensor qkv_gradient = at::empty_like(qkv);
     at::parallel_for(0, shape.batch * shape.heads, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-      kernels::attention_backward(shape, bf16(qkv), view_of(saved[1]), draws, bf16(saved[2]),
-                                  saved[3].const_data_ptr<float>(), bf16(out_gradient), begin, end,
-                                  mutable_bf16(qkv_gradient));
+      const auto* const log_sums = saved[3].const_data_ptr<float>();
+      if (qkv.scalar_type() == at::kFloat) {
+        kernels::fp32_kernels().attention_backward(
+            shape, qkv.const_data_ptr<float>(), view_of(saved[1]), draws, saved[2].const_data_ptr<float>(), log_sums,
+            out_gradient.const_data_ptr<float>(), begin, end, qkv_gradient.mutable_data_ptr<float>());
+      } else {
+        kernels::attention_backward(shape, bf16(qkv), view_of(saved[1]), draws, bf16(saved[2]), log_sums,
+                                    bf16(out_gradient), begin, end, mutable_bf16(qkv_gradient));
+      }
     });
     return {qkv_gradient, at::Tensor(), at::Tensor()};
   }
@@ -113,9 +126,15 @@ struct SplitHeads : torch::autograd::Function<SplitHeads> {
 };
 
 bool can_fuse(const at::Tensor& qkv, const AttentionOptions& options) {
-  constexpr int64_t kHeadDimStep = 32;
-  return uses_fused() && qkv.is_cpu() && qkv.scalar_type() == at::kBFloat16 &&
-         qkv.size(2) / (3 * options.heads) % kHeadDimStep == 0 && kernels::has_avx512_bf16();
+  const int64_t head_dim = qkv.size(2) / (3 * options.heads);
+  if (!uses_fused() || !qkv.is_cpu()) {
+    return false;
+  }
+  if (qkv.scalar_type() == at::kFloat) {
+    return head_dim % kernels::kFp32Step == 0 && kernels::has_fp32_kernels();
+  }
+  constexpr int64_t kBf16Step = 32;
+  return qkv.scalar_type() == at::kBFloat16 && head_dim % kBf16Step == 0 && kernels::has_avx512_bf16();
 }
 
 /// Sequences of one length. @param qkv [batch, seq, 3 * hidden]  @param bias broadcasts to [batch, heads, seq, seq]

@@ -10,8 +10,8 @@
 #include "fused_linear.h"
 #include "fused_norm.h"
 #include "fused_pointwise.h"
-#include "gpu_linear.h"
 #include "optional_tensor.h"
+#include "summing_linear.h"
 
 namespace bertcram::nn {
 namespace {
@@ -31,8 +31,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (can_fuse_linear(x, weight, bias)) {
     return fused_linear(x, weight, bias);
   }
-  if (can_sum_gradients_on_gpu(x, weight)) {
-    return gpu_linear(x, weight, bias);
+  if (can_sum_gradients(x, weight)) {
+    return summing_linear(x, weight, bias);
   }
   return at::linear(x, weight, optional(bias));  // [..., out]
 }

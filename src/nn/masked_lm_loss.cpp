@@ -18,10 +18,10 @@
 #include "bertcram/util/error.h"
 #include "fused_cuda.h"
 #include "fused_linear.h"
-#include "gpu_linear.h"
 #include "gradient_sum.h"
 #include "kernels/cross_entropy_bf16.h"
 #include "raw.h"
+#include "summing_linear.h"
 
 namespace bertcram::nn {
 namespace {
@@ -132,7 +132,7 @@ struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
       const AffineGradients sums = linear_weight_gradient(states, kept, embedding, bias);
       return {linear_input_gradient(kept, embedding), sums.weight, sums.bias, at::Tensor(), at::Tensor()};
     }
-    if (can_sum_gradients_on_gpu(states, embedding)) {  // the factor goes to the small sides of the products
+    if (can_sum_gradients(states, embedding)) {  // the factor goes to the small sides of the products
       const GradientSum embedding_sum(embedding);
       const GradientSum bias_sum(bias);
       add_product(embedding_sum.numbers, kept.t(), states * factor);

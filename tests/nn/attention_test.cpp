@@ -7,10 +7,14 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <ostream>
+#include <string>
+#include <vector>
 
+#include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
-#include "nn/kernel_support.h"
-#include "nn/kernels/attention_bf16.h"
+#include "nn/kernels/bf16.h"
+#include "nn/kernels/fp32.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -153,44 +157,99 @@ double cosine(const at::Tensor& a, const at::Tensor& b) {
   return (x.dot(y) / (x.norm() * y.norm())).item<double>();
 }
 
-using FusedAttention = test::WithBf16Kernels;
-using FusedAttentionProperty = test::WithBf16Kernels;
+/// Kernels of our own: their type, and the rounding errors of sums of some hundred numbers in it.
+struct Kernels {
+  std::string name;
+  at::ScalarType type;
+  kernels::InstructionSet fp32_instructions;  ///< of those for fp32
+  double tolerance;                           ///< of numbers about 1
+  double cosine_tolerance;
+  int64_t head_dim_step;
+};
 
-// Sequences around the kernel's blocks of 16 keys and 128 queries; all head widths that it takes.
-TEST_F(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
+void PrintTo(const Kernels& kernels, std::ostream* out) { *out << kernels.name; }
+
+class FusedAttention : public ::testing::TestWithParam<Kernels> {
+ protected:
+  void SetUp() override {
+    if (GetParam().type == at::kBFloat16 && !kernels::has_avx512_bf16()) {
+      GTEST_SKIP() << "this processor has no AVX-512 BF16";
+    }
+    kernels::allow_fp32_instructions(GetParam().fp32_instructions);
+    if (kernels::fp32_instructions() != GetParam().fp32_instructions) {
+      GTEST_SKIP() << "this processor has no such instructions";
+    }
+    set_fused(true);
+  }
+  void TearDown() override {
+    kernels::allow_fp32_instructions(kernels::InstructionSet::kAvx512);
+    set_fused(was_fused_);
+  }
+
+ private:
+  bool was_fused_ = uses_fused();  // BERTCRAM_FUSED
+};
+
+using FusedAttentionProperty = FusedAttention;
+
+const std::vector<Kernels> kAllKernels = {
+    {"Bf16", at::kBFloat16, kernels::fp32_instructions(), 4.0 / 256, 1e-4, 32},
+    {"Fp32Avx2", at::kFloat, kernels::InstructionSet::kAvx2, 2e-6, 1e-12, 16},
+    {"Fp32Avx512", at::kFloat, kernels::InstructionSet::kAvx512, 2e-6, 1e-12, 16},
+};
+
+std::string name_of(const ::testing::TestParamInfo<Kernels>& info) { return info.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Kernels, FusedAttention, ::testing::ValuesIn(kAllKernels), name_of);
+INSTANTIATE_TEST_SUITE_P(Kernels, FusedAttentionProperty, ::testing::ValuesIn(kAllKernels), name_of);
+
+// Sequences around the kernels' registers of 8 and 16 keys and blocks of 128 queries; head widths around their panels.
+TEST_P(FusedAttentionProperty, EqualsTheExplicitFormula) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));
   util::RandomStream random(seed);
-  constexpr double kBf16 = 1.0 / 256;
-  for (const auto& [seq, heads, dim] : std::vector<std::array<int64_t, 3>>{
-           {1, 1, 64}, {7, 2, 32}, {16, 1, 96}, {33, 2, 64}, {128, 2, 64}, {129, 1, 128}, {300, 2, 32}}) {
+  const at::ScalarType type = GetParam().type;
+  for (const auto& [seq, heads, dim] : std::vector<std::array<int64_t, 3>>{{1, 1, 64},
+                                                                           {7, 2, 32},
+                                                                           {12, 3, 16},
+                                                                           {16, 1, 96},
+                                                                           {33, 2, 64},
+                                                                           {45, 1, 80},
+                                                                           {128, 2, 64},
+                                                                           {129, 1, 128},
+                                                                           {300, 2, 32}}) {
+    if (dim % GetParam().head_dim_step != 0) {
+      continue;
+    }
     for (const std::string kind : {"none", "keys", "window", "both"}) {
       const int64_t batch = 3;
-      const at::Tensor values = random_tensor(random, {batch, seq, 3 * heads * dim}, 1.5).to(at::kBFloat16);
-      const at::Tensor weights = random_tensor(random, {batch, seq, heads * dim}).to(at::kBFloat16);
-      at::Tensor keys = at::zeros({batch, 1, 1, seq}, at::kBFloat16);
+      const at::Tensor values = random_tensor(random, {batch, seq, 3 * heads * dim}, 1.5).to(type);
+      const at::Tensor weights = random_tensor(random, {batch, seq, heads * dim}).to(type);
+      at::Tensor keys = at::zeros({batch, 1, 1, seq}, type);
       if (seq > 2) {
         keys[1].narrow(2, seq / 2, seq - seq / 2).fill_(-std::numeric_limits<double>::infinity());
       }
-      const at::Tensor window = window_bias(seq, 5, at::TensorOptions().dtype(at::kBFloat16));
+      const at::Tensor window = window_bias(seq, 5, at::TensorOptions().dtype(type));
       const at::Tensor bias = kind == "none"     ? at::Tensor()
                               : kind == "keys"   ? keys
                               : kind == "window" ? window
                                                  : window_of_padded(window, keys);
-      const at::Tensor fused = test::leaf_of(values, at::kBFloat16);
+      const at::Tensor fused = test::leaf_of(values, type);
       const at::Tensor plain = test::leaf_of(values, at::kDouble);
       const at::Tensor mixed = attention(fused, {.bias = bias}, {.heads = heads});
       (mixed * weights).sum().backward();
       const at::Tensor expected = explicit_attention(plain, bias.defined() ? bias.to(at::kDouble) : bias, heads);
       (expected * weights.to(at::kDouble)).sum().backward();
       SCOPED_TRACE(cat("seq ", seq, ", heads ", heads, ", head_dim ", dim, ", bias ", kind));
-      EXPECT_TRUE(near(mixed, expected, 4 * kBf16));
-      EXPECT_TRUE(near(fused.grad(), plain.grad(), 4 * kBf16 * plain.grad().abs().max().item<double>()));
+      EXPECT_TRUE(near(mixed, expected, GetParam().tolerance));
+      const double largest_gradient = plain.grad().abs().max().item<double>();
+      EXPECT_TRUE(near(fused.grad(), plain.grad(), GetParam().tolerance * largest_gradient));
       for (int64_t part = 0; part < 3; ++part) {  // query, key, value
         const int64_t hidden = heads * dim;
         const at::Tensor exact = plain.grad().narrow(2, part * hidden, hidden);
         if (exact.abs().max().item<double>() > 1e-9) {
-          EXPECT_GT(cosine(fused.grad().narrow(2, part * hidden, hidden), exact), 1 - 5e-5) << part;
+          EXPECT_GT(cosine(fused.grad().narrow(2, part * hidden, hidden), exact), 1 - GetParam().cosine_tolerance)
+              << part;
         }
       }
     }
@@ -198,9 +257,9 @@ TEST_F(FusedAttentionProperty, EqualsTheExplicitFormulaWithinBf16) {
 }
 
 // The same entries are dropped as in the composed operations, forward and backward.
-TEST_F(FusedAttention, DropsWhatTheReferenceDrops) {
+TEST_P(FusedAttention, DropsWhatTheReferenceDrops) {
   util::RandomStream random(2);
-  const at::Tensor values = random_tensor(random, {2, 150, 3 * 2 * 32}).to(at::kBFloat16);
+  const at::Tensor values = random_tensor(random, {2, 150, 3 * 2 * 32}).to(GetParam().type);
   const at::Tensor weights = random_tensor(random, {2, 150, 64});
   const AttentionOptions options = {.heads = 2, .dropout = {.probability = 0.3, .key = 0x123456789abcdefULL}};
   const auto run = [&](at::ScalarType type) {
@@ -209,24 +268,30 @@ TEST_F(FusedAttention, DropsWhatTheReferenceDrops) {
     (mixed * weights.to(type)).sum().backward();
     return std::pair(mixed.detach(), qkv.grad());
   };
-  const auto [fused, fused_gradient] = run(at::kBFloat16);
+  const auto [fused, fused_gradient] = run(GetParam().type);
   const auto [exact, exact_gradient] = run(at::kDouble);
-  EXPECT_GT(cosine(fused, exact), 1 - 1e-4);
-  EXPECT_GT(cosine(fused_gradient, exact_gradient), 1 - 1e-4);
-  const auto [undropped, unused] = [&] {
-    const at::Tensor qkv = test::leaf_of(values, at::kDouble);
-    return std::pair(attention(qkv, {}, {.heads = 2}).detach(), 0);
-  }();
+  EXPECT_GT(cosine(fused, exact), 1 - GetParam().cosine_tolerance);
+  EXPECT_GT(cosine(fused_gradient, exact_gradient), 1 - GetParam().cosine_tolerance);
+  const at::Tensor undropped = attention(values.to(at::kDouble), {}, {.heads = 2});
   EXPECT_LT(cosine(exact, undropped), 0.99) << "or the test could not fail";
 }
 
-TEST_F(FusedAttention, SaysWhatIsNoNumber) {
+TEST_P(FusedAttention, SaysWhatIsNoNumber) {
   util::RandomStream random(1);
   for (const int64_t part : {0, 1, 2}) {
-    at::Tensor qkv = random_tensor(random, {1, 40, 3 * 64}).to(at::kBFloat16);
+    at::Tensor qkv = random_tensor(random, {1, 40, 3 * 64}).to(GetParam().type);
     qkv[0][17][part * 64 + 5] = std::numeric_limits<double>::quiet_NaN();
     EXPECT_TRUE(at::isnan(attention(qkv, {}, {.heads = 1})[0][17]).any().item<bool>()) << part;
   }
+}
+
+// Scores far apart leave weights that are no normal numbers, and large ones must not overflow.
+TEST_P(FusedAttention, ScoresFarApartChooseOneKey) {
+  at::Tensor qkv = at::zeros({1, 20, 3 * 32}, GetParam().type);
+  qkv.narrow(2, 0, 64).fill_(1.0);
+  qkv[0][13].narrow(0, 32, 32).fill_(100.0);  // that key's scores are 566, the others' 5.7
+  qkv[0][13].narrow(0, 64, 32).fill_(3.0);
+  EXPECT_TRUE(near(attention(qkv, {}, {.heads = 1}), at::full({1, 20, 32}, 3.0), 0.0));
 }
 
 }  // namespace

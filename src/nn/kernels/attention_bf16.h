@@ -3,26 +3,14 @@
 
 #include <cstdint>
 
+#include "attention_shape.h"
 #include "bf16.h"
 #include "dropout_draws.h"
 
 namespace bertcram::nn::kernels {
 
-struct AttentionShape {
-  int64_t batch = 0;
-  int64_t seq = 0;
-  int64_t heads = 0;
-  int64_t head_dim = 0;  ///< a multiple of 32
-};
-
-/// Added to the scores: bias[batch · batch_stride + query · query_stride + key]; nothing where it is null.
-struct ScoreBias {
-  const float* values = nullptr;
-  int64_t batch_stride = 0;
-  int64_t query_stride = 0;
-};
-
 /// For sequence and head `unit` of [begin, end), numbered batch · heads + head.
+/// @param shape     head_dim a multiple of 32
 /// @param draws     of the dropout of the probabilities, [batch, heads, seq, seq]
 /// @param qkv       [batch, seq, 3, heads, head_dim]
 /// @param out       [batch, seq, heads, head_dim]

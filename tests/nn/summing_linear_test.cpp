@@ -1,12 +1,16 @@
-// The linear map of GPUs, here on a CPU: the same function and gradients as nn::linear, and sums in fp32.
+// The linear map whose products add to gradients: the same function and gradients as LibTorch's, and sums in fp32.
 
-#include "nn/gpu_linear.h"
+#include "nn/summing_linear.h"
 
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <optional>
+
 #include "bertcram/nn/fp16_accumulation.h"
 #include "bertcram/nn/functional.h"
+#include "bertcram/nn/fused.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -16,7 +20,7 @@ namespace {
 using test::near;
 using test::random_tensor;
 
-class GpuLinearMap : public ::testing::TestWithParam<bool> {
+class SummingLinearMap : public ::testing::TestWithParam<bool> {
  protected:
   bool has_bias() const { return GetParam(); }
 
@@ -27,7 +31,7 @@ class GpuLinearMap : public ::testing::TestWithParam<bool> {
   at::Tensor direction_ = random_tensor(random_, {3, 7, 24});
 };
 
-TEST_P(GpuLinearMap, EqualsTheLinearMap) {
+TEST_P(SummingLinearMap, EqualsTheLinearMap) {
   const auto run = [&](const auto& map) {
     std::array<at::Tensor, 3> leaves = {test::leaf_of(x_, at::kFloat), test::leaf_of(weight_, at::kFloat),
                                         test::leaf_of(bias_, at::kFloat)};
@@ -35,8 +39,10 @@ TEST_P(GpuLinearMap, EqualsTheLinearMap) {
     y.backward(direction_.to(at::kFloat));
     return std::pair(y.detach(), leaves);
   };
-  const auto [y, leaves] = run(gpu_linear);
-  const auto [expected, plain] = run(linear);
+  const auto [y, leaves] = run(summing_linear);
+  const auto [expected, plain] = run([](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  });
   EXPECT_TRUE(near(y, expected, 1e-5));
   EXPECT_TRUE(near(leaves[0].grad(), plain[0].grad(), 1e-5));
   EXPECT_TRUE(near(leaves[1].grad(), plain[1].grad(), 1e-5));
@@ -46,13 +52,13 @@ TEST_P(GpuLinearMap, EqualsTheLinearMap) {
 }
 
 // In fp16 the sum would be a multiple of four.
-TEST_P(GpuLinearMap, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) {
+TEST_P(SummingLinearMap, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) {
   const at::Tensor weight = test::leaf_of(at::ones({2, 3}), at::kHalf);
   const at::Tensor bias = test::leaf_of(at::ones({2}), at::kHalf);
   weight.mutable_grad() = at::full({2, 3}, 2048.0, at::kFloat);
   bias.mutable_grad() = at::full({2}, 2048.0, at::kFloat);
   const at::Tensor x = at::ones({4095, 3}, at::kHalf);
-  const at::Tensor y = gpu_linear(x, weight, has_bias() ? bias : at::Tensor());
+  const at::Tensor y = summing_linear(x, weight, has_bias() ? bias : at::Tensor());
   y.backward(at::full({4095, 2}, 1.0 + 3.0 / 1024, at::kHalf));
   const double expected = 2048 + 4095 * (1.0 + 3.0 / 1024);
   EXPECT_TRUE(at::equal(weight.grad(), at::full({2, 3}, expected, at::kFloat)));
@@ -61,13 +67,32 @@ TEST_P(GpuLinearMap, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Biases, GpuLinearMap, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Biases, SummingLinearMap, ::testing::Bool());
+
+// Without a gradient of each pass and its addition: for weights of BERT-base that is 4 % of a step.
+TEST(SummingLinear, IsTheLinearMapOfACpuInFp32) {
+  const bool was_fused = uses_fused();
+  const at::Tensor x = at::ones({2, 3});
+  set_fused(true);
+  EXPECT_TRUE(can_sum_gradients(x, x));
+  EXPECT_FALSE(can_sum_gradients(x, x.to(at::kDouble)));
+  EXPECT_FALSE(can_sum_gradients(x.to(at::kDouble), x.to(at::kDouble)));
+  const at::Tensor weight = test::leaf_of(at::ones({4, 3}), at::kFloat);
+  weight.mutable_grad() = at::full({4, 3}, 5.0F);
+  const at::Tensor sums = weight.grad();
+  linear(x, weight, at::Tensor()).sum().backward();
+  EXPECT_TRUE(at::equal(sums, at::full({4, 3}, 7.0F)));
+  EXPECT_TRUE(weight.grad().is_same(sums));
+  set_fused(false);
+  EXPECT_FALSE(can_sum_gradients(x, x));
+  set_fused(was_fused);
+}
 
 TEST(Fp16Accumulation, IsForFp16OnAGpuThatAsksForIt) {
   const at::Tensor numbers = at::zeros({4, 4}, at::kHalf);
   EXPECT_FALSE(uses_fp16_accumulation());
   set_fp16_accumulation(true);
-  EXPECT_FALSE(can_sum_gradients_on_gpu(numbers, numbers)) << "on a CPU";
+  EXPECT_FALSE(can_sum_gradients(numbers, numbers)) << "on a CPU";
   set_fp16_accumulation(false);
 }
 

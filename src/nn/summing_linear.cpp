@@ -1,4 +1,4 @@
-#include "gpu_linear.h"
+#include "summing_linear.h"
 
 #include <ATen/Context.h>
 #include <ATen/ops/addmm.h>
@@ -25,16 +25,28 @@ std::atomic<bool>& flag() {
   return is_on;
 }
 
-/// cuBLAS may add up in fp16 while it exists. LibTorch's switch is one for the process; forward and backward take turns.
+/// cuBLAS may add up in fp16 while it exists, if that was asked for. LibTorch's switch is one for the process; forward and backward
+/// take turns.
 class Fp16Accumulation {
  public:
-  Fp16Accumulation() { at::globalContext().setAllowFP16AccumulationCuBLAS(uses_fp16_accumulation()); }
-  ~Fp16Accumulation() { at::globalContext().setAllowFP16AccumulationCuBLAS(false); }
+  Fp16Accumulation() {
+    if (is_asked_) {
+      at::globalContext().setAllowFP16AccumulationCuBLAS(true);
+    }
+  }
+  ~Fp16Accumulation() {
+    if (is_asked_) {
+      at::globalContext().setAllowFP16AccumulationCuBLAS(false);
+    }
+  }
   Fp16Accumulation(const Fp16Accumulation&) = delete;
   Fp16Accumulation& operator=(const Fp16Accumulation&) = delete;
+
+ private:
+  bool is_asked_ = uses_fp16_accumulation();
 };
 
-struct GpuLinear : torch::autograd::Function<GpuLinear> {
+struct SummingLinear : torch::autograd::Function<SummingLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight, bias.value_or(at::Tensor())});
@@ -67,13 +79,19 @@ bool uses_fp16_accumulation() { return flag(); }
 
 void set_fp16_accumulation(bool is_on) { flag() = is_on; }
 
-bool can_sum_gradients_on_gpu(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cuda() && x.scalar_type() == weight.scalar_type() &&
-         (uses_cuda_kernels() || (uses_fp16_accumulation() && x.scalar_type() == at::kHalf));
+bool can_sum_gradients(const at::Tensor& x, const at::Tensor& weight) {
+  const at::ScalarType type = x.scalar_type();
+  if (type != weight.scalar_type()) {
+    return false;
+  }
+  if (x.is_cpu()) {
+    return type == at::kFloat && uses_fused();
+  }
+  return x.is_cuda() && (uses_cuda_kernels() || (uses_fp16_accumulation() && type == at::kHalf));
 }
 
-at::Tensor gpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return GpuLinear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+at::Tensor summing_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return SummingLinear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 void add_product(const at::Tensor& sums, const at::Tensor& left, const at::Tensor& right) {

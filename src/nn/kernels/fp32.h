@@ -1,0 +1,41 @@
+#pragma once
+// Kernels for fp32 numbers on processors with AVX-512, or with AVX2 and FMA. Each is written once (*_fp32_body.h) and compiled for
+// either (fp32_avx2.cpp, fp32_avx512.cpp).
+
+#include <cstdint>
+
+#include "attention_shape.h"
+#include "dropout_draws.h"
+
+namespace bertcram::nn::kernels {
+
+enum class InstructionSet { kNeither, kAvx2, kAvx512 };
+
+/// What fp32_kernels() are made of: what this processor has, but no more than is allowed.
+InstructionSet fp32_instructions();
+/// For tests of the narrower kernels.
+void allow_fp32_instructions(InstructionSet most);
+
+inline bool has_fp32_kernels() { return fp32_instructions() != InstructionSet::kNeither; }
+
+inline constexpr int64_t kFp32Step = 16;  ///< what widths are multiples of
+
+/// Work is split by ranges [begin, end), so that who calls chooses the threads.
+struct Fp32Kernels {
+  /// As attention_forward and attention_backward of attention_bf16.h. @param shape  head_dim a multiple of kFp32Step
+  void (*attention_forward)(const AttentionShape& shape, const float* qkv, const ScoreBias& bias, const Draws& draws,
+                            int64_t begin, int64_t end, float* out, float* log_sums);
+  void (*attention_backward)(const AttentionShape& shape, const float* qkv, const ScoreBias& bias, const Draws& draws,
+                             const float* out, const float* log_sums, const float* out_gradient, int64_t begin,
+                             int64_t end, float* qkv_gradient);
+};
+
+extern const Fp32Kernels kFp32Avx2;
+extern const Fp32Kernels kFp32Avx512;
+
+/// REQUIRES: has_fp32_kernels()
+inline const Fp32Kernels& fp32_kernels() {
+  return fp32_instructions() == InstructionSet::kAvx512 ? kFp32Avx512 : kFp32Avx2;
+}
+
+}  // namespace bertcram::nn::kernels

@@ -1,0 +1,15 @@
+// The kernels for fp32 by AVX2 and FMA.
+
+#define BC_TARGET [[gnu::target("avx2,fma")]]
+#define BC_LANES 8
+
+#include "fp32.h"
+#include "vectors_body.h"
+// These use what the one above defines.
+#include "attention_fp32_body.h"
+
+namespace bertcram::nn::kernels {
+
+const Fp32Kernels kFp32Avx2 = {.attention_forward = attend_forward, .attention_backward = attend_backward};
+
+}  // namespace bertcram::nn::kernels
