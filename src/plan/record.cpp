@@ -18,7 +18,9 @@ using nlohmann::json;
 std::string key_of(const Machine& machine) {
   const auto precision = config::enum_words(config::Precision{})[static_cast<size_t>(machine.precision)];
   return cat(machine.is_gpu ? "gpu" : cat("cpu, ", machine.threads, " threads"), ", ", precision,
-             machine.has_kernels ? ", kernels" : "");
+             machine.has_kernels      ? ", kernels"
+             : machine.sums_gradients ? ", sums"
+                                      : "");
 }
 
 /// An object; empty if there is none that can be read.

@@ -85,7 +85,7 @@ PassBytes bytes_per_token(const Workload& workload, const Part& part, bool recom
                   (recomputes ? layers * hidden_bytes : layers * layer - unwanted),
           .fullest_layer = recomputes ? layer : 0,
           .head = logits + part.wanted.decoded * 4 * hidden_bytes,
-          .head_workspace = machine.has_kernels ? 0 : logits,
+          .head_workspace = machine.sums_gradients ? 0 : logits,
           .layer_workspace = static_cast<double>((3 * shape.ffn + 2 * shape.hidden) * number)};
 }
 
@@ -132,9 +132,9 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
     kept += bytes.kept;
     most = std::max({most, bytes.head + bytes.head_workspace, bytes.fullest_layer + bytes.layer_workspace});
   }
-  // LibTorch's operations make the gradient of the tied embeddings as a table of its own.
+  // Of LibTorch's operations alone, the gradient of the tied embeddings is a table of its own.
   const EncoderShape& shape = workload.parts.front().shape;
-  const int64_t table = machine.has_kernels ? 0 : shape.vocab * shape.hidden * number;
+  const int64_t table = machine.sums_gradients ? 0 : shape.vocab * shape.hidden * number;
   // In a process, not an allocator of a card: what LibTorch loads with its first step, and what is kept between the uses of a
   // block or held for a moment. Fitted to eight shapes (docs/benchmarks.md).
   constexpr int64_t kFirstStepBytes = int64_t{30} << 20;

@@ -62,6 +62,8 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
           .flops = measured_roofline(runtime),
           .bytes_per_second = memory_rate(runtime),
           .has_kernels = !is_gpu && runtime.compute_type == at::kBFloat16 && nn::has_bf16_kernels(),
+          .sums_gradients = !is_gpu && ((runtime.compute_type == at::kFloat && nn::uses_fused()) ||
+                                        (runtime.compute_type == at::kBFloat16 && nn::has_bf16_kernels())),
           .is_measured = true};
 }
 

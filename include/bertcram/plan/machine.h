@@ -38,7 +38,8 @@ struct Machine {
   double flops = 0;             ///< of large products in this precision, per second
   double bytes_per_second = 0;  ///< reading and writing memory
   double watts = 0;             ///< 0 = unknown
-  bool has_kernels = false;     ///< own kernels for this precision, see nn/fused.h
+  bool has_kernels = false;     ///< own kernels of all functions in this precision, see nn/fused.h
+  bool sums_gradients = false;  ///< products add to the gradients of weights that are there; so do own kernels
   bool is_measured = false;     ///< rates are measured ones, not from a data sheet
 };
 

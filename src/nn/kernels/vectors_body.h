@@ -35,9 +35,8 @@ BC_TARGET inline Floats load(const float* from) {
 
 BC_TARGET inline void store(float* to, Floats values) { __builtin_memcpy(to, &values, sizeof values); }
 
-BC_TARGET inline Floats all(float value) { return Floats{} + value; }
-
-BC_TARGET inline Words all(uint32_t value) { return Words{} + value; }
+/// value - 0 is the value; 0 + value would have to make 0 of -0.
+BC_TARGET inline Floats all(float value) { return value - Floats{}; }
 
 /// 0, 1, 2, …
 BC_TARGET inline Ints lane_numbers() {
