@@ -118,6 +118,20 @@ def finetune_speed(figures):
                   f"two runs side by side, {figures['precision']}"], rows)
 
 
+TASK_NAMES = {"cola": "CoLA", "stsb": "STS-B", "mrpc": "MRPC", "rte": "RTE"}
+
+
+def finetune_scores(figures):
+    """A file of bench/finetune_scores.py: the same model fine-tuned by two programs."""
+    def mean(values):
+        return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+    rows = [[TASK_NAMES[each["task"]], each["metric"], mean(each["bertcram"]), mean(each["transformers"]),
+             f"{each['difference']:+.2f} ({each['standard_error']:.2f})"] for each in figures["rows"]]
+    return table([f"{figures['seeds']} seeds, {figures['epochs']} epochs", "metric", "bertcram, mean ± standard deviation", "transformers",
+                  "difference (its standard error)"], rows, left_columns=2)
+
+
 def time_to_quality(figures):
     rows = [[run["name"], f"{run['seconds']:,.0f} s", f"{run['tokens'] / 1e6:.2f} M", f"{run['steps']:,}", f"{run['loss']:.3f}",
              f"{100 * run['accuracy']:.1f} %"] for run in figures["runs"]]
@@ -193,7 +207,7 @@ def gpu_peers(figures):
     return table(["model", "program", "rows per pass", "tokens/s, median (range)"], rows, left_columns=2)
 
 
-KINDS = {function.__name__: function for function in (step_speed, encode_speed, pack_speed, tokenizer_training, finetune_speed,
+KINDS = {function.__name__: function for function in (step_speed, encode_speed, pack_speed, tokenizer_training, finetune_speed, finetune_scores,
                                                       time_to_quality, recipes, serve_load, serve_slowdown, gpu_check, gpu_peers)}
 
 

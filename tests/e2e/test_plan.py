@@ -75,7 +75,7 @@ class ThisMachine(E2ETestCase):
         self.assertEqual(after["bench"]["measured"], measured["tokens_per_second"]["median"])
         self.assertAlmostEqual(after["calibration"], after["bench"]["measured"] / after["bench"]["predicted"], places=9)
         records = json.loads((self.dir / "cache/bertcram/machines.json").read_text())
-        self.assertEqual(list(records), ["cpu, 1 threads, fp32"])
+        self.assertEqual(list(records), ["cpu, 1 threads, fp32, sums"])
         self.assertIn("as 'bertcram bench' measured", must("plan", *options, env=env).text)
 
 
