@@ -5,6 +5,7 @@
 #                              finished build/); all where that cannot be told. After a clean run of all: git rev-parse HEAD >.ci/linted
 #   scripts/lint.sh --all      those above the LibTorch line too, and with the static analyser (many minutes)
 set -euo pipefail
+export LC_ALL=C  # one order for sort and comm
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
@@ -21,40 +22,50 @@ all_below_libtorch() { find src/util src/config src/text src/data src/glue src/m
 # Paths below the root that differ from commit $1, in the commits since and in the working tree.
 changed_since() { git diff --name-only "$1" -- && git ls-files --others --exclude-standard; }
 
-# Those of $2 (a file of source paths) that include, or are, one of $1 (a file of paths), as the build's dependencies say.
-sources_of() {
+# Of a finished build: each source with each file that it includes, both below the root.
+includes() {
   ninja -C build -t deps |
-    awk -v root="$root/" -v changed="$1" '
-      BEGIN { while ((getline path < changed) > 0) is_changed[path] = 1 }
+    awk -v root="$root/" '
       /^[^ ]/ { source = ""; next }
       NF == 0 { next }
       { path = $1; sub(/^\.\.\//, "", path); if (index(path, root) == 1) path = substr(path, length(root) + 1) }
       source == "" { source = path }
-      path in is_changed { print source }' |
-    sort -u | comm -12 - "$2"
+      { print source, path }' | sort -u
+}
+
+# Of the sources in $1, those that changed or include what did; fails where that cannot be told. $2: a folder for files.
+changed_among() {
+  local linted
+  linted=$(cat .ci/linted) && git merge-base --is-ancestor "$linted" HEAD && changed_since "$linted" >"$2/changed" &&
+    includes >"$2/includes" || return 1
+  # What all sources depend on, and is no include.
+  ! grep -qE '^(CMakeLists\.txt|\.clang-tidy)$' "$2/changed" || return 1
+  cut -d ' ' -f 1 "$2/includes" | sort -u >"$2/built"
+  [ -z "$(comm -23 "$1" "$2/built")" ] || return 1
+  awk 'NR == FNR { changed[$1] = 1; next } $2 in changed { print $1 }' "$2/changed" "$2/includes" | sort -u |
+    comm -12 - "$1"
 }
 
 changed_below_libtorch() {
-  local linted folder
-  linted=$(cat .ci/linted)
-  folder=$(mktemp -d)
+  local folder
+  folder=$(mktemp -d) || return 1
   all_below_libtorch >"$folder/all"
-  if git merge-base --is-ancestor "$linted" HEAD 2>/dev/null && changed_since "$linted" >"$folder/changed" &&
-    ! grep -qx '.clang-tidy' "$folder/changed"; then
-    sources_of "$folder/changed" "$folder/all"
-  else
-    cat "$folder/all"
-  fi
+  changed_among "$folder/all" "$folder" >"$folder/some" || cp "$folder/all" "$folder/some"
+  cat "$folder/some"
   rm -r "$folder"
 }
 
 checks=()
+sources=()
 case "${1:-}" in
   --all)
     checks=('--checks=clang-analyzer-*')  # added to those of .clang-tidy
     mapfile -t sources < <(find src -name '*.cpp' | sort)
     ;;
-  --changed) mapfile -t sources < <(changed_below_libtorch) ;;
+  --changed)
+    list=$(changed_below_libtorch)
+    [ -z "$list" ] || mapfile -t sources <<<"$list"
+    ;;
   "") mapfile -t sources < <(all_below_libtorch) ;;
   *) sources=("$@") ;;
 esac

@@ -158,6 +158,11 @@ void check_shapes(const at::Tensor& qkv, const AttentionMask& mask, const Attent
   if (qkv.dim() != 3 || qkv.size(2) % (3 * options.heads) != 0) {
     throw ShapeError(cat("attention: qkv has shape ", qkv.sizes(), ", expected [batch, seq, 3 * heads * head_dim]"));
   }
+  if (mask.bias.defined() && (!mask.bias.is_floating_point() || mask.bias.requires_grad())) {
+    throw ShapeError(cat("attention: bias is of type ", mask.bias.scalar_type(),
+                         mask.bias.requires_grad() ? " and requires a gradient" : "",
+                         ", expected numbers that are added to the scores and need none"));
+  }
   const bool is_variable = !mask.cu_seqlens.empty();
   if (is_variable && (qkv.size(0) != 1 || mask.cu_seqlens.front() != 0 || mask.cu_seqlens.back() != qkv.size(1))) {
     throw ShapeError(cat("attention: cu_seqlens goes from ", mask.cu_seqlens.front(), " to ", mask.cu_seqlens.back(),

@@ -60,16 +60,22 @@ struct SummingLinear : torch::autograd::Function<SummingLinear> {
     const at::Tensor& weight = saved[1];
     const at::Tensor& bias = saved[2];
     const at::Tensor y_gradient = gradients[0].reshape({-1, weight.size(0)});  // [tokens, out]
-    const GradientSum weight_sum(weight);
-    add_product(weight_sum.numbers, y_gradient.t(), x.reshape({-1, x.size(-1)}));
-    at::Tensor bias_gradient;
-    if (bias.defined()) {
-      const GradientSum bias_sum(bias);
-      add_column_sums(bias_sum.numbers, y_gradient);
-      bias_gradient = bias_sum.returned;
+    variable_list results(3);  // of x, weight and bias, as far as they are asked for
+    if (context->needs_input_grad(1)) {
+      const GradientSum sum(weight);
+      add_product(sum.numbers, y_gradient.t(), x.reshape({-1, x.size(-1)}));
+      results[1] = sum.returned;
     }
-    const Fp16Accumulation sums;
-    return {at::mm(y_gradient, weight).view(x.sizes()), weight_sum.returned, bias_gradient};
+    if (bias.defined() && context->needs_input_grad(2)) {
+      const GradientSum sum(bias);
+      add_column_sums(sum.numbers, y_gradient);
+      results[2] = sum.returned;
+    }
+    if (context->needs_input_grad(0)) {
+      const Fp16Accumulation sums;
+      results[0] = at::mm(y_gradient, weight).view(x.sizes());
+    }
+    return results;
   }
 };
 

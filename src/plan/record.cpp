@@ -15,12 +15,16 @@ namespace {
 
 using nlohmann::json;
 
+std::string_view own_part(const Machine& machine) {
+  if (machine.has_kernels) {
+    return ", kernels";
+  }
+  return machine.sums_gradients ? ", sums" : "";
+}
+
 std::string key_of(const Machine& machine) {
   const auto precision = config::enum_words(config::Precision{})[static_cast<size_t>(machine.precision)];
-  return cat(machine.is_gpu ? "gpu" : cat("cpu, ", machine.threads, " threads"), ", ", precision,
-             machine.has_kernels      ? ", kernels"
-             : machine.sums_gradients ? ", sums"
-                                      : "");
+  return cat(machine.is_gpu ? "gpu" : cat("cpu, ", machine.threads, " threads"), ", ", precision, own_part(machine));
 }
 
 /// An object; empty if there is none that can be read.

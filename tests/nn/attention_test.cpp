@@ -3,6 +3,7 @@
 #include "bertcram/nn/attention.h"
 
 #include <ATen/ops/isnan.h>
+#include <torch/csrc/autograd/function.h>
 
 #include <array>
 #include <cmath>
@@ -142,6 +143,8 @@ TEST(Attention, WrongShapesAreShapeErrors) {
   EXPECT_THROW(attention(qkv, {.bias = at::zeros({2, 1, 1, 4})}, {.heads = 2}), ShapeError);
   EXPECT_THROW(attention(qkv, {.bias = at::zeros({2, 1, 2, 3})}, {.heads = 2}), ShapeError);
   EXPECT_THROW(attention(qkv, {.bias = at::zeros({3, 3})}, {.heads = 2}), ShapeError);
+  EXPECT_THROW(attention(qkv, {.bias = at::ones({1, 1, 1, 3}, at::kBool)}, {.heads = 2}), ShapeError);
+  EXPECT_THROW(attention(qkv, {.bias = at::ones({1, 1, 1, 3}).requires_grad_(true)}, {.heads = 2}), ShapeError);
   const std::vector<int64_t> starts = {0, 3};
   EXPECT_THROW(attention(qkv, {.cu_seqlens = starts}, {.heads = 2}), ShapeError) << "two rows";
   const at::Tensor row = at::zeros({1, 4, 12});
@@ -241,6 +244,7 @@ TEST_P(FusedAttentionProperty, EqualsTheExplicitFormula) {
       const at::Tensor expected = explicit_attention(plain, bias.defined() ? bias.to(at::kDouble) : bias, heads);
       (expected * weights.to(at::kDouble)).sum().backward();
       SCOPED_TRACE(cat("seq ", seq, ", heads ", heads, ", head_dim ", dim, ", bias ", kind));
+      EXPECT_NE(mixed.grad_fn()->name().find("FusedAttention"), std::string::npos) << "not by the kernels";
       EXPECT_TRUE(near(mixed, expected, GetParam().tolerance));
       const double largest_gradient = plain.grad().abs().max().item<double>();
       EXPECT_TRUE(near(fused.grad(), plain.grad(), GetParam().tolerance * largest_gradient));
@@ -282,6 +286,22 @@ TEST_P(FusedAttention, SaysWhatIsNoNumber) {
     at::Tensor qkv = random_tensor(random, {1, 40, 3 * 64}).to(GetParam().type);
     qkv[0][17][part * 64 + 5] = std::numeric_limits<double>::quiet_NaN();
     EXPECT_TRUE(at::isnan(attention(qkv, {}, {.heads = 1})[0][17]).any().item<bool>()) << part;
+  }
+}
+
+// As LibTorch has it: neither its output nor any gradient is spoilt.
+TEST_P(FusedAttention, AQueryWithoutAKeyIsZeros) {
+  util::RandomStream random(3);
+  const at::Tensor qkv = test::leaf_of(random_tensor(random, {1, 20, 3 * 32}), GetParam().type);
+  at::Tensor bias = at::zeros({1, 1, 20, 20}, GetParam().type);
+  bias[0][0][2].fill_(-std::numeric_limits<double>::infinity());
+  for (const double dropout : {0.0, 0.3}) {
+    const at::Tensor mixed =
+        attention(qkv, {.bias = bias}, {.heads = 1, .dropout = {.probability = dropout, .key = 7}});
+    mixed.sum().backward();
+    EXPECT_TRUE(near(mixed[0][2], at::zeros({32}), 0.0)) << dropout;
+    EXPECT_TRUE(mixed.isfinite().all().item<bool>()) << dropout;
+    EXPECT_TRUE(qkv.grad().isfinite().all().item<bool>()) << dropout;
   }
 }
 

@@ -69,7 +69,6 @@ TEST_P(SummingLinearMap, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) 
 
 INSTANTIATE_TEST_SUITE_P(Biases, SummingLinearMap, ::testing::Bool());
 
-// Without a gradient of each pass and its addition: for weights of BERT-base that is 4 % of a step.
 TEST(SummingLinear, IsTheLinearMapOfACpuInFp32) {
   const bool was_fused = uses_fused();
   const at::Tensor x = at::ones({2, 3});
@@ -86,6 +85,21 @@ TEST(SummingLinear, IsTheLinearMapOfACpuInFp32) {
   set_fused(false);
   EXPECT_FALSE(can_sum_gradients(x, x));
   set_fused(was_fused);
+}
+
+TEST(SummingLinear, LeavesWhatNeedsNoGradientAlone) {
+  const at::Tensor x = test::leaf_of(at::ones({2, 3}), at::kFloat);
+  at::Tensor weight = at::ones({4, 3});
+  weight.mutable_grad() = at::full({4, 3}, 5.0F);
+  const at::Tensor bias = test::leaf_of(at::ones({4}), at::kFloat);
+  summing_linear(x, weight, bias).sum().backward();
+  EXPECT_TRUE(at::equal(weight.grad(), at::full({4, 3}, 5.0F)));
+  EXPECT_TRUE(at::equal(x.grad(), at::full({2, 3}, 4.0F)));
+  EXPECT_TRUE(at::equal(bias.grad(), at::full({4}, 2.0F)));
+  weight.requires_grad_(true);
+  summing_linear(x.detach(), weight, bias.detach()).sum().backward();
+  EXPECT_TRUE(at::equal(weight.grad(), at::full({4, 3}, 7.0F)));
+  EXPECT_TRUE(at::equal(bias.grad(), at::full({4}, 2.0F)));
 }
 
 TEST(Fp16Accumulation, IsForFp16OnAGpuThatAsksForIt) {

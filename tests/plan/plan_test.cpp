@@ -75,6 +75,14 @@ TEST(MemoryNeed, IsWhatASumByHandGives) {
   EXPECT_EQ(memory_need(workload, 8, false, card("3060ti", Precision::kFp32)).compute_copy, 0);
 }
 
+TEST(MemoryNeed, HasNoGradientTableWhereProductsAddToTheGradients) {
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  Machine machine = card("3060ti", Precision::kFp32);
+  const int64_t with_table = memory_need(workload, 1, false, machine).workspace;
+  machine.sums_gradients = true;
+  EXPECT_GE(with_table - memory_need(workload, 1, false, machine).workspace, 4 * 32'768 * 768);
+}
+
 TEST(MemoryNeed, OfRecomputedLayersIsLess) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   EXPECT_LT(3 * memory_need(workload, 64, true, card("3060ti")).activations,

@@ -12,7 +12,7 @@ namespace bertcram::nn {
 
 /// Who may look at whom.
 struct AttentionMask {
-  /// Added to the scores: [batch or 1, 1, seq or 1, seq] in the compute type, 0 or -inf. Undefined when every token sees
+  /// Added to the scores: [batch or 1, 1, seq or 1, seq] in the compute type, 0 or -inf; no gradient flows to it. Undefined when every token sees
   /// its whole sequence, which keeps the fastest path. With cu_seqlens: [1, 1, longest, longest], for a sequence of n
   /// tokens its first n rows and columns.
   at::Tensor bias;
@@ -28,7 +28,8 @@ struct AttentionOptions {
 
 /// Scaled dot-product attention (Vaswani et al. 2017), scale head_dim^-1/2.
 /// @param qkv  [batch, seq, 3 * hidden]: query, key and value blocks, heads inside each; fp64, fp32 or bf16
-/// @return     [batch, seq, hidden], dtype of qkv; differentiable. @throws ShapeError
+/// @return     [batch, seq, hidden], dtype of qkv; differentiable in qkv. Zeros for a query that may look at no key.
+/// @throws ShapeError
 /// Pinned by: tests/nn/attention_test.cpp
 at::Tensor attention(const at::Tensor& qkv, const AttentionMask& mask, const AttentionOptions& options);
 

@@ -4,7 +4,7 @@
 
 namespace bertcram::nn {
 
-/// On, unless the environment says BERTCRAM_FUSED=off.
+/// On, unless the environment says BERTCRAM_FUSED=off. Also whether products in fp32 on any CPU add to the gradients of weights.
 bool uses_fused();
 void set_fused(bool is_on);
 /// Whether they are on and this processor has what those for bf16 need.

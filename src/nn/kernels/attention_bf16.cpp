@@ -8,29 +8,6 @@
 namespace bertcram::nn::kernels {
 namespace {
 
-// Queries whose scores are held at a time: with 128 keys 64 KiB, with 8,192 keys 4 MiB.
-constexpr int64_t kMostQueries = 128;
-
-/// One sequence and head.
-struct Unit {
-  const Bf16* query;  ///< [seq, head_dim] with that stride, and so are key and value
-  const Bf16* key;
-  const Bf16* value;
-  int64_t stride;
-  const float* bias;  ///< of its first query, or null
-};
-
-Unit unit_at(const AttentionShape& shape, const Bf16* qkv, const ScoreBias& bias, int64_t unit) {
-  const int64_t hidden = shape.heads * shape.head_dim;
-  const int64_t sequence = unit / shape.heads;
-  const Bf16* const query = qkv + sequence * shape.seq * 3 * hidden + unit % shape.heads * shape.head_dim;
-  return {.query = query,
-          .key = query + hidden,
-          .value = query + 2 * hidden,
-          .stride = 3 * hidden,
-          .bias = bias.values == nullptr ? nullptr : bias.values + sequence * bias.batch_stride};
-}
-
 BC_AVX512_BF16 __m512 scaled_scores(const float* scores, const float* bias, int64_t key, __mmask16 mask, __m512 scale) {
   const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(scores + key), scale);
   return bias == nullptr ? scaled : _mm512_add_ps(scaled, _mm512_maskz_loadu_ps(mask, bias + key));
@@ -64,7 +41,7 @@ BC_AVX512_BF16 float softmax(float* scores, const float* bias, int64_t keys, int
     _mm512_storeu_ps(scores + key, score);
     highest = _mm512_max_ps(highest, score);
   }
-  const float most = _mm512_reduce_max_ps(highest);
+  const float most = comparable(_mm512_reduce_max_ps(highest));
   __m512 sums = _mm512_setzero_ps();
   for (int64_t key = 0; key < keys; key += kLanes) {
     const __m512 weight = exp_ps(_mm512_sub_ps(_mm512_loadu_ps(scores + key), _mm512_set1_ps(most)));
@@ -72,7 +49,7 @@ BC_AVX512_BF16 float softmax(float* scores, const float* bias, int64_t keys, int
     sums = _mm512_add_ps(sums, weight);
   }
   const float sum = _mm512_reduce_add_ps(sums);
-  const __m512 share = _mm512_set1_ps(1.0F / sum);
+  const __m512 share = _mm512_set1_ps(share_of(sum));
   int64_t key = 0;
   for (; key < keys; key += kLanes) {
     __m512 probability = _mm512_mul_ps(_mm512_loadu_ps(scores + key), share);
@@ -84,7 +61,7 @@ BC_AVX512_BF16 float softmax(float* scores, const float* bias, int64_t keys, int
   for (; key < padded_keys; key += kLanes) {
     store_bf16(probabilities + key, _mm512_setzero_ps());
   }
-  return most + std::log(sum);
+  return log_sum_of(most, sum);
 }
 
 BC_AVX512_BF16 void store_rows(const float* from, int64_t rows, int64_t columns, Bf16* to, int64_t stride) {
@@ -122,12 +99,6 @@ BC_AVX512_BF16 void softmax_backward(const float* scores, const float* gradients
   }
 }
 
-uint32_t first_draw(const AttentionShape& shape, int64_t unit, int64_t query) {
-  return static_cast<uint32_t>((unit * shape.seq + query) * shape.seq);
-}
-
-float score_scale(const AttentionShape& shape) { return 1.0F / std::sqrt(static_cast<float>(shape.head_dim)); }
-
 }  // namespace
 
 BC_AVX512_BF16 void attention_forward(const AttentionShape& shape, const Bf16* qkv, const ScoreBias& bias,
@@ -142,7 +113,7 @@ BC_AVX512_BF16 void attention_forward(const AttentionShape& shape, const Bf16* q
   const Buffer<Bf16> probabilities(most_queries * keys);
   const Buffer<float> mixed(most_queries * dim);
   for (int64_t index = begin; index < end; ++index) {
-    const Unit unit = unit_at(shape, qkv, bias, index);
+    const auto unit = unit_at(shape, qkv, bias, index);
     pack_transposed(unit.key, unit.stride, shape.seq, dim, keys, {0, keys}, packed_key.get());
     pack_rows(unit.value, unit.stride, shape.seq, keys, dim, {0, dim}, packed_value.get());
     Bf16* const unit_out = out + index / shape.heads * shape.seq * hidden + index % shape.heads * dim;
@@ -183,7 +154,7 @@ BC_AVX512_BF16 void attention_backward(const AttentionShape& shape, const Bf16* 
   const Buffer<float> key_gradient(keys * dim);
   const Buffer<float> value_gradient(keys * dim);
   for (int64_t index = begin; index < end; ++index) {
-    const Unit unit = unit_at(shape, qkv, bias, index);
+    const auto unit = unit_at(shape, qkv, bias, index);
     const int64_t place = index / shape.heads * shape.seq * hidden + index % shape.heads * dim;
     Bf16* const to = qkv_gradient + (unit.query - qkv);
     pack_transposed(unit.key, unit.stride, shape.seq, dim, keys, {0, keys}, key_columns.get());

@@ -7,35 +7,6 @@
 namespace bertcram::nn::kernels {
 namespace {
 
-// Queries whose scores are held at a time: with 128 keys 64 KiB, with 8,192 keys 4 MiB.
-constexpr int64_t kMostQueries = 128;
-
-/// One sequence and head.
-struct Unit {
-  const float* query;  ///< [seq, head_dim] with that stride, and so are key and value
-  const float* key;
-  const float* value;
-  int64_t stride;
-  const float* bias;  ///< of its first query, or null
-};
-
-Unit unit_at(const AttentionShape& shape, const float* qkv, const ScoreBias& bias, int64_t unit) {
-  const int64_t hidden = shape.heads * shape.head_dim;
-  const int64_t sequence = unit / shape.heads;
-  const float* const query = qkv + sequence * shape.seq * 3 * hidden + unit % shape.heads * shape.head_dim;
-  return {.query = query,
-          .key = query + hidden,
-          .value = query + 2 * hidden,
-          .stride = 3 * hidden,
-          .bias = bias.values == nullptr ? nullptr : bias.values + sequence * bias.batch_stride};
-}
-
-uint32_t first_draw(const AttentionShape& shape, int64_t unit, int64_t query) {
-  return static_cast<uint32_t>((unit * shape.seq + query) * shape.seq);
-}
-
-float score_scale(const AttentionShape& shape) { return 1.0F / std::sqrt(static_cast<float>(shape.head_dim)); }
-
 /// Of a register of keys that begins `left` keys before the last. @return -infinity where there is no key
 BC_TARGET inline Floats scaled_scores(const float* scores, const float* bias, int64_t left, float scale) {
   const Floats scaled = load(scores) * scale;
@@ -62,7 +33,7 @@ BC_TARGET float softmax(float* scores, const float* bias, int64_t keys, float sc
     store(scores + key, score);
     highest = larger(highest, score);
   }
-  const float most = largest_of(highest);
+  const float most = comparable(largest_of(highest));
   Floats sums = {};
   for (int64_t key = 0; key < keys; key += kLanes) {
     const Floats weight = exponential(load(scores + key) - most);
@@ -70,7 +41,7 @@ BC_TARGET float softmax(float* scores, const float* bias, int64_t keys, float sc
     sums += weight;
   }
   const float sum = sum_of(sums);
-  const float share = 1.0F / sum;
+  const float share = share_of(sum);
   for (int64_t key = 0; key < keys; key += kLanes) {
     Floats probability = load(scores + key) * share;
     if (draws.threshold > 0) {
@@ -78,7 +49,7 @@ BC_TARGET float softmax(float* scores, const float* bias, int64_t keys, float sc
     }
     store(scores + key, probability);
   }
-  return most + std::log(sum);
+  return log_sum_of(most, sum);
 }
 
 BC_TARGET float dot(const float* a, const float* b, int64_t count) {
@@ -119,7 +90,7 @@ BC_TARGET void attend_forward(const AttentionShape& shape, const float* qkv, con
   const Buffer<float> value_rows(keys * dim);
   const Buffer<float> scores(most_queries * keys);
   for (int64_t index = begin; index < end; ++index) {
-    const Unit unit = unit_at(shape, qkv, bias, index);
+    const auto unit = unit_at(shape, qkv, bias, index);
     pack_transposed(unit.key, unit.stride, shape.seq, dim, keys, key_columns.get());
     pack_rows(unit.value, unit.stride, shape.seq, keys, dim, value_rows.get());
     float* const unit_out = out + index / shape.heads * shape.seq * hidden + index % shape.heads * dim;
@@ -152,7 +123,7 @@ BC_TARGET void attend_backward(const AttentionShape& shape, const float* qkv, co
   const Buffer<float> scores(most_queries * keys);
   const Buffer<float> gradients(most_queries * keys);
   for (int64_t index = begin; index < end; ++index) {
-    const Unit unit = unit_at(shape, qkv, bias, index);
+    const auto unit = unit_at(shape, qkv, bias, index);
     const int64_t place = index / shape.heads * shape.seq * hidden + index % shape.heads * dim;
     float* const to = qkv_gradient + (unit.query - qkv);
     pack_transposed(unit.key, unit.stride, shape.seq, dim, keys, key_columns.get());

@@ -58,7 +58,7 @@ BC_AVX512_BF16 inline void store_some(Bf16* to, __mmask16 mask, __m512 values) {
   _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<const __m256i&>(rounded));
 }
 
-/// e^x to about 2 units in the last place for x <= 88; 0 where that is too small for a normal number, NaN of NaN.
+/// e^x to about 2 units in the last place for -87 <= x <= 88; 0 below, NaN of NaN.
 BC_AVX512_BF16 inline __m512 exp_ps(__m512 x) {
   const __m512 in_range = _mm512_max_ps(_mm512_set1_ps(-87.0F), x);  // x where that is no number
   const __m512 whole = _mm512_roundscale_ps(_mm512_mul_ps(in_range, _mm512_set1_ps(1.44269504F)),

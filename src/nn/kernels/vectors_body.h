@@ -81,7 +81,7 @@ BC_TARGET inline float largest_of(Floats values) {
   return *std::max_element(numbers, numbers + kLanes);
 }
 
-/// e^x to about 2 units in the last place for x <= 88; 0 where that is too small for a normal number, NaN of NaN.
+/// e^x to about 2 units in the last place for -87 <= x <= 88; 0 below, NaN of NaN.
 BC_TARGET inline Floats exponential(Floats x) {
   const Floats in_range = larger(all(-87.0F), x);
   constexpr float kRounding = 0x1.8p23F;  // a number so large that those beside it are whole
@@ -190,7 +190,7 @@ struct LeftMatrix {
 
 enum class Sums { kStart, kContinue };
 
-struct Target {
+struct Destination {
   float* numbers;
   int64_t stride;
   Sums sums = Sums::kStart;
@@ -199,7 +199,7 @@ struct Target {
 /// kRows rows of left · one panel, all sums in registers. @param row, column  where it is in the whole product
 template <int64_t kRows, int64_t kVectors>
 BC_TARGET inline void tile(const LeftMatrix& left, const float* panel, int64_t inner, int64_t row, int64_t column,
-                           const Target& to) {
+                           const Destination& to) {
   Floats sum[kRows][kVectors];
   float* const out = to.numbers + row * to.stride + column;
   BC_UNROLL
@@ -236,7 +236,7 @@ BC_TARGET inline void tile(const LeftMatrix& left, const float* panel, int64_t i
 
 template <int64_t kVectors>
 BC_TARGET inline void panel_product(const LeftMatrix& left, int64_t rows, const float* panel, int64_t inner,
-                                    int64_t column, const Target& to) {
+                                    int64_t column, const Destination& to) {
   int64_t row = 0;
   for (; row + kTileRows <= rows; row += kTileRows) {
     tile<kTileRows, kVectors>(left, panel, inner, row, column, to);
@@ -253,7 +253,7 @@ BC_TARGET inline void panel_product(const LeftMatrix& left, int64_t rows, const 
 
 /// left [rows, inner] · packed right matrix [inner, columns]. @param columns  a multiple of kLanes
 BC_TARGET inline void product(const LeftMatrix& left, int64_t rows, const float* right, int64_t inner, int64_t columns,
-                              const Target& to) {
+                              const Destination& to) {
   for (int64_t column = 0; column < columns; column += kPanelColumns) {
     const float* const panel = right + column * inner;
     const int64_t vectors = std::min(kPanelColumns, columns - column) / kLanes;
@@ -261,10 +261,9 @@ BC_TARGET inline void product(const LeftMatrix& left, int64_t rows, const float*
       panel_product<kTileVectors>(left, rows, panel, inner, column, to);
     } else if (vectors == 1) {
       panel_product<1>(left, rows, panel, inner, column, to);
-    } else if (vectors == 2) {
-      panel_product<2>(left, rows, panel, inner, column, to);
-    } else {
-      panel_product<3>(left, rows, panel, inner, column, to);
+    } else if constexpr (kTileVectors > 2) {
+      vectors == 2 ? panel_product<2>(left, rows, panel, inner, column, to)
+                   : panel_product<3>(left, rows, panel, inner, column, to);
     }
   }
 }
