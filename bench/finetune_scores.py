@@ -6,8 +6,8 @@
 
 The same model folder, data and rules (those of --protocol sane, `--epochs` passes) in both programs; their seeds draw different orders,
 heads and dropout. For each metric: mean and sample standard deviation over the seeds, and the difference of the means beside its
-standard error sqrt(sd_a²/n + sd_b²/n). What was run is kept in --work and not run again, nor are tasks that FILE already has from an
-earlier call, on whatever machine. Run it with .deps/test-venv.
+standard error sqrt(sd_a²/n + sd_b²/n). What was run is kept in --work and not run again, nor is what FILE already has from an earlier
+call, on whatever machine: all seeds of a task by bertcram, each seed by transformers. Run it with .deps/test-venv.
 """
 
 import argparse
@@ -25,22 +25,17 @@ from finetune_hf import TASKS  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def theirs(options, task):
-    """metric → a score per seed."""
-    found = []
-    for seed in range(options.seeds):
-        kept = options.work / f"transformers-{task}-{seed}.json"
-        if not kept.exists():
-            done = subprocess.run([sys.executable, ROOT / "bench/peers/finetune_hf.py", "--model", options.model, "--data", options.glue,
-                                   "--task", task, "--seeds", str(seed), "--epochs", str(options.epochs), "--threads",
-                                   str(options.threads)], check=True, capture_output=True, text=True,
-                                  env={**os.environ, "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"})
-            kept.write_text(done.stdout)
-        found.append(json.loads(kept.read_text())["metrics"])
-    return found
+def theirs(options, task, seed):
+    """metric → score."""
+    done = subprocess.run([sys.executable, ROOT / "bench/peers/finetune_hf.py", "--model", options.model, "--data", options.glue,
+                           "--task", task, "--seeds", str(seed), "--epochs", str(options.epochs), "--threads", str(options.threads)],
+                          check=True, capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"})
+    return json.loads(done.stdout)["metrics"]
 
 
 def ours(options, task):
+    """metric → score, for each seed."""
     output = options.work / "bertcram"
     subprocess.run([options.binary, "finetune-glue", "--model", options.model, "--data", options.glue, "--task", task, "--output", output,
                     "--seeds", str(options.seeds), "--epochs", str(options.epochs), "--threads", str(options.threads), "--precision",
@@ -49,10 +44,17 @@ def ours(options, task):
     return [unit["dev"][0]["metrics"] for unit in units]
 
 
-def compared(task, metric, a, b):
-    error = math.sqrt(statistics.variance(a) / len(a) + statistics.variance(b) / len(b))
-    difference = statistics.mean(a) - statistics.mean(b)
-    return {"task": task, "metric": metric, "bertcram": a, "transformers": b, "difference": difference, "standard_error": error}
+def compared(task, runs):
+    """Of each metric: scores of all seeds by either program, and how far apart their means are."""
+    a, b = runs["bertcram"], runs["transformers"]
+    rows = []
+    for metric in sorted(a[0].keys() & b[0].keys()):
+        row = {"task": task, "metric": metric, **{program: [run[metric] for run in each] for program, each in runs.items()}}
+        ours, others = row["bertcram"], row["transformers"]
+        row["difference"] = statistics.mean(ours) - statistics.mean(others)
+        row["standard_error"] = math.sqrt(statistics.variance(ours) / len(ours) + statistics.variance(others) / len(others))
+        rows.append(row)
+    return rows
 
 
 def show(row):
@@ -74,21 +76,29 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too, after each task")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.seeds < 2:
+        raise SystemExit("finetune_scores.py: --seeds: a spread needs two at least")
     asked = {"epochs": options.epochs, "seeds": options.seeds}
-    done = json.loads(options.json.read_text()) if options.json and options.json.exists() else {**asked, "rows": []}
+    done = json.loads(options.json.read_text()) if options.json and options.json.exists() else {**asked, "runs": {}, "rows": []}
     if any(done[what] != wanted for what, wanted in asked.items()):
         raise SystemExit(f"finetune_scores.py: {options.json} is of {done['seeds']} seeds and {done['epochs']} epochs; give another --json")
-    rows = done["rows"]
-    for task in options.tasks.split(","):
-        if any(row["task"] == task for row in rows):
-            continue
-        a, b = ours(options, task), theirs(options, task)
-        for metric in sorted(a[0].keys() & b[0].keys()):
-            rows.append(compared(task, metric, [run[metric] for run in a], [run[metric] for run in b]))
-            show(rows[-1])
+
+    def keep():
+        finished = {task: runs for task, runs in done["runs"].items() if len(runs["transformers"]) == options.seeds}
+        done["rows"] = [row for task, runs in finished.items() for row in compared(task, runs)]
         if options.json:
             options.json.write_text(json.dumps(done, indent=1) + "\n")
 
+    for task in options.tasks.split(","):
+        runs = done["runs"].setdefault(task, {"bertcram": [], "transformers": []})
+        if not runs["bertcram"]:
+            runs["bertcram"] = ours(options, task)
+            keep()
+        while len(runs["transformers"]) < options.seeds:
+            runs["transformers"].append(theirs(options, task, len(runs["transformers"])))
+            keep()
+        for row in compared(task, runs):
+            show(row)
 
 if __name__ == "__main__":
     main()

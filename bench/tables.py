@@ -126,8 +126,8 @@ def finetune_scores(figures):
     def mean(values):
         return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
 
-    rows = [[TASK_NAMES.get(each["task"], each["task"]), each["metric"], mean(each["bertcram"]), mean(each["transformers"]),
-             f"{each['difference']:+.2f} ({each['standard_error']:.2f})"] for each in figures["rows"]]
+    rows = [[TASK_NAMES.get(row["task"], row["task"]), row["metric"], mean(row["bertcram"]), mean(row["transformers"]),
+             f"{row['difference']:+.2f} ({row['standard_error']:.2f})"] for row in figures["rows"]]
     return table([f"{figures['seeds']} seeds, {figures['epochs']} epochs", "metric", "bertcram, mean ± standard deviation", "transformers",
                   "difference (its standard error)"], rows, left_columns=2)
 
