@@ -42,13 +42,16 @@ struct KeptByLayer {
   int64_t behind = 0;     ///< the rest, which the last layer has for wanted tokens only
 };
 
-KeptByLayer kept_by_layer(const EncoderShape& shape, bool has_kernels) {
+KeptByLayer kept_by_layer(const EncoderShape& shape, const Machine& machine) {
   const int64_t hidden = shape.hidden;
   if (shape.arch == Arch::kBert) {
     return {.attention = 5 * hidden, .behind = 3 * hidden + 2 * shape.ffn};
   }
-  return has_kernels ? KeptByLayer{.attention = 6 * hidden, .behind = 2 * hidden + 3 * shape.ffn}
-                     : KeptByLayer{.attention = 8 * hidden, .behind = 3 * hidden + 4 * shape.ffn};
+  if (machine.has_kernels) {
+    return {.attention = 6 * hidden, .behind = 2 * hidden + 3 * shape.ffn};
+  }
+  // Where products sum gradients, attention in fp32 is one kernel, which keeps no copies of queries and keys.
+  return {.attention = (machine.sums_gradients ? 6 : 8) * hidden, .behind = 3 * hidden + 4 * shape.ffn};
 }
 
 /// The same of the states that enter the first layer, in bytes: the embeddings' sum is normalised in fp32.
@@ -73,7 +76,7 @@ struct PassBytes {
 PassBytes bytes_per_token(const Workload& workload, const Part& part, bool recomputes, const Machine& machine) {
   const EncoderShape& shape = part.shape;
   const int64_t number = bytes_per_number(machine.precision);
-  const KeptByLayer numbers = kept_by_layer(shape, machine.has_kernels);
+  const KeptByLayer numbers = kept_by_layer(shape, machine);
   const auto behind = static_cast<double>(numbers.behind * number);
   const auto layer = static_cast<double>(numbers.attention * number) + behind +
                      static_cast<double>(dropout_bytes(workload, shape, number, machine));
