@@ -73,7 +73,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "bertcram")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too, after each task")
+    parser.add_argument("--json", type=pathlib.Path, help="keep the figures in this file too, and go on from it")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     if options.seeds < 2:
@@ -99,6 +99,7 @@ def main():
             keep()
         for row in compared(task, runs):
             show(row)
+
 
 if __name__ == "__main__":
     main()

@@ -180,7 +180,8 @@ class FusedAttention : public ::testing::TestWithParam<Kernels> {
     }
     kernels::allow_fp32_instructions(GetParam().fp32_instructions);
     if (kernels::fp32_instructions() != GetParam().fp32_instructions) {
-      GTEST_SKIP() << "this processor has no such instructions";
+      GTEST_SKIP() << "this processor has no "
+                   << (GetParam().fp32_instructions == kernels::InstructionSet::kAvx2 ? "AVX2 with FMA" : "AVX-512");
     }
     set_fused(true);
   }
@@ -196,7 +197,7 @@ class FusedAttention : public ::testing::TestWithParam<Kernels> {
 using FusedAttentionProperty = FusedAttention;
 
 const std::vector<Kernels> kAllKernels = {
-    {"Bf16", at::kBFloat16, kernels::fp32_instructions(), 4.0 / 256, 1e-4, 32},
+    {"Bf16", at::kBFloat16, kernels::fp32_instructions(), 4.0 / 256, 5e-5, 32},
     {"Fp32Avx2", at::kFloat, kernels::InstructionSet::kAvx2, 2e-6, 1e-12, 16},
     {"Fp32Avx512", at::kFloat, kernels::InstructionSet::kAvx512, 2e-6, 1e-12, 16},
 };
@@ -274,8 +275,8 @@ TEST_P(FusedAttention, DropsWhatTheReferenceDrops) {
   };
   const auto [fused, fused_gradient] = run(GetParam().type);
   const auto [exact, exact_gradient] = run(at::kDouble);
-  EXPECT_GT(cosine(fused, exact), 1 - GetParam().cosine_tolerance);
-  EXPECT_GT(cosine(fused_gradient, exact_gradient), 1 - GetParam().cosine_tolerance);
+  EXPECT_GT(cosine(fused, exact), 1 - 2 * GetParam().cosine_tolerance);
+  EXPECT_GT(cosine(fused_gradient, exact_gradient), 1 - 2 * GetParam().cosine_tolerance);
   const at::Tensor undropped = attention(values.to(at::kDouble), {}, {.heads = 2});
   EXPECT_LT(cosine(exact, undropped), 0.99) << "or the test could not fail";
 }
