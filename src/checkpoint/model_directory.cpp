@@ -220,10 +220,8 @@ void require_masked_lm(const ModelDirectory& model) {
 void load_weights(const fs::path& directory, nn::Parameters& parameters, Strictness strictness) {
   auto targets = parameters.stored_views(parameters.masters());
   const config::Arch arch = arch_of(targets);
-  const std::vector<std::string> own = model::task_leaves(arch);
   if (strictness == Strictness::kEncoderOnly) {
-    std::erase_if(targets,
-                  [&](const nn::NamedTensor& target) { return std::ranges::find(own, target.name) != own.end(); });
+    std::erase_if(targets, [](const nn::NamedTensor& target) { return model::is_tasks_own(target.name); });
   }
   const Weights weights(directory);
   const std::string where = weights.path().string();

@@ -218,11 +218,6 @@ std::string encoder_prefix(config::Arch arch) { return arch == Arch::kBert ? "be
 
 bool is_embedding(const std::string& name, Arch arch) { return name.starts_with(encoder_prefix(arch) + "embeddings."); }
 
-std::vector<std::string> task_leaves(config::Arch arch) {
-  if (arch == Arch::kModern) {
-    return {"classifier.weight", "classifier.bias"};  // as Hugging Face, which keeps the dense layer of the masked LM
-  }
-  return {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"};
-}
+bool is_tasks_own(const std::string& name) { return name.starts_with("classifier."); }
 
 }  // namespace bertcram::model

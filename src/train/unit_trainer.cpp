@@ -89,15 +89,9 @@ UnitTrainer::UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Run
                                           : plan.recipe.batch_examples},
       steps_per_epoch_(glue::batches_per_epoch(plan.train.size(), plan.recipe.batch_examples)) {
   const model::EncoderShape& shape = start.model.shape;
-  const auto seed = static_cast<uint64_t>(plan.seed);
-  parameters_.initialise(seed, shape.init_std);
+  parameters_.initialise(static_cast<uint64_t>(plan.seed), shape.init_std);
   if (!start.weights.empty()) {
     checkpoint::load_weights(start.weights, parameters_, checkpoint::Strictness::kEncoderOnly);
-    // The head is this task's own, whatever head the folder has.
-    for (const std::string& leaf : model::task_leaves(shape.arch)) {
-      parameters_.initialise_leaf(leaf, seed, shape.init_std);
-    }
-    parameters_.sync_compute();
   }
   encoder_ = model::make_encoder(shape, head_, parameters_);
 }

@@ -177,6 +177,16 @@ TEST(ModelDirectory, AClassifierOfAnotherTaskIsNotLoaded) {
   EXPECT_TRUE(same_bits(loaded.leaf("classifier.weight"), initial));
 }
 
+TEST(ModelDirectory, ThePoolerOfAnotherTaskIsKept) {
+  const ScratchDirectory scratch;
+  const model::Head head = {.kind = model::HeadKind::kClassifier, .outputs = 3};
+  write_model(scratch / "model", head);
+  nn::Parameters loaded = parameters_for({.kind = model::HeadKind::kClassifier, .outputs = 2}, 2);
+  load_weights(scratch / "model", loaded, Strictness::kEncoderOnly);
+  EXPECT_TRUE(
+      same_bits(loaded.leaf("bert.pooler.dense.weight"), parameters_for(head, 1).leaf("bert.pooler.dense.weight")));
+}
+
 TEST(ModelDirectory, ADecoderOfItsOwnIsRefusedWhereItWouldBeUsed) {
   const ScratchDirectory scratch;
   nn::Parameters loaded = parameters_for({}, 2);

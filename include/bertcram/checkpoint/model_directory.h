@@ -49,7 +49,7 @@ void require_masked_lm(const ModelDirectory& model);
 /// Which parameters a model folder must provide.
 enum class Strictness {
   kComplete,     ///< all of them
-  kEncoderOnly,  ///< the encoder; a classifier keeps its initial weights
+  kEncoderOnly,  ///< the encoder; a pooler or dense layer where the folder has one; a classifier keeps its initial weights
 };
 
 /// Fills the parameters from the folder's weights and refreshes the compute copy. Names may lack the encoder's prefix

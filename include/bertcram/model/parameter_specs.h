@@ -29,7 +29,8 @@ std::string encoder_prefix(config::Arch arch);
 /// Whether a stored tensor belongs to the embeddings, which encoders can share.
 bool is_embedding(const std::string& name, config::Arch arch);
 
-/// Leaves that are a task's own, whatever the model was trained for before: drawn anew for each fine-tuning.
-std::vector<std::string> task_leaves(config::Arch arch);
+/// Whether a tensor is a task's own, whatever the model was trained for before: drawn anew for each fine-tuning. All else that a folder
+/// has is kept, as Hugging Face does: BERT's pooler (after next-sentence prediction or another task), ModernBERT's dense layer.
+bool is_tasks_own(const std::string& name);
 
 }  // namespace bertcram::model
