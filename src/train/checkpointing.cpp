@@ -105,6 +105,11 @@ void Checkpointing::finish_writing() {
   }
 }
 
+bool Checkpointing::has_any() {
+  finish_writing();
+  return !checkpoint::list_checkpoints(directory_).empty();
+}
+
 void Checkpointing::note_failure(const std::exception& error) {
   util::log_error("pretrain", cat("no checkpoint of step ", saved_step_, ": ", error.what(), "; trying again in ",
                                   util::format_duration(kRetrySeconds)));

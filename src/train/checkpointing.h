@@ -32,6 +32,11 @@ class Checkpointing {
   /// Until nothing is being written; failures are logged.
   void finish_writing();
 
+  /// Whether the state is on disk as it is now.
+  bool is_saved() const { return saved_step_ == state_.position.step; }
+  /// Whether a checkpoint is on disk; waits for one that is being written.
+  bool has_any();
+
   /// What writing the last one took; 0 = none yet.
   double seconds_of_last() const { return writer_.seconds_of_last(); }
 

@@ -28,7 +28,6 @@ class GapSamples {
   /// they cost as much as one row of 128 tokens. Rows without a token that can be asked for give none.
   GapSamples(const data::RowStore& rows, const text::Tokenizer& tokenizer);
 
-  bool is_empty() const { return gaps_.empty(); }
   /// Draws no random numbers. @param device  of the model's parameters
   std::vector<GapSample> fill(const model::Encoder& masked_lm, at::Device device) const;
 

@@ -19,6 +19,7 @@
 #include "run_data.h"
 #include "run_header.h"
 #include "run_recorder.h"
+#include "session_end.h"
 #include "train_step.h"
 #include "training_clock.h"
 #include "training_state.h"
@@ -29,6 +30,7 @@ namespace {
 using config::PretrainConfig;
 
 constexpr double kRateAfterDiverging = 0.5;
+constexpr const char* kSaved = "after writing a checkpoint";
 
 /// The training loop and what it needs at hand.
 class Pretrainer {
@@ -53,7 +55,7 @@ class Pretrainer {
     try {
       return train();
     } catch (const std::exception& error) {
-      say_failed(error);
+      rescue(error);
       throw;
     }
   }
@@ -76,18 +78,21 @@ class Pretrainer {
     recorder_->leave_out(evaluated_first, evaluated_first);
     while (!budget_.is_spent(usage())) {
       const double began = clock.seconds();
-      const auto figures = step_.run(
-          next_step_settings(config_, budget_, usage(), data_.manifest.seq_len), context_.stop,
-          [this](double divisor) { recorder_->layers(state_.position.step + 1, state_.parameters, divisor); });
+      const auto figures = step_.run(next_step_settings(config_, budget_, usage(), data_.manifest.seq_len),
+                                     context_.stop, [this](double divisor) {
+                                       recorder_->layers(state_.position.step + 1, state_.parameters, divisor);
+                                       is_between_steps_ = false;
+                                     });
+      is_between_steps_ = true;
       const double trained_until = clock.seconds();
       state_.position.elapsed_seconds = trained_until;
       if (!figures) {
-        save();
-        throw_stopped();
+        end_stopped(here(), context_, save_unless_ill());
       }
       if (health_.after_step(*figures, trained_until - began, state_.position)) {
         go_back(cat("the gradient was not finite in ", health_.skipped_in_a_row(), " steps in a row, up to step ",
-                    state_.position.step));
+                    state_.position.step),
+                clock);
         continue;
       }
       step_seconds_ = trained_until - began;
@@ -100,7 +105,7 @@ class Pretrainer {
         log_last_step(*figures);
         evaluate_at_the_end();
         if (!is_sound()) {
-          go_back(cat("weights or held-out loss are no numbers after the last step, ", state_.position.step));
+          go_back(cat("weights or held-out loss are no numbers after the last step, ", state_.position.step), clock);
           continue;
         }
       }
@@ -110,17 +115,23 @@ class Pretrainer {
     return finish();
   }
 
-  /// The last heartbeat of a session that ends for want of memory or disk, or by a bug.
-  void say_failed(const std::exception& why) const noexcept {
+  /// The last heartbeat of a session that ends for want of memory or data, or by a bug, and the last whole step of it.
+  void rescue(const std::exception& why) noexcept {
     const bool is_said = dynamic_cast<const DivergedError*>(&why) || dynamic_cast<const util::StoppedError*>(&why);
+    if (!recorder_ || is_said || dynamic_cast<const RunTakenError*>(&why)) {  // that one's folder is another's
+      return;
+    }
     try {
-      if (recorder_ && !is_said && !dynamic_cast<const RunTakenError*>(&why)) {  // that one's folder is another's
-        write_status(run_, "failed", usage(), budget_.share(usage()));
+      if (is_between_steps_ && !checkpoints_.is_saved()) {
+        util::log_warning("pretrain", cat("ending at step ", state_.position.step, " ", save_unless_ill()));
       }
     } catch (const std::exception& error) {
-      util::log_warning("pretrain", cat("status.json: ", error.what()));
+      util::log_warning("pretrain", cat("no checkpoint of step ", state_.position.step, ": ", error.what()));
     }
+    note_status(here(), "failed");
   }
+
+  SessionEnd here() const { return {.run = run_, .usage = usage(), .share = budget_.share(usage())}; }
 
   data::MaskingOptions masking(const config::MaskConfig& mask) const {
     return masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, mask);
@@ -134,47 +145,40 @@ class Pretrainer {
   }
 
   /// Whether this may be called a model.
-  bool is_sound() {
-    const double loss = final_scores_ ? final_scores_->loss : 0;
-    const double other = final_scores_ && final_scores_->replaced_tokens ? final_scores_->replaced_tokens->loss : 0;
-    return std::isfinite(loss) && std::isfinite(other) && is_finite(state_.parameters);
-  }
+  bool is_sound() { return (!final_scores_ || final_scores_->are_numbers()) && is_finite(state_.parameters); }
 
   /// To the last checkpoint that is whole, with half of the learning rate: once in a run. @param what  is wrong
-  void go_back(const std::string& what) {
+  void go_back(const std::string& what, const TrainingClock& clock) {
     auto& position = state_.position;
-    const double elapsed = position.elapsed_seconds;
+    const checkpoint::TrainState before = position;
     if (position.rate_factor < 1.0) {
-      end_diverged(cat(what, ", with half the learning rate too"));
+      end_diverged(here(), cat(what, ", with half the learning rate too"));
     }
     checkpoints_.finish_writing();
     try {
       if (!resume_run(run_, {.kind = ResumeChoice::Kind::kAuto, .path = {}}, identity(), state_)) {
-        end_diverged(cat(what, ", and there is no checkpoint to go back to"));
+        end_diverged(here(), cat(what, ", and there is no checkpoint to go back to"));
       }
+    } catch (const UnreadableError&) {
+      throw;  // that says nothing of the checkpoint
     } catch (const DataError& error) {
-      end_diverged(cat(what, ", and no checkpoint can be read: ", error.what()));
+      end_diverged(here(), cat(what, ", and no checkpoint can be read: ", error.what()));
     }
     position.rate_factor = kRateAfterDiverging;
-    position.elapsed_seconds = elapsed;
+    position.elapsed_seconds = before.elapsed_seconds;  // time does not come back
+    position.reserved_seconds = std::max(position.reserved_seconds, before.reserved_seconds);
     final_scores_.reset();
     take_over_position();
-    if (budget_.is_spent(usage())) {  // of time, which does not come back
-      end_diverged(cat(what, ", and no time is left to go on from step ", position.step));
-    }
     checkpoints_.starts_here(/*is_saved=*/true);
-    checkpoints_.save_now();  // the factor alone: going back once means once in all sessions
+    checkpoints_.save_now();  // factor and time alone: going back once means once in all sessions
+    if (budget_.is_spent(usage())) {
+      end_diverged(here(), cat(what, ", and no time is left to go on from step ", position.step));
+    }
     recorder_->rewind(usage(), position.metrics_bytes, what);
+    recorder_->leave_out(clock.seconds() - before.elapsed_seconds, 0);
     health_.has_gone_back();
     util::log_warning("pretrain", cat(what, ": back at step ", position.step, " with ", kRateAfterDiverging,
                                       " of the learning rate"));
-  }
-
-  [[noreturn]] void end_diverged(const std::string& why) const {
-    write_status(run_, "diverged", usage(), budget_.share(usage()));
-    throw DivergedError(cat("pretrain: ", why,
-                            "; start again with a lower optim.learning_rate and another --output, or go "
-                            "on from a checkpoint with --allow-config-change"));
   }
 
   void log_step(const StepFigures& figures) {
@@ -240,25 +244,35 @@ class Pretrainer {
   void save_if_due() {
     checkpoints_.poll();
     const bool is_stopping = context_.stop.requested();
-    if (is_stopping || budget_.is_spent(usage())) {
-      save();
+    const char* saved = kSaved;
+    if (budget_.is_spent(usage())) {
+      saved = save();
+    } else if (is_stopping) {
+      saved = save_unless_ill();
     } else if (checkpoints_.is_due() && !health_.is_ill() && is_finite(state_.parameters)) {
       note_position();
       checkpoints_.save_in_background();
     }
     if (is_stopping && (!budget_.is_spent(usage()) || lacks_final_evaluation())) {
-      throw_stopped();
+      end_stopped(here(), context_, saved);
     }
   }
 
-  void save() {
+  /// @return what became of it, for the message of a stop
+  const char* save() {
     if (!is_finite(state_.parameters)) {
       util::log_warning("pretrain",
                         cat("no checkpoint of step ", state_.position.step, ": its weights are no numbers"));
-      return;
+      return "without a checkpoint of weights that are no numbers";
     }
     note_position();
     checkpoints_.save_now();
+    return kSaved;
+  }
+
+  /// Steps that are being skipped are what the run goes back from: the checkpoint before them has to stay the newest.
+  const char* save_unless_ill() {
+    return health_.is_ill() && checkpoints_.has_any() ? "at its last checkpoint, for steps were being skipped" : save();
   }
 
   /// What a checkpoint says of the run's other parts.
@@ -269,23 +283,14 @@ class Pretrainer {
     state_.position.runtime = circumstances();
   }
 
-  [[noreturn]] void throw_stopped() {
-    write_status(run_, "stopped", usage(), budget_.share(usage()));
-    throw util::StoppedError(
-        context_.stop, cat("pretrain: stopped at step ", state_.position.step,
-                           is_finite(state_.parameters)
-                               ? " after writing a checkpoint; the same command continues from there"
-                               : " without a checkpoint of weights that are no numbers; the same command continues"));
-  }
-
   PretrainResult finish() {
     if (lacks_final_evaluation()) {  // a session was stopped between its last step and the end of its last evaluation
       evaluate_at_the_end();
       if (!final_scores_) {
-        throw_stopped();
+        end_stopped(here(), context_, kSaved);
       }
       if (!is_sound()) {
-        end_diverged("the held-out loss of the last checkpoint is no number");
+        end_diverged(here(), "the held-out loss of the last checkpoint is no number");
       }
       save();
     }
@@ -325,8 +330,11 @@ class Pretrainer {
     if (resume_run(run_, context_.resume, identity(), state_)) {
       step_.choose_passes(state_.position.passes);
       take_over_position();
-      note_other_runtime();
-      checkpoints_.starts_here(/*is_saved=*/context_.resume.kind != ResumeChoice::Kind::kPath);
+      warn_of_other_circumstances(state_.position.runtime, circumstances());
+      state_.position.runtime = circumstances();
+      const bool is_own = is_own_checkpoint(run_, context_.resume);
+      checkpoints_.starts_here(/*is_saved=*/is_own);
+      state_.position.metrics_bytes = is_own ? state_.position.metrics_bytes : 0;  // of the other run's file
     } else {
       start_fresh();
     }
@@ -354,16 +362,6 @@ class Pretrainer {
     state_.position.runtime = circumstances();
   }
 
-  /// Continuing elsewhere is allowed; that its numbers differ in the last digits has to be known.
-  void note_other_runtime() {
-    std::string& before = state_.position.runtime;
-    if (before != circumstances()) {
-      util::log_warning("pretrain", cat("the checkpoint comes from ", before, "; this session runs on ",
-                                        circumstances(), ": the run goes on, but not bit for bit as there"));
-    }
-    before = circumstances();
-  }
-
   std::string circumstances() const { return circumstances_of(runtime_, step_.passes()); }
 
   RunIdentity identity() const {
@@ -386,7 +384,8 @@ class Pretrainer {
   HealthWatch health_;
   std::optional<RunRecorder> recorder_;
   std::optional<HeldOutScores> final_scores_;
-  double step_seconds_ = 0;  ///< of the last step
+  double step_seconds_ = 0;       ///< of the last step
+  bool is_between_steps_ = true;  ///< not in an update, which may be half done
 };
 
 }  // namespace

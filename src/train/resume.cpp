@@ -81,10 +81,9 @@ std::vector<fs::path> candidates(const RunDirectory& run, const ResumeChoice& ch
                           ": no checkpoint here; expected a folder such as RUN/checkpoints/step-0000001000"));
     }
     check_stored_config(run, identity);
-    std::error_code ignored;
-    if (!found.empty() && !fs::equivalent(choice.path.parent_path(), run.checkpoints(), ignored)) {
+    if (!found.empty() && !is_own_checkpoint(run, choice)) {
       throw ConfigError(cat("--resume ", choice.path.string(), ", but ", run.path().string(),
-                            " holds a run of its own; choose another --output"));
+                            " holds a run of its own: continue that without --resume, or choose another --output"));
     }
     return {choice.path};
   }
@@ -108,6 +107,12 @@ void check_not_finished(const RunDirectory& run, const RunIdentity& identity) {
 }
 
 }  // namespace
+
+bool is_own_checkpoint(const RunDirectory& run, const ResumeChoice& choice) {
+  std::error_code missing;
+  return choice.kind != ResumeChoice::Kind::kPath ||
+         fs::equivalent(choice.path.lexically_normal().parent_path(), run.checkpoints(), missing);
+}
 
 bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity,
                 TrainingState& state) {

@@ -22,6 +22,9 @@ struct RunIdentity {
 /// @throws ConfigError if it is a checkpoint of another run (names what differs); DataError if all are damaged
 bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity, TrainingState& state);
 
+/// Whether the checkpoint that a session begins at is one of this run, and not one of another's that was named.
+bool is_own_checkpoint(const RunDirectory& run, const ResumeChoice& choice);
+
 /// @throws ConfigError if the folder's config.yaml has other tracked values (names them)
 void check_stored_config(const RunDirectory& run, const RunIdentity& identity);
 

@@ -37,6 +37,13 @@ std::string circumstances_of(const Runtime& runtime, const checkpoint::Passes& p
   return cat(describe(runtime), ", passes of ", passes.rows, " rows", passes.recomputes ? ", recomputed" : "");
 }
 
+void warn_of_other_circumstances(const std::string& before, const std::string& now) {
+  if (before != now) {
+    util::log_warning("pretrain", cat("the checkpoint comes from ", before, "; this session runs on ", now,
+                                      ": the run goes on, but not bit for bit as there"));
+  }
+}
+
 void log_run(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,
              const TrainingState& state, int64_t rows_per_pass) {
   util::log_info("pretrain", cat("data: ", util::format_count(data.train.rows()), " rows of ", data.manifest.seq_len,

@@ -2,6 +2,7 @@
 // What is said of a run before its first step.
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/train/runtime.h"
@@ -19,6 +20,9 @@ std::string config_text(const config::PretrainConfig& config);
 
 /// What the last bits of a run depend on beside its configuration.
 std::string circumstances_of(const Runtime& runtime, const checkpoint::Passes& passes);
+
+/// Continuing elsewhere is allowed; that the numbers differ in the last digits has to be known.
+void warn_of_other_circumstances(const std::string& before, const std::string& now);
 
 /// Two lines of the log: data and model. @param rows_per_pass  of the forward and backward passes
 void log_run(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,

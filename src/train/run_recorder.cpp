@@ -77,6 +77,7 @@ void RunRecorder::header(const json& about_the_run) {
   header_ = about_the_run;
   peak_flops_ = about_the_run.value("peak_flops", 0.0);
   flops_per_token_ = about_the_run.value("flops_per_token", 0.0);
+  session_begins_ = metrics_.flushed_bytes();
   metrics_.write(about_the_run);
   metrics_.text("config", last_.steps + 1, cat("```yaml\n", config_yaml_, "```\n"));
   events_.send("start", last_.steps > 0 ? cat("goes on from step ", util::format_count(last_.steps)) : "begins",
@@ -224,6 +225,10 @@ void RunRecorder::layers(int64_t step, nn::Parameters& parameters, double diviso
 
 void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes, const std::string& reason) {
   metrics_.rewind(metrics_bytes, start.steps + 1);
+  if (metrics_bytes <= session_begins_) {  // of an earlier session: what comes is still of this one's machine
+    session_begins_ = metrics_bytes;
+    metrics_.write(header_);
+  }
   last_ = start;
   load_seconds_ = 0;
   overhead_seconds_ = 0;

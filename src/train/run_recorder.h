@@ -88,7 +88,8 @@ class RunRecorder {
   monitor::MetricsSink metrics_;
   monitor::RunEvents& events_;
   nlohmann::json header_;
-  bool is_failing_ = false;  ///< the last heartbeat could not be written
+  int64_t session_begins_ = 0;  ///< bytes of metrics.jsonl before this session's header
+  bool is_failing_ = false;     ///< the last heartbeat could not be written
   RunTerminal terminal_;
   monitor::GpuSensors sensors_;
   double peak_flops_ = 0;        ///< of the machine

@@ -9,9 +9,19 @@
 
 namespace bertcram::train {
 
-bool is_finite(nn::Parameters& parameters) {
-  const auto [lowest, highest] = at::aminmax(parameters.masters());  // a reduction: memory may be tight; NaN is both
+namespace {
+
+bool are_finite(const at::Tensor& values) {
+  const auto [lowest, highest] = at::aminmax(values);  // a reduction: memory may be tight; NaN is both
   return std::isfinite(lowest.item<double>()) && std::isfinite(highest.item<double>());
+}
+
+}  // namespace
+
+bool is_finite(nn::Parameters& parameters) {
+  // The gaps between them, which no checkpoint has, may hold what an update with an infinite rate left.
+  return are_finite(parameters.masters()) ||
+         std::ranges::all_of(parameters.stored_views(parameters.masters()), are_finite, &nn::NamedTensor::tensor);
 }
 
 TrainingState::TrainingState(const config::PretrainConfig& config, const model::EncoderShape& shape,

@@ -264,8 +264,23 @@ TEST(Checkpoint, ADamagedOneOfTheSameStepIsReplaced) {
   EXPECT_EQ(names_in(scratch.path()).size(), 1U);
 }
 
-TEST(Checkpoint, APlaceThatCannotBeWrittenIsAResourceErrorAndKeepsTheOthers) {
+TEST(Checkpoint, APlaceThatCannotBeWrittenIsAResourceError) {
   EXPECT_THROW(save_checkpoint("/proc/none", state_at(1), tensors_of(1), {.newest = 2}), ResourceError);
+}
+
+TEST(Checkpoint, OneThatCannotBePutInPlaceLeavesTheOthersAsTheyWere) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(5), tensors_of(1), {.newest = 2});
+  save_checkpoint(scratch.path(), state_at(6), tensors_of(1), {.newest = 2});
+  scratch.write(".partial-replaced-step-0000000006/in the way", "");
+  EXPECT_ANY_THROW(save_checkpoint(scratch.path(), state_at(6), tensors_of(2), {.newest = 2}));
+  const auto kept = list_checkpoints(scratch.path());
+  ASSERT_EQ(kept.size(), 2U);
+  for (const auto& folder : kept) {
+    const TrainTensors loaded = tensors_of(0);
+    EXPECT_NO_THROW(load_checkpoint(folder, loaded));
+    EXPECT_TRUE(are_equal(loaded, tensors_of(1)));
+  }
 }
 
 TEST(CheckpointFormat, AFlippedByteInAnyFileIsADataErrorThatChangesNothing) {

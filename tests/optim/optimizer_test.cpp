@@ -195,6 +195,16 @@ TEST(AdamW, ANonFiniteGradientIsReportedAndChangesNothing) {
   }
 }
 
+// One sum of squares in fp32 would be 1 % too small.
+TEST(AdamW, TheNormOfManyNumbersIsExact) {
+  constexpr int64_t kMany = (int64_t{1} << 24) + 100;
+  nn::Parameters parameters({{.leaf = "w", .parts = {"w"}, .shape = {kMany}}}, at::kFloat, at::kCPU);
+  Optimizer optimizer(parameters, {});
+  parameters.gradients().fill_(1e-3);
+  const double expected = 1e-3 * std::sqrt(static_cast<double>(parameters.gradients().numel()));
+  EXPECT_NEAR(optimizer.step(0.1, 1.0).gradient_norm / expected, 1.0, 1e-5);
+}
+
 TEST(AdamW, RefreshesTheComputeCopyAndKeepsSmallUpdatesInTheMasters) {
   nn::Parameters parameters = make_parameters(at::kBFloat16);
   Optimizer optimizer(parameters, {.weight_decay = 0.0});

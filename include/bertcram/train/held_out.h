@@ -22,6 +22,7 @@ struct HeldOutScores {
   std::optional<ReplacedTokenScores> replaced_tokens = std::nullopt;  ///< the figures above are the generator's then
 
   double perplexity() const { return std::exp(loss); }
+  bool are_numbers() const { return std::isfinite(loss) && (!replaced_tokens || std::isfinite(replaced_tokens->loss)); }
 };
 
 }  // namespace bertcram::train
