@@ -51,11 +51,8 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
   }
   const glue::TaskSpec& task = glue::find_task(entry.task);
   const TaskModel model(folder, task, config.runtime);
-  glue::Dataset dataset = glue::read_split(task, glue::test_split_of(entry), config.data);
-  const EncodedSplit split = model.encode(std::move(dataset), entry.name);
-  if (split.truncated > 0) {
-    util::log_info(kRoom, cat(entry.name, ": ", util::format_count(split.truncated), " test examples were cut"));
-  }
+  const EncodedSplit split = model.encode(glue::read_split(task, glue::test_split_of(entry), config.data), entry.name);
+  log_notes(kRoom, split);
   const auto outputs = model.outputs(split, stop);
   if (!outputs) {
     throw util::StoppedError(stop, "finetune-glue: stopped while answering the test sets; the same command goes on");

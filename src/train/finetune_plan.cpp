@@ -38,16 +38,8 @@ void drop_texts(glue::Dataset& dataset) {
 
 EncodedSplit read_and_encode(const glue::TaskSpec& task, const glue::SplitSpec& split, const fs::path& data,
                              const text::Tokenizer& tokenizer, int64_t max_tokens) {
-  glue::Dataset dataset = glue::read_split(task, split, data);
-  if (dataset.skipped_rows > 0) {
-    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.skipped_rows),
-                                 " broken rows left out, ", util::format_count(dataset.size()), " used"));
-  }
-  if (dataset.damaged_texts > 0) {
-    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.damaged_texts),
-                                 " texts are not UTF-8; what cannot be read of them counts as unknown characters"));
-  }
-  EncodedSplit encoded = encode_split(std::move(dataset), split.reported_name, tokenizer, max_tokens);
+  EncodedSplit encoded = encode_split(glue::read_split(task, split, data), split.reported_name, tokenizer, max_tokens);
+  log_notes(kRoom, encoded);
   drop_texts(encoded.dataset);
   return encoded;
 }
@@ -154,8 +146,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
       task.left_out[other.name] = std::current_exception();
     }
   }
-  util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples, ",
-                            util::format_count(task.train.truncated), " of them cut to ", task.max_tokens, " tokens"));
+  util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples"));
   return task;
 }
 
