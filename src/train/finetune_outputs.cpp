@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "bertcram/glue/bag_of_words.h"
 #include "bertcram/glue/mistakes.h"
@@ -61,8 +62,25 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
 }
 
 /// As configured; `zip` means submission.zip in the output folder.
-fs::path submission_path(const FinetuneConfig& config, const FinetuneFolder& folder) {
-  return config.submission == "zip" ? folder.file("submission.zip") : fs::path(config.submission);
+fs::path submission_path(const FinetuneConfig& config) {
+  return config.submission == "zip" ? config::results_folder(config) / "submission.zip" : fs::path(config.submission);
+}
+
+/// @throws ConfigError, ResourceError if the zip could not be written there, or would replace what is no zip
+void check_submission_path(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    throw ConfigError(cat("--submission ", path.string(), " is a folder; give the name of a file, such as my.zip"));
+  }
+  if (path.extension() != ".zip") {
+    throw ConfigError(cat("--submission ", path.string(), ": the name has to end in .zip, so that no other file is ",
+                          "replaced; or give zip, for submission.zip beside the results"));
+  }
+  fs::path folder = fs::absolute(path).parent_path();
+  while (!fs::exists(folder, ignored) && folder.has_relative_path()) {  // it is made
+    folder = folder.parent_path();
+  }
+  util::make_writable_directory(folder);
 }
 
 /// Answers the test sets, unless that was done with the same run, and writes the zip.
@@ -109,7 +127,7 @@ void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder
   if (!filled.empty()) {
     util::log_warning(kRoom, cat("submission: filled with the most frequent answer: ", util::join(filled, ", ")));
   }
-  const fs::path path = submission_path(config, folder);
+  const fs::path path = submission_path(config);
   glue::write_submission(path, files);
   util::log_info(kRoom, cat("submission in ", path.string()));
 }
@@ -167,6 +185,7 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
   if (!config.task_file.empty()) {
     throw ConfigError("--submission is for the tasks of GLUE, not for --task-file");
   }
+  check_submission_path(submission_path(config));
   std::vector<std::string> open;
   std::vector<glue::SubmissionEntry> answered;
   for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
@@ -188,17 +207,22 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
 
 void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const std::vector<BestRun>& runs,
                   const util::StopFlag& stop, glue::GlueResults& results, std::exception_ptr& failure) {
+  const auto note = [&](const Error& error) {
+    if (failure) {
+      util::log_error(kRoom, error.what());
+    } else {
+      failure = std::current_exception();  // which ends the command, with its message, below the table
+    }
+  };
   const auto try_to = [&](bool is_wanted, const auto& make) {
     try {
       if (is_wanted) {
         make();
       }
     } catch (const DataError& error) {
-      if (failure) {
-        util::log_error(kRoom, error.what());
-      } else {
-        failure = std::current_exception();  // which ends the command, with its message
-      }
+      note(error);
+    } catch (const ResourceError& error) {
+      note(error);
     }
   };
   try_to(config.baseline, [&] {
