@@ -224,8 +224,7 @@ void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<co
     text += cat(example.line);
     if (is_labelled) {
       text += '\t';
-      text += is_regression ? util::format_number(static_cast<double>(example.target))
-                            : task.labels[static_cast<size_t>(example.label)];
+      text += is_regression ? util::format_float(example.target) : task.labels[static_cast<size_t>(example.label)];
     }
     const auto row = row_of(outputs, task.classes(), i);
     text += '\t';
