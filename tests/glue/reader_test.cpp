@@ -57,6 +57,25 @@ TEST(Reader, TestSetsCountTheirRows) {
   EXPECT_TRUE(contains(refusal("x\ta\tb\n"), "test.tsv:2: index is 'x'"));
 }
 
+TEST(Reader, TestSetsInJsonLinesHaveNoLabelsAndCountTheirRows) {
+  const TaskSpec& task = find_task("rte");
+  const auto read = [&](const std::string& first, const std::string& second) {
+    const Scratch data;
+    const std::string texts = "{\"premise\": \"a\", \"hypothesis\": \"b\"";
+    data.write("RTE/test.jsonl", texts + first + "}\n\n" + texts + second + "}\n");
+    return read_split(task, task.test.front(), data.root()).size();
+  };
+  const auto refusal = [&](const std::string& first, const std::string& second) {
+    return message_of<DataError>([&] { read(first, second); });
+  };
+  EXPECT_EQ(read(", \"idx\": 0", ", \"idx\": 1"), 2);
+  EXPECT_EQ(read("", ""), 2);
+  EXPECT_TRUE(contains(refusal(", \"idx\": 1", ", \"idx\": 0"), "test.jsonl:1: idx is '1', expected 0"));
+  EXPECT_TRUE(contains(refusal(", \"idx\": 0", ", \"idx\": \"x\""), "test.jsonl:3: idx is 'x', expected 1"));
+  EXPECT_TRUE(contains(refusal("", ", \"label\": \"entailment\""),
+                       "test.jsonl:3: a member 'label', which GLUE's test sets do not have"));
+}
+
 TEST(Reader, CountsTextsThatAreNotUtf8) {
   const Scratch data;
   data.write("RTE/train.tsv", std::string(kRteHeader) + "0\tcaf\xe9\tb\tentailment\n1\tcaf\xc3\xa9\te\tentailment\n");
