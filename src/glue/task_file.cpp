@@ -277,7 +277,8 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   if (root_["range"]) {
     read_range(task);
   } else {
-    task.labels = root_["labels"] ? read_labels() : collect_labels(task, *task.train, data_dir);
+    task.has_collected_labels = !root_["labels"];
+    task.labels = task.has_collected_labels ? collect_labels(task, *task.train, data_dir) : read_labels();
   }
   if (task.kind == TaskKind::kClassification && task.labels.size() < 2) {
     fail(root_.Mark(), cat("the train file holds ", task.labels.size(), " label; a task needs at least two"));
@@ -288,7 +289,28 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   return task;
 }
 
+/// Numbers of which not all are whole, as classes seldom are.
+bool look_like_scores(const std::vector<std::string>& labels) {
+  const auto is_number = [](const std::string& word) { return util::parse_double(word).has_value(); };
+  const auto is_whole = [](const std::string& word) { return util::parse_int(word).has_value(); };
+  return std::ranges::all_of(labels, is_number) && !std::ranges::all_of(labels, is_whole);
+}
+
 }  // namespace
+
+TaskNotes notes_on(const TaskSpec& task) {
+  TaskNotes notes;
+  if (task.has_collected_labels) {
+    notes.facts.push_back(cat(task.name, ": ", task.labels.size(),
+                              " labels, collected from train: ", util::excerpt(label_list(task), 200)));
+    if (look_like_scores(task.labels)) {
+      notes.warnings.push_back(cat(task.name,
+                                   ": the labels are numbers with decimals, and each is a class of its own; ",
+                                   "did you mean 'range: [low, high]'?"));
+    }
+  }
+  return notes;
+}
 
 TaskSpec load_task_file(const std::filesystem::path& path, const std::filesystem::path& data_dir) {
   std::vector<std::string> problems;

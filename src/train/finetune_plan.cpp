@@ -28,6 +28,11 @@ bool has_data(const glue::TaskSpec& task, const fs::path& data) {
          std::ranges::any_of(task.dev, [&](const glue::SplitSpec& split) { return is_present(task, split, data); });
 }
 
+void log_task_notes(const glue::TaskNotes& notes) {
+  std::ranges::for_each(notes.facts, [](const std::string& fact) { util::log_info(kRoom, fact); });
+  std::ranges::for_each(notes.warnings, [](const std::string& warning) { util::log_warning(kRoom, warning); });
+}
+
 /// Texts are not needed once they are encoded.
 void drop_texts(glue::Dataset& dataset) {
   for (glue::Example& example : dataset.examples) {
@@ -60,7 +65,9 @@ int64_t runs_in_memory(const FinetuneConfig& config, const model::EncoderShape& 
 
 std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glue::Protocol& protocol) {
   if (!config.task_file.empty()) {
-    return {glue::load_task_file(config.task_file, config.data)};
+    const glue::TaskSpec task = glue::load_task_file(config.task_file, config.data);
+    log_task_notes(glue::notes_on(task));
+    return {task};
   }
   const fs::path data = config.data;
   if (!fs::is_directory(data)) {

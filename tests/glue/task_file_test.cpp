@@ -50,6 +50,22 @@ TEST(TaskFile, SortsIntegerLabelsByValue) {
   EXPECT_EQ(task.labels, (std::vector<std::string>{"-1", "9", "10"}));
 }
 
+TEST(TaskFile, SaysWhichLabelsWereCollectedAndWarnsOfScores) {
+  const Scratch scratch;
+  EXPECT_EQ(notes_on(load(scratch, kGood)).facts,
+            (std::vector<std::string>{"sense: 2 labels, collected from train: noun, verb"}));
+  EXPECT_TRUE(notes_on(load(scratch, kGood)).warnings.empty());
+  EXPECT_TRUE(notes_on(load(scratch, std::string(kGood) + "labels: [verb, noun]\n")).facts.empty());
+  const auto warnings = [&](const std::string& rows) {
+    scratch.write("scores.tsv", "class\ttext\n" + rows);
+    return notes_on(load(scratch, "name: t\ntrain: scores.tsv\ndev: d\ncolumns: {sentence1: text, label: class}\n"))
+        .warnings;
+  };
+  EXPECT_TRUE(warnings("1\ta\n2\tb\n").empty()) << "whole numbers are usual names of classes";
+  ASSERT_EQ(warnings("0.5\ta\n2\tb\n").size(), 1U);
+  EXPECT_TRUE(contains(warnings("0.5\ta\n2\tb\n").front(), "did you mean 'range: [low, high]'?"));
+}
+
 TEST(TaskFile, KeepsTheOrderOfListedLabels) {
   const Scratch scratch;
   const TaskSpec task = load(scratch, std::string(kGood) + "labels: [verb, noun]\nmetric: [f1, accuracy]\n");

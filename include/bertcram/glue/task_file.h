@@ -15,6 +15,8 @@
 //   metric: accuracy            # or a list, the first one counts; default accuracy, for regression pearson
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "bertcram/glue/task.h"
 
@@ -25,5 +27,14 @@ namespace bertcram::glue {
 /// @throws ConfigError with file:line for an unknown or duplicate key (names the nearest), a wrong type or value
 /// @throws DataError if the file is missing, or if labels have to be collected from a train file that is unfit
 TaskSpec load_task_file(const std::filesystem::path& path, const std::filesystem::path& data_dir = {});
+
+/// What a task file leaves open and bertcram decided, for the log.
+struct TaskNotes {
+  std::vector<std::string> facts = {};
+  std::vector<std::string> warnings = {};
+};
+
+/// Labels that were collected, with a warning if they look like scores, and whose F1 is computed. Nothing for GLUE's tasks.
+TaskNotes notes_on(const TaskSpec& task);
 
 }  // namespace bertcram::glue
