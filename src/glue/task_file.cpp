@@ -16,6 +16,8 @@
 namespace bertcram::glue {
 namespace {
 
+bool has_positive_class(Metric metric) { return metric == Metric::kF1 || metric == Metric::kAccuracyF1Mean; }
+
 class TaskFile {
  public:
   TaskFile(std::filesystem::path path, const YAML::Node& root) : path_(std::move(path)), root_(root) {}
@@ -251,8 +253,7 @@ void TaskFile::check_metric_fits(const TaskSpec& task) const {
            cat("metric ", metric_name(metric),
                correlates ? " needs a 'range' (regression)" : " needs classes, but 'range' makes this a regression"));
     }
-    const bool binary = metric == Metric::kF1 || metric == Metric::kAccuracyF1Mean;
-    if (binary && task.labels.size() != 2) {
+    if (has_positive_class(metric) && task.labels.size() != 2) {
       fail(mark, cat("metric ", metric_name(metric), " needs two labels; the task has ", task.labels.size()));
     }
   }
@@ -308,6 +309,9 @@ TaskNotes notes_on(const TaskSpec& task) {
                                    ": the labels are numbers with decimals, and each is a class of its own; ",
                                    "did you mean 'range: [low, high]'?"));
     }
+  }
+  if (!task.base_dir.empty() && std::ranges::any_of(task.metrics, has_positive_class)) {
+    notes.facts.push_back(cat(task.name, ": f1 is that of '", task.labels[1], "'"));
   }
   return notes;
 }

@@ -66,6 +66,15 @@ TEST(TaskFile, SaysWhichLabelsWereCollectedAndWarnsOfScores) {
   EXPECT_TRUE(contains(warnings("0.5\ta\n2\tb\n").front(), "did you mean 'range: [low, high]'?"));
 }
 
+TEST(TaskFile, SaysWhichLabelIsThePositiveOneOfF1) {
+  const Scratch scratch;
+  const std::string yaml = std::string(kGood) + "metric: [accuracy, f1]\n";
+  EXPECT_EQ(notes_on(load(scratch, yaml)).facts.back(), "sense: f1 is that of 'verb'");
+  EXPECT_EQ(notes_on(load(scratch, yaml + "labels: [verb, noun]\n")).facts,
+            (std::vector<std::string>{"sense: f1 is that of 'noun'"}));
+  EXPECT_TRUE(notes_on(find_task("mrpc")).facts.empty());
+}
+
 TEST(TaskFile, KeepsTheOrderOfListedLabels) {
   const Scratch scratch;
   const TaskSpec task = load(scratch, std::string(kGood) + "labels: [verb, noun]\nmetric: [f1, accuracy]\n");
