@@ -4,7 +4,6 @@
 //   name: supersense            # lower-case letters, digits, '-' and '_'; not the name of a GLUE task
 //   train: train.tsv            # relative to this file, or else to --data
 //   dev: dev.tsv
-//   test: test.tsv              # optional, unlabelled
 //   format: tsv                 # optional: tsv (quotes are literal), csv or jsonl; otherwise by the suffix of the train file
 //   header: yes                 # optional: yes (default) or no
 //   columns: {sentence1: text, sentence2: context, label: class}   # header names or 0-based indices, in jsonl the members
