@@ -229,6 +229,9 @@ size_t locate_column(const Column& column, const TableReader& reader) {
     reader.fail(
         cat("no column '", column.name, "' in the header; it has ", util::excerpt(util::join(names, ", "), 200)));
   }
+  if (std::ranges::count(header, std::string_view(column.name)) > 1) {
+    reader.fail(cat("the header has the column '", column.name, "' more than once; rename one of them"));
+  }
   return static_cast<size_t>(found - header.begin());
 }
 

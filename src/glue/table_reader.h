@@ -63,7 +63,7 @@ std::string stray_labels_problem(std::string_view what, std::string_view name);
 std::string number_problem(std::string_view name, std::string_view got, int64_t expected);
 
 /// The position of a column among the fields of a header row (or, for a column by index, that index).
-/// @throws DataError if the header has no such column
+/// @throws DataError if the header has no such column, or several
 size_t locate_column(const Column& column, const TableReader& reader);
 
 }  // namespace bertcram::glue

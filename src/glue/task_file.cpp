@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 #include <span>
+#include <system_error>
 #include <utility>
 
 #include "bertcram/config/yaml_document.h"
@@ -12,6 +13,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/text.h"
+#include "split_files.h"
 
 namespace bertcram::glue {
 namespace {
@@ -43,6 +45,7 @@ class TaskFile {
   std::vector<Metric> read_metrics(const TaskSpec& task) const;
   SplitSpec split(const TaskSpec& task, const std::string& key, SourceSpec source) const;
   void check_metric_fits(const TaskSpec& task) const;
+  void check_files_differ(const TaskSpec& task, const std::filesystem::path& data_dir) const;
 
   std::filesystem::path path_;
   YAML::Node root_;
@@ -176,6 +179,12 @@ SourceSpec TaskFile::read_source_columns() const {
       fail(columns.Mark(), cat("the key 'columns.", key, "' is missing"));
     }
   }
+  for (const char* key : {"sentence1", "sentence2"}) {
+    if (columns[key] && scalar(columns[key], key) == scalar(columns["label"], "label")) {
+      fail(columns[key].Mark(), cat("columns.", key, " and columns.label are one column, '",
+                                    util::excerpt(columns[key].Scalar()), "'; a text that is its label is no task"));
+    }
+  }
   SourceSpec source{.format = read_format()};
   source.header = read_header(source.format);
   source.text_a = read_column(columns["sentence1"], "sentence1", source);
@@ -264,6 +273,15 @@ SplitSpec TaskFile::split(const TaskSpec& task, const std::string& key, SourceSp
   return {.reported_name = task.name, .sources = {std::move(source)}};
 }
 
+void TaskFile::check_files_differ(const TaskSpec& task, const std::filesystem::path& data_dir) const {
+  const auto train = find_source(task, *task.train, data_dir);
+  const auto dev = find_source(task, task.dev.front(), data_dir);
+  std::error_code ignored;
+  if (train && dev && std::filesystem::equivalent(train->path, dev->path, ignored)) {
+    fail(root_["dev"].Mark(), "'dev' is the same file as 'train'; scores need examples that were not trained on");
+  }
+}
+
 TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   const std::vector<std::string> known = {"name",    "train",  "dev",   "format", "header",
                                           "columns", "labels", "range", "metric", "bad_rows"};
@@ -275,6 +293,7 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   const SourceSpec source = read_source_columns();
   task.train = split(task, "train", source);
   task.dev = {split(task, "dev", source)};
+  check_files_differ(task, data_dir);
   if (root_["range"]) {
     read_range(task);
   } else {
