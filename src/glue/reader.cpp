@@ -143,10 +143,10 @@ class RowReader {
     if (!source_.label) {
       return {};  // a submission states every row, an empty text too
     }
-    if (util::trim(field(layout_.text_a)).empty()) {
+    if (text::is_blank(field(layout_.text_a))) {
       return "empty text (first sentence)";
     }
-    if (layout_.text_b && util::trim(field(*layout_.text_b)).empty()) {
+    if (layout_.text_b && text::is_blank(field(*layout_.text_b))) {
       return "empty text (second sentence)";
     }
     return {};

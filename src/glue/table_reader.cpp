@@ -139,6 +139,9 @@ class JsonLinesReader : public TableReader {
         fail(cat("'", key, "' is ", util::excerpt(util::json_text(*found)), "; expected a text or a number"));
       }
       values_[i] = text_of(*found);
+      if (values_[i].find('\0') != std::string::npos) {
+        fail(cat("NUL character in '", key, "'"));
+      }
     }
     fields_.assign(values_.begin(), values_.end());
     ++rows_;

@@ -76,6 +76,27 @@ TEST(Reader, TestSetsInJsonLinesHaveNoLabelsAndCountTheirRows) {
                        "test.jsonl:3: a member 'label', which GLUE's test sets do not have"));
 }
 
+TEST(Reader, ATextWithoutAVisibleCharacterIsEmpty) {
+  // no-break space, zero-width space, ideographic space, byte order mark
+  for (const std::string blank : {"\xC2\xA0", "\xE2\x80\x8B", "\xE3\x80\x80", "\xEF\xBB\xBF", " \xC2\xA0 "}) {
+    EXPECT_TRUE(contains(rte_refusal(kRteHeader + ("0\t" + blank + "\tb\tentailment\n")),
+                         "train.tsv:2: empty text (first sentence)"));
+    EXPECT_TRUE(contains(rte_refusal(kRteHeader + ("0\ta\t" + blank + "\tentailment\n")), "(second sentence)"));
+  }
+  const Scratch data;
+  data.write("QQP/train.tsv",
+             "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\tWhy?\t\xE2\x80\x8B\t0\n4\t5\t6\tHow?"
+             "\t\xC3\xA9\t1\n");
+  EXPECT_EQ(read_train("qqp", data).skipped_rows, 1);
+}
+
+TEST(Reader, ANulCharacterInJsonIsRefused) {
+  const Scratch data;
+  data.write("RTE/train.jsonl", R"({"premise": "a\u0000", "hypothesis": "b", "label": "entailment"})");
+  EXPECT_TRUE(
+      contains(message_of<DataError>([&] { read_train("rte", data); }), "train.jsonl:1: NUL character in 'premise'"));
+}
+
 TEST(Reader, CountsTextsThatAreNotUtf8) {
   const Scratch data;
   data.write("RTE/train.tsv", std::string(kRteHeader) + "0\tcaf\xe9\tb\tentailment\n1\tcaf\xc3\xa9\te\tentailment\n");
