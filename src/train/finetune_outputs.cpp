@@ -136,8 +136,9 @@ void write_mistakes(const FinetuneConfig& config, const fs::path& file, const st
   std::string text = glue::kMistakesHead;
   for (const BestRun& run : runs) {
     for (const glue::SplitSpec& split : glue::present_dev_splits(run.task, config.data)) {
+      glue::check_predictions(run.folder, split.reported_name);
       text += glue::mistake_rows(run.task, split.reported_name, glue::read_split(run.task, split, config.data),
-                                 run.folder / cat("predictions.", split.reported_name, ".tsv"), config.errors);
+                                 glue::predictions_file(run.folder, split.reported_name), config.errors);
     }
   }
   util::write_file_atomically(file, text);

@@ -278,6 +278,13 @@ class Tasks(E2ETestCase):
             if row["task"] == "rte":
                 self.assertNotEqual(row["label"], row["prediction"])
                 self.assertEqual(dev[int(row["line"]) - 1].split("\t")[1:3], [row["text"], row["second text"]])
+        (predictions,) = self.out.glob(f"{(self.out / 'rte').readlink().parts[0]}/predictions.rte.tsv")
+        written = predictions.read_text()
+        predictions.write_text(written.replace("0.", "1."))
+        edited = self.bertcram(*arguments(data, self.out, "--task", "all", "--errors", 3))
+        self.assertEqual(edited.code, INPUT, edited)
+        self.assertIn("predictions.rte.tsv: its predictions are not those that were written", edited.err)
+        predictions.write_text(written)
         before = self.results()["tasks"]["rte"]["bag_of_words"]
         more = make_glue(self.dir / "glue", "sst2")
         must(*arguments(more, self.out, "--task", "sst2", "--baseline"))
