@@ -14,6 +14,8 @@
 namespace bertcram::cli {
 namespace {
 
+constexpr const char* kOneOfBoth = "give --task or --task-file, not both";
+
 /// "finished, mean of nine 71.3"
 std::string summary(const train::FinetuneOutcome& outcome) {
   const auto average = glue::compute_averages(outcome.results).sane9;
@@ -35,7 +37,7 @@ train::FinetuneOutcome tune_and_tell(const config::FinetuneConfig& config, const
 
 void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
   if (!config.task_file.empty() && config.task != config::FinetuneConfig().task) {
-    throw ConfigError("give --task or --task-file, not both");
+    throw ConfigError(kOneOfBoth);
   }
   if (config.data.empty() && config.task_file.empty()) {
     config.data = default_glue_folder();
@@ -64,6 +66,14 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
 
 }  // namespace
 
-Run setup_finetune_glue(CLI::App& app) { return setup_configured(app, "print the results as JSON", run); }
+Run setup_finetune_glue(CLI::App& app) {
+  const Run run_command = setup_configured(app, "print the results as JSON", run);
+  return [&app, run_command](const Session& session) {
+    if (app.count("--task") > 0 && app.count("--task-file") > 0) {  // whatever --task says, its default too
+      throw ConfigError(kOneOfBoth);
+    }
+    run_command(session);
+  };
+}
 
 }  // namespace bertcram::cli

@@ -37,8 +37,7 @@ Layout locate_columns(const SourceSpec& source, const TableReader& reader) {
   }
   if (const auto& head = reader.fields();
       !source.absent.empty() && std::ranges::find(head, source.absent) != head.end()) {
-    reader.fail(
-        cat("a column '", source.absent, "', which GLUE's test sets do not have; is this a copy of another file?"));
+    reader.fail(stray_labels_problem("column", source.absent));
   }
   if (const auto& head = reader.fields(); !source.label && head.front() == "index") {
     layout.index = 0;
@@ -50,15 +49,15 @@ Layout locate_columns(const SourceSpec& source, const TableReader& reader) {
   return layout;
 }
 
-/// The members of JSON lines that are columns.
-std::vector<std::string> keys_of(const SourceSpec& source) {
+/// The members of JSON lines that are columns; those of a test set have numbers where SuperGLUE's have them.
+JsonMembers members_of(const SourceSpec& source) {
   std::vector<std::string> keys = {source.text_a.name};
   for (const std::optional<Column>& column : {source.text_b, source.label}) {
     if (column && std::ranges::find(keys, column->name) == keys.end()) {
       keys.push_back(column->name);
     }
   }
-  return keys;
+  return {.wanted = std::move(keys), .absent = source.absent, .number = source.label ? "" : "idx"};
 }
 
 using IdPairs = std::set<std::pair<std::string, std::string>>;
@@ -79,7 +78,7 @@ IdPairs read_id_pairs(const std::filesystem::path& path) {
 class RowReader {
  public:
   RowReader(const TaskSpec& task, const FoundSource& found)
-      : task_(task), source_(*found.source), reader_(open_table(found.path, source_.format, keys_of(source_))) {
+      : task_(task), source_(*found.source), reader_(open_table(found.path, source_.format, members_of(source_))) {
     if (source_.id_filter) {
       ids_ = read_id_pairs(found.path.parent_path() / source_.id_filter->id_file);
     }
@@ -144,10 +143,10 @@ class RowReader {
     if (!source_.label) {
       return {};  // a submission states every row, an empty text too
     }
-    if (util::trim(field(layout_.text_a)).empty()) {
+    if (text::is_blank(field(layout_.text_a))) {
       return "empty text (first sentence)";
     }
-    if (layout_.text_b && util::trim(field(*layout_.text_b)).empty()) {
+    if (layout_.text_b && text::is_blank(field(*layout_.text_b))) {
       return "empty text (second sentence)";
     }
     return {};
@@ -156,8 +155,7 @@ class RowReader {
   /// Answers are told apart by the rows' numbers.
   void check_index() {
     if (layout_.index && util::parse_int(util::trim(field(*layout_.index))) != rows_) {
-      reader_->fail(cat("index is '", util::excerpt(field(*layout_.index)), "', expected ", rows_,
-                        ": GLUE's test sets count their rows from 0, in order"));
+      reader_->fail(number_problem("index", field(*layout_.index), rows_));
     }
     ++rows_;
   }

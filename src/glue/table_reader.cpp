@@ -99,8 +99,8 @@ class CsvReader : public TableReader {
 
 class JsonLinesReader : public TableReader {
  public:
-  JsonLinesReader(const std::filesystem::path& path, std::vector<std::string> keys)
-      : TableReader(path), keys_(std::move(keys)), values_(keys_.begin(), keys_.end()) {}
+  JsonLinesReader(const std::filesystem::path& path, JsonMembers members)
+      : TableReader(path), members_(std::move(members)), values_(members_.wanted) {}
 
   Step next() override {
     if (std::exchange(is_header_due_, false)) {
@@ -124,24 +124,46 @@ class JsonLinesReader : public TableReader {
     if (!object.is_object()) {
       fail(cat("not a JSON object: '", util::excerpt(line), "'"));
     }
-    for (size_t i = 0; i < keys_.size(); ++i) {
-      const auto found = object.find(keys_[i]);
+    check_test_set(object);
+    for (size_t i = 0; i < members_.wanted.size(); ++i) {
+      const std::string& key = members_.wanted[i];
+      const auto found = object.find(key);
       if (found == object.end()) {
         std::vector<std::string> names;
         for (const auto& item : object.items()) {
           names.push_back(item.key());
         }
-        fail(cat("no member '", keys_[i], "'; it has ", util::excerpt(util::join(names, ", "), 200)));
+        fail(cat("no member '", key, "'; it has ", util::excerpt(util::join(names, ", "), 200)));
       }
       if (found->is_null() || found->is_structured()) {
-        fail(cat("'", keys_[i], "' is ", util::excerpt(util::json_text(*found)), "; expected a text or a number"));
+        fail(cat("'", key, "' is ", util::excerpt(util::json_text(*found)), "; expected a text or a number"));
       }
-      values_[i] = found->is_string() ? found->get<std::string>() : util::json_text(*found);
+      values_[i] = text_of(*found);
+      if (values_[i].find('\0') != std::string::npos) {
+        fail(cat("NUL character in '", key, "'"));
+      }
     }
     fields_.assign(values_.begin(), values_.end());
+    ++rows_;
   }
 
-  std::vector<std::string> keys_;
+  void check_test_set(const nlohmann::json& object) const {
+    if (!members_.absent.empty() && object.contains(members_.absent)) {
+      fail(stray_labels_problem("member", members_.absent));
+    }
+    if (const auto found = object.find(members_.number); !members_.number.empty() && found != object.end()) {
+      if (const std::string got = text_of(*found); util::parse_int(got) != rows_) {
+        fail(number_problem(members_.number, got, rows_));
+      }
+    }
+  }
+
+  static std::string text_of(const nlohmann::json& value) {
+    return value.is_string() ? value.get<std::string>() : util::json_text(value);
+  }
+
+  JsonMembers members_;
+  int64_t rows_ = 0;
   std::vector<std::string> values_;
   bool is_header_due_ = true;
 };
@@ -177,14 +199,22 @@ void TableReader::fail(std::string_view problem) const {
   throw DataError(cat(path_.string(), ":", line_, ": ", problem));
 }
 
-std::unique_ptr<TableReader> open_table(const std::filesystem::path& path, TableFormat format,
-                                        std::vector<std::string> keys) {
+std::unique_ptr<TableReader> open_table(const std::filesystem::path& path, TableFormat format, JsonMembers members) {
   switch (format) {
     case TableFormat::kCsv: return std::make_unique<CsvReader>(path);
-    case TableFormat::kJsonLines: return std::make_unique<JsonLinesReader>(path, std::move(keys));
+    case TableFormat::kJsonLines: return std::make_unique<JsonLinesReader>(path, std::move(members));
     case TableFormat::kTsv: break;
   }
   return std::make_unique<TsvReader>(path);
+}
+
+std::string stray_labels_problem(std::string_view what, std::string_view name) {
+  return cat("a ", what, " '", name, "', which GLUE's test sets do not have; is this a copy of another file?");
+}
+
+std::string number_problem(std::string_view name, std::string_view got, int64_t expected) {
+  return cat(name, " is '", util::excerpt(got), "', expected ", expected,
+             ": GLUE's test sets count their rows from 0, in order");
 }
 
 size_t locate_column(const Column& column, const TableReader& reader) {
@@ -201,6 +231,9 @@ size_t locate_column(const Column& column, const TableReader& reader) {
     const std::vector<std::string> names(header.begin(), header.end());
     reader.fail(
         cat("no column '", column.name, "' in the header; it has ", util::excerpt(util::join(names, ", "), 200)));
+  }
+  if (std::ranges::count(header, std::string_view(column.name)) > 1) {
+    reader.fail(cat("the header has the column '", column.name, "' more than once; rename one of them"));
   }
   return static_cast<size_t>(found - header.begin());
 }

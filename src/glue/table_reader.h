@@ -46,13 +46,24 @@ class TableReader {
   int64_t line_ = 0;
 };
 
-/// @param keys  JSON lines: the members that make the fields, in this order; they are the first row, as a header. Strings
-/// as they are, numbers and truth values as JSON writes them. A row without one of them, or with null, is refused.
-std::unique_ptr<TableReader> open_table(const std::filesystem::path& path, TableFormat format,
-                                        std::vector<std::string> keys);
+/// What JSON lines have to hold.
+struct JsonMembers {
+  /// The members that make the fields, in this order; they are the first row, as a header. Strings as they are, numbers and
+  /// truth values as JSON writes them. A row without one of them, or with null, is refused.
+  std::vector<std::string> wanted = {};
+  std::string absent = {};  ///< that no row may have; empty: none
+  std::string number = {};  ///< that counts the rows from 0 where a row has it; empty: none
+};
+
+/// @param members  of JSON lines; nothing for other formats
+std::unique_ptr<TableReader> open_table(const std::filesystem::path& path, TableFormat format, JsonMembers members);
+
+/// Problems of test sets, whose answers are told apart by the rows' numbers.
+std::string stray_labels_problem(std::string_view what, std::string_view name);
+std::string number_problem(std::string_view name, std::string_view got, int64_t expected);
 
 /// The position of a column among the fields of a header row (or, for a column by index, that index).
-/// @throws DataError if the header has no such column
+/// @throws DataError if the header has no such column, or several
 size_t locate_column(const Column& column, const TableReader& reader);
 
 }  // namespace bertcram::glue

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 #include <span>
+#include <system_error>
 #include <utility>
 
 #include "bertcram/config/yaml_document.h"
@@ -12,9 +13,12 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/text.h"
+#include "split_files.h"
 
 namespace bertcram::glue {
 namespace {
+
+bool has_positive_class(Metric metric) { return metric == Metric::kF1 || metric == Metric::kAccuracyF1Mean; }
 
 class TaskFile {
  public:
@@ -41,6 +45,7 @@ class TaskFile {
   std::vector<Metric> read_metrics(const TaskSpec& task) const;
   SplitSpec split(const TaskSpec& task, const std::string& key, SourceSpec source) const;
   void check_metric_fits(const TaskSpec& task) const;
+  void check_files_differ(const TaskSpec& task, const std::filesystem::path& data_dir) const;
 
   std::filesystem::path path_;
   YAML::Node root_;
@@ -174,6 +179,12 @@ SourceSpec TaskFile::read_source_columns() const {
       fail(columns.Mark(), cat("the key 'columns.", key, "' is missing"));
     }
   }
+  for (const char* key : {"sentence1", "sentence2"}) {
+    if (columns[key] && scalar(columns[key], key) == scalar(columns["label"], "label")) {
+      fail(columns[key].Mark(), cat("columns.", key, " and columns.label are one column, '",
+                                    util::excerpt(columns[key].Scalar()), "'; a text that is its label is no task"));
+    }
+  }
   SourceSpec source{.format = read_format()};
   source.header = read_header(source.format);
   source.text_a = read_column(columns["sentence1"], "sentence1", source);
@@ -251,8 +262,7 @@ void TaskFile::check_metric_fits(const TaskSpec& task) const {
            cat("metric ", metric_name(metric),
                correlates ? " needs a 'range' (regression)" : " needs classes, but 'range' makes this a regression"));
     }
-    const bool binary = metric == Metric::kF1 || metric == Metric::kAccuracyF1Mean;
-    if (binary && task.labels.size() != 2) {
+    if (has_positive_class(metric) && task.labels.size() != 2) {
       fail(mark, cat("metric ", metric_name(metric), " needs two labels; the task has ", task.labels.size()));
     }
   }
@@ -261,6 +271,15 @@ void TaskFile::check_metric_fits(const TaskSpec& task) const {
 SplitSpec TaskFile::split(const TaskSpec& task, const std::string& key, SourceSpec source) const {
   source.file = scalar(required(key), key);
   return {.reported_name = task.name, .sources = {std::move(source)}};
+}
+
+void TaskFile::check_files_differ(const TaskSpec& task, const std::filesystem::path& data_dir) const {
+  const auto train = find_source(task, *task.train, data_dir);
+  const auto dev = find_source(task, task.dev.front(), data_dir);
+  std::error_code ignored;
+  if (train && dev && std::filesystem::equivalent(train->path, dev->path, ignored)) {
+    fail(root_["dev"].Mark(), "'dev' is the same file as 'train'; scores need examples that were not trained on");
+  }
 }
 
 TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
@@ -274,10 +293,12 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   const SourceSpec source = read_source_columns();
   task.train = split(task, "train", source);
   task.dev = {split(task, "dev", source)};
+  check_files_differ(task, data_dir);
   if (root_["range"]) {
     read_range(task);
   } else {
-    task.labels = root_["labels"] ? read_labels() : collect_labels(task, *task.train, data_dir);
+    task.has_collected_labels = !root_["labels"];
+    task.labels = task.has_collected_labels ? collect_labels(task, *task.train, data_dir) : read_labels();
   }
   if (task.kind == TaskKind::kClassification && task.labels.size() < 2) {
     fail(root_.Mark(), cat("the train file holds ", task.labels.size(), " label; a task needs at least two"));
@@ -288,7 +309,31 @@ TaskSpec TaskFile::read(const std::filesystem::path& data_dir) {
   return task;
 }
 
+/// Numbers of which not all are whole, as classes seldom are.
+bool look_like_scores(const std::vector<std::string>& labels) {
+  const auto is_number = [](const std::string& word) { return util::parse_double(word).has_value(); };
+  const auto is_whole = [](const std::string& word) { return util::parse_int(word).has_value(); };
+  return std::ranges::all_of(labels, is_number) && !std::ranges::all_of(labels, is_whole);
+}
+
 }  // namespace
+
+TaskNotes notes_on(const TaskSpec& task) {
+  TaskNotes notes;
+  if (task.has_collected_labels) {
+    notes.facts.push_back(cat(task.name, ": ", task.labels.size(),
+                              " labels, collected from train: ", util::excerpt(label_list(task), 200)));
+    if (look_like_scores(task.labels)) {
+      notes.warnings.push_back(cat(task.name,
+                                   ": the labels are numbers with decimals, and each is a class of its own; ",
+                                   "did you mean 'range: [low, high]'?"));
+    }
+  }
+  if (!task.base_dir.empty() && std::ranges::any_of(task.metrics, has_positive_class)) {
+    notes.facts.push_back(cat(task.name, ": f1 is that of '", task.labels[1], "'"));
+  }
+  return notes;
+}
 
 TaskSpec load_task_file(const std::filesystem::path& path, const std::filesystem::path& data_dir) {
   std::vector<std::string> problems;

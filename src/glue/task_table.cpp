@@ -57,6 +57,7 @@ void add_json_lines(TaskSpec& task, const Names& names, const std::vector<std::s
   const auto source = [&](const std::string& file, bool is_labelled) {
     SourceSpec spec = headed_source(file, {names.text_a, names.text_b, is_labelled ? names.label : ""});
     spec.format = TableFormat::kJsonLines;
+    spec.absent = is_labelled ? "" : names.label;
     return spec;
   };
   size_t next = 0;

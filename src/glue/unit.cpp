@@ -22,12 +22,17 @@ using util::JsonFields;
 
 constexpr const char* kFormat = "bertcram-finetuned";
 constexpr int64_t kVersion = 1;
+constexpr const char* kPredictionsHash = "predictions_xxh3_128";
+constexpr const char* kAdvice = "restore it, or remove the folder, and the same command runs this unit again";
 
 json to_json(const SplitScores& split) {
   json object = {{"name", split.reported_name},
                  {"examples", split.examples},
                  {"truncated", split.truncated},
                  {"metrics", split.metrics}};
+  if (!split.predictions_hash.empty()) {
+    object[kPredictionsHash] = split.predictions_hash;
+  }
   for (const auto& [name, interval] : split.intervals) {
     object["intervals"][name] = {interval.low, interval.high};
   }
@@ -41,7 +46,8 @@ json to_json(const SplitScores& split) {
 SplitScores split_of(const JsonFields& fields) {
   SplitScores split = {.reported_name = fields.at<std::string>("name"),
                        .examples = fields.at<int64_t>("examples"),
-                       .truncated = fields.at<int64_t>("truncated")};
+                       .truncated = fields.at<int64_t>("truncated"),
+                       .predictions_hash = fields.get<std::string>(kPredictionsHash, "")};
   const JsonFields metrics = fields.object("metrics");
   for (const auto& item : metrics.raw().items()) {
     split.metrics[item.key()] = metrics.at<double>(item.key());
@@ -87,6 +93,21 @@ std::string UnitId::text() const {
   return cat(task, " seed ", seed, grid_rate > 0 ? cat(" at ", util::format_number(grid_rate)) : "");
 }
 
+fs::path predictions_file(const fs::path& folder, const std::string& reported_name) {
+  return folder / cat("predictions.", reported_name, ".tsv");
+}
+
+void check_predictions(const fs::path& folder, const std::string& reported_name) {
+  const auto record = load_unit(folder);
+  BC_CHECK(record.has_value(), folder.string());
+  const auto split = std::ranges::find(record->dev, reported_name, &SplitScores::reported_name);
+  const fs::path file = predictions_file(folder, reported_name);
+  if (split != record->dev.end() && !split->predictions_hash.empty() &&
+      split->predictions_hash != util::hash_file(file).hex()) {
+    throw DataError(cat(file.string(), ": its predictions are not those that were written; ", kAdvice));
+  }
+}
+
 void save_unit(const UnitRecord& record, const fs::path& folder) {
   json content = {{"format", kFormat},
                   {"version", kVersion},
@@ -99,7 +120,10 @@ void save_unit(const UnitRecord& record, const fs::path& folder) {
                   {"training_seconds", record.training_seconds},
                   {"runtime", record.runtime},
                   {"dev", json::array()}};
-  for (const SplitScores& split : record.dev) {
+  for (SplitScores split : record.dev) {
+    if (const fs::path file = predictions_file(folder, split.reported_name); fs::exists(file)) {
+      split.predictions_hash = util::hash_file(file).hex();
+    }
     content["dev"].push_back(to_json(split));
   }
   json document = content;
@@ -120,9 +144,7 @@ std::optional<UnitRecord> load_unit(const fs::path& folder) {
     throw DataError(cat(path.string(), ": not a unit.json of this version of bertcram; choose another --output"));
   }
   if (seal != seal_of(document)) {
-    throw DataError(cat(path.string(),
-                        ": its numbers are not those that were written; restore it, or remove the folder, and the "
-                        "same command runs this unit again"));
+    throw DataError(cat(path.string(), ": its numbers are not those that were written; ", kAdvice));
   }
   UnitRecord record = {.id = {.task = fields.at<std::string>("task"),
                               .seed = fields.at<int64_t>("seed"),
@@ -224,8 +246,7 @@ void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<co
     text += cat(example.line);
     if (is_labelled) {
       text += '\t';
-      text += is_regression ? util::format_number(static_cast<double>(example.target))
-                            : task.labels[static_cast<size_t>(example.label)];
+      text += is_regression ? util::format_float(example.target) : task.labels[static_cast<size_t>(example.label)];
     }
     const auto row = row_of(outputs, task.classes(), i);
     text += '\t';

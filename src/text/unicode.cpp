@@ -137,6 +137,17 @@ bool is_control(char32_t c) {
   return kind >= UTF8PROC_CATEGORY_CC && kind <= UTF8PROC_CATEGORY_CO && !contains(kNotControl, c);
 }
 
+bool is_blank(std::string_view text) {
+  while (!text.empty()) {
+    const DecodedChar next = decode_utf8(text);
+    if (!is_whitespace(next.code_point) && !is_control(next.code_point)) {
+      return false;
+    }
+    text.remove_prefix(next.size_bytes);
+  }
+  return true;
+}
+
 bool is_cjk(char32_t c) {
   constexpr std::array<CodePointRange, 8> kIdeographs = {{{0x3400, 0x4DBF},
                                                           {0x4E00, 0x9FFF},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "bertcram/glue/bag_of_words.h"
 #include "bertcram/glue/mistakes.h"
@@ -51,11 +52,8 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
   }
   const glue::TaskSpec& task = glue::find_task(entry.task);
   const TaskModel model(folder, task, config.runtime);
-  glue::Dataset dataset = glue::read_split(task, glue::test_split_of(entry), config.data);
-  const EncodedSplit split = model.encode(std::move(dataset), entry.name);
-  if (split.truncated > 0) {
-    util::log_info(kRoom, cat(entry.name, ": ", util::format_count(split.truncated), " test examples were cut"));
-  }
+  const EncodedSplit split = model.encode(glue::read_split(task, glue::test_split_of(entry), config.data), entry.name);
+  log_notes(kRoom, split);
   const auto outputs = model.outputs(split, stop);
   if (!outputs) {
     throw util::StoppedError(stop, "finetune-glue: stopped while answering the test sets; the same command goes on");
@@ -64,8 +62,25 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
 }
 
 /// As configured; `zip` means submission.zip in the output folder.
-fs::path submission_path(const FinetuneConfig& config, const FinetuneFolder& folder) {
-  return config.submission == "zip" ? folder.file("submission.zip") : fs::path(config.submission);
+fs::path submission_path(const FinetuneConfig& config) {
+  return config.submission == "zip" ? config::results_folder(config) / "submission.zip" : fs::path(config.submission);
+}
+
+/// @throws ConfigError, ResourceError if the zip could not be written there, or would replace what is no zip
+void check_submission_path(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    throw ConfigError(cat("--submission ", path.string(), " is a folder; give the name of a file, such as my.zip"));
+  }
+  if (path.extension() != ".zip") {
+    throw ConfigError(cat("--submission ", path.string(), ": the name has to end in .zip, so that no other file is ",
+                          "replaced; or give zip, for submission.zip beside the results"));
+  }
+  fs::path folder = fs::absolute(path).parent_path();
+  while (!fs::exists(folder, ignored) && folder.has_relative_path()) {  // it is made
+    folder = folder.parent_path();
+  }
+  util::make_writable_directory(folder);
 }
 
 /// Answers the test sets, unless that was done with the same run, and writes the zip.
@@ -112,7 +127,7 @@ void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder
   if (!filled.empty()) {
     util::log_warning(kRoom, cat("submission: filled with the most frequent answer: ", util::join(filled, ", ")));
   }
-  const fs::path path = submission_path(config, folder);
+  const fs::path path = submission_path(config);
   glue::write_submission(path, files);
   util::log_info(kRoom, cat("submission in ", path.string()));
 }
@@ -121,8 +136,9 @@ void write_mistakes(const FinetuneConfig& config, const fs::path& file, const st
   std::string text = glue::kMistakesHead;
   for (const BestRun& run : runs) {
     for (const glue::SplitSpec& split : glue::present_dev_splits(run.task, config.data)) {
+      glue::check_predictions(run.folder, split.reported_name);
       text += glue::mistake_rows(run.task, split.reported_name, glue::read_split(run.task, split, config.data),
-                                 run.folder / cat("predictions.", split.reported_name, ".tsv"), config.errors);
+                                 glue::predictions_file(run.folder, split.reported_name), config.errors);
     }
   }
   util::write_file_atomically(file, text);
@@ -170,6 +186,7 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
   if (!config.task_file.empty()) {
     throw ConfigError("--submission is for the tasks of GLUE, not for --task-file");
   }
+  check_submission_path(submission_path(config));
   std::vector<std::string> open;
   std::vector<glue::SubmissionEntry> answered;
   for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
@@ -191,17 +208,22 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
 
 void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const std::vector<BestRun>& runs,
                   const util::StopFlag& stop, glue::GlueResults& results, std::exception_ptr& failure) {
+  const auto note = [&](const Error& error) {
+    if (failure) {
+      util::log_error(kRoom, error.what());
+    } else {
+      failure = std::current_exception();  // which ends the command, with its message, below the table
+    }
+  };
   const auto try_to = [&](bool is_wanted, const auto& make) {
     try {
       if (is_wanted) {
         make();
       }
     } catch (const DataError& error) {
-      if (failure) {
-        util::log_error(kRoom, error.what());
-      } else {
-        failure = std::current_exception();  // which ends the command, with its message
-      }
+      note(error);
+    } catch (const ResourceError& error) {
+      note(error);
     }
   };
   try_to(config.baseline, [&] {

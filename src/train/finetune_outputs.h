@@ -23,13 +23,13 @@ struct BestRun {
 };
 
 /// @throws ConfigError if the command's tasks and data leave a part of the submission open that it was not told to fill, or
-/// its models are not kept; DataError if a test set cannot be read, which nobody wants to learn after hours of training
+/// its models are not kept, or the zip has no place; DataError if a test set cannot be read, which nobody wants to learn after hours of training
 void check_submission(const config::FinetuneConfig& config, const std::vector<glue::TaskSpec>& tasks);
 
 /// Makes what the configuration asks for: the baselines of the tasks in the results, which are saved again; errors.tsv;
 /// answers to the test sets in test/NAME.tsv, unless that was done with the same run, and the zip of them. A part that
 /// fails leaves the others: it is logged, or becomes `failure` if that is none yet.
-/// @throws ResourceError, util::StoppedError
+/// @throws util::StoppedError
 void make_outputs(const config::FinetuneConfig& config, FinetuneFolder& folder, const std::vector<BestRun>& runs,
                   const util::StopFlag& stop, glue::GlueResults& results, std::exception_ptr& failure);
 

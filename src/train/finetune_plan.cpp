@@ -28,6 +28,11 @@ bool has_data(const glue::TaskSpec& task, const fs::path& data) {
          std::ranges::any_of(task.dev, [&](const glue::SplitSpec& split) { return is_present(task, split, data); });
 }
 
+void log_task_notes(const glue::TaskNotes& notes) {
+  std::ranges::for_each(notes.facts, [](const std::string& fact) { util::log_info(kRoom, fact); });
+  std::ranges::for_each(notes.warnings, [](const std::string& warning) { util::log_warning(kRoom, warning); });
+}
+
 /// Texts are not needed once they are encoded.
 void drop_texts(glue::Dataset& dataset) {
   for (glue::Example& example : dataset.examples) {
@@ -38,16 +43,8 @@ void drop_texts(glue::Dataset& dataset) {
 
 EncodedSplit read_and_encode(const glue::TaskSpec& task, const glue::SplitSpec& split, const fs::path& data,
                              const text::Tokenizer& tokenizer, int64_t max_tokens) {
-  glue::Dataset dataset = glue::read_split(task, split, data);
-  if (dataset.skipped_rows > 0) {
-    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.skipped_rows),
-                                 " broken rows left out, ", util::format_count(dataset.size()), " used"));
-  }
-  if (dataset.damaged_texts > 0) {
-    util::log_warning(kRoom, cat(dataset.file.string(), ": ", util::format_count(dataset.damaged_texts),
-                                 " texts are not UTF-8; what cannot be read of them counts as unknown characters"));
-  }
-  EncodedSplit encoded = encode_split(std::move(dataset), split.reported_name, tokenizer, max_tokens);
+  EncodedSplit encoded = encode_split(glue::read_split(task, split, data), split.reported_name, tokenizer, max_tokens);
+  log_notes(kRoom, encoded);
   drop_texts(encoded.dataset);
   return encoded;
 }
@@ -68,7 +65,9 @@ int64_t runs_in_memory(const FinetuneConfig& config, const model::EncoderShape& 
 
 std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glue::Protocol& protocol) {
   if (!config.task_file.empty()) {
-    return {glue::load_task_file(config.task_file, config.data)};
+    const glue::TaskSpec task = glue::load_task_file(config.task_file, config.data);
+    log_task_notes(glue::notes_on(task));
+    return {task};
   }
   const fs::path data = config.data;
   if (!fs::is_directory(data)) {
@@ -154,8 +153,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
       task.left_out[other.name] = std::current_exception();
     }
   }
-  util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples, ",
-                            util::format_count(task.train.truncated), " of them cut to ", task.max_tokens, " tokens"));
+  util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples"));
   return task;
 }
 

@@ -15,6 +15,7 @@ std::map<std::string, glue::MetricValues> evaluate_task(const std::filesystem::p
   std::map<std::string, glue::MetricValues> scores;
   for (const glue::SplitSpec& spec : glue::present_dev_splits(task, data_directory)) {
     const EncodedSplit split = model.encode(glue::read_split(task, spec, data_directory), spec.reported_name);
+    log_notes("eval", split);
     const auto outputs = model.outputs(split, stop);
     if (!outputs) {
       throw util::StoppedError(stop, "eval: stopped");

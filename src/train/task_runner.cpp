@@ -8,6 +8,7 @@
 #include "bertcram/glue/batching.h"
 #include "bertcram/glue/protocol.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
 #include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/text.h"
 
@@ -17,6 +18,7 @@ EncodedSplit encode_split(glue::Dataset dataset, const std::string& reported_nam
                           int64_t max_tokens) {
   EncodedSplit split;
   split.reported_name = reported_name;
+  split.max_tokens = max_tokens;
   split.texts.reserve(dataset.examples.size());
   for (const glue::Example& example : dataset.examples) {
     split.texts.push_back(encode_text(tokenizer, example.text_a, example.text_b, max_tokens, split.truncated));
@@ -24,6 +26,22 @@ EncodedSplit encode_split(glue::Dataset dataset, const std::string& reported_nam
   }
   split.dataset = std::move(dataset);
   return split;
+}
+
+void log_notes(const char* room, const EncodedSplit& split) {
+  const std::string file = split.dataset.file.string();
+  if (split.dataset.skipped_rows > 0) {
+    util::log_warning(room, cat(file, ": ", util::format_count(split.dataset.skipped_rows), " broken rows left out, ",
+                                util::format_count(split.size()), " used"));
+  }
+  if (split.dataset.damaged_texts > 0) {
+    util::log_warning(room, cat(file, ": ", util::format_count(split.dataset.damaged_texts),
+                                " texts are not UTF-8; what cannot be read of them counts as unknown characters"));
+  }
+  if (split.truncated > 0) {
+    util::log_info(room, cat(file, ": ", util::format_count(split.truncated), " of ", util::format_count(split.size()),
+                             " examples cut to ", split.max_tokens, " tokens"));
+  }
 }
 
 model::Head task_head(const glue::TaskSpec& task) {

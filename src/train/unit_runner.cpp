@@ -168,7 +168,7 @@ void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrain
   for (size_t i = 0; i < task.dev.size(); ++i) {
     const DevSet& dev = task.dev[i];
     glue::save_predictions(dev.judge, dev.split.dataset, best.outputs[i],
-                           paths.folder / cat("predictions.", dev.split.reported_name, ".tsv"));
+                           glue::predictions_file(paths.folder, dev.split.reported_name));
   }
   if (paths.keeps_model) {
     learn_unit(glue::score_unit(task.spec), trainer.parameters());

@@ -8,6 +8,15 @@
 #include <numeric>
 
 namespace bertcram::util {
+namespace {
+
+std::string shortest(auto value) {
+  std::array<char, 64> buffer{};
+  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  return {buffer.data(), result.ptr};
+}
+
+}  // namespace
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -55,11 +64,8 @@ std::string format_fixed(double value, int decimals) {
   return buffer.data();
 }
 
-std::string format_number(double value) {
-  std::array<char, 64> buffer{};
-  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  return {buffer.data(), result.ptr};
-}
+std::string format_number(double value) { return shortest(value); }
+std::string format_float(float value) { return shortest(value); }
 
 std::string format_bytes(int64_t bytes) {
   constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};

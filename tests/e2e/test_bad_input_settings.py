@@ -88,13 +88,15 @@ class TaskData(E2ETestCase):
             file = self.dir / "task" / name
             file.write_bytes(file.read_bytes().replace(b"\tcats", b"\tcaf\xe9s"))
         task.write_text(task.read_text().replace("labels: [cats, dogs]\n", ""))
-        self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--save-models", "all")))
+        result = self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--save-models", "all"))
+        self.assertIn("pets: 2 labels, collected from train: ", self.assert_ok(result).err)
         self.assert_ok(self.bertcram("eval", "--model", self.dir / "out" / "pets-seed0" / "model", "--task-file", task))
 
     def test_a_task_and_a_task_file_at_once(self):
-        result = self.bertcram(*finetune_args(make_task(self.dir / "task"), make_model(), self.dir / "out", 1, "--task",
-                                              "rte"))
-        self.assert_fails(result, USAGE, "--task", "--task-file")
+        task = make_task(self.dir / "task")
+        for name in ("rte", "all"):
+            result = self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--task", name))
+            self.assert_fails(result, USAGE, "give --task or --task-file, not both")
 
     def test_eval_of_a_missing_text(self):
         self.assert_fails(self.bertcram("eval", "--model", make_model(), "--text", self.dir / "absent.txt"), INPUT,

@@ -278,6 +278,13 @@ class Tasks(E2ETestCase):
             if row["task"] == "rte":
                 self.assertNotEqual(row["label"], row["prediction"])
                 self.assertEqual(dev[int(row["line"]) - 1].split("\t")[1:3], [row["text"], row["second text"]])
+        (predictions,) = self.out.glob(f"{(self.out / 'rte').readlink().parts[0]}/predictions.rte.tsv")
+        written = predictions.read_text()
+        predictions.write_text(written.replace("0.", "1."))
+        edited = self.bertcram(*arguments(data, self.out, "--task", "all", "--errors", 3))
+        self.assertEqual(edited.code, INPUT, edited)
+        self.assertIn("predictions.rte.tsv: its predictions are not those that were written", edited.err)
+        predictions.write_text(written)
         before = self.results()["tasks"]["rte"]["bag_of_words"]
         more = make_glue(self.dir / "glue", "sst2")
         must(*arguments(more, self.out, "--task", "sst2", "--baseline"))
@@ -299,6 +306,23 @@ class Tasks(E2ETestCase):
         must(*arguments(self.dir / "twin", self.dir / "other", "--task", "rte", seeds=1))
         self.assertEqual((self.out / "rte" / "model.safetensors").read_bytes(),
                          (self.dir / "other" / "rte" / "model.safetensors").read_bytes())
+
+    def test_what_was_cut_and_damaged_is_said_of_dev_and_test_sets_too(self):
+        data = make_glue(self.dir / "glue", "rte", test=3)
+        long = " ".join(["the dog"] * 40).encode()
+        for file in ("dev.tsv", "test.tsv"):
+            path = data / "RTE" / file
+            head, *rows = path.read_bytes().splitlines()
+            first = rows[0].split(b"\t")
+            first[1:3] = [long, b"caf\xe9"]
+            path.write_bytes(b"\n".join([head, b"\t".join(first), *rows[1:]]) + b"\n")
+        result = must(*arguments(data, self.out, "--task", "rte", "--submission", "zip", "--fill-missing", seeds=1))
+        for file, rows in (("dev", 12), ("test", 3)):
+            self.assertRegex(result.err, rf"{file}.tsv: 1 of {rows} examples cut to \d+ tokens")
+            self.assertIn(f"{file}.tsv: 1 texts are not UTF-8", result.err)
+        evaluated = must("eval", "--model", self.out / "rte", "--task", "rte", "--data", data, "--threads", 1)
+        self.assertRegex(evaluated.err, r"dev.tsv: 1 of 12 examples cut to \d+ tokens")
+        self.assertIn("dev.tsv: 1 texts are not UTF-8", evaluated.err)
 
     def test_a_copy_of_the_dev_set_is_no_test_set(self):
         data = make_glue(self.dir / "glue", "rte", test=4)

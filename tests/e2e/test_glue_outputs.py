@@ -8,7 +8,7 @@ import unittest
 import zipfile
 
 from glue_folders import NLI, NOUNS, arguments, make_glue
-from support import INPUT, USAGE, E2ETestCase, finetune_args, fixtures, make_model, make_task, must
+from support import INPUT, RESOURCES, USAGE, E2ETestCase, finetune_args, fixtures, make_model, make_task, must
 
 # What the GLUE site asks for (gluebenchmark.com, FAQ): file, rows of the official test set, the words it takes.
 OFFICIAL = {"AX": (1104, NLI), "CoLA": (1063, {"0", "1"}), "MNLI-m": (9796, NLI), "MNLI-mm": (9847, NLI),
@@ -72,6 +72,28 @@ class Submission(E2ETestCase):
         result = self.bertcram(*arguments(data, self.out, "--task", "rte,sst2", "--submission", "zip", "--fill-missing", seeds=1))
         self.assert_fails(result, INPUT, "RTE/test.tsv:2: index is '1', expected 0")
         self.assertFalse(self.out.exists())
+
+    def test_a_place_for_the_zip_that_is_none_is_said_before_anything_is_trained(self):
+        data = make_glue(self.dir / "glue", "rte", test=3)
+        (self.dir / "folder.zip").mkdir()
+        (self.dir / "file").write_text("kept")
+        for place, code, words in (("folder.zip", USAGE, "is a folder"), ("out/results.json", USAGE, "end in .zip"),
+                                   ("file", USAGE, "end in .zip"), ("file/below/my.zip", RESOURCES, "file")):
+            with self.subTest(place):
+                result = self.bertcram(*arguments(data, self.out, "--task", "rte", "--submission", self.dir / place,
+                                                  "--fill-missing", seeds=1))
+                self.assert_fails(result, code, words)
+                self.assertFalse(self.out.exists())
+        self.assertEqual((self.dir / "file").read_text(), "kept")
+
+    def test_the_table_is_printed_when_the_zip_cannot_be_written(self):
+        data = make_glue(self.dir / "glue", "rte", test=3)
+        command = arguments(data, self.out, "--task", "rte", seeds=1)
+        must(*command)
+        (self.out / "test").write_text("where a folder should be")
+        result = self.bertcram(*command, "--submission", "zip", "--fill-missing")
+        self.assertEqual(result.code, RESOURCES, result)
+        self.assertIn("rte   accuracy", result.text)
 
     def test_a_model_that_was_not_kept_is_asked_for(self):
         data = make_glue(self.dir / "glue", "rte", test=3)

@@ -56,8 +56,8 @@ void read_unit(const std::string& bytes, const std::filesystem::path& folder) {
 /// A user's task in these bytes.
 void read_own_task(const std::string& bytes, const std::filesystem::path& folder, const char* file) {
   write_bytes(folder / file, bytes);
-  write_bytes(folder / "own.yaml", std::string("name: t\ntrain: ") + file + "\ndev: " + file +
-                                       "\ncolumns: {sentence1: text, label: class}\n");
+  write_bytes(folder / "own.yaml",
+              std::string("name: t\ntrain: ") + file + "\ndev: other\ncolumns: {sentence1: text, label: class}\n");
   const glue::TaskSpec task = glue::load_task_file(folder / "own.yaml");
   glue::read_split(task, *task.train, "");
 }
@@ -75,7 +75,7 @@ std::vector<FuzzTarget> glue_targets() {
       {"task_file",
        [] {
          return std::vector<std::string>{
-             "name: t\ntrain: train.tsv\ndev: train.tsv\ncolumns: {sentence1: text, label: class}\nlabels: [a, b]\n"
+             "name: t\ntrain: train.tsv\ndev: dev.tsv\ncolumns: {sentence1: text, label: class}\nlabels: [a, b]\n"
              "metric: [f1, accuracy]\n"};
        },
        read_task_file},

@@ -31,11 +31,11 @@ TEST(Mistakes, OfScoresAreThoseFurthestOff) {
   const Scratch scratch;
   const TaskSpec& task = find_task("stsb");
   const Dataset dataset = {.examples = {{.text_a = "a", .text_b = "b", .target = 2, .line = 2},
-                                        {.text_a = "c", .text_b = "d", .target = 5, .line = 3}},
+                                        {.text_a = "c", .text_b = "d", .target = 4.27F, .line = 3}},
                            .labelling = Labelling::kLabelled};
   save_predictions(task, dataset, std::vector<float>{1.5F, 1.25F}, scratch.root() / "p.tsv");
   EXPECT_EQ(mistake_rows(task, task.name, dataset, scratch.root() / "p.tsv", 1),
-            "stsb\t3\t5\t1.250000\t3.7500\tc\td\n");
+            "stsb\t3\t4.27\t1.250000\t3.0200\tc\td\n");
 }
 
 TEST(Mistakes, AFileOfOtherPredictionsIsRefused) {

@@ -57,6 +57,46 @@ TEST(Reader, TestSetsCountTheirRows) {
   EXPECT_TRUE(contains(refusal("x\ta\tb\n"), "test.tsv:2: index is 'x'"));
 }
 
+TEST(Reader, TestSetsInJsonLinesHaveNoLabelsAndCountTheirRows) {
+  const TaskSpec& task = find_task("rte");
+  const auto read = [&](const std::string& first, const std::string& second) {
+    const Scratch data;
+    const std::string texts = "{\"premise\": \"a\", \"hypothesis\": \"b\"";
+    data.write("RTE/test.jsonl", texts + first + "}\n\n" + texts + second + "}\n");
+    return read_split(task, task.test.front(), data.root()).size();
+  };
+  const auto refusal = [&](const std::string& first, const std::string& second) {
+    return message_of<DataError>([&] { read(first, second); });
+  };
+  EXPECT_EQ(read(", \"idx\": 0", ", \"idx\": 1"), 2);
+  EXPECT_EQ(read("", ""), 2);
+  EXPECT_TRUE(contains(refusal(", \"idx\": 1", ", \"idx\": 0"), "test.jsonl:1: idx is '1', expected 0"));
+  EXPECT_TRUE(contains(refusal(", \"idx\": 0", ", \"idx\": \"x\""), "test.jsonl:3: idx is 'x', expected 1"));
+  EXPECT_TRUE(contains(refusal("", ", \"label\": \"entailment\""),
+                       "test.jsonl:3: a member 'label', which GLUE's test sets do not have"));
+}
+
+TEST(Reader, ATextWithoutAVisibleCharacterIsEmpty) {
+  // no-break space, zero-width space, ideographic space, byte order mark
+  for (const std::string blank : {"\xC2\xA0", "\xE2\x80\x8B", "\xE3\x80\x80", "\xEF\xBB\xBF", " \xC2\xA0 "}) {
+    EXPECT_TRUE(contains(rte_refusal(kRteHeader + ("0\t" + blank + "\tb\tentailment\n")),
+                         "train.tsv:2: empty text (first sentence)"));
+    EXPECT_TRUE(contains(rte_refusal(kRteHeader + ("0\ta\t" + blank + "\tentailment\n")), "(second sentence)"));
+  }
+  const Scratch data;
+  data.write("QQP/train.tsv",
+             "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\tWhy?\t\xE2\x80\x8B\t0\n4\t5\t6\tHow?"
+             "\t\xC3\xA9\t1\n");
+  EXPECT_EQ(read_train("qqp", data).skipped_rows, 1);
+}
+
+TEST(Reader, ANulCharacterInJsonIsRefused) {
+  const Scratch data;
+  data.write("RTE/train.jsonl", R"({"premise": "a\u0000", "hypothesis": "b", "label": "entailment"})");
+  EXPECT_TRUE(
+      contains(message_of<DataError>([&] { read_train("rte", data); }), "train.jsonl:1: NUL character in 'premise'"));
+}
+
 TEST(Reader, CountsTextsThatAreNotUtf8) {
   const Scratch data;
   data.write("RTE/train.tsv", std::string(kRteHeader) + "0\tcaf\xe9\tb\tentailment\n1\tcaf\xc3\xa9\te\tentailment\n");

@@ -50,6 +50,31 @@ TEST(TaskFile, SortsIntegerLabelsByValue) {
   EXPECT_EQ(task.labels, (std::vector<std::string>{"-1", "9", "10"}));
 }
 
+TEST(TaskFile, SaysWhichLabelsWereCollectedAndWarnsOfScores) {
+  const Scratch scratch;
+  EXPECT_EQ(notes_on(load(scratch, kGood)).facts,
+            (std::vector<std::string>{"sense: 2 labels, collected from train: noun, verb"}));
+  EXPECT_TRUE(notes_on(load(scratch, kGood)).warnings.empty());
+  EXPECT_TRUE(notes_on(load(scratch, std::string(kGood) + "labels: [verb, noun]\n")).facts.empty());
+  const auto warnings = [&](const std::string& rows) {
+    scratch.write("scores.tsv", "class\ttext\n" + rows);
+    return notes_on(load(scratch, "name: t\ntrain: scores.tsv\ndev: d\ncolumns: {sentence1: text, label: class}\n"))
+        .warnings;
+  };
+  EXPECT_TRUE(warnings("1\ta\n2\tb\n").empty()) << "whole numbers are usual names of classes";
+  ASSERT_EQ(warnings("0.5\ta\n2\tb\n").size(), 1U);
+  EXPECT_TRUE(contains(warnings("0.5\ta\n2\tb\n").front(), "did you mean 'range: [low, high]'?"));
+}
+
+TEST(TaskFile, SaysWhichLabelIsThePositiveOneOfF1) {
+  const Scratch scratch;
+  const std::string yaml = std::string(kGood) + "metric: [accuracy, f1]\n";
+  EXPECT_EQ(notes_on(load(scratch, yaml)).facts.back(), "sense: f1 is that of 'verb'");
+  EXPECT_EQ(notes_on(load(scratch, yaml + "labels: [verb, noun]\n")).facts,
+            (std::vector<std::string>{"sense: f1 is that of 'noun'"}));
+  EXPECT_TRUE(notes_on(find_task("mrpc")).facts.empty());
+}
+
 TEST(TaskFile, KeepsTheOrderOfListedLabels) {
   const Scratch scratch;
   const TaskSpec task = load(scratch, std::string(kGood) + "labels: [verb, noun]\nmetric: [f1, accuracy]\n");
@@ -63,7 +88,7 @@ TEST(TaskFile, ReadsARegressionTaskByColumnNumbers) {
   scratch.write("s.tsv", "1.5\ta\tb\n5\tc\td\n");
   const TaskSpec task =
       load_task_file(scratch.write("t.yaml",
-                                   "name: similarity\ntrain: s.tsv\ndev: s.tsv\nheader: no\n"
+                                   "name: similarity\ntrain: train.tsv\ndev: s.tsv\nheader: no\n"
                                    "columns: {sentence1: 1, sentence2: 2, label: 0}\nrange: [0, 5]\n"));
   const Dataset dev = read_split(task, task.dev[0], {});
   EXPECT_EQ(dev.examples[0].target, 1.5F);
@@ -76,7 +101,7 @@ TEST(TaskFile, ReadsCommaSeparatedValuesWithQuotesAndLineEndsInThem) {
   const Scratch scratch;
   scratch.write("train.csv", "id,text,class\r\n1,\"a \"\"dog\"\",\nat home\",noun\r\n2,to bark,verb\r\n");
   const TaskSpec task = load(scratch,
-                             "name: sense\ntrain: train.csv\ndev: train.csv\n"
+                             "name: sense\ntrain: train.csv\ndev: dev.csv\n"
                              "columns: {sentence1: text, label: class}\n");
   const Dataset train = read_split(task, *task.train, "");
   ASSERT_EQ(train.size(), 2);
@@ -93,7 +118,7 @@ TEST(TaskFile, RefusesQuotesThatDoNotPair) {
     scratch.write("train.csv", "text,class\nfine,noun\n" + row + "\n");
     return message_of<DataError>([&] {
       load(scratch,
-           "name: sense\ntrain: train.csv\ndev: train.csv\ncolumns: {sentence1: text, label: class}\nlabels: [noun, "
+           "name: sense\ntrain: train.csv\ndev: dev.csv\ncolumns: {sentence1: text, label: class}\nlabels: [noun, "
            "verb]\n")
           .train.value();
       const TaskSpec task = load_task_file(scratch.root() / "task.yaml");
@@ -110,7 +135,7 @@ TEST(TaskFile, ReadsMembersOfJsonLines) {
                 "{\"passage\": \"It rains.\", \"question\": \"Is it\\u2014wet?\", \"label\": true, \"idx\": 0}\n\n"
                 "{\"question\": \"Dry?\", \"label\": false, \"passage\": \"No\\tsun.\"}\n");
   const TaskSpec task = load(scratch,
-                             "name: boolq\ntrain: train.jsonl\ndev: train.jsonl\n"
+                             "name: boolq\ntrain: train.jsonl\ndev: dev.jsonl\n"
                              "columns: {sentence1: question, sentence2: passage, label: label}\n");
   EXPECT_EQ(task.labels, (std::vector<std::string>{"false", "true"}));
   const Dataset train = read_split(task, *task.train, "");
@@ -126,7 +151,7 @@ TEST(TaskFile, RefusesJsonLinesThatLackWhatIsAskedFor) {
   const auto complaint = [&](const std::string& line) {
     scratch.write("train.jsonl", "{\"text\": \"fine\", \"class\": \"noun\"}\n" + line + "\n");
     scratch.write("task.yaml",
-                  "name: sense\ntrain: train.jsonl\ndev: train.jsonl\ncolumns: {sentence1: text, label: class}\n"
+                  "name: sense\ntrain: train.jsonl\ndev: dev.jsonl\ncolumns: {sentence1: text, label: class}\n"
                   "labels: [noun, verb]\n");
     return message_of<DataError>([&] {
       const TaskSpec task = load_task_file(scratch.root() / "task.yaml");
@@ -194,6 +219,28 @@ TEST(TaskFile, RefusesWhatItCannotMean) {
   EXPECT_TRUE(contains(refusal(good + "labels: [a, b, c]\nmetric: f1\n"), "needs two labels; the task has 3"));
   EXPECT_TRUE(
       contains(refusal(good + "metric: accurracy\n"), ":5: unknown metric 'accurracy'; did you mean 'accuracy'?"));
+}
+
+TEST(TaskFile, RefusesADevFileThatIsTheTrainFile) {
+  const std::string columns = "columns: {sentence1: text, label: class}\n";
+  EXPECT_TRUE(contains(refusal("name: t\ntrain: train.tsv\ndev: ./train.tsv\n" + columns),
+                       "task.yaml:3: 'dev' is the same file as 'train'"));
+  const Scratch scratch;
+  scratch.write("train.tsv", "");
+  std::filesystem::create_symlink("train.tsv", scratch.root() / "dev.tsv");
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { load(scratch, kGood); }), "the same file"));
+}
+
+TEST(TaskFile, RefusesAColumnThatIsTextAndLabelOrIsThereTwice) {
+  const std::string files = "name: t\ntrain: train.tsv\ndev: dev.tsv\n";
+  EXPECT_TRUE(contains(refusal(files + "columns: {sentence1: class, label: class}\n"),
+                       "task.yaml:4: columns.sentence1 and columns.label are one column, 'class'"));
+  EXPECT_TRUE(contains(refusal(files + "columns: {sentence1: 0, sentence2: 1, label: 1}\n"), "columns.sentence2 and"));
+  const Scratch scratch;
+  scratch.write("twice.tsv", "text\tclass\ttext\na\tx\tb\n");
+  const std::string twice = "name: t\ntrain: twice.tsv\ndev: dev.tsv\ncolumns: {sentence1: text, label: class}\n";
+  EXPECT_TRUE(contains(message_of<DataError>([&] { load(scratch, twice); }),
+                       "twice.tsv:1: the header has the column 'text' more than once"));
 }
 
 TEST(TaskFile, RefusesBrokenYaml) {

@@ -63,6 +63,17 @@ TEST(Unit, AnEditedNumberIsRefused) {
                        "unit.json: its numbers are not those that were written"));
 }
 
+TEST(Unit, EditedPredictionsAreRefused) {
+  const Scratch scratch;
+  scratch.write("predictions.mnli.tsv", "line\tlabel\tprediction\n2\tneutral\tneutral\n");
+  save_unit(some_unit(), scratch.root());
+  EXPECT_NO_THROW(check_predictions(scratch.root(), "mnli"));
+  EXPECT_NO_THROW(check_predictions(scratch.root(), "ax")) << "a unit that has no hash, as those written before";
+  scratch.write("predictions.mnli.tsv", "line\tlabel\tprediction\n2\tneutral\tentailment\n");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { check_predictions(scratch.root(), "mnli"); }),
+                       "predictions.mnli.tsv: its predictions are not those that were written; restore it"));
+}
+
 TEST(Unit, ATruncatedFileIsRefusedAtEveryLength) {
   const Scratch scratch;
   save_unit(some_unit(), scratch.root());

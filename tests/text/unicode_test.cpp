@@ -47,6 +47,9 @@ TEST(CharacterClasses, AreThoseOfHuggingFaceWhereUnicodeVersionsDiffer) {
   EXPECT_TRUE(is_nonspacing_mark(0x301) && is_nonspacing_mark(0x1734));
   EXPECT_FALSE(is_nonspacing_mark(0x1ABF));
   EXPECT_TRUE(is_control(0xAD) && is_control(0xE000) && is_control(0x7F));
+  EXPECT_TRUE(is_blank("") && is_blank(" \t\xC2\xA0\xE2\x80\x8B\xEF\xBB\xBF"));
+  EXPECT_FALSE(is_blank("\xC2\xA0\xC3\xA9") || is_blank(" . ") || is_blank("\xFF"))
+      << "what is not UTF-8 is not nothing";
   EXPECT_FALSE(is_control(U'\t') || is_control(0x8E2) || is_control(0x378)) << "unassigned is not control";
   EXPECT_TRUE(is_whitespace(0x3000) && is_whitespace(0x85) && is_whitespace(0x0B));
   EXPECT_FALSE(is_whitespace(0x200B));

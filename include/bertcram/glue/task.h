@@ -99,6 +99,7 @@ struct TaskSpec {
   PrimaryMetrics primary = {};          ///< the ones that count
   std::string scored_with = {};         ///< task whose fine-tuned model scores this one; empty: its own
   std::filesystem::path base_dir = {};  ///< user-defined: folder of the task file; empty for built-in tasks
+  bool has_collected_labels = false;    ///< user-defined: the labels are those that the train file happens to hold
 
   /// Outputs of the task's head: number of labels, 1 for regression.
   int64_t classes() const { return kind == TaskKind::kRegression ? 1 : static_cast<int64_t>(labels.size()); }

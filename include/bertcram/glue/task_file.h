@@ -4,7 +4,6 @@
 //   name: supersense            # lower-case letters, digits, '-' and '_'; not the name of a GLUE task
 //   train: train.tsv            # relative to this file, or else to --data
 //   dev: dev.tsv
-//   test: test.tsv              # optional, unlabelled
 //   format: tsv                 # optional: tsv (quotes are literal), csv or jsonl; otherwise by the suffix of the train file
 //   header: yes                 # optional: yes (default) or no
 //   columns: {sentence1: text, sentence2: context, label: class}   # header names or 0-based indices, in jsonl the members
@@ -15,6 +14,8 @@
 //   metric: accuracy            # or a list, the first one counts; default accuracy, for regression pearson
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "bertcram/glue/task.h"
 
@@ -25,5 +26,14 @@ namespace bertcram::glue {
 /// @throws ConfigError with file:line for an unknown or duplicate key (names the nearest), a wrong type or value
 /// @throws DataError if the file is missing, or if labels have to be collected from a train file that is unfit
 TaskSpec load_task_file(const std::filesystem::path& path, const std::filesystem::path& data_dir = {});
+
+/// What a task file leaves open and bertcram decided, for the log.
+struct TaskNotes {
+  std::vector<std::string> facts = {};
+  std::vector<std::string> warnings = {};
+};
+
+/// Labels that were collected, with a warning if they look like scores, and whose F1 is computed. Nothing for GLUE's tasks.
+TaskNotes notes_on(const TaskSpec& task);
 
 }  // namespace bertcram::glue

@@ -35,6 +35,7 @@ struct SplitScores {
   MetricValues metrics = {};
   MetricIntervals intervals = {};         ///< bootstrap_intervals
   std::vector<ClassCounts> classes = {};  ///< in the order of the task's labels; empty for regression
+  std::string predictions_hash = {};      ///< of predictions_file as save_unit found it; empty: there was none
 };
 
 struct UnitRecord {
@@ -49,7 +50,13 @@ struct UnitRecord {
 
 inline constexpr const char* kUnitFile = "unit.json";
 
-/// Writes unit.json, which makes the unit done. @throws ResourceError
+/// Where the predictions for a dev set are.
+std::filesystem::path predictions_file(const std::filesystem::path& folder, const std::string& reported_name);
+
+/// @throws DataError if the predictions are not those that the unit was saved with. Units of before the hash was kept pass.
+void check_predictions(const std::filesystem::path& folder, const std::string& reported_name);
+
+/// Writes unit.json, which makes the unit done, with the hashes of the predictions beside it. @throws ResourceError
 void save_unit(const UnitRecord& record, const std::filesystem::path& folder);
 
 /// nullopt if the unit is not done.

@@ -50,6 +50,9 @@ int64_t count_chars(std::string_view text);
 bool is_whitespace(char32_t c);
 /// Categories Cc, Cf, Co, Cs except tab, line feed and carriage return. Unassigned code points are not control.
 bool is_control(char32_t c);
+/// Whether the text holds white space and control characters alone (U+200B, a byte order mark): BERT's tokenizer makes no
+/// token of it.
+bool is_blank(std::string_view text);
 /// The CJK ideograph ranges of BERT, around which spaces are put.
 bool is_cjk(char32_t c);
 /// ASCII punctuation and the categories Pc to Po.

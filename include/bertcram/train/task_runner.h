@@ -21,12 +21,17 @@ struct EncodedSplit {
   std::vector<EncodedText> texts;
   std::vector<int64_t> lengths;  ///< tokens per text
   int64_t truncated = 0;         ///< texts that were cut
+  int64_t max_tokens = 0;        ///< to so many tokens
 
   int64_t size() const { return static_cast<int64_t>(texts.size()); }
 };
 
 EncodedSplit encode_split(glue::Dataset dataset, const std::string& reported_name, const text::Tokenizer& tokenizer,
                           int64_t max_tokens);
+
+/// Logs what whoever reads the scores has to know: rows left out, texts that are not UTF-8, texts that were cut.
+/// @param room  the command
+void log_notes(const char* room, const EncodedSplit& split);
 
 /// The head that a task needs.
 model::Head task_head(const glue::TaskSpec& task);
