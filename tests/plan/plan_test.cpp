@@ -30,8 +30,11 @@ config::PretrainConfig bert_base() {
   return config;
 }
 
-Machine card(std::string_view name, Precision precision = Precision::kAuto) {
-  return machine_of(*find_card(name), precision, std::nullopt);
+Machine card(std::string_view name, Precision precision = Precision::kAuto, bool has_tf32 = false) {
+  config::RuntimeConfig runtime;
+  runtime.precision = precision;
+  runtime.tf32 = has_tf32;
+  return machine_of(*find_card(name), runtime);
 }
 
 TEST(Cards, AreFoundByKeyOrTitleInAnySpelling) {
@@ -52,6 +55,16 @@ TEST(Cards, TuringComputesInFp16) {
   EXPECT_EQ(card("2080ti").precision, Precision::kFp16);
   EXPECT_EQ(card("3060ti").precision, Precision::kBf16);
   EXPECT_EQ(card("3060ti", Precision::kFp32).precision, Precision::kFp32);
+}
+
+TEST(Cards, ComputeFp32InTheirShadersAndTf32InTensorCores) {
+  EXPECT_NEAR(card("t4", Precision::kFp32).flops, 8.1e12, 1);
+  EXPECT_NEAR(card("2080ti", Precision::kFp32).flops, 13.4e12, 1);
+  EXPECT_NEAR(card("a10", Precision::kFp32).flops, 31.2e12, 1);
+  EXPECT_NEAR(card("3060ti", Precision::kFp32).flops, 16.2e12, 1);
+  EXPECT_NEAR(card("a10", Precision::kFp32, /*has_tf32=*/true).flops, 62.5e12, 1);
+  EXPECT_NEAR(card("t4", Precision::kFp32, /*has_tf32=*/true).flops, 8.1e12, 1) << "Turing has none";
+  EXPECT_NEAR(card("a10", Precision::kBf16, /*has_tf32=*/true).flops, 125e12, 1);
 }
 
 TEST(Workloads, CountTheParametersOfBertBase) {
