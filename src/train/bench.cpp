@@ -191,10 +191,22 @@ class Bench {
     for (int i = 0; i < kWarmUpSteps; ++i) {
       trial.step();
     }
-    if (trial.train_step().passes().rows < result.micro_batch) {
-      result.failure = "out of memory";
-      return;
+    const checkpoint::Passes passes = trial.train_step().passes();
+    if (passes.rows == result.micro_batch) {
+      result.recomputes = passes.recomputes;  // as configured, or because memory ran out
+      time_steps(result, trial, report.flops_per_token);
     }
+    const checkpoint::Passes last = trial.train_step().passes();
+    if (last.rows != result.micro_batch ||
+        last.recomputes != passes.recomputes) {  // times of other passes are mixed in
+      result = {.precision = result.precision,
+                .micro_batch = result.micro_batch,
+                .failure = "out of memory",
+                .roofline_flops = result.roofline_flops};
+    }
+  }
+
+  void time_steps(BenchResult& result, Trial& trial, double flops_per_token) const {
     std::vector<double> rates;
     for (int64_t repeat = 0; repeat < options_.repeats; ++repeat) {
       const auto start = std::chrono::steady_clock::now();
@@ -206,7 +218,7 @@ class Bench {
                       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     result.tokens_per_second = spread_of(rates);
-    result.mfu = result.tokens_per_second.median * report.flops_per_token / result.roofline_flops;
+    result.mfu = result.tokens_per_second.median * flops_per_token / result.roofline_flops;
     trial.train_step().separate_phases();
     for (int64_t step = 0; step < options_.steps; ++step) {
       result.phases.add(trial.step().phases, 1.0 / static_cast<double>(options_.steps));

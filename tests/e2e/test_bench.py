@@ -29,6 +29,14 @@ class Bench(E2ETestCase):
             longest = [operation["seconds"] for operation in each["operations"]]
             self.assertEqual(longest, sorted(longest, reverse=True))
 
+    def test_recomputed_activations_are_said(self):
+        for recomputes in (False, True):
+            options = [*TINY, "--micro-batch", "2", "--precision", "fp32", "--set", f"batch.recompute={str(recomputes).lower()}"]
+            result = must("bench", *options, "--json").json
+            self.assertIs(result["recompute"], recomputes)
+            self.assertIs(result["results"][0]["recompute"], recomputes)
+            self.assertEqual("2, recomputing" in must("bench", *options).text, recomputes)
+
     def test_a_table_for_people(self):
         text = must("bench", *TINY, "--micro-batch", "2").text
         for words in ("tokens/s", "% of roofline", "peak memory", "update %", "TFLOP/s"):

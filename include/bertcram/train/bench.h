@@ -41,6 +41,7 @@ struct BenchResult {
   std::string precision;
   int64_t micro_batch = 0;   ///< rows per pass
   std::string failure = {};  ///< empty, or why there are no figures: not enough memory
+  bool recomputes = false;   ///< activations: as configured, or because there was no memory without
   Spread tokens_per_second = {};
   double mfu = 0;                 ///< share of roofline_flops, at the median
   double roofline_flops = 0;      ///< floating-point operations per second of large matrix products on this machine
