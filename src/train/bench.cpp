@@ -183,6 +183,8 @@ class Bench {
     config::PretrainConfig config = config_;
     config.batch.rows = result.micro_batch * options_.passes;
     config.batch.micro_rows = result.micro_batch;
+    config.mask.mask_prob = config_.mask.mean_prob();  // one rate for what runs and for what is counted
+    config.mask.end_mask_prob = 0;
     const auto shape = model::make_shape(config.model, options_.vocab_size, kSpecial.pad);
     const RandomRows rows(std::max<int64_t>(config.batch.rows, kLeastRows), options_);
     Trial trial(config, shape, runtime, rows, context_);

@@ -102,6 +102,23 @@ TEST(MemoryNeed, OfRecomputedLayersIsLess) {
             memory_need(workload, 64, false, card("3060ti")).activations);
 }
 
+// Passes are fullest where most tokens are masked; time is that of the mean.
+TEST(RowsThatFit, AreThoseOfAMaskingSchedulesFullestPasses) {
+  config::PretrainConfig config = bert_base();
+  config.mask.mask_prob = 0.3;
+  const Workload constant = pretraining(config, 32'768, 128);
+  config.mask.end_mask_prob = 0.15;
+  const Workload falling = pretraining(config, 32'768, 128);
+  config.mask.mask_prob = 0.15;
+  config.mask.end_mask_prob = 0.3;
+  const Workload rising = pretraining(config, 32'768, 128);
+  const Machine machine = card("3060ti");
+  EXPECT_EQ(memory_need(falling, 64, false, machine).total(), memory_need(constant, 64, false, machine).total());
+  EXPECT_EQ(memory_need(rising, 64, false, machine).total(), memory_need(constant, 64, false, machine).total());
+  EXPECT_EQ(rows_that_fit(falling, 1'000, false, machine), rows_that_fit(constant, 1'000, false, machine));
+  EXPECT_LT(falling.flops_per_token, constant.flops_per_token);
+}
+
 TEST(RowsThatFit, AreTheMost) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   const Machine machine = card("3060ti");

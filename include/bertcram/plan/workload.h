@@ -13,7 +13,8 @@ namespace bertcram::plan {
 /// One encoder that every token goes through.
 struct Part {
   model::EncoderShape shape;
-  model::WantedShares wanted = {};
+  model::WantedShares wanted = {};       ///< in the mean over the run: what takes time
+  model::WantedShares most_wanted = {};  ///< in the fullest passes: what takes memory
 };
 
 struct Workload {
