@@ -64,7 +64,8 @@ struct BenchContext {
 
 /// Trains on rows of random tokens, through the data path, step and optimizer of `pretrain`: repeats × steps timed steps
 /// after two that are not, for every precision and micro-batch size.
-/// @param config  model, masking, optimizer and runtime; data, output, batch and budget are not looked at
+/// @param config  model, masking (a schedule at its mean), optimizer, runtime and batch: rows and micro_rows where `options`
+/// name no micro-batch, recompute always; data, output and budget are not looked at
 /// @throws ConfigError for a model or options that contradict each other; ResourceError if no size fits the memory
 BenchReport run_bench(const config::PretrainConfig& config, const BenchOptions& options, const BenchContext& context);
 
