@@ -1,6 +1,7 @@
 #include "bertcram/plan/workload.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -124,6 +125,18 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
     workload.packed_numbers += linear_numbers(part);
     workload.flops_per_token += model::flops_per_token(part.shape, seq_len, part.wanted);
   }
+  return workload;
+}
+
+Workload fine_tuning(const EncoderShape& shape, double mean_tokens, double dropout) {
+  constexpr int64_t kClasses = 2;  // most tasks have as many; their number does not show
+  const model::WantedShares first_tokens = {.states = 1 / mean_tokens};
+  const Part part = {.shape = shape, .wanted = first_tokens, .most_wanted = first_tokens};
+  Workload workload = {.parts = {part}, .seq_len = std::lround(mean_tokens), .dropout = dropout};
+  const model::Head head = {.kind = model::HeadKind::kClassifier, .outputs = kClasses};
+  workload.parameters = numbers_of(model::parameter_specs(shape, head));
+  workload.packed_numbers = linear_numbers(part);
+  workload.flops_per_token = model::flops_per_token(shape, workload.seq_len, first_tokens);
   return workload;
 }
 

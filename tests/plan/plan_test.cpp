@@ -73,6 +73,24 @@ TEST(Workloads, CountTheParametersOfBertBase) {
   EXPECT_NEAR(workload.flops_per_token, 519.9e6, 0.1e6);  // 546.9e6 if all tokens went through all of the last layer
 }
 
+TEST(Workloads, OfFineTuningHaveNeitherGeneratorNorDecoder) {
+  config::PretrainConfig config = bert_base();
+  const Workload masked_lm = pretraining(config, 32'768, 128);
+  config.objective = config::Objective::kRtd;
+  const Workload pair = pretraining(config, 32'768, 128);
+  const Workload glue = fine_tuning(masked_lm.parts[0].shape, 40, 0.1);
+  EXPECT_EQ(glue.packed_numbers, 12 * (4 * 768 * 768 + 2 * 768 * 3072));
+  EXPECT_LT(glue.packed_numbers, masked_lm.packed_numbers);
+  EXPECT_LT(glue.parameters, pair.parameters);
+  // The head's dense layer, norm and bias of the decoder make way for pooler and classifier of two classes.
+  EXPECT_EQ(glue.parameters - masked_lm.parameters, 2 * 768 + 2 - 2 * 768 - 32'768);
+  EXPECT_EQ(glue.seq_len, 40);
+  const auto seconds_of = [](const config::PretrainConfig& given) {
+    return make_plan(given, {}, card("3060ti")).glue[0].seconds;
+  };
+  EXPECT_NEAR(seconds_of(config), seconds_of(bert_base()), 1e-9) << "the same encoder, however it was pretrained";
+}
+
 TEST(MemoryNeed, IsWhatASumByHandGives) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   const MemoryNeed need = memory_need(workload, 8, false, card("3060ti"));

@@ -30,6 +30,9 @@ struct Workload {
 /// Of pretraining. @throws ConfigError as model_contradictions lists them
 Workload pretraining(const config::PretrainConfig& config, int64_t vocab, int64_t seq_len);
 
+/// Of fine-tuning the encoder for a GLUE task whose examples have so many tokens in the mean, padding left out.
+Workload fine_tuning(const model::EncoderShape& shape, double mean_tokens, double dropout);
+
 /// Bytes by what they are for.
 struct MemoryNeed {
   int64_t runtime = 0;         ///< Machine::own_bytes
