@@ -106,8 +106,9 @@ SampledLoss logits_to_errors(const at::Tensor& logits, const at::Tensor& targets
 /// Backward is three products with what forward left in place of the logits.
 struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
   /// @return loss and, if asked for, samples and the number of right predictions
-  static variable_list forward(AutogradContext* context, const at::Tensor& states, const at::Tensor& embedding,
+  static variable_list forward(AutogradContext* context, const at::Tensor& given, const at::Tensor& embedding,
                                const at::Tensor& bias, const at::Tensor& targets, Draw draw) {
+    const at::Tensor states = given.contiguous();  // the kernels read rows, here and in backward
     const at::Tensor logits = can_fuse_linear(states, embedding, bias)
                                   ? linear_product(states, embedding, bias)
                                   : at::addmm(bias, states, embedding.t());  // [masked, vocab]

@@ -107,6 +107,17 @@ TEST_F(MaskedLmLossKernels, ErrorsAreThoseOfTheSoftmax) {
   }
 }
 
+// The kernels read rows as they lie in memory.
+TEST_F(MaskedLmLossKernels, StatesMayBeATransposedView) {
+  const Problem problem = random_problem(test::test_seed(), 64, 96, 160);
+  const at::Tensor columns = leaf_of(problem.states.t().contiguous(), at::kBFloat16);
+  const at::Tensor embedding = leaf_of(problem.embedding, at::kBFloat16);
+  const at::Tensor bias = leaf_of(problem.bias, at::kBFloat16);
+  const at::Tensor loss = masked_lm_loss_sum(columns.t(), embedding, bias, problem.targets);
+  loss.backward();
+  expect_agreement({loss, columns.grad().t(), embedding.grad(), bias.grad()}, fused(problem, at::kBFloat16), 1e-6);
+}
+
 TEST(MaskedLmLossProperty, EqualsCrossEntropyWithAllGradientsInFp32) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));
