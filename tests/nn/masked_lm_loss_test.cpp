@@ -195,6 +195,23 @@ TEST(MaskedLmLoss, WithoutMaskedPositionsIsZeroWithZeroGradients) {
   }
 }
 
+TEST(MaskedLmLoss, LeavesWhatNeedsNoGradientAlone) {
+  const Problem problem = random_problem(4, 6, 5, 9);
+  const Outcome expected = fused(problem, at::kFloat);
+  const std::array<at::Tensor, 3> gradients = {expected.states, expected.embedding, expected.bias};
+  for (size_t frozen = 0; frozen < 3; ++frozen) {
+    SCOPED_TRACE(frozen);
+    std::array<at::Tensor, 3> leaves = {leaf_of(problem.states, at::kFloat), leaf_of(problem.embedding, at::kFloat),
+                                        leaf_of(problem.bias, at::kFloat)};
+    leaves[frozen].requires_grad_(false);
+    leaves[frozen].mutable_grad() = at::full(leaves[frozen].sizes(), 5.0F);
+    masked_lm_loss_sum(leaves[0], leaves[1], leaves[2], problem.targets).backward();
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_TRUE(near(leaves[i].grad(), i == frozen ? at::full(leaves[i].sizes(), 5.0F) : gradients[i], 1e-6)) << i;
+    }
+  }
+}
+
 TEST(MaskedLmLoss, WithoutGradientsGivesTheSameValue) {
   const Problem problem = random_problem(2, 6, 5, 9);
   const double expected = reference(problem, at::kFloat).loss.item<double>();
