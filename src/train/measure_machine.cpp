@@ -62,6 +62,7 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
   const int64_t memory =
       is_gpu ? usable_gpu_memory(runtime.device.index()) : proc_bytes("/proc/meminfo", "MemAvailable:") + own;
   return {.name = is_gpu ? "this machine's GPU" : cat("this machine, ", runtime.threads, " threads"),
+          .model = device_model(runtime),
           .is_gpu = is_gpu,
           .precision = precision_of(runtime.compute_type),
           .threads = runtime.threads,

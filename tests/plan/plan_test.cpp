@@ -204,7 +204,7 @@ class Records : public ::testing::Test {
   void TearDown() override { ::unsetenv("XDG_CACHE_HOME"); }
 
   test::ScratchDirectory folder_;
-  Machine machine_ = {.name = "this machine", .precision = Precision::kBf16, .threads = 2};
+  Machine machine_ = {.name = "this machine", .model = "Xeon", .precision = Precision::kBf16, .threads = 2};
 };
 
 TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
@@ -217,6 +217,14 @@ TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
   other.precision = Precision::kFp32;
   EXPECT_FALSE(find_record(other).has_value());
   keep_record(other, {.measured = 3, .predicted = 1, .what = "fp32"});
+  other = machine_;
+  other.model = "Ryzen";
+  EXPECT_FALSE(find_record(other).has_value()) << "a home directory shared by two machines";
+  other.model = "GeForce";
+  other.is_gpu = true;
+  keep_record(other, {.measured = 7, .predicted = 1, .what = "a card"});
+  other.model = "Tesla";
+  EXPECT_FALSE(find_record(other).has_value()) << "a new card";
   const auto found = find_record(machine_);
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->share(), 0.5);
@@ -226,9 +234,9 @@ TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
 
 TEST_F(Records, ThatMakeNoSenseAreNone) {
   std::filesystem::create_directories(record_file()->parent_path());
-  for (const char* text : {"", "nonsense", "[]", R"({"cpu, 2 threads, bf16": 3})",
-                           R"({"cpu, 2 threads, bf16": {"measured": -1, "predicted": 2}})",
-                           R"({"cpu, 2 threads, bf16": {"measured": "1", "predicted": 0}})"}) {
+  for (const char* text : {"", "nonsense", "[]", R"({"cpu Xeon, 2 threads, bf16": 3})",
+                           R"({"cpu Xeon, 2 threads, bf16": {"measured": -1, "predicted": 2}})",
+                           R"({"cpu Xeon, 2 threads, bf16": {"measured": "1", "predicted": 0}})"}) {
     util::write_file_atomically(*record_file(), text);
     EXPECT_FALSE(find_record(machine_).has_value()) << text;
     keep_record(machine_, {.measured = 1, .predicted = 2});

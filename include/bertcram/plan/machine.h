@@ -30,6 +30,8 @@ const Card* find_card(std::string_view name);
 /// What memory and speed depend on.
 struct Machine {
   std::string name;
+  std::string model =
+      {};  ///< of the GPU or CPU as it names itself; empty = it does not, or this is none that was measured
   bool is_gpu = false;
   config::Precision precision = config::Precision::kFp32;  ///< that training would take; never kAuto
   int64_t threads = 0;                                     ///< of a CPU
