@@ -81,6 +81,7 @@ json json_of(const BenchResult& result, const std::string& device) {
 json json_of(const BenchReport& report, const BenchResult& best) {
   json out = json_of(best, report.device);
   out["threads"] = report.threads;
+  out["switches"] = report.switches;
   out["parameters"] = report.parameters;
   out["flops_per_token"] = report.flops_per_token;
   out["version"] = util::version();

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "bertcram/data/packed_dataset.h"
+#include "bertcram/nn/fused.h"
 #include "bertcram/plan/workload.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
@@ -75,6 +76,20 @@ Spread spread_of(std::vector<double> values) {
   return {.median = values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]),
           .min = values.front(),
           .max = values.back()};
+}
+
+std::vector<std::string> switches_of(const Runtime& runtime, const TrainStep& step) {
+  std::vector<std::string> switches;
+  if (runtime.device.is_cpu() && !nn::uses_fused()) {
+    switches.emplace_back("BERTCRAM_FUSED=off");
+  }
+  if (runtime.device.is_cuda() && nn::uses_cuda_kernels()) {
+    switches.emplace_back("BERTCRAM_CUDA_KERNELS=on");
+  }
+  if (step.records()) {
+    switches.emplace_back("BERTCRAM_CUDA_GRAPHS=on");
+  }
+  return switches;
 }
 
 /// Steps of one number format and micro-batch size.
@@ -188,6 +203,7 @@ class Bench {
     const auto shape = model::make_shape(config.model, options_.vocab_size, kSpecial.pad);
     const RandomRows rows(std::max<int64_t>(config.batch.rows, kLeastRows), options_);
     Trial trial(config, shape, runtime, rows, context_);
+    report.switches = switches_of(runtime, trial.train_step());
     report.parameters = trial.state().parameters.count();
     report.flops_per_token = trial.state().objective->flops_per_token(options_.seq_len);
     for (int i = 0; i < kWarmUpSteps; ++i) {

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "bertcram/nn/fp16_accumulation.h"
+#include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
@@ -172,7 +173,9 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   }
   Runtime runtime;
   runtime.device = choose_device(config.device, gpu);
-  if (runtime.device.is_cpu()) {
+  if (runtime.device.is_cuda()) {
+    nn::require_cuda_kernels();
+  } else {
     if (limit) {
       limit_process_memory(*limit);
     }

@@ -53,6 +53,7 @@ struct BenchResult {
 struct BenchReport {
   std::string device;  ///< cpu or cuda
   int64_t threads = 0;
+  std::vector<std::string> switches = {};  ///< of the environment that took effect, e.g. "BERTCRAM_FUSED=off"
   int64_t parameters = 0;
   double flops_per_token = 0;  ///< model::flops_per_token
   std::vector<BenchResult> results;
