@@ -39,11 +39,12 @@ double memory_rate(const Runtime& runtime) {
 }
 
 /// What is free and what this process has taken already.
-int64_t usable_gpu_memory(c10::DeviceIndex device) {
-  const auto stats = at::accelerator::getDeviceStats(device);
+int64_t usable_gpu_memory(const at::Device& device) {
+  const at::Tensor first = at::ones({1}, device);  // before there is one, the allocator has no figures of this device
+  const auto stats = at::accelerator::getDeviceStats(device.index());
   const int64_t reserved =
       stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].current;
-  return static_cast<int64_t>(at::accelerator::getMemoryInfo(device).first) + reserved;
+  return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).first) + reserved;
 }
 
 config::Precision precision_of(at::ScalarType type) {
@@ -60,7 +61,7 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
   const auto limit = util::parse_bytes(config.memory_limit);
   const int64_t own = is_gpu ? 0 : proc_bytes("/proc/self/status", "VmRSS:");
   const int64_t memory =
-      is_gpu ? usable_gpu_memory(runtime.device.index()) : proc_bytes("/proc/meminfo", "MemAvailable:") + own;
+      is_gpu ? usable_gpu_memory(runtime.device) : proc_bytes("/proc/meminfo", "MemAvailable:") + own;
   return {.name = is_gpu ? "this machine's GPU" : cat("this machine, ", runtime.threads, " threads"),
           .model = device_model(runtime),
           .is_gpu = is_gpu,
