@@ -62,6 +62,7 @@ json json_of(const BenchResult& result, const std::string& device) {
     out["failure"] = result.failure;
     return out;
   }
+  out["recompute"] = result.recomputes;
   out["tokens_per_second"] = json_of(result.tokens_per_second);
   out["mfu"] = result.mfu;
   out["roofline_flops"] = result.roofline_flops;
@@ -80,6 +81,7 @@ json json_of(const BenchResult& result, const std::string& device) {
 json json_of(const BenchReport& report, const BenchResult& best) {
   json out = json_of(best, report.device);
   out["threads"] = report.threads;
+  out["switches"] = report.switches;
   out["parameters"] = report.parameters;
   out["flops_per_token"] = report.flops_per_token;
   out["version"] = util::version();
@@ -104,11 +106,11 @@ std::string text_of(const BenchReport& report, const BenchResult& best) {
     const auto count = [](double value) { return util::format_count(std::llround(value)); };
     const auto& phases = result.phases;
     const double step = phases.load + phases.forward + phases.backward + phases.update;
-    table.rows.push_back({result.precision, cat(result.micro_batch), count(result.tokens_per_second.median),
-                          count(result.tokens_per_second.min), count(result.tokens_per_second.max),
-                          percent(result.mfu, 1), util::format_bytes(result.peak_memory_bytes),
-                          percent(phases.load, step), percent(phases.forward, step), percent(phases.backward, step),
-                          percent(phases.update, step)});
+    table.rows.push_back({result.precision, cat(result.micro_batch, result.recomputes ? ", recomputing" : ""),
+                          count(result.tokens_per_second.median), count(result.tokens_per_second.min),
+                          count(result.tokens_per_second.max), percent(result.mfu, 1),
+                          util::format_bytes(result.peak_memory_bytes), percent(phases.load, step),
+                          percent(phases.forward, step), percent(phases.backward, step), percent(phases.update, step)});
   }
   std::string text =
       cat(util::format_count(report.parameters), " parameters, ", util::format_fixed(report.flops_per_token / 1e6, 1),
@@ -134,11 +136,12 @@ void keep_for_plan(config::PretrainConfig config, const train::BenchOptions& opt
   try {
     const plan::Machine machine = training().measure_machine(config.runtime);
     const plan::Workload workload = plan::pretraining(config, options.vocab_size, options.seq_len);
-    plan::keep_record(machine, {.measured = best.tokens_per_second.median,
-                                .predicted = plan::tokens_per_second(workload, best.micro_batch, options.passes,
-                                                                     config.batch.recompute, machine),
-                                .what = cat(config.model.layers, " layers × ", config.model.hidden, " in passes of ",
-                                            best.micro_batch, " rows")});
+    plan::keep_record(
+        machine,
+        {.measured = best.tokens_per_second.median,
+         .predicted = plan::tokens_per_second(workload, best.micro_batch, options.passes, best.recomputes, machine),
+         .what =
+             cat(config.model.layers, " layers × ", config.model.hidden, " in passes of ", best.micro_batch, " rows")});
   } catch (const std::exception& error) {
     if (!util::is_out_of_memory(error)) {
       throw;

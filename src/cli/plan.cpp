@@ -156,10 +156,11 @@ std::string text_of(const Plan& plan, const std::optional<plan::Record>& record)
 }
 
 std::string cards_text() {
-  util::Table table = {.rows = {{"--gpu", "card", "GiB", "TFLOP/s", "GB/s", "W"}}};
+  util::Table table = {.rows = {{"--gpu", "card", "GiB", "TFLOP/s", "in fp32", "GB/s", "W"}}};
   for (const plan::Card& card : plan::cards()) {
     table.rows.push_back({std::string(card.key), std::string(card.title), fixed(card.memory_gib, 0),
-                          fixed(card.tensor_tflops, 1), fixed(card.gigabytes_per_second, 0), fixed(card.watts, 0)});
+                          fixed(card.tensor_tflops, 1), fixed(card.fp32_tflops, 1), fixed(card.gigabytes_per_second, 0),
+                          fixed(card.watts, 0)});
   }
   return util::plain_table(table);
 }
@@ -171,6 +172,7 @@ json cards_json() {
                             {"title", card.title},
                             {"memory_gib", card.memory_gib},
                             {"tensor_tflops", card.tensor_tflops},
+                            {"fp32_tflops", card.fp32_tflops},
                             {"gigabytes_per_second", card.gigabytes_per_second},
                             {"watts", card.watts},
                             {"has_bf16", card.has_bf16}});
@@ -186,7 +188,7 @@ plan::Machine machine_for(const config::PretrainConfig& config, const Words& wor
   if (card == nullptr) {
     throw ConfigError(cat("--gpu: no card '", words.gpu, "' in the list; 'bertcram plan --gpu list' shows it"));
   }
-  return plan::machine_of(*card, config.runtime.precision, util::parse_bytes(config.runtime.memory_limit));
+  return plan::machine_of(*card, config.runtime);
 }
 
 void run(const config::PretrainConfig& config, const Words& words) {

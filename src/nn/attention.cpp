@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_safe_softmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -34,11 +35,10 @@ constexpr double kNever = -std::numeric_limits<double>::infinity();
 at::Tensor attend_with_dropout(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                                const at::Tensor& bias, const Dropout& dropout) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(-1)));
-  at::Tensor scores = at::matmul(query * scale, key.transpose(-2, -1));  // [batch, heads, seq, seq]
-  if (bias.defined()) {
-    scores = scores + bias;
-  }
-  return at::matmul(nn::dropout(at::softmax(scores, -1), dropout), value);  // [batch, heads, seq, head_dim]
+  const at::Tensor scores = at::matmul(query * scale, key.transpose(-2, -1));  // [batch, heads, seq, seq]
+  // With a bias a query may look at no key: zeros then, as scaled_dot_product_attention has them.
+  const at::Tensor weights = bias.defined() ? at::_safe_softmax(scores + bias, -1) : at::softmax(scores, -1);
+  return at::matmul(nn::dropout(weights, dropout), value);  // [batch, heads, seq, head_dim]
 }
 
 using torch::autograd::AutogradContext;

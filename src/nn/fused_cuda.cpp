@@ -2,12 +2,13 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <dlfcn.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "bertcram/nn/fused.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/shared_library.h"
 #include "start_on_gpu.h"
 
 namespace bertcram::nn {
@@ -67,16 +68,27 @@ struct GpuGeglu : torch::autograd::Function<GpuGeglu> {
   }
 };
 
+const util::FoundFunction& get_kernels() {
+  // It finds CUDA's runtime in the process: LibTorch has loaded it.
+  static const util::FoundFunction kFound = util::find_function(cuda::kLibrary, cuda::kGetKernels);
+  return kFound;
+}
+
 }  // namespace
 
 const cuda::Kernels* cuda_kernels() {
   static const cuda::Kernels* const kFound = []() -> const cuda::Kernels* {
-    // It finds CUDA's runtime in the process: LibTorch has loaded it.
-    void* const library = ::dlopen(cuda::kLibrary, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    void* const function = library == nullptr ? nullptr : ::dlsym(library, cuda::kGetKernels);
+    void* const function = get_kernels().address;
     return function == nullptr ? nullptr : reinterpret_cast<const cuda::Kernels* (*)()>(function)();
   }();
   return kFound;
+}
+
+void require_cuda_kernels() {
+  if (uses_cuda_kernels() && cuda_kernels() == nullptr) {
+    throw ResourceError(cat("BERTCRAM_CUDA_KERNELS=on, but the kernels cannot be loaded: ", get_kernels().problem,
+                            "; without it LibTorch's operations are used"));
+  }
 }
 
 bool can_fuse_on_gpu(const at::Tensor& x) {

@@ -106,8 +106,9 @@ SampledLoss logits_to_errors(const at::Tensor& logits, const at::Tensor& targets
 /// Backward is three products with what forward left in place of the logits.
 struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
   /// @return loss and, if asked for, samples and the number of right predictions
-  static variable_list forward(AutogradContext* context, const at::Tensor& states, const at::Tensor& embedding,
+  static variable_list forward(AutogradContext* context, const at::Tensor& given, const at::Tensor& embedding,
                                const at::Tensor& bias, const at::Tensor& targets, Draw draw) {
+    const at::Tensor states = given.contiguous();  // the kernels read rows, here and in backward
     const at::Tensor logits = can_fuse_linear(states, embedding, bias)
                                   ? linear_product(states, embedding, bias)
                                   : at::addmm(bias, states, embedding.t());  // [masked, vocab]
@@ -128,19 +129,32 @@ struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
     const at::Tensor& bias = saved[2];
     const at::Tensor& kept = saved[3];  // [masked, vocab]
     const at::Tensor factor = gradients[0] / error_scale(kept.scalar_type());
-    if (can_fuse_linear(states, embedding, bias) && factor.item<float>() == 1.0F) {
-      const AffineGradients sums = linear_weight_gradient(states, kept, embedding, bias);
-      return {linear_input_gradient(kept, embedding), sums.weight, sums.bias, at::Tensor(), at::Tensor()};
+    const auto needs = [&](size_t input) { return context->needs_input_grad(input); };
+    variable_list results(5);  // of states, embedding and bias, as far as they are asked for
+    if (needs(1) && can_fuse_linear(states, embedding, bias) && factor.item<float>() == 1.0F) {
+      const AffineGradients sums = linear_weight_gradient(states, kept, embedding, needs(2) ? bias : at::Tensor());
+      results[0] = needs(0) ? linear_input_gradient(kept, embedding) : at::Tensor();
+      results[1] = sums.weight;
+      results[2] = sums.bias;
+    } else if (can_sum_gradients(states, embedding)) {  // the factor goes to the small sides of the products
+      results[0] = needs(0) ? kept.mm(embedding).mul_(factor) : at::Tensor();
+      if (needs(1)) {
+        const GradientSum sum(embedding);
+        add_product(sum.numbers, kept.t(), states * factor);
+        results[1] = sum.returned;
+      }
+      if (needs(2)) {
+        const GradientSum sum(bias);
+        sum.numbers.add_(kept.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat).mul_(factor));
+        results[2] = sum.returned;
+      }
+    } else {
+      const at::Tensor errors = kept * factor;  // a 0-dim factor keeps the dtype
+      results[0] = needs(0) ? errors.mm(embedding) : at::Tensor();
+      results[1] = needs(1) ? errors.t().mm(states) : at::Tensor();
+      results[2] = needs(2) ? errors.sum(at::IntArrayRef{0}) : at::Tensor();
     }
-    if (can_sum_gradients(states, embedding)) {  // the factor goes to the small sides of the products
-      const GradientSum embedding_sum(embedding);
-      const GradientSum bias_sum(bias);
-      add_product(embedding_sum.numbers, kept.t(), states * factor);
-      bias_sum.numbers.add_(kept.sum(at::IntArrayRef{0}, /*keepdim=*/false, at::kFloat).mul_(factor));
-      return {kept.mm(embedding).mul_(factor), embedding_sum.returned, bias_sum.returned, at::Tensor(), at::Tensor()};
-    }
-    const at::Tensor errors = kept * factor;  // a 0-dim factor keeps the dtype
-    return {errors.mm(embedding), errors.t().mm(states), errors.sum(at::IntArrayRef{0}), at::Tensor(), at::Tensor()};
+    return results;
   }
 };
 

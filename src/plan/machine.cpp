@@ -4,50 +4,53 @@
 #include <array>
 #include <cctype>
 
+#include "bertcram/util/text.h"
+
 namespace bertcram::plan {
 namespace {
 
 constexpr double kGiB = 1024.0 * 1024 * 1024;
 
 // NVIDIA's data sheets and architecture whitepapers (Turing, Ampere GA102, Ada, Blackwell). Where these give the rate of the
-// shaders only, a GeForce card since Ampere does twice as much in 16-bit products with fp32 sums, Turing four times.
+// shaders only, a GeForce card since Ampere does twice as much in 16-bit products with fp32 sums, Turing four times. fp32 is that of
+// the shaders, from the same data sheets.
 constexpr std::array kCards = {
-    Card{"2060", "GeForce RTX 2060", 6, 25.8, 336, 160, false},
-    Card{"2070", "GeForce RTX 2070", 8, 29.9, 448, 175, false},
-    Card{"2070super", "GeForce RTX 2070 SUPER", 8, 36.2, 448, 215, false},
-    Card{"2080", "GeForce RTX 2080", 8, 40.3, 448, 215, false},
-    Card{"2080super", "GeForce RTX 2080 SUPER", 8, 44.6, 496, 250, false},
-    Card{"2080ti", "GeForce RTX 2080 Ti", 11, 53.8, 616, 250, false},
-    Card{"3050", "GeForce RTX 3050 8 GB", 8, 18.2, 224, 130, true},
-    Card{"3060", "GeForce RTX 3060 12 GB", 12, 25.5, 360, 170, true},
-    Card{"3060ti", "GeForce RTX 3060 Ti", 8, 32.4, 448, 200, true},
-    Card{"3070", "GeForce RTX 3070", 8, 40.6, 448, 220, true},
-    Card{"3070ti", "GeForce RTX 3070 Ti", 8, 43.5, 608, 290, true},
-    Card{"3080", "GeForce RTX 3080 10 GB", 10, 59.5, 760, 320, true},
-    Card{"3080ti", "GeForce RTX 3080 Ti", 12, 68.2, 912, 350, true},
-    Card{"3090", "GeForce RTX 3090", 24, 71.0, 936, 350, true},
-    Card{"3090ti", "GeForce RTX 3090 Ti", 24, 80.0, 1008, 450, true},
-    Card{"4060", "GeForce RTX 4060", 8, 30.2, 272, 115, true},
-    Card{"4060ti", "GeForce RTX 4060 Ti 8 GB", 8, 44.1, 288, 160, true},
-    Card{"4060ti16", "GeForce RTX 4060 Ti 16 GB", 16, 44.1, 288, 165, true},
-    Card{"4070", "GeForce RTX 4070", 12, 58.3, 504, 200, true},
-    Card{"4070super", "GeForce RTX 4070 SUPER", 12, 71.0, 504, 220, true},
-    Card{"4070ti", "GeForce RTX 4070 Ti", 12, 80.2, 504, 285, true},
-    Card{"4070tisuper", "GeForce RTX 4070 Ti SUPER", 16, 88.2, 672, 285, true},
-    Card{"4080", "GeForce RTX 4080", 16, 97.5, 717, 320, true},
-    Card{"4080super", "GeForce RTX 4080 SUPER", 16, 104.4, 736, 320, true},
-    Card{"4090", "GeForce RTX 4090", 24, 165.2, 1008, 450, true},
-    Card{"5060", "GeForce RTX 5060", 8, 38.4, 448, 145, true},
-    Card{"5060ti", "GeForce RTX 5060 Ti 8 GB", 8, 47.4, 448, 180, true},
-    Card{"5060ti16", "GeForce RTX 5060 Ti 16 GB", 16, 47.4, 448, 180, true},
-    Card{"5070", "GeForce RTX 5070", 12, 61.7, 672, 250, true},
-    Card{"5070ti", "GeForce RTX 5070 Ti", 16, 87.9, 896, 300, true},
-    Card{"5080", "GeForce RTX 5080", 16, 112.6, 960, 360, true},
-    Card{"t4", "Tesla T4", 16, 65, 320, 70, false},
-    Card{"l4", "L4", 24, 121, 300, 72, true},
-    Card{"a10", "A10", 24, 125, 600, 150, true},
-    Card{"a4000", "RTX A4000", 16, 76.7, 448, 140, true},
-    Card{"a5000", "RTX A5000", 24, 111.1, 768, 230, true},
+    Card{"2060", "GeForce RTX 2060", 6, 25.8, 6.5, 336, 160, false},
+    Card{"2070", "GeForce RTX 2070", 8, 29.9, 7.5, 448, 175, false},
+    Card{"2070super", "GeForce RTX 2070 SUPER", 8, 36.2, 9.1, 448, 215, false},
+    Card{"2080", "GeForce RTX 2080", 8, 40.3, 10.1, 448, 215, false},
+    Card{"2080super", "GeForce RTX 2080 SUPER", 8, 44.6, 11.2, 496, 250, false},
+    Card{"2080ti", "GeForce RTX 2080 Ti", 11, 53.8, 13.4, 616, 250, false},
+    Card{"3050", "GeForce RTX 3050 8 GB", 8, 18.2, 9.1, 224, 130, true},
+    Card{"3060", "GeForce RTX 3060 12 GB", 12, 25.5, 12.7, 360, 170, true},
+    Card{"3060ti", "GeForce RTX 3060 Ti", 8, 32.4, 16.2, 448, 200, true},
+    Card{"3070", "GeForce RTX 3070", 8, 40.6, 20.3, 448, 220, true},
+    Card{"3070ti", "GeForce RTX 3070 Ti", 8, 43.5, 21.7, 608, 290, true},
+    Card{"3080", "GeForce RTX 3080 10 GB", 10, 59.5, 29.8, 760, 320, true},
+    Card{"3080ti", "GeForce RTX 3080 Ti", 12, 68.2, 34.1, 912, 350, true},
+    Card{"3090", "GeForce RTX 3090", 24, 71.0, 35.6, 936, 350, true},
+    Card{"3090ti", "GeForce RTX 3090 Ti", 24, 80.0, 40.0, 1008, 450, true},
+    Card{"4060", "GeForce RTX 4060", 8, 30.2, 15.1, 272, 115, true},
+    Card{"4060ti", "GeForce RTX 4060 Ti 8 GB", 8, 44.1, 22.1, 288, 160, true},
+    Card{"4060ti16", "GeForce RTX 4060 Ti 16 GB", 16, 44.1, 22.1, 288, 165, true},
+    Card{"4070", "GeForce RTX 4070", 12, 58.3, 29.1, 504, 200, true},
+    Card{"4070super", "GeForce RTX 4070 SUPER", 12, 71.0, 35.5, 504, 220, true},
+    Card{"4070ti", "GeForce RTX 4070 Ti", 12, 80.2, 40.1, 504, 285, true},
+    Card{"4070tisuper", "GeForce RTX 4070 Ti SUPER", 16, 88.2, 44.1, 672, 285, true},
+    Card{"4080", "GeForce RTX 4080", 16, 97.5, 48.7, 717, 320, true},
+    Card{"4080super", "GeForce RTX 4080 SUPER", 16, 104.4, 52.2, 736, 320, true},
+    Card{"4090", "GeForce RTX 4090", 24, 165.2, 82.6, 1008, 450, true},
+    Card{"5060", "GeForce RTX 5060", 8, 38.4, 19.2, 448, 145, true},
+    Card{"5060ti", "GeForce RTX 5060 Ti 8 GB", 8, 47.4, 23.7, 448, 180, true},
+    Card{"5060ti16", "GeForce RTX 5060 Ti 16 GB", 16, 47.4, 23.7, 448, 180, true},
+    Card{"5070", "GeForce RTX 5070", 12, 61.7, 30.9, 672, 250, true},
+    Card{"5070ti", "GeForce RTX 5070 Ti", 16, 87.9, 43.9, 896, 300, true},
+    Card{"5080", "GeForce RTX 5080", 16, 112.6, 56.3, 960, 360, true},
+    Card{"t4", "Tesla T4", 16, 65, 8.1, 320, 70, false},
+    Card{"l4", "L4", 24, 121, 30.3, 300, 72, true},
+    Card{"a10", "A10", 24, 125, 31.2, 600, 150, true},
+    Card{"a4000", "RTX A4000", 16, 76.7, 19.2, 448, 140, true},
+    Card{"a5000", "RTX A5000", 24, 111.1, 27.8, 768, 230, true},
 };
 
 /// Lower case, without spaces, signs and the words in front that everybody leaves out.
@@ -66,6 +69,12 @@ std::string plain(std::string_view name) {
   return text;
 }
 
+/// Of products in fp32, in tensor cores if TF32 is asked for and there: at half of their rate in 16 bits, since Ampere.
+double fp32_tflops(const Card& card, bool wants_tf32) {
+  constexpr double kTf32Share = 0.5;
+  return wants_tf32 && card.has_bf16 ? kTf32Share * card.tensor_tflops : card.fp32_tflops;
+}
+
 }  // namespace
 
 std::span<const Card> cards() { return kCards; }
@@ -77,21 +86,20 @@ const Card* find_card(std::string_view name) {
   return found == kCards.end() ? nullptr : &*found;
 }
 
-Machine machine_of(const Card& card, config::Precision precision, std::optional<int64_t> limit_bytes) {
+Machine machine_of(const Card& card, const config::RuntimeConfig& runtime) {
   // CUDA's context, LibTorch's loaded kernels and cuBLAS's workspace on a card; measured by nobody here yet.
   constexpr double kOwnGiB = 0.45;
-  constexpr double kFp32Share = 0.5;  // of the rate of 16-bit products with fp32 sums: GeForce since Ampere
   using config::Precision;
-  const Precision chosen = precision != Precision::kAuto ? precision
-                           : card.has_bf16               ? Precision::kBf16
-                                                         : Precision::kFp16;
+  const Precision chosen = runtime.precision != Precision::kAuto ? runtime.precision
+                           : card.has_bf16                       ? Precision::kBf16
+                                                                 : Precision::kFp16;
   const auto memory = static_cast<int64_t>(card.memory_gib * kGiB);
   return {.name = std::string(card.title),
           .is_gpu = true,
           .precision = chosen,
-          .memory_bytes = std::min(memory, limit_bytes.value_or(memory)),
+          .memory_bytes = std::min(memory, util::parse_bytes(runtime.memory_limit).value_or(memory)),
           .own_bytes = static_cast<int64_t>(kOwnGiB * kGiB),
-          .flops = 1e12 * card.tensor_tflops * (chosen == Precision::kFp32 ? kFp32Share : 1.0),
+          .flops = 1e12 * (chosen == Precision::kFp32 ? fp32_tflops(card, runtime.tf32) : card.tensor_tflops),
           .bytes_per_second = 1e9 * card.gigabytes_per_second,
           .watts = card.watts};
 }

@@ -31,11 +31,7 @@ std::vector<TaskTime> glue_times(const Workload& pretraining, const PlanOptions&
   std::vector<TaskTime> times;
   for (const GlueTask& task : kGlueTasks) {
     // Only the encoder that is kept; batches of examples of about one length, so next to no padding.
-    Workload workload = pretraining;
-    const model::WantedShares first_tokens = {.states = 1 / task.mean_tokens};
-    workload.parts = {{.shape = pretraining.parts.back().shape, .wanted = first_tokens}};
-    workload.seq_len = std::lround(task.mean_tokens);
-    workload.flops_per_token = model::flops_per_token(workload.parts[0].shape, workload.seq_len, first_tokens);
+    const Workload workload = fine_tuning(pretraining.parts.back().shape, task.mean_tokens, pretraining.dropout);
     const double rate = options.calibration * tokens_per_second(workload, kBatch, 1, false, machine);
     times.push_back({.task = task.name,
                      .examples = task.examples,

@@ -24,7 +24,8 @@ std::string_view own_part(const Machine& machine) {
 
 std::string key_of(const Machine& machine) {
   const auto precision = config::enum_words(config::Precision{})[static_cast<size_t>(machine.precision)];
-  return cat(machine.is_gpu ? "gpu" : cat("cpu, ", machine.threads, " threads"), ", ", precision, own_part(machine));
+  return cat(machine.is_gpu ? "gpu " : "cpu ", machine.model,
+             machine.is_gpu ? "" : cat(", ", machine.threads, " threads"), ", ", precision, own_part(machine));
 }
 
 /// An object; empty if there is none that can be read.

@@ -1,6 +1,7 @@
 #include "bertcram/plan/workload.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -73,7 +74,9 @@ struct PassBytes {
   double layer_workspace = 0;
 };
 
-PassBytes bytes_per_token(const Workload& workload, const Part& part, bool recomputes, const Machine& machine) {
+/// Of one part. @param wanted  its own in the mean, or the most
+PassBytes bytes_per_token(const Workload& workload, const Part& part, const model::WantedShares& wanted,
+                          bool recomputes, const Machine& machine) {
   const EncoderShape& shape = part.shape;
   const int64_t number = bytes_per_number(machine.precision);
   const KeptByLayer numbers = kept_by_layer(shape, machine);
@@ -81,13 +84,13 @@ PassBytes bytes_per_token(const Workload& workload, const Part& part, bool recom
   const auto layer = static_cast<double>(numbers.attention * number) + behind +
                      static_cast<double>(dropout_bytes(workload, shape, number, machine));
   const auto layers = static_cast<double>(shape.layers);
-  const double unwanted = (1 - part.wanted.states) * behind;
+  const double unwanted = (1 - wanted.states) * behind;
   const auto hidden_bytes = static_cast<double>(shape.hidden * number);
-  const double logits = part.wanted.decoded * static_cast<double>(shape.vocab * number);
+  const double logits = wanted.decoded * static_cast<double>(shape.vocab * number);
   return {.kept = static_cast<double>(embedding_bytes(shape, number)) +
                   (recomputes ? layers * hidden_bytes : layers * layer - unwanted),
           .fullest_layer = recomputes ? layer : 0,
-          .head = logits + part.wanted.decoded * 4 * hidden_bytes,
+          .head = logits + wanted.decoded * 4 * hidden_bytes,
           .head_workspace = machine.sums_gradients ? 0 : logits,
           .layer_workspace = static_cast<double>((3 * shape.ffn + 2 * shape.hidden) * number)};
 }
@@ -104,20 +107,36 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
                        .seq_len = seq_len,
                        .uses_muon = config.optim.algorithm == config::Algorithm::kMuon,
                        .dropout = config.model.dropout};
-  const double masked = config.mask.mean_prob();
-  const model::WantedShares masked_lm = {.states = masked, .decoded = masked};
+  const auto masked_lm = [&](const EncoderShape& of) {
+    const double mean = config.mask.mean_prob();
+    const double most = config.mask.largest_prob();
+    return Part{
+        .shape = of, .wanted = {.states = mean, .decoded = mean}, .most_wanted = {.states = most, .decoded = most}};
+  };
   if (config.objective == config::Objective::kRtd) {
     const EncoderShape generator = model::generator_shape(config, shape);
-    workload.parts = {{.shape = generator, .wanted = masked_lm}, {.shape = shape}};
+    workload.parts = {masked_lm(generator), {.shape = shape}};
     workload.parameters = numbers_of(model::replaced_token_specs(shape, generator));
   } else {
-    workload.parts = {{.shape = shape, .wanted = masked_lm}};
+    workload.parts = {masked_lm(shape)};
     workload.parameters = numbers_of(model::parameter_specs(shape, {.kind = model::HeadKind::kMaskedLm}));
   }
   for (const Part& part : workload.parts) {
     workload.packed_numbers += linear_numbers(part);
     workload.flops_per_token += model::flops_per_token(part.shape, seq_len, part.wanted);
   }
+  return workload;
+}
+
+Workload fine_tuning(const EncoderShape& shape, double mean_tokens, double dropout) {
+  constexpr int64_t kClasses = 2;  // most tasks have as many; their number does not show
+  const model::WantedShares first_tokens = {.states = 1 / mean_tokens};
+  const Part part = {.shape = shape, .wanted = first_tokens, .most_wanted = first_tokens};
+  Workload workload = {.parts = {part}, .seq_len = std::lround(mean_tokens), .dropout = dropout};
+  const model::Head head = {.kind = model::HeadKind::kClassifier, .outputs = kClasses};
+  workload.parameters = numbers_of(model::parameter_specs(shape, head));
+  workload.packed_numbers = linear_numbers(part);
+  workload.flops_per_token = model::flops_per_token(shape, workload.seq_len, first_tokens);
   return workload;
 }
 
@@ -131,7 +150,7 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
   double kept = 0;
   double most = 0;  // at the head, or in a layer
   for (const Part& part : workload.parts) {
-    const PassBytes bytes = bytes_per_token(workload, part, recomputes, machine);
+    const PassBytes bytes = bytes_per_token(workload, part, part.most_wanted, recomputes, machine);
     kept += bytes.kept;
     most = std::max({most, bytes.head + bytes.head_workspace, bytes.fullest_layer + bytes.layer_workspace});
   }
@@ -198,7 +217,7 @@ StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes,
   double touched = 0;
   double launches = 0;
   for (const Part& part : workload.parts) {
-    const PassBytes bytes = bytes_per_token(workload, part, /*recomputes=*/false, machine);
+    const PassBytes bytes = bytes_per_token(workload, part, part.wanted, /*recomputes=*/false, machine);
     touched += (bytes.kept + bytes.head) * (machine.has_kernels ? kKernelTouches : kTouches);
     launches += kLaunchesPerLayer * static_cast<double>(part.shape.layers + 1);
   }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "bertcram/data/packed_dataset.h"
+#include "bertcram/nn/fused.h"
 #include "bertcram/plan/workload.h"
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
@@ -75,6 +76,20 @@ Spread spread_of(std::vector<double> values) {
   return {.median = values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]),
           .min = values.front(),
           .max = values.back()};
+}
+
+std::vector<std::string> switches_of(const Runtime& runtime, const TrainStep& step) {
+  std::vector<std::string> switches;
+  if (runtime.device.is_cpu() && !nn::uses_fused()) {
+    switches.emplace_back("BERTCRAM_FUSED=off");
+  }
+  if (runtime.device.is_cuda() && nn::uses_cuda_kernels()) {
+    switches.emplace_back("BERTCRAM_CUDA_KERNELS=on");
+  }
+  if (step.records()) {
+    switches.emplace_back("BERTCRAM_CUDA_GRAPHS=on");
+  }
+  return switches;
 }
 
 /// Steps of one number format and micro-batch size.
@@ -183,18 +198,33 @@ class Bench {
     config::PretrainConfig config = config_;
     config.batch.rows = result.micro_batch * options_.passes;
     config.batch.micro_rows = result.micro_batch;
+    config.mask.mask_prob = config_.mask.mean_prob();  // one rate for what runs and for what is counted
+    config.mask.end_mask_prob = 0;
     const auto shape = model::make_shape(config.model, options_.vocab_size, kSpecial.pad);
     const RandomRows rows(std::max<int64_t>(config.batch.rows, kLeastRows), options_);
     Trial trial(config, shape, runtime, rows, context_);
+    report.switches = switches_of(runtime, trial.train_step());
     report.parameters = trial.state().parameters.count();
     report.flops_per_token = trial.state().objective->flops_per_token(options_.seq_len);
     for (int i = 0; i < kWarmUpSteps; ++i) {
       trial.step();
     }
-    if (trial.train_step().passes().rows < result.micro_batch) {
-      result.failure = "out of memory";
-      return;
+    const checkpoint::Passes passes = trial.train_step().passes();
+    if (passes.rows == result.micro_batch) {
+      result.recomputes = passes.recomputes;  // as configured, or because memory ran out
+      time_steps(result, trial, report.flops_per_token);
     }
+    const checkpoint::Passes last = trial.train_step().passes();
+    if (last.rows != result.micro_batch ||
+        last.recomputes != passes.recomputes) {  // times of other passes are mixed in
+      result = {.precision = result.precision,
+                .micro_batch = result.micro_batch,
+                .failure = "out of memory",
+                .roofline_flops = result.roofline_flops};
+    }
+  }
+
+  void time_steps(BenchResult& result, Trial& trial, double flops_per_token) const {
     std::vector<double> rates;
     for (int64_t repeat = 0; repeat < options_.repeats; ++repeat) {
       const auto start = std::chrono::steady_clock::now();
@@ -206,7 +236,7 @@ class Bench {
                       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     result.tokens_per_second = spread_of(rates);
-    result.mfu = result.tokens_per_second.median * report.flops_per_token / result.roofline_flops;
+    result.mfu = result.tokens_per_second.median * flops_per_token / result.roofline_flops;
     trial.train_step().separate_phases();
     for (int64_t step = 0; step < options_.steps; ++step) {
       result.phases.add(trial.step().phases, 1.0 / static_cast<double>(options_.steps));

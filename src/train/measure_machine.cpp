@@ -38,6 +38,15 @@ double memory_rate(const Runtime& runtime) {
   return best;
 }
 
+/// What is free and what this process has taken already.
+int64_t usable_gpu_memory(const at::Device& device) {
+  const at::Tensor first = at::ones({1}, device);  // before there is one, the allocator has no figures of this device
+  const auto stats = at::accelerator::getDeviceStats(device.index());
+  const int64_t reserved =
+      stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].current;
+  return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).first) + reserved;
+}
+
 config::Precision precision_of(at::ScalarType type) {
   using config::Precision;
   return type == at::kFloat ? Precision::kFp32 : type == at::kHalf ? Precision::kFp16 : Precision::kBf16;
@@ -51,9 +60,10 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
   const bool is_gpu = !runtime.device.is_cpu();
   const auto limit = util::parse_bytes(config.memory_limit);
   const int64_t own = is_gpu ? 0 : proc_bytes("/proc/self/status", "VmRSS:");
-  const int64_t memory = is_gpu ? static_cast<int64_t>(at::accelerator::getMemoryInfo(runtime.device.index()).second)
-                                : proc_bytes("/proc/meminfo", "MemAvailable:") + own;
+  const int64_t memory =
+      is_gpu ? usable_gpu_memory(runtime.device) : proc_bytes("/proc/meminfo", "MemAvailable:") + own;
   return {.name = is_gpu ? "this machine's GPU" : cat("this machine, ", runtime.threads, " threads"),
+          .model = device_model(runtime),
           .is_gpu = is_gpu,
           .precision = precision_of(runtime.compute_type),
           .threads = runtime.threads,

@@ -3,26 +3,29 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
-#include <dlfcn.h>
 
 #include <cstdlib>
 #include <string_view>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/out_of_memory.h"
+#include "bertcram/util/shared_library.h"
 
 namespace bertcram::train {
 namespace {
 
-/// nullptr where there is none, or none is wanted.
+/// nullptr where they are not wanted. @throws ResourceError where they are, and cannot be loaded
 const CudaGraphs* cuda_graphs() {
   const char* const word = std::getenv("BERTCRAM_CUDA_GRAPHS");
   if (word == nullptr || std::string_view(word) != "on") {
     return nullptr;
   }
-  void* const library = ::dlopen(kCudaGraphLibrary, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  void* const function = library == nullptr ? nullptr : ::dlsym(library, kGetCudaGraphs);
-  return function == nullptr ? nullptr : reinterpret_cast<const CudaGraphs* (*)()>(function)();
+  const util::FoundFunction found = util::find_function(kCudaGraphLibrary, kGetCudaGraphs);
+  if (found.address == nullptr) {
+    throw ResourceError(cat("BERTCRAM_CUDA_GRAPHS=on, but passes cannot be recorded: ", found.problem,
+                            "; without it they are started kernel by kernel"));
+  }
+  return reinterpret_cast<const CudaGraphs* (*)()>(found.address)();
 }
 
 BatchTensors empty_like(const BatchTensors& tensors) {

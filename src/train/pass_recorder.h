@@ -22,12 +22,13 @@ class PassRecorder {
   /// Adds to the gradients of the parameters. @param scale  [] fp32, by which the loss is multiplied for backward
   using Pass = std::function<BatchLoss(const BatchTensors& tensors, double mask_prob, const at::Tensor& scale)>;
 
+  /// @throws ResourceError on a GPU where BERTCRAM_CUDA_GRAPHS=on asks for recordings and the library cannot be loaded
   explicit PassRecorder(at::Device device);
 
   /// @param mask_prob  handed to the pass, and part of the shape
   /// @throws ResourceError if a pass cannot be recorded: LibTorch is not to be used any more
   BatchLoss run(const data::MaskedBatch& batch, double mask_prob, double scale, const Pass& pass);
-  /// On a GPU where the library is there and the environment says BERTCRAM_CUDA_GRAPHS=on.
+  /// On a GPU where the environment says BERTCRAM_CUDA_GRAPHS=on.
   bool is_on() const { return graphs_ != nullptr; }
   /// Gives the recordings' memory back. It has to be called where anything but passes and updates needs much of it.
   void forget();

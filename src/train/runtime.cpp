@@ -8,12 +8,15 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "bertcram/nn/fp16_accumulation.h"
+#include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
@@ -58,6 +61,28 @@ std::optional<GpuFacts> first_gpu() {
                       init(0) == 0 && count_devices(&count) == 0 && count > 0 &&
                       attribute(&facts.capability, kCapabilityMajor, 0) == 0 && memory(&facts.memory_bytes, 0) == 0;
   return usable ? std::optional(facts) : std::nullopt;
+}
+
+/// Of the first GPU. REQUIRES: first_gpu() has found it
+std::string gpu_model() {
+  void* driver = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  using NameFunction = int (*)(char*, int, int);
+  const auto name_of = driver == nullptr ? nullptr : reinterpret_cast<NameFunction>(::dlsym(driver, "cuDeviceGetName"));
+  std::array<char, 256> name = {};
+  const bool is_named = name_of != nullptr && name_of(name.data(), static_cast<int>(name.size()), 0) == 0;
+  return is_named ? name.data() : "";
+}
+
+/// As proc(5) has it for x86; others' processors have no line for it.
+std::string cpu_model() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    const size_t colon = line.find(':');
+    if (line.starts_with("model name") && colon != std::string::npos) {
+      return std::string(util::trim(std::string_view(line).substr(colon + 1)));
+    }
+  }
+  return "";
 }
 
 /// For LibTorch's allocator, which reads it when it is loaded.
@@ -148,7 +173,9 @@ Runtime resolve_runtime(const config::RuntimeConfig& config) {
   }
   Runtime runtime;
   runtime.device = choose_device(config.device, gpu);
-  if (runtime.device.is_cpu()) {
+  if (runtime.device.is_cuda()) {
+    nn::require_cuda_kernels();
+  } else {
     if (limit) {
       limit_process_memory(*limit);
     }
@@ -174,6 +201,8 @@ std::string describe(const Runtime& runtime) {
                    : runtime.compute_type == at::kHalf ? ", fp16"
                                                        : ", bf16");
 }
+
+std::string device_model(const Runtime& runtime) { return runtime.device.is_cuda() ? gpu_model() : cpu_model(); }
 
 void seed_generators(uint64_t seed) { at::manual_seed(seed); }
 

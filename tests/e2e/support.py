@@ -70,7 +70,7 @@ class Result:
 
 def environment(**extra):
     """The environment without what would change results, plus `extra` (None removes)."""
-    env = {k: v for k, v in os.environ.items() if k not in ("BERTCRAM_GLUE_DIR", "NO_COLOR")}
+    env = {k: v for k, v in os.environ.items() if k not in ("BERTCRAM_FUSED", "BERTCRAM_GLUE_DIR", "NO_COLOR")}
     env.update({"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": CACHE.name})
     for key, value in extra.items():
         env.pop(key, None)

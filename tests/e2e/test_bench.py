@@ -2,7 +2,7 @@
 
 import unittest
 
-from support import RESOURCES, USAGE, E2ETestCase, must
+from support import RESOURCES, USAGE, E2ETestCase, environment, must
 
 TINY = ["--set", "model.hidden=32", "--set", "model.layers=2", "--set", "model.heads=1", "--set", "model.ffn=64", "--vocab-size", "200",
         "--seq-len", "32", "--passes", "2", "--repeats", "2", "--threads", "1"]
@@ -28,6 +28,22 @@ class Bench(E2ETestCase):
             self.assertIn("aten::embedding", [operation["name"] for operation in each["operations"]])
             longest = [operation["seconds"] for operation in each["operations"]]
             self.assertEqual(longest, sorted(longest, reverse=True))
+
+    def test_recomputed_activations_are_said(self):
+        for recomputes in (False, True):
+            options = [*TINY, "--micro-batch", "2", "--precision", "fp32", "--set", f"batch.recompute={str(recomputes).lower()}"]
+            result = must("bench", *options, "--json").json
+            self.assertIs(result["recompute"], recomputes)
+            self.assertIs(result["results"][0]["recompute"], recomputes)
+            self.assertEqual("2, recomputing" in must("bench", *options).text, recomputes)
+
+    def test_switches_that_took_effect_are_said(self):
+        gpu = {"BERTCRAM_CUDA_KERNELS": "on", "BERTCRAM_CUDA_GRAPHS": "on"}  # on a CPU they ask for nothing, and nothing is missed
+        for switches, expected in (({}, []), ({"BERTCRAM_FUSED": "off"}, ["BERTCRAM_FUSED=off"]), (gpu, [])):
+            with self.subTest(switches):
+                result = must("bench", *TINY, "--device", "cpu", "--micro-batch", "2", "--precision", "fp32", "--json",
+                              env=environment(**switches)).json
+                self.assertEqual(result["switches"], expected)
 
     def test_a_table_for_people(self):
         text = must("bench", *TINY, "--micro-batch", "2").text

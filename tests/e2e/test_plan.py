@@ -1,6 +1,7 @@
 """bertcram plan: cards, budgets, this machine, and what it says where a model does not fit."""
 
 import json
+import pathlib
 import unittest
 
 from support import ROOT, USAGE, E2ETestCase, environment, must
@@ -75,7 +76,9 @@ class ThisMachine(E2ETestCase):
         self.assertEqual(after["bench"]["measured"], measured["tokens_per_second"]["median"])
         self.assertAlmostEqual(after["calibration"], after["bench"]["measured"] / after["bench"]["predicted"], places=9)
         records = json.loads((self.dir / "cache/bertcram/machines.json").read_text())
-        self.assertEqual(list(records), ["cpu, 1 threads, fp32, sums"])
+        named = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                 if line.startswith("model name")]
+        self.assertEqual(list(records), [f"cpu {named[0] if named else ''}, 1 threads, fp32, sums"])
         self.assertIn("as 'bertcram bench' measured", must("plan", *options, env=env).text)
 
 

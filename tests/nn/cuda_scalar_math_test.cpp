@@ -2,12 +2,13 @@
 
 #include "nn/kernels/cuda/scalar_math.h"
 
-#include <dlfcn.h>
-
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "bertcram/nn/fused.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/shared_library.h"
 #include "nn/cuda_kernels.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
@@ -139,11 +140,11 @@ TEST(CudaScalarMath, AdamWEqualsLibTorchs) {
 
 // It has to load, and to name every kernel, on machines without a driver too.
 TEST(CudaKernels, TheLibraryLoadsWithoutAGpu) {
-  if (::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL) == nullptr) {
-    GTEST_SKIP() << "built without nvcc: " << ::dlerror();
-  }
+#ifndef BERTCRAM_WITH_CUDA
+  GTEST_SKIP() << "built without nvcc";
+#endif
   const Kernels* kernels = cuda_kernels();
-  ASSERT_NE(kernels, nullptr);
+  ASSERT_NE(kernels, nullptr) << util::find_function(kLibrary, kGetKernels).problem;
   EXPECT_NE(kernels->gelu, nullptr);
   EXPECT_NE(kernels->gelu_backward, nullptr);
   EXPECT_NE(kernels->geglu, nullptr);
@@ -153,6 +154,19 @@ TEST(CudaKernels, TheLibraryLoadsWithoutAGpu) {
   EXPECT_NE(kernels->norm, nullptr);
   EXPECT_NE(kernels->norm_backward, nullptr);
   EXPECT_NE(kernels->adamw, nullptr);
+}
+
+TEST(CudaKernels, AreMissedOnlyWhereTheyAreAskedFor) {
+  const bool was_on = uses_cuda_kernels();
+  set_cuda_kernels(false);
+  EXPECT_NO_THROW(require_cuda_kernels());
+  set_cuda_kernels(true);
+  if (cuda_kernels() == nullptr) {
+    EXPECT_THROW(require_cuda_kernels(), ResourceError);
+  } else {
+    EXPECT_NO_THROW(require_cuda_kernels());
+  }
+  set_cuda_kernels(was_on);
 }
 
 }  // namespace

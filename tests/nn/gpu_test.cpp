@@ -133,7 +133,7 @@ TEST_P(GpuOperations, RotationEqualsFp64AndItsGradientTurnsBack) {
 
 TEST_P(GpuOperations, NormOfASumEqualsFp64) {
   util::RandomStream random(test::test_seed());
-  for (const int64_t hidden : {8, 300, 768}) {
+  for (const int64_t hidden : {8, 256, 300, 512, 768, 1'024}) {
     SCOPED_TRACE(hidden);
     const at::Tensor branch = random_tensor(random, {3, 101, hidden}, 2.0).to(options());
     const at::Tensor weight = random_tensor(random, {hidden}).to(options());

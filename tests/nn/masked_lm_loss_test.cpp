@@ -107,6 +107,17 @@ TEST_F(MaskedLmLossKernels, ErrorsAreThoseOfTheSoftmax) {
   }
 }
 
+// The kernels read rows as they lie in memory.
+TEST_F(MaskedLmLossKernels, StatesMayBeATransposedView) {
+  const Problem problem = random_problem(test::test_seed(), 64, 96, 160);
+  const at::Tensor columns = leaf_of(problem.states.t().contiguous(), at::kBFloat16);
+  const at::Tensor embedding = leaf_of(problem.embedding, at::kBFloat16);
+  const at::Tensor bias = leaf_of(problem.bias, at::kBFloat16);
+  const at::Tensor loss = masked_lm_loss_sum(columns.t(), embedding, bias, problem.targets);
+  loss.backward();
+  expect_agreement({loss, columns.grad().t(), embedding.grad(), bias.grad()}, fused(problem, at::kBFloat16), 1e-6);
+}
+
 TEST(MaskedLmLossProperty, EqualsCrossEntropyWithAllGradientsInFp32) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));
@@ -181,6 +192,23 @@ TEST(MaskedLmLoss, WithoutMaskedPositionsIsZeroWithZeroGradients) {
     EXPECT_TRUE(near(outcome.embedding, at::zeros({9, 5}), 0));
     EXPECT_TRUE(near(outcome.bias, at::zeros({9}), 0));
     EXPECT_EQ(outcome.states.sizes(), (std::vector<int64_t>{0, 5}));
+  }
+}
+
+TEST(MaskedLmLoss, LeavesWhatNeedsNoGradientAlone) {
+  const Problem problem = random_problem(4, 6, 5, 9);
+  const Outcome expected = fused(problem, at::kFloat);
+  const std::array<at::Tensor, 3> gradients = {expected.states, expected.embedding, expected.bias};
+  for (size_t frozen = 0; frozen < 3; ++frozen) {
+    SCOPED_TRACE(frozen);
+    std::array<at::Tensor, 3> leaves = {leaf_of(problem.states, at::kFloat), leaf_of(problem.embedding, at::kFloat),
+                                        leaf_of(problem.bias, at::kFloat)};
+    leaves[frozen].requires_grad_(false);
+    leaves[frozen].mutable_grad() = at::full(leaves[frozen].sizes(), 5.0F);
+    masked_lm_loss_sum(leaves[0], leaves[1], leaves[2], problem.targets).backward();
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_TRUE(near(leaves[i].grad(), i == frozen ? at::full(leaves[i].sizes(), 5.0F) : gradients[i], 1e-6)) << i;
+    }
   }
 }
 

@@ -30,8 +30,11 @@ config::PretrainConfig bert_base() {
   return config;
 }
 
-Machine card(std::string_view name, Precision precision = Precision::kAuto) {
-  return machine_of(*find_card(name), precision, std::nullopt);
+Machine card(std::string_view name, Precision precision = Precision::kAuto, bool has_tf32 = false) {
+  config::RuntimeConfig runtime;
+  runtime.precision = precision;
+  runtime.tf32 = has_tf32;
+  return machine_of(*find_card(name), runtime);
 }
 
 TEST(Cards, AreFoundByKeyOrTitleInAnySpelling) {
@@ -54,10 +57,38 @@ TEST(Cards, TuringComputesInFp16) {
   EXPECT_EQ(card("3060ti", Precision::kFp32).precision, Precision::kFp32);
 }
 
+TEST(Cards, ComputeFp32InTheirShadersAndTf32InTensorCores) {
+  EXPECT_NEAR(card("t4", Precision::kFp32).flops, 8.1e12, 1);
+  EXPECT_NEAR(card("2080ti", Precision::kFp32).flops, 13.4e12, 1);
+  EXPECT_NEAR(card("a10", Precision::kFp32).flops, 31.2e12, 1);
+  EXPECT_NEAR(card("3060ti", Precision::kFp32).flops, 16.2e12, 1);
+  EXPECT_NEAR(card("a10", Precision::kFp32, /*has_tf32=*/true).flops, 62.5e12, 1);
+  EXPECT_NEAR(card("t4", Precision::kFp32, /*has_tf32=*/true).flops, 8.1e12, 1) << "Turing has none";
+  EXPECT_NEAR(card("a10", Precision::kBf16, /*has_tf32=*/true).flops, 125e12, 1);
+}
+
 TEST(Workloads, CountTheParametersOfBertBase) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   EXPECT_EQ(workload.parameters, 110'946'560);            // as bench says of the model itself
   EXPECT_NEAR(workload.flops_per_token, 519.9e6, 0.1e6);  // 546.9e6 if all tokens went through all of the last layer
+}
+
+TEST(Workloads, OfFineTuningHaveNeitherGeneratorNorDecoder) {
+  config::PretrainConfig config = bert_base();
+  const Workload masked_lm = pretraining(config, 32'768, 128);
+  config.objective = config::Objective::kRtd;
+  const Workload pair = pretraining(config, 32'768, 128);
+  const Workload glue = fine_tuning(masked_lm.parts[0].shape, 40, 0.1);
+  EXPECT_EQ(glue.packed_numbers, 12 * (4 * 768 * 768 + 2 * 768 * 3072));
+  EXPECT_LT(glue.packed_numbers, masked_lm.packed_numbers);
+  EXPECT_LT(glue.parameters, pair.parameters);
+  // The head's dense layer, norm and bias of the decoder make way for pooler and classifier of two classes.
+  EXPECT_EQ(glue.parameters - masked_lm.parameters, 2 * 768 + 2 - 2 * 768 - 32'768);
+  EXPECT_EQ(glue.seq_len, 40);
+  const auto seconds_of = [](const config::PretrainConfig& given) {
+    return make_plan(given, {}, card("3060ti")).glue[0].seconds;
+  };
+  EXPECT_NEAR(seconds_of(config), seconds_of(bert_base()), 1e-9) << "the same encoder, however it was pretrained";
 }
 
 TEST(MemoryNeed, IsWhatASumByHandGives) {
@@ -87,6 +118,23 @@ TEST(MemoryNeed, OfRecomputedLayersIsLess) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   EXPECT_LT(3 * memory_need(workload, 64, true, card("3060ti")).activations,
             memory_need(workload, 64, false, card("3060ti")).activations);
+}
+
+// Passes are fullest where most tokens are masked; time is that of the mean.
+TEST(RowsThatFit, AreThoseOfAMaskingSchedulesFullestPasses) {
+  config::PretrainConfig config = bert_base();
+  config.mask.mask_prob = 0.3;
+  const Workload constant = pretraining(config, 32'768, 128);
+  config.mask.end_mask_prob = 0.15;
+  const Workload falling = pretraining(config, 32'768, 128);
+  config.mask.mask_prob = 0.15;
+  config.mask.end_mask_prob = 0.3;
+  const Workload rising = pretraining(config, 32'768, 128);
+  const Machine machine = card("3060ti");
+  EXPECT_EQ(memory_need(falling, 64, false, machine).total(), memory_need(constant, 64, false, machine).total());
+  EXPECT_EQ(memory_need(rising, 64, false, machine).total(), memory_need(constant, 64, false, machine).total());
+  EXPECT_EQ(rows_that_fit(falling, 1'000, false, machine), rows_that_fit(constant, 1'000, false, machine));
+  EXPECT_LT(falling.flops_per_token, constant.flops_per_token);
 }
 
 TEST(RowsThatFit, AreTheMost) {
@@ -156,7 +204,7 @@ class Records : public ::testing::Test {
   void TearDown() override { ::unsetenv("XDG_CACHE_HOME"); }
 
   test::ScratchDirectory folder_;
-  Machine machine_ = {.name = "this machine", .precision = Precision::kBf16, .threads = 2};
+  Machine machine_ = {.name = "this machine", .model = "Xeon", .precision = Precision::kBf16, .threads = 2};
 };
 
 TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
@@ -169,6 +217,14 @@ TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
   other.precision = Precision::kFp32;
   EXPECT_FALSE(find_record(other).has_value());
   keep_record(other, {.measured = 3, .predicted = 1, .what = "fp32"});
+  other = machine_;
+  other.model = "Ryzen";
+  EXPECT_FALSE(find_record(other).has_value()) << "a home directory shared by two machines";
+  other.model = "GeForce";
+  other.is_gpu = true;
+  keep_record(other, {.measured = 7, .predicted = 1, .what = "a card"});
+  other.model = "Tesla";
+  EXPECT_FALSE(find_record(other).has_value()) << "a new card";
   const auto found = find_record(machine_);
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->share(), 0.5);
@@ -178,9 +234,9 @@ TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
 
 TEST_F(Records, ThatMakeNoSenseAreNone) {
   std::filesystem::create_directories(record_file()->parent_path());
-  for (const char* text : {"", "nonsense", "[]", R"({"cpu, 2 threads, bf16": 3})",
-                           R"({"cpu, 2 threads, bf16": {"measured": -1, "predicted": 2}})",
-                           R"({"cpu, 2 threads, bf16": {"measured": "1", "predicted": 0}})"}) {
+  for (const char* text : {"", "nonsense", "[]", R"({"cpu Xeon, 2 threads, bf16": 3})",
+                           R"({"cpu Xeon, 2 threads, bf16": {"measured": -1, "predicted": 2}})",
+                           R"({"cpu Xeon, 2 threads, bf16": {"measured": "1", "predicted": 0}})"}) {
     util::write_file_atomically(*record_file(), text);
     EXPECT_FALSE(find_record(machine_).has_value()) << text;
     keep_record(machine_, {.measured = 1, .predicted = 2});

@@ -9,6 +9,8 @@
 #include <new>
 
 #include "bertcram/train/masked_lm.h"
+#include "bertcram/util/error.h"
+#include "bertcram/util/shared_library.h"
 #include "nn/tensor_support.h"
 #include "train/gpu_support.h"
 #include "train/pretrain_support.h"
@@ -35,6 +37,16 @@ TEST(PassRecorder, HandsThePassItsScaleFromTheFirstOn) {
   }
 }
 
+TEST(PassRecorder, SaysWhyItCannotRecordWhereItIsAskedTo) {
+  if (util::find_function(kCudaGraphLibrary, kGetCudaGraphs).address != nullptr) {
+    GTEST_SKIP() << kCudaGraphLibrary << " can be loaded here";
+  }
+  ::setenv("BERTCRAM_CUDA_GRAPHS", "on", 1);
+  EXPECT_THROW(PassRecorder(at::Device(at::kCUDA, 0)), ResourceError);
+  EXPECT_NO_THROW(PassRecorder(at::kCPU));
+  ::unsetenv("BERTCRAM_CUDA_GRAPHS");
+}
+
 class GpuPassRecorder : public test::PretrainTest {
  protected:
   void SetUp() override {
@@ -42,8 +54,8 @@ class GpuPassRecorder : public test::PretrainTest {
       GTEST_SKIP() << *reason;
     }
     ::setenv("BERTCRAM_CUDA_GRAPHS", "on", 1);
-    if (!PassRecorder(at::Device(at::kCUDA, 0)).is_on()) {
-      GTEST_SKIP() << "there is no " << kCudaGraphLibrary;
+    if (const auto found = util::find_function(kCudaGraphLibrary, kGetCudaGraphs); found.address == nullptr) {
+      GTEST_SKIP() << found.problem;
     }
   }
   void TearDown() override { ::unsetenv("BERTCRAM_CUDA_GRAPHS"); }

@@ -13,6 +13,8 @@ struct MaskConfig {
 
   /// Of mask_prob, over the run.
   double mean_prob() const { return 0.5 * (mask_prob + (end_mask_prob > 0 ? end_mask_prob : mask_prob)); }
+  /// Of the fullest passes.
+  double largest_prob() const { return end_mask_prob > mask_prob ? end_mask_prob : mask_prob; }
   bool is_scheduled() const { return end_mask_prob > 0 && end_mask_prob != mask_prob; }
 
   void visit(FieldVisitor& v) {

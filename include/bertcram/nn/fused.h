@@ -13,5 +13,7 @@ bool has_bf16_kernels();
 /// Off, unless the environment says BERTCRAM_CUDA_KERNELS=on: not all of our kernels for GPUs have run on one yet.
 bool uses_cuda_kernels();
 void set_cuda_kernels(bool is_on);
+/// For commands that compute on a GPU. @throws ResourceError where those kernels are on and cannot be loaded
+void require_cuda_kernels();
 
 }  // namespace bertcram::nn

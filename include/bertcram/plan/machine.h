@@ -2,7 +2,6 @@
 // What a plan knows of the machine that will train: a card from the list, or this one as measured.
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,9 +17,10 @@ struct Card {
   std::string_view title;  ///< GeForce RTX 3060 Ti
   double memory_gib;
   double tensor_tflops;
+  double fp32_tflops;  ///< of the shaders: what fp32 has without TF32
   double gigabytes_per_second;
   double watts;   ///< board power
-  bool has_bf16;  ///< otherwise fp16 (Turing)
+  bool has_bf16;  ///< and TF32 (since Ampere); otherwise fp16 (Turing)
 };
 
 std::span<const Card> cards();
@@ -30,6 +30,8 @@ const Card* find_card(std::string_view name);
 /// What memory and speed depend on.
 struct Machine {
   std::string name;
+  std::string model =
+      {};  ///< of the GPU or CPU as it names itself; empty = it does not, or this is none that was measured
   bool is_gpu = false;
   config::Precision precision = config::Precision::kFp32;  ///< that training would take; never kAuto
   int64_t threads = 0;                                     ///< of a CPU
@@ -43,8 +45,7 @@ struct Machine {
   bool is_measured = false;     ///< rates are measured ones, not from a data sheet
 };
 
-/// @param precision  kAuto: bf16, or fp16 where the card has no bf16
-/// @param limit_bytes  of its memory; nullopt = all
-Machine machine_of(const Card& card, config::Precision precision, std::optional<int64_t> limit_bytes);
+/// @param runtime  its precision, where kAuto is bf16, or fp16 where the card has no bf16; tf32; and memory_limit
+Machine machine_of(const Card& card, const config::RuntimeConfig& runtime);
 
 }  // namespace bertcram::plan

@@ -22,7 +22,7 @@ struct Record {
 /// @return nullopt where the environment names no home
 std::optional<std::filesystem::path> record_file();
 
-/// The last one of this machine in this precision, with as many threads and the same kernels. Whatever is wrong with the file
+/// The last one of a machine of this model in this precision, with as many threads and the same kernels. Whatever is wrong with the file
 /// counts as nothing found.
 std::optional<Record> find_record(const Machine& machine);
 

@@ -13,7 +13,8 @@ namespace bertcram::plan {
 /// One encoder that every token goes through.
 struct Part {
   model::EncoderShape shape;
-  model::WantedShares wanted = {};
+  model::WantedShares wanted = {};       ///< in the mean over the run: what takes time
+  model::WantedShares most_wanted = {};  ///< in the fullest passes: what takes memory
 };
 
 struct Workload {
@@ -28,6 +29,9 @@ struct Workload {
 
 /// Of pretraining. @throws ConfigError as model_contradictions lists them
 Workload pretraining(const config::PretrainConfig& config, int64_t vocab, int64_t seq_len);
+
+/// Of fine-tuning the encoder for a GLUE task whose examples have so many tokens in the mean, padding left out.
+Workload fine_tuning(const model::EncoderShape& shape, double mean_tokens, double dropout);
 
 /// Bytes by what they are for.
 struct MemoryNeed {

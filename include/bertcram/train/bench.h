@@ -41,6 +41,7 @@ struct BenchResult {
   std::string precision;
   int64_t micro_batch = 0;   ///< rows per pass
   std::string failure = {};  ///< empty, or why there are no figures: not enough memory
+  bool recomputes = false;   ///< activations: as configured, or because there was no memory without
   Spread tokens_per_second = {};
   double mfu = 0;                 ///< share of roofline_flops, at the median
   double roofline_flops = 0;      ///< floating-point operations per second of large matrix products on this machine
@@ -52,6 +53,7 @@ struct BenchResult {
 struct BenchReport {
   std::string device;  ///< cpu or cuda
   int64_t threads = 0;
+  std::vector<std::string> switches = {};  ///< of the environment that took effect, e.g. "BERTCRAM_FUSED=off"
   int64_t parameters = 0;
   double flops_per_token = 0;  ///< model::flops_per_token
   std::vector<BenchResult> results;
@@ -63,7 +65,8 @@ struct BenchContext {
 
 /// Trains on rows of random tokens, through the data path, step and optimizer of `pretrain`: repeats × steps timed steps
 /// after two that are not, for every precision and micro-batch size.
-/// @param config  model, masking, optimizer and runtime; data, output, batch and budget are not looked at
+/// @param config  model, masking (a schedule at its mean), optimizer, runtime and batch: rows and micro_rows where `options`
+/// name no micro-batch, recompute always; data, output and budget are not looked at
 /// @throws ConfigError for a model or options that contradict each other; ResourceError if no size fits the memory
 BenchReport run_bench(const config::PretrainConfig& config, const BenchOptions& options, const BenchContext& context);
 

@@ -25,6 +25,9 @@ Runtime resolve_runtime(const config::RuntimeConfig& config);
 /// E.g. "cpu (2 threads), bf16".
 std::string describe(const Runtime& runtime);
 
+/// Of the GPU or CPU as it names itself, e.g. "NVIDIA GeForce RTX 3060 Ti"; empty if it does not.
+std::string device_model(const Runtime& runtime);
+
 /// Seeds LibTorch's generators of all devices: samples of a generator and, on a GPU, dropout draw from them.
 void seed_generators(uint64_t seed);
 
