@@ -66,6 +66,7 @@ class Finetuner {
       std::ranges::copy_if(units, std::back_inserter(pending), [&](const PlannedUnit& unit) { return !is_done(unit); });
     }
     add_other_runs(tasks);
+    keep_all_models();  // a session killed behind its last unit.json did not come to it
     train_all(std::move(pending));
     publish();
     finish(tasks);
@@ -319,6 +320,12 @@ class Finetuner {
     }
     return unit.start_from.empty() ? fs::path(config_.model)
                                    : model_folder({.task = unit.start_from, .seed = kStartSeed});
+  }
+
+  void keep_all_models() const {
+    for (const auto& [name, records] : records_) {
+      keep_models(tasks_.at(name));
+    }
   }
 
   /// Removes the models that need not stay; a link with the task's name leads to the best.
