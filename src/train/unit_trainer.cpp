@@ -107,6 +107,8 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
   for (const fs::path& path : checkpoint::list_checkpoints(folder)) {
     try {
       state_ = checkpoint::load_checkpoint(path, tensors());
+    } catch (const UnreadableError&) {
+      throw;  // it may be fine: to begin again would throw it away
     } catch (const DataError& error) {
       util::log_warning(kRoom, cat(plan_.name, ": a checkpoint is of no use: ", error.what()));
       continue;
@@ -117,8 +119,9 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     saved_seconds_ = state_.elapsed_seconds;
     passes_ = state_.passes.rows > 0 && plan_.micro_rows == 0 ? state_.passes : passes_;
     util::log_info(kRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
-    return;
+    break;
   }
+  checkpoint::discard_newer(folder, state_.step);  // else they would count as newer than what is saved from here on
 }
 
 void UnitTrainer::save() {

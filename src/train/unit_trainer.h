@@ -46,7 +46,8 @@ class UnitTrainer {
   UnitTrainer(const UnitTrainer&) = delete;
   UnitTrainer& operator=(const UnitTrainer&) = delete;
 
-  /// Continues from the newest valid checkpoint in the folder, if there is one, and saves into it now and then.
+  /// Continues from the newest valid checkpoint in the folder, if there is one, and saves into it now and then. Damaged
+  /// ones go. @throws UnreadableError for one that may be fine
   void use_checkpoints(const std::filesystem::path& folder);
 
   /// Trains to the end of an epoch: one that it has reached already is no work.
