@@ -12,6 +12,7 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "unit_runner.h"
 
 namespace bertcram::train {
 namespace {
@@ -184,6 +185,20 @@ void FinetuneFolder::add_baselines(glue::GlueResults& results) const {
         entry->second.baseline = score.get<double>();
       }
     }
+  }
+}
+
+fs::path FinetuneFolder::model_of(const glue::UnitId& unit) const { return path_of(unit) / UnitRunner::kModelFolder; }
+
+void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,
+                                 const std::function<bool(const glue::UnitId&)>& stays) const {
+  for (const glue::UnitRecord& record : records) {
+    if (!stays(record.id)) {
+      fs::remove_all(model_of(record.id));
+    }
+  }
+  if (fs::exists(model_of(best))) {
+    util::replace_link(file(best.task), fs::path(best.folder()) / UnitRunner::kModelFolder);
   }
 }
 

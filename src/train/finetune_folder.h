@@ -2,6 +2,7 @@
 // The output folder of finetune-glue: what it belongs to, its units, and the results that are made from them.
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +13,7 @@
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/results.h"
 #include "bertcram/glue/task.h"
+#include "bertcram/glue/unit.h"
 
 namespace bertcram::train {
 
@@ -31,6 +33,7 @@ class FinetuneFolder {
   void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files);
 
   std::filesystem::path path_of(const glue::UnitId& unit) const { return folder_ / unit.folder(); }
+  std::filesystem::path model_of(const glue::UnitId& unit) const;
   std::filesystem::path results_file() const { return folder_ / "results.json"; }
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
 
@@ -42,6 +45,10 @@ class FinetuneFolder {
   bool has_baselines(const std::string& task) const;
   /// Sets those of the tasks in the results.
   void add_baselines(glue::GlueResults& results) const;
+
+  /// Removes the models of a task's runs that need not stay; a link with the task's name leads to the best.
+  void keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,
+                   const std::function<bool(const glue::UnitId&)>& stays) const;
 
   /// Writes results.json, and remembers it.
   void save(const glue::GlueResults& results);

@@ -154,7 +154,7 @@ class Finetuner {
                           "; was it copied? Remove the folder, and the same command runs it again"));
     }
     const bool needs_model = config_.save_models == config::SaveModels::kAll || is_start(unit.id);
-    if (!record || (needs_model && !fs::exists(model_folder(unit.id) / "config.json"))) {
+    if (!record || (needs_model && !fs::exists(folder_->model_of(unit.id) / "config.json"))) {
       return false;
     }
     fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);  // of a session killed at its end
@@ -197,7 +197,7 @@ class Finetuner {
       if (const auto found = records_.find(task.name); found != records_.end()) {
         const glue::UnitId best = *glue::best_unit(found->second, primary_metric_of(task));
         runs.push_back({.task = task, .folder = folder_->path_of(best), .name = best.folder()});
-        if (config_.save_models == config::SaveModels::kBest && !fs::exists(model_folder(best) / "config.json")) {
+        if (config_.save_models == config::SaveModels::kBest && !fs::exists(folder_->model_of(best) / "config.json")) {
           util::log_warning(kFinetuneRoom,
                             cat(task.name, ": the model of the best run was not kept; remove ",
                                 folder_->path_of(best).string(), ", and the same command trains it again"));
@@ -212,8 +212,6 @@ class Finetuner {
   std::string primary_metric_of(const glue::TaskSpec& task) const {
     return std::string(glue::metric_name(glue::primary_metric(protocol_, task)));
   }
-
-  fs::path model_folder(const glue::UnitId& id) const { return folder_->path_of(id) / UnitRunner::kModelFolder; }
 
   /// Whether other tasks start from this run's model.
   bool is_start(const glue::UnitId& id) const { return start_tasks_.contains(id.task) && id.seed == kStartSeed; }
@@ -242,23 +240,29 @@ class Finetuner {
          }});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
-      if (fs::exists(model_folder({.task = task, .seed = kStartSeed}) / "config.json") && records_.contains(task)) {
+      if (fs::exists(folder_->model_of({.task = task, .seed = kStartSeed}) / "config.json") &&
+          records_.contains(task)) {
         queue.note_model(task);
       }
     }
-    util::WorkerGroup group;
-    group.run(jobs, [&](int64_t) {
-      at::set_num_threads(static_cast<int>(runtime.threads));
-      try {
-        for (auto unit = queue.take(); unit && !group.failed(); unit = queue.take()) {
-          run_unit(*unit, runtime, queue, progress);
-        }
-      } catch (...) {
-        queue.close();
-        throw;
-      }
-    });
+    work(queue, runtime, jobs, progress);
     at::set_num_threads(static_cast<int>(runtime_.threads));
+  }
+
+  void work(UnitQueue& queue, const Runtime& runtime, int64_t jobs, util::Progress& progress) {
+    util::WorkerGroup group;
+    try {
+      group.run(jobs, [&](int64_t) {
+        at::set_num_threads(static_cast<int>(runtime.threads));
+        queue.work([&] { return group.failed(); },
+                   [&](const PlannedUnit& unit) { run_unit(unit, runtime, queue, progress); });
+      });
+    } catch (const util::StoppedError&) {
+      if (unsaved_) {  // of a run beside the one that was stopped first
+        std::rethrow_exception(unsaved_);
+      }
+      throw;
+    }
   }
 
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
@@ -289,6 +293,10 @@ class Finetuner {
       give_up(unit.id, queue);
     } catch (const DivergedError&) {
       give_up(unit.id, queue);
+    } catch (const ResourceError&) {
+      const std::scoped_lock lock(mutex_);
+      unsaved_ = std::current_exception();
+      throw;
     }
   }
 
@@ -319,7 +327,7 @@ class Finetuner {
       return {};
     }
     return unit.start_from.empty() ? fs::path(config_.model)
-                                   : model_folder({.task = unit.start_from, .seed = kStartSeed});
+                                   : folder_->model_of({.task = unit.start_from, .seed = kStartSeed});
   }
 
   void keep_all_models() const {
@@ -332,16 +340,10 @@ class Finetuner {
   void keep_models(const LoadedTask& task) const {
     const std::vector<glue::UnitRecord>& records = records_.at(task.spec.name);
     const glue::UnitId best = *glue::best_unit(records, primary_metric_of(task.spec));
-    for (const glue::UnitRecord& record : records) {
-      const bool stays = config_.save_models == config::SaveModels::kAll || is_start(record.id) ||
-                         (config_.save_models == config::SaveModels::kBest && record.id.folder() == best.folder());
-      if (!stays) {
-        fs::remove_all(model_folder(record.id));
-      }
-    }
-    if (fs::exists(model_folder(best))) {
-      util::replace_link(folder_->file(task.spec.name), fs::path(best.folder()) / UnitRunner::kModelFolder);
-    }
+    folder_->keep_models(records, best, [&](const glue::UnitId& id) {
+      return config_.save_models == config::SaveModels::kAll || is_start(id) ||
+             (config_.save_models == config::SaveModels::kBest && id.folder() == best.folder());
+    });
   }
 
   /// Writes results.json from what there is.
@@ -383,6 +385,7 @@ class Finetuner {
   std::map<std::string, std::vector<glue::UnitRecord>> records_;
   glue::GlueResults results_;
   std::exception_ptr first_failure_;
+  std::exception_ptr unsaved_;  ///< why a run could neither go on nor be saved
 };
 
 }  // namespace
