@@ -132,11 +132,15 @@ void UnitTrainer::save() {
   state_.loss_scale = scaler_.state();
   state_.passes = passes_;
   state_.runtime = describe(runtime_);
+  checkpoint::require_room(checkpoints_, tensors());
+  checkpoint::save_checkpoint(checkpoints_, state_, tensors(), {.newest = 1});
+}
+
+void UnitTrainer::try_save() {
   saved_seconds_ = state_.elapsed_seconds;
   try {
-    checkpoint::require_room(checkpoints_, tensors());
-    checkpoint::save_checkpoint(checkpoints_, state_, tensors(), {.newest = 1});
-  } catch (const std::exception& error) {  // the unit can still be finished
+    save();
+  } catch (const std::exception& error) {
     util::log_warning(kRoom, cat(plan_.name, ": not saved: ", error.what()));
   }
 }
@@ -157,7 +161,7 @@ bool UnitTrainer::train_epoch(int64_t epoch, const util::StopFlag& stop,
     state_.elapsed_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     examples_done(std::ssize(batch));
     if (state_.elapsed_seconds - saved_seconds_ > kSaveSeconds) {
-      save();
+      try_save();
     }
   }
   return true;

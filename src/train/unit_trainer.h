@@ -52,10 +52,10 @@ class UnitTrainer {
 
   /// Trains to the end of an epoch: one that it has reached already is no work.
   /// @param examples_done  told of each batch  @return false when asked to stop on the way: then the state is saved
-  /// @throws DivergedError; ResourceError if a single example finds no memory
+  /// @throws DivergedError; ResourceError if a single example finds no memory, or the state cannot be saved
   bool train_epoch(int64_t epoch, const util::StopFlag& stop, const std::function<void(int64_t)>& examples_done);
 
-  /// Writes a checkpoint, if there is a folder for them; what goes wrong is logged: the unit can still be finished.
+  /// Writes a checkpoint, if there is a folder for them. @throws ResourceError: who stops then loses what was done
   void save();
 
   int64_t steps_done() const { return state_.step; }
@@ -67,6 +67,8 @@ class UnitTrainer {
 
  private:
   void step(const std::vector<int64_t>& batch);
+  /// save(), but what goes wrong is logged: the unit can still be finished.
+  void try_save();
   void accumulate(std::span<const int64_t> batch, uint64_t key);
   checkpoint::TrainTensors tensors();
 

@@ -139,5 +139,11 @@ TEST_F(UnitRunnerTest, ACheckpointThatCannotBeReadIsNotThrownAway) {
   EXPECT_EQ(checkpoint::list_checkpoints(checkpoints("stopped")).front(), newest);
 }
 
+TEST_F(UnitRunnerTest, AStopThatCannotSaveSaysSo) {
+  fs::create_directories(scratch_ / "stopped");
+  test::write_bytes(checkpoints("stopped"), "a file where a folder should be");
+  EXPECT_THROW(run_unit("stopped", 0, kExamples), ResourceError);
+}
+
 }  // namespace
 }  // namespace bertcram::train
