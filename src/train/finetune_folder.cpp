@@ -190,6 +190,21 @@ void FinetuneFolder::add_baselines(glue::GlueResults& results) const {
 
 fs::path FinetuneFolder::model_of(const glue::UnitId& unit) const { return path_of(unit) / UnitRunner::kModelFolder; }
 
+std::vector<glue::UnitRecord> FinetuneFolder::units_but(const std::set<std::string>& names) const {
+  std::vector<glue::UnitRecord> units;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_symlink() || !entry.is_directory() || names.contains(name)) {
+      continue;
+    }
+    auto record = glue::load_unit(entry.path());
+    if (record && record->id.folder() == name) {
+      units.push_back(std::move(*record));
+    }
+  }
+  return units;
+}
+
 void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,
                                  const std::function<bool(const glue::UnitId&)>& stays) const {
   for (const glue::UnitRecord& record : records) {
@@ -197,8 +212,11 @@ void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, c
       fs::remove_all(model_of(record.id));
     }
   }
+  const fs::path link = file(best.task);
   if (fs::exists(model_of(best))) {
-    util::replace_link(file(best.task), fs::path(best.folder()) / UnitRunner::kModelFolder);
+    util::replace_link(link, fs::path(best.folder()) / UnitRunner::kModelFolder);
+  } else if (fs::is_symlink(link) && !fs::exists(link)) {
+    fs::remove(link);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,9 @@ class FinetuneFolder {
   bool has_baselines(const std::string& task) const;
   /// Sets those of the tasks in the results.
   void add_baselines(glue::GlueResults& results) const;
+
+  /// The runs that are done, but for those in folders of these names.
+  std::vector<glue::UnitRecord> units_but(const std::set<std::string>& names) const;
 
   /// Removes the models of a task's runs that need not stay; a link with the task's name leads to the best.
   void keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,

@@ -16,6 +16,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
+#include "counted_runs.h"
 #include "finetune_folder.h"
 #include "finetune_news.h"
 #include "finetune_outputs.h"
@@ -154,7 +155,7 @@ class Finetuner {
                           "; was it copied? Remove the folder, and the same command runs it again"));
     }
     const bool needs_model = config_.save_models == config::SaveModels::kAll || is_start(unit.id);
-    if (!record || (needs_model && !fs::exists(folder_->model_of(unit.id) / "config.json"))) {
+    if (!record || (needs_model && !has_model(unit.id))) {
       return false;
     }
     fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);  // of a session killed at its end
@@ -164,26 +165,16 @@ class Finetuner {
 
   /// A run that counts.
   void note(const glue::UnitRecord& record) {
-    records_[record.id.task].push_back(record);
+    runs_.add(record);
     board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(record.id.task).spec)));
   }
 
   /// Runs of GLUE's tasks, and seeds of this command's, that other commands left here: they count in results.json too.
   void add_other_runs(const std::vector<glue::TaskSpec>& tasks) {
-    for (const auto& entry : fs::directory_iterator(output_)) {
-      if (entry.is_symlink() || !entry.is_directory()) {
-        continue;
-      }
-      const auto record = glue::load_unit(entry.path());
-      if (!record || record->id.folder() != entry.path().filename()) {
-        continue;
-      }
-      const std::string& name = record->id.task;
-      const bool is_named = std::ranges::find(tasks, name, &glue::TaskSpec::name) != tasks.end();
-      const bool is_glue =
-          std::ranges::find(glue::builtin_tasks(), name, &glue::TaskSpec::name) != glue::builtin_tasks().end();
-      if (is_named ? !is_planned(record->id) : is_glue) {
-        others_[name].push_back(*record);
+    for (const glue::UnitRecord& record : folder_->units_but(planned_)) {
+      const auto is_it = [&](const glue::TaskSpec& task) { return task.name == record.id.task; };
+      if (std::ranges::any_of(tasks, is_it) || std::ranges::any_of(glue::builtin_tasks(), is_it)) {
+        runs_.add_other(record);
       }
     }
   }
@@ -194,14 +185,17 @@ class Finetuner {
   void finish(const std::vector<glue::TaskSpec>& tasks) {
     std::vector<BestRun> runs;
     for (const glue::TaskSpec& task : tasks) {
-      if (const auto found = records_.find(task.name); found != records_.end()) {
-        const glue::UnitId best = *glue::best_unit(found->second, primary_metric_of(task));
-        runs.push_back({.task = task, .folder = folder_->path_of(best), .name = best.folder()});
-        if (config_.save_models == config::SaveModels::kBest && !fs::exists(folder_->model_of(best) / "config.json")) {
-          util::log_warning(kFinetuneRoom,
-                            cat(task.name, ": the model of the best run was not kept; remove ",
-                                folder_->path_of(best).string(), ", and the same command trains it again"));
-        }
+      const auto records = runs_.of(task.name);
+      const auto best = glue::best_unit(records, primary_metric_of(task));
+      if (!best) {
+        continue;
+      }
+      runs.push_back({.task = task, .folder = folder_->path_of(*best), .name = best->folder()});
+      if (config_.save_models == config::SaveModels::kBest && !has_model(*best)) {
+        util::log_warning(
+            kFinetuneRoom,
+            cat(task.name, ": the model of the best run was not kept; remove ", runs.back().folder.string(), ", and ",
+                is_planned(*best) ? "the same command" : "a command for its seed", " trains it again"));
       }
     }
     if (!runs.empty()) {
@@ -213,11 +207,13 @@ class Finetuner {
     return std::string(glue::metric_name(glue::primary_metric(protocol_, task)));
   }
 
+  bool has_model(const glue::UnitId& id) const { return fs::exists(folder_->model_of(id) / "config.json"); }
+
   /// Whether other tasks start from this run's model.
   bool is_start(const glue::UnitId& id) const { return start_tasks_.contains(id.task) && id.seed == kStartSeed; }
 
   void train_all(std::vector<PlannedUnit> pending) {
-    for (const auto& [name, records] : records_) {
+    for (const auto& [name, records] : runs_.own()) {
       util::log_info(kFinetuneRoom,
                      cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
     }
@@ -240,8 +236,7 @@ class Finetuner {
          }});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
-      if (fs::exists(folder_->model_of({.task = task, .seed = kStartSeed}) / "config.json") &&
-          records_.contains(task)) {
+      if (has_model({.task = task, .seed = kStartSeed}) && runs_.own().contains(task)) {
         queue.note_model(task);
       }
     }
@@ -331,29 +326,32 @@ class Finetuner {
   }
 
   void keep_all_models() const {
-    for (const auto& [name, records] : records_) {
-      keep_models(tasks_.at(name));
+    for (const auto& [name, task] : tasks_) {
+      if (!results_.failed.contains(name)) {
+        keep_models(task);
+      }
     }
   }
 
   /// Removes the models that need not stay; a link with the task's name leads to the best.
   void keep_models(const LoadedTask& task) const {
-    const std::vector<glue::UnitRecord>& records = records_.at(task.spec.name);
-    const glue::UnitId best = *glue::best_unit(records, primary_metric_of(task.spec));
-    folder_->keep_models(records, best, [&](const glue::UnitId& id) {
-      return config_.save_models == config::SaveModels::kAll || is_start(id) ||
-             (config_.save_models == config::SaveModels::kBest && id.folder() == best.folder());
+    const std::vector<glue::UnitRecord> records = runs_.of(task.spec.name);
+    const auto best = glue::best_unit(records, primary_metric_of(task.spec));
+    if (!best) {
+      return;
+    }
+    const bool keeps_others = config_.save_models == config::SaveModels::kAll ||
+                              (config_.save_models == config::SaveModels::kBest && !has_model(*best));
+    folder_->keep_models(records, *best, [&](const glue::UnitId& id) {
+      const bool is_best = config_.save_models == config::SaveModels::kBest && id.folder() == best->folder();
+      return keeps_others || is_best || is_start(id);
     });
   }
 
   /// Writes results.json from what there is.
   void publish() {
     results_.tasks.clear();
-    auto all = others_;
-    for (const auto& [name, records] : records_) {
-      all[name].insert(all[name].end(), records.begin(), records.end());
-    }
-    for (const auto& [name, records] : all) {
+    for (const auto& [name, records] : runs_.all()) {
       if (!results_.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
         const auto loaded = tasks_.find(name);
         glue::add_task(results_, loaded == tasks_.end() ? glue::find_task(name) : loaded->second.spec, records);
@@ -380,9 +378,8 @@ class Finetuner {
   glue::UnitBoard board_;
   FinetuneNews news_;
 
-  std::mutex mutex_;                                             ///< of what follows, and of the folder
-  std::map<std::string, std::vector<glue::UnitRecord>> others_;  ///< done by other commands, by task
-  std::map<std::string, std::vector<glue::UnitRecord>> records_;
+  std::mutex mutex_;  ///< of what follows, and of the folder
+  CountedRuns runs_;
   glue::GlueResults results_;
   std::exception_ptr first_failure_;
   std::exception_ptr unsaved_;  ///< why a run could neither go on nor be saved

@@ -1,0 +1,40 @@
+"""finetune-glue: several commands that share a folder, and folders that lack something or are damaged."""
+
+import json
+import shutil
+import unittest
+
+from glue_folders import arguments, make_glue
+from support import INPUT, E2ETestCase, must
+
+
+class Runs(E2ETestCase):
+    def setUp(self):
+        super().setUp()
+        self.out = self.dir / "out"
+
+    def results(self, folder=None):
+        return json.loads(((folder or self.out) / "results.json").read_text())
+
+    def seeds(self, task):
+        return [seed["seed"] for seed in self.results()["tasks"][task]["seeds"]]
+
+    def test_the_best_run_is_that_of_all_commands(self):
+        data = make_glue(self.dir / "glue", "rte")
+        whole = self.dir / "whole"
+        options = ["--task", "rte", "--errors", 2]
+        must(*arguments(data, whole, *options, seeds=4))
+        must(*arguments(data, self.out, *options, seeds=3))
+        must(*arguments(data, self.out, *options, "--first-seed", 3, seeds=1))
+        for more in ([], ["--first-seed", 1]):  # and again, by commands that name one seed each
+            with self.subTest(more):
+                self.assertEqual(self.results(), self.results(whole))
+                self.assertEqual((self.out / "rte").readlink(), (whole / "rte").readlink())
+                self.assertEqual((self.out / "errors.tsv").read_bytes(), (whole / "errors.tsv").read_bytes())
+                self.assertEqual([path.parent.name for path in self.out.glob("rte-seed*/model")],
+                                 [(whole / "rte").readlink().parent.name])
+                must(*arguments(data, self.out, *options, *more, seeds=1))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
