@@ -103,6 +103,10 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
   return tasks;
 }
 
+bool is_asked_for(const FinetuneConfig& config, const glue::TaskSpec& task) {
+  return !config.task_file.empty() || std::ranges::count(glue::expand_task_list(config.task), task.name) > 0;
+}
+
 glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Protocol& protocol,
                                    const glue::TaskSpec& task) {
   glue::FinetuneRecipe recipe = glue::recipe_for(protocol, task);

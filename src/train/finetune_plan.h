@@ -39,6 +39,9 @@ struct LoadedTask {
 /// warned about and left out. @throws ConfigError, DataError
 std::vector<glue::TaskSpec> chosen_tasks(const config::FinetuneConfig& config, const glue::Protocol& protocol);
 
+/// Whether the command names the task; if not, it is only there for others to start from.
+bool is_asked_for(const config::FinetuneConfig& config, const glue::TaskSpec& task);
+
 /// The protocol's recipe with the user's changes. @throws ConfigError
 glue::FinetuneRecipe chosen_recipe(const config::FinetuneConfig& config, const glue::Protocol& protocol,
                                    const glue::TaskSpec& task);

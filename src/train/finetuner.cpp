@@ -83,10 +83,10 @@ class Finetuner {
     return config_.init == config::InitFrom::kRandom ? "" : recipe.start_from;
   }
 
-  /// The task's runs; of one whose model others start from, that run too.
+  /// The task's runs; of one whose model others start from, that run too, or nothing else if nobody asked for the task.
   std::vector<PlannedUnit> units(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe) const {
-    auto units = units_of(spec, recipe, config_);
-    if (start_tasks_.contains(spec.name) && config_.first_seed > kStartSeed) {
+    auto units = is_asked_for(config_, spec) ? units_of(spec, recipe, config_) : std::vector<PlannedUnit>();
+    if (start_tasks_.contains(spec.name) && (units.empty() || config_.first_seed > kStartSeed)) {
       units.insert(units.begin(), {.id = {.task = spec.name, .seed = kStartSeed}});
     }
     return units;

@@ -35,6 +35,14 @@ class Runs(E2ETestCase):
                                  [(whole / "rte").readlink().parent.name])
                 must(*arguments(data, self.out, *options, *more, seeds=1))
 
+    def test_a_task_that_others_only_start_from_is_trained_once(self):
+        data = make_glue(self.dir / "glue", "rte", "mnli")
+        must(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer", seeds=3))
+        self.assertEqual(self.seeds("mnli"), [0])
+        self.assertEqual(self.seeds("rte"), [0, 1, 2])
+        must(*arguments(data, self.out, "--task", "rte,mnli", "--protocol", "transfer", seeds=2))
+        self.assertEqual(self.seeds("mnli"), [0, 1])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
