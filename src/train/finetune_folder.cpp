@@ -197,9 +197,13 @@ std::vector<glue::UnitRecord> FinetuneFolder::units_but(const std::set<std::stri
     if (entry.is_symlink() || !entry.is_directory() || names.contains(name)) {
       continue;
     }
-    auto record = glue::load_unit(entry.path());
-    if (record && record->id.folder() == name) {
-      units.push_back(std::move(*record));
+    try {
+      auto record = glue::load_unit(entry.path());
+      if (record && record->id.folder() == name) {
+        units.push_back(std::move(*record));
+      }
+    } catch (const DataError& error) {
+      util::log_warning("finetune-glue", cat(error.what(), "; it does not count"));
     }
   }
   return units;

@@ -47,7 +47,7 @@ class FinetuneFolder {
   /// Sets those of the tasks in the results.
   void add_baselines(glue::GlueResults& results) const;
 
-  /// The runs that are done, but for those in folders of these names.
+  /// The runs that are done, but for those in folders of these names. Damaged ones are warned about and left out.
   std::vector<glue::UnitRecord> units_but(const std::set<std::string>& names) const;
 
   /// Removes the models of a task's runs that need not stay; a link with the task's name leads to the best.

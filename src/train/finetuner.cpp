@@ -58,13 +58,7 @@ class Finetuner {
     plan(tasks);
     std::vector<PlannedUnit> pending;
     for (const glue::TaskSpec& spec : tasks) {
-      const auto units = load(spec);
-      for (const PlannedUnit& unit : units) {
-        if (fs::exists(folder_->path_of(unit.id))) {
-          util::remove_stale_temporaries(folder_->path_of(unit.id));
-        }
-      }
-      std::ranges::copy_if(units, std::back_inserter(pending), [&](const PlannedUnit& unit) { return !is_done(unit); });
+      std::ranges::move(load(spec), std::back_inserter(pending));
     }
     add_other_runs(tasks);
     keep_all_models();  // a session killed behind its last unit.json did not come to it
@@ -120,7 +114,7 @@ class Finetuner {
     }
   }
 
-  /// Reads a task's data. @return its runs; none if it failed
+  /// Reads a task's data and the runs of it that are done. @return the others; none if it failed
   std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
     if (const std::string start = start_of(recipe); results_.failed.contains(start)) {
@@ -138,7 +132,9 @@ class Finetuner {
           note_failure(name);
         }
       }
-      return units(spec, recipe);
+      std::vector<PlannedUnit> pending = units(spec, recipe);
+      std::erase_if(pending, [&](const PlannedUnit& unit) { return is_done(unit); });
+      return pending;
     } catch (const DataError&) {
       note_failure(spec.name);
     } catch (const ConfigError&) {  // results on other data than now
@@ -149,6 +145,7 @@ class Finetuner {
 
   /// Whether the run's scores are there, and its model where that is asked for; then they count.
   bool is_done(const PlannedUnit& unit) {
+    util::remove_stale_temporaries(folder_->path_of(unit.id));
     const auto record = glue::load_unit(folder_->path_of(unit.id));
     if (record && record->id.folder() != unit.id.folder()) {
       throw DataError(cat(folder_->path_of(unit.id).string(), ": holds the run ", record->id.folder(),

@@ -43,6 +43,23 @@ class Runs(E2ETestCase):
         must(*arguments(data, self.out, "--task", "rte,mnli", "--protocol", "transfer", seeds=2))
         self.assertEqual(self.seeds("mnli"), [0, 1])
 
+    def test_a_damaged_run_stops_no_other_task(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2")
+        must(*arguments(data, self.out, "--task", "rte", seeds=2))
+        unit = self.out / "rte-seed0" / "unit.json"
+        unit.write_bytes(unit.read_bytes()[:100])
+        result = must(*arguments(data, self.out, "--task", "sst2", seeds=1))
+        self.assertIn("rte-seed0/unit.json", result.err)
+        self.assertIn("it does not count", result.err)
+        self.assertEqual((self.seeds("sst2"), self.seeds("rte")), ([0], [1]))
+        result = self.bertcram(*arguments(data, self.out, "--task", "rte,sst2", seeds=2))
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("remove the folder", result.error_lines[-1])
+        self.assertEqual((self.seeds("sst2"), sorted(self.results()["failed"])), ([0, 1], ["rte"]))
+        shutil.rmtree(unit.parent)
+        must(*arguments(data, self.out, "--task", "rte,sst2", seeds=2))
+        self.assertEqual(self.seeds("rte"), [0, 1])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
