@@ -23,9 +23,14 @@ bool is_present(const glue::TaskSpec& task, const glue::SplitSpec& split, const 
   return glue::split_availability(task, split, data) == glue::Availability::kPresent;
 }
 
-bool has_data(const glue::TaskSpec& task, const fs::path& data) {
-  return is_present(task, *task.train, data) &&
-         std::ranges::any_of(task.dev, [&](const glue::SplitSpec& split) { return is_present(task, split, data); });
+/// Why there is nothing to train on; empty if there is. A training set without a dev set is for whoever loads it to refuse.
+std::string lack_of_training_data(const glue::TaskSpec& task, const fs::path& data) {
+  try {
+    glue::split_file(task, *task.train, data);
+    return {};
+  } catch (const DataError& error) {
+    return error.what();
+  }
 }
 
 /// Texts are not needed once they are encoded.
@@ -78,15 +83,15 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
   std::vector<glue::TaskSpec> tasks;
   for (const std::string& name : glue::expand_task_list(config.task)) {
     const glue::TaskSpec& task = glue::find_task(name);
-    if (is_all && !has_data(task, data)) {
-      util::log_warning(kRoom, cat(task.name, ": no training and dev data in ", data.string(), "; it is left out"));
+    if (const std::string lack = is_all ? lack_of_training_data(task, data) : ""; !lack.empty()) {
+      util::log_warning(kRoom, cat(task.name, ": ", lack, "; it is left out"));
       continue;
     }
     tasks.push_back(task);
   }
   if (tasks.empty()) {
     throw DataError(cat("--data ", data.string(),
-                        ": no GLUE task with training and dev data here; expected folders such as CoLA, RTE, SST-2"));
+                        ": no GLUE task with a training set here; expected folders such as CoLA, RTE, SST-2"));
   }
   if (config.init == config::InitFrom::kRandom) {
     return tasks;

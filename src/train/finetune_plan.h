@@ -35,8 +35,8 @@ struct LoadedTask {
   std::map<std::string, std::exception_ptr> left_out = {};  ///< sets scored with it that could not be read, and why
 };
 
-/// The tasks that a command names, those that others start from first. With `all`, tasks whose files are not there are
-/// warned about and left out. @throws ConfigError, DataError
+/// The tasks that a command names, those that others start from first. With `all`, tasks without a training set are warned
+/// about and left out. @throws ConfigError, DataError
 std::vector<glue::TaskSpec> chosen_tasks(const config::FinetuneConfig& config, const glue::Protocol& protocol);
 
 /// Whether the command names the task; if not, it is only there for others to start from.

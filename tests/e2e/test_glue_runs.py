@@ -60,6 +60,19 @@ class Runs(E2ETestCase):
         must(*arguments(data, self.out, "--task", "rte,sst2", seeds=2))
         self.assertEqual(self.seeds("rte"), [0, 1])
 
+    def test_all_leaves_out_what_has_no_training_set_and_reports_what_has_no_dev_set(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2", "stsb")
+        (data / "STS-B" / "train.tsv").unlink()
+        result = must(*arguments(data, self.out, "--task", "all", seeds=1))
+        self.assertRegex(result.err, r"W .*stsb: .*train\.tsv.*; it is left out")
+        self.assertEqual(sorted(self.results()["tasks"]), ["rte", "sst2"])
+        (data / "RTE" / "dev.tsv").rename(self.dir / "dev.tsv")
+        result = self.bertcram(*arguments(data, self.dir / "other", "--task", "all", seeds=1))
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("dev.tsv", result.error_lines[-1])
+        found = self.results(self.dir / "other")
+        self.assertEqual((sorted(found["tasks"]), sorted(found["failed"])), (["sst2"], ["rte"]))
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
