@@ -1,6 +1,7 @@
 #pragma once
 // The runs in a folder of fine-tuning results that count: a command's own, and those that other commands left.
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,6 +29,12 @@ class CountedRuns {
     const ByTask all = this->all();
     const auto found = all.find(task);
     return found == all.end() ? std::vector<glue::UnitRecord>() : found->second;
+  }
+  /// Whether all runs of the task have scores on the dev set.
+  bool all_have(const std::string& task, const std::string& set) const {
+    return std::ranges::all_of(of(task), [&](const glue::UnitRecord& record) {
+      return std::ranges::count(record.dev, set, &glue::SplitScores::reported_name) > 0;
+    });
   }
 
  private:

@@ -145,7 +145,8 @@ void FinetuneFolder::save_settings() {
   util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");
 }
 
-void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
+void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files,
+                                      const std::string& owner) {
   std::string content = util::join(task.labels, "\n");
   if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
     content += "\n" + glue::scoring_rules(task);
@@ -159,12 +160,12 @@ void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vec
   if (before == id) {
     return;
   }
-  if (!before.empty() && has_work(folder_, task.name)) {
+  if (!before.empty() && has_work(folder_, owner)) {
     std::vector<std::string> names;
     std::ranges::transform(files, std::back_inserter(names), [](const fs::path& file) { return file.string(); });
     throw ConfigError(cat(folder_.string(), " holds results of ", task.name,
                           " by other rules or on other data than now in ", util::join(names, ", "),
-                          "; choose another --output"));
+                          "; choose another --output, or remove ", owner, "-seed* there"));
   }
   known[task.name] = id;
   settings_[kBaselines].erase(task.name);  // of other data
@@ -209,10 +210,16 @@ std::vector<glue::UnitRecord> FinetuneFolder::units_but(const std::set<std::stri
   return units;
 }
 
+bool FinetuneFolder::has_model(const glue::UnitId& unit) const { return fs::exists(model_of(unit) / "config.json"); }
+
 void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,
-                                 const std::function<bool(const glue::UnitId&)>& stays) const {
+                                 config::SaveModels which,
+                                 const std::function<bool(const glue::UnitId&)>& is_needed) const {
   for (const glue::UnitRecord& record : records) {
-    if (!stays(record.id)) {
+    // While the best one has no model, the others' are all there is.
+    const bool stays = which == config::SaveModels::kAll || (which == config::SaveModels::kBest &&
+                                                             (record.id.folder() == best.folder() || !has_model(best)));
+    if (!stays && !is_needed(record.id)) {
       fs::remove_all(model_of(record.id));
     }
   }

@@ -30,11 +30,14 @@ class FinetuneFolder {
   FinetuneFolder(std::filesystem::path folder, const config::FinetuneConfig& config, const glue::Protocol& protocol,
                  const checkpoint::ModelDirectory& model);
 
-  /// Scores belong to the files that they came from: remembers those of a task. @throws ConfigError for others
-  void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files);
+  /// Scores belong to the files that they came from: remembers those of a task. @param owner  whose runs give its scores
+  /// @throws ConfigError for other files than there were
+  void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files,
+                        const std::string& owner);
 
   std::filesystem::path path_of(const glue::UnitId& unit) const { return folder_ / unit.folder(); }
   std::filesystem::path model_of(const glue::UnitId& unit) const;
+  bool has_model(const glue::UnitId& unit) const;
   std::filesystem::path results_file() const { return folder_ / "results.json"; }
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
 
@@ -51,8 +54,9 @@ class FinetuneFolder {
   std::vector<glue::UnitRecord> units_but(const std::set<std::string>& names) const;
 
   /// Removes the models of a task's runs that need not stay; a link with the task's name leads to the best.
-  void keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,
-                   const std::function<bool(const glue::UnitId&)>& stays) const;
+  /// @param is_needed  whether a model has to stay for another reason
+  void keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best, config::SaveModels which,
+                   const std::function<bool(const glue::UnitId&)>& is_needed) const;
 
   /// Writes results.json, and remembers it.
   void save(const glue::GlueResults& results);

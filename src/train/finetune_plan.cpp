@@ -33,6 +33,11 @@ std::string lack_of_training_data(const glue::TaskSpec& task, const fs::path& da
   }
 }
 
+/// Whether the command names the task; if not, it is only there for others to start from.
+bool is_asked_for(const FinetuneConfig& config, const glue::TaskSpec& task) {
+  return !config.task_file.empty() || std::ranges::count(glue::expand_task_list(config.task), task.name) > 0;
+}
+
 /// Texts are not needed once they are encoded.
 void drop_texts(glue::Dataset& dataset) {
   for (glue::Example& example : dataset.examples) {
@@ -108,10 +113,6 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
   return tasks;
 }
 
-bool is_asked_for(const FinetuneConfig& config, const glue::TaskSpec& task) {
-  return !config.task_file.empty() || std::ranges::count(glue::expand_task_list(config.task), task.name) > 0;
-}
-
 glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Protocol& protocol,
                                    const glue::TaskSpec& task) {
   glue::FinetuneRecipe recipe = glue::recipe_for(protocol, task);
@@ -139,11 +140,10 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   }
   LoadedTask task = {.spec = spec, .recipe = recipe, .max_tokens = text_limit(model.shape, spec, recipe.seq_len)};
   const auto read = [&](const glue::TaskSpec& of, const glue::SplitSpec& split) {
-    EncodedSplit encoded = read_and_encode(of, split, data, *model.tokenizer, task.max_tokens);
-    task.files.push_back(encoded.dataset.file);
-    return encoded;
+    return read_and_encode(of, split, data, *model.tokenizer, task.max_tokens);
   };
   task.train = read(spec, *spec.train);
+  task.files.push_back(task.train.dataset.file);
   const auto present = glue::present_dev_splits(spec, data);
   for (const glue::SplitSpec& split : spec.dev) {
     if (std::ranges::find(present, split.reported_name, &glue::SplitSpec::reported_name) == present.end()) {
@@ -152,6 +152,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   }
   for (const glue::SplitSpec& split : present) {
     task.dev.push_back({.judge = spec, .split = read(spec, split)});
+    task.files.push_back(task.dev.back().split.dataset.file);
   }
   for (const glue::TaskSpec& other : glue::builtin_tasks()) {  // AX
     if (other.scored_with != spec.name || !is_present(other, other.dev.front(), data)) {
@@ -168,14 +169,32 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   return task;
 }
 
+std::string start_of(const FinetuneConfig& config, const glue::FinetuneRecipe& recipe) {
+  return config.init == config::InitFrom::kRandom ? "" : recipe.start_from;
+}
+
+std::set<std::string> start_tasks(const FinetuneConfig& config, const glue::Protocol& protocol,
+                                  const std::vector<glue::TaskSpec>& tasks) {
+  std::set<std::string> starts;
+  for (const glue::TaskSpec& task : tasks) {
+    starts.insert(start_of(config, chosen_recipe(config, protocol, task)));
+  }
+  starts.erase("");
+  return starts;
+}
+
 std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe,
-                                  const FinetuneConfig& config) {
+                                  const FinetuneConfig& config, const std::set<std::string>& starts) {
   const std::vector<double> rates = recipe.grid.empty() ? std::vector<double>{0.0} : recipe.grid;
-  const std::string start = config.init == config::InitFrom::kRandom ? "" : recipe.start_from;
+  const int64_t seeds = is_asked_for(config, task) ? recipe.seeds : 0;
   std::vector<PlannedUnit> units;
-  for (int64_t seed = config.first_seed; seed < config.first_seed + recipe.seeds; ++seed) {
+  if (starts.contains(task.name) && (seeds == 0 || config.first_seed > kStartSeed)) {
+    units.push_back({.id = {.task = task.name, .seed = kStartSeed}});
+  }
+  for (int64_t seed = config.first_seed; seed < config.first_seed + seeds; ++seed) {
     for (const double rate : rates) {
-      units.push_back({.id = {.task = task.name, .seed = seed, .grid_rate = rate}, .start_from = start});
+      units.push_back(
+          {.id = {.task = task.name, .seed = seed, .grid_rate = rate}, .start_from = start_of(config, recipe)});
     }
   }
   return units;

@@ -30,8 +30,6 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
-constexpr int64_t kStartSeed = 0;  ///< of the run that other tasks start from, whatever seeds a command asks for
-
 /// All runs of one command.
 class Finetuner {
  public:
@@ -61,6 +59,7 @@ class Finetuner {
       std::ranges::move(load(spec), std::back_inserter(pending));
     }
     add_other_runs(tasks);
+    check_all_scored();
     keep_all_models();  // a session killed behind its last unit.json did not come to it
     train_all(std::move(pending));
     publish();
@@ -72,30 +71,12 @@ class Finetuner {
   }
 
  private:
-  /// The task whose model runs begin with; empty: the pretrained model, or none.
-  std::string start_of(const glue::FinetuneRecipe& recipe) const {
-    return config_.init == config::InitFrom::kRandom ? "" : recipe.start_from;
-  }
-
-  /// The task's runs; of one whose model others start from, that run too, or nothing else if nobody asked for the task.
-  std::vector<PlannedUnit> units(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe) const {
-    auto units = is_asked_for(config_, spec) ? units_of(spec, recipe, config_) : std::vector<PlannedUnit>();
-    if (start_tasks_.contains(spec.name) && (units.empty() || config_.first_seed > kStartSeed)) {
-      units.insert(units.begin(), {.id = {.task = spec.name, .seed = kStartSeed}});
-    }
-    return units;
-  }
-
   /// What the command asks for, whatever of it is there or can be read.
   void plan(const std::vector<glue::TaskSpec>& tasks) {
-    for (const glue::TaskSpec& spec : tasks) {
-      if (const std::string start = start_of(chosen_recipe(config_, protocol_, spec)); !start.empty()) {
-        start_tasks_.insert(start);
-      }
-    }
+    start_tasks_ = start_tasks(config_, protocol_, tasks);
     for (const glue::TaskSpec& spec : tasks) {
       const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-      for (const PlannedUnit& unit : units(spec, recipe)) {
+      for (const PlannedUnit& unit : units_of(spec, recipe, config_, start_tasks_)) {
         planned_.insert(unit.id.folder());
         board_.expect(unit.id, primary_metric_of(spec));
       }
@@ -117,30 +98,60 @@ class Finetuner {
   /// Reads a task's data and the runs of it that are done. @return the others; none if it failed
   std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-    if (const std::string start = start_of(recipe); results_.failed.contains(start)) {
+    if (const std::string start = start_of(config_, recipe); results_.failed.contains(start)) {
       results_.failed[spec.name] = cat("starts from the ", start, " model, which there is not");
       return {};
     }
-    try {
+    std::vector<PlannedUnit> pending;
+    const bool is_fit = attempt(spec.name, [&] {
       LoadedTask task = load_task(spec, recipe, config_.data, model_);
-      folder_->check_task_files(spec, task.files);
+      folder_->check_task_files(spec, task.files, spec.name);
+      check_scored_with(task);
       tasks_.emplace(spec.name, std::move(task));
-      for (const auto& [name, failure] : tasks_.at(spec.name).left_out) {
-        try {
-          std::rethrow_exception(failure);
-        } catch (const DataError&) {
-          note_failure(name);
+      pending = units_of(spec, recipe, config_, start_tasks_);
+      std::erase_if(pending, [&](const PlannedUnit& unit) { return is_done(unit); });
+    });
+    return is_fit ? pending : std::vector<PlannedUnit>();
+  }
+
+  /// @return whether it went well; if not, the task has failed: data that are unfit, or others than the results' there
+  template <class Action>
+  bool attempt(const std::string& task, const Action& action) {
+    try {
+      action();
+      return true;
+    } catch (const DataError&) {
+      note_failure(task);
+    } catch (const ConfigError&) {
+      note_failure(task);
+    }
+    return false;
+  }
+
+  /// A set that is scored with the task's models, and is unfit, leaves the task as it is.
+  void check_scored_with(LoadedTask& task) {
+    for (const auto& [name, failure] : task.left_out) {
+      attempt(name, [&] { std::rethrow_exception(failure); });
+    }
+    std::erase_if(task.dev, [&](const DevSet& dev) {
+      return dev.judge.name != task.spec.name && !attempt(dev.judge.name, [&] {
+               folder_->check_task_files(dev.judge, {dev.split.dataset.file}, task.spec.name);
+             });
+    });
+  }
+
+  /// Fails such sets that were not there when the task was run.
+  void check_all_scored() {
+    for (const auto& [name, task] : tasks_) {
+      for (const DevSet& dev : task.dev) {
+        if (dev.judge.name != name && !runs_.all_have(name, dev.split.reported_name)) {
+          attempt(dev.judge.name, [&] {
+            throw DataError(cat("not scored with these runs of ", name, "; remove ", folder_->file(name).string(),
+                                "-seed*, and the same command scores it"));
+          });
         }
       }
-      std::vector<PlannedUnit> pending = units(spec, recipe);
-      std::erase_if(pending, [&](const PlannedUnit& unit) { return is_done(unit); });
-      return pending;
-    } catch (const DataError&) {
-      note_failure(spec.name);
-    } catch (const ConfigError&) {  // results on other data than now
-      note_failure(spec.name);
     }
-    return {};
   }
 
   /// Whether the run's scores are there, and its model where that is asked for; then they count.
@@ -152,7 +163,7 @@ class Finetuner {
                           "; was it copied? Remove the folder, and the same command runs it again"));
     }
     const bool needs_model = config_.save_models == config::SaveModels::kAll || is_start(unit.id);
-    if (!record || (needs_model && !has_model(unit.id))) {
+    if (!record || (needs_model && !folder_->has_model(unit.id))) {
       return false;
     }
     fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);  // of a session killed at its end
@@ -188,7 +199,7 @@ class Finetuner {
         continue;
       }
       runs.push_back({.task = task, .folder = folder_->path_of(*best), .name = best->folder()});
-      if (config_.save_models == config::SaveModels::kBest && !has_model(*best)) {
+      if (config_.save_models == config::SaveModels::kBest && !folder_->has_model(*best)) {
         util::log_warning(
             kFinetuneRoom,
             cat(task.name, ": the model of the best run was not kept; remove ", runs.back().folder.string(), ", and ",
@@ -204,16 +215,11 @@ class Finetuner {
     return std::string(glue::metric_name(glue::primary_metric(protocol_, task)));
   }
 
-  bool has_model(const glue::UnitId& id) const { return fs::exists(folder_->model_of(id) / "config.json"); }
-
   /// Whether other tasks start from this run's model.
   bool is_start(const glue::UnitId& id) const { return start_tasks_.contains(id.task) && id.seed == kStartSeed; }
 
   void train_all(std::vector<PlannedUnit> pending) {
-    for (const auto& [name, records] : runs_.own()) {
-      util::log_info(kFinetuneRoom,
-                     cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
-    }
+    news_.are_there(runs_);
     if (pending.empty()) {
       return;
     }
@@ -233,7 +239,7 @@ class Finetuner {
          }});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
-      if (has_model({.task = task, .seed = kStartSeed}) && runs_.own().contains(task)) {
+      if (folder_->has_model({.task = task, .seed = kStartSeed}) && runs_.own().contains(task)) {
         queue.note_model(task);
       }
     }
@@ -334,15 +340,9 @@ class Finetuner {
   void keep_models(const LoadedTask& task) const {
     const std::vector<glue::UnitRecord> records = runs_.of(task.spec.name);
     const auto best = glue::best_unit(records, primary_metric_of(task.spec));
-    if (!best) {
-      return;
+    if (best) {
+      folder_->keep_models(records, *best, config_.save_models, [&](const glue::UnitId& id) { return is_start(id); });
     }
-    const bool keeps_others = config_.save_models == config::SaveModels::kAll ||
-                              (config_.save_models == config::SaveModels::kBest && !has_model(*best));
-    folder_->keep_models(records, *best, [&](const glue::UnitId& id) {
-      const bool is_best = config_.save_models == config::SaveModels::kBest && id.folder() == best->folder();
-      return keeps_others || is_best || is_start(id);
-    });
   }
 
   /// Writes results.json from what there is.
@@ -354,6 +354,7 @@ class Finetuner {
         glue::add_task(results_, loaded == tasks_.end() ? glue::find_task(name) : loaded->second.spec, records);
       }
     }
+    std::erase_if(results_.tasks, [&](const auto& entry) { return results_.failed.contains(entry.first); });
     if (!results_.tasks.empty()) {
       folder_->add_baselines(results_);
       folder_->save(results_);

@@ -187,6 +187,16 @@ class Tasks(E2ETestCase):
         self.assertEqual(result.code, INPUT, result)
         self.assertEqual(sorted(self.results()["tasks"]), ["mnli", "mnli-mm"])
         self.assertIn("Premise", self.results()["failed"]["ax"])
+        rows = [f"l\ts\tk\td\tThe dog sees .\tThe cat sees .\t{label}\tneutral" for label in ("entailment", "neutral")]
+        head = "Lexical Semantics\tPredicate-Argument Structure\tLogic\tKnowledge\tPremise\tHypothesis\tLabel\tDomain"
+        (data / "AX" / "diagnostic-full.tsv").write_text("\n".join([head, *rows]) + "\n")
+        again = self.bertcram(*arguments(data, self.out, "--task", "mnli", seeds=1))
+        self.assertEqual(again.code, INPUT, again)
+        self.assertIn("not scored with these runs of mnli; remove", self.results()["failed"]["ax"])
+        self.assertEqual(sorted(self.results()["tasks"]), ["mnli", "mnli-mm"])
+        shutil.rmtree(self.out / "mnli-seed0")
+        must(*arguments(data, self.out, "--task", "mnli", seeds=1))
+        self.assertEqual(sorted(self.results()["tasks"]), ["ax", "mnli", "mnli-mm"])
 
     def test_scores_of_any_range_are_learnt(self):
         rows = [f"{i % 11 * 100 + 1000}\tthe {'cat' if i % 11 > 5 else 'dog'} sees" for i in range(110)]
