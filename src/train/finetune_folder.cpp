@@ -12,6 +12,7 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "finetune_plan.h"
 #include "unit_runner.h"
 
 namespace bertcram::train {
@@ -59,10 +60,11 @@ json settings_of(const FinetuneConfig& config, const checkpoint::ModelDirectory&
 /// In what stored settings differ from these: settings by name, `--model`. A setting that bertcram did not have when they were
 /// stored had its default.
 std::vector<std::string> differences_from(const json& stored, const json& settings, const FinetuneConfig& config,
-                                          const std::string& where) {
+                                          const glue::Protocol& protocol, const std::string& where) {
   FinetuneConfig before;
   FinetuneConfig now = config;
   config::apply_yaml(config::fields_of(before), util::text_member(stored, "config"), where);
+  before = without_protocol_values(before, protocol);
   auto differing = config::differences(config::fields_of(before), config::fields_of(now));
   const auto is_other = [&](const char* key) {
     return stored.contains(key) && util::text_member(stored, key) != util::text_member(settings, key);
@@ -120,7 +122,7 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
   if (util::text_member(stored, "format") != kFormat) {
     throw ConfigError(cat(folder_.string(), " holds results of another version of bertcram; choose another --output"));
   }
-  if (const auto differing = differences_from(stored, settings_, config, settings_file().string());
+  if (const auto differing = differences_from(stored, settings_, config, protocol, settings_file().string());
       !differing.empty()) {
     if (has_work(folder_, "")) {
       throw ConfigError(cat(folder_.string(), " holds results of other settings (", util::join(differing, ", "),

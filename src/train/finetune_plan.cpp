@@ -76,6 +76,26 @@ int64_t runs_in_memory(const FinetuneConfig& config, const model::EncoderShape& 
 
 }  // namespace
 
+FinetuneConfig without_protocol_values(FinetuneConfig config, const glue::Protocol& protocol) {
+  if (config.dropout < 0 && config.dropout != FinetuneConfig().dropout) {
+    throw ConfigError(cat("--dropout ", config.dropout, ": expected 0 to 0.9, or -1 for the protocol's"));
+  }
+  const auto forget = [&](auto& value, auto unset, const auto& own) {
+    const auto is_own = [&](const auto& entry) { return own(entry.second) == value; };
+    if (own(protocol.common) == value && std::ranges::all_of(protocol.per_task, is_own)) {
+      value = unset;
+    }
+  };
+  using Recipe = glue::FinetuneRecipe;
+  forget(config.epochs, int64_t{0}, [](const Recipe& recipe) { return recipe.epochs; });
+  forget(config.batch_rows, int64_t{0}, [](const Recipe& recipe) { return recipe.batch_examples; });
+  forget(config.max_tokens, int64_t{0}, [](const Recipe& recipe) { return recipe.seq_len; });
+  forget(config.learning_rate, 0.0,
+         [](const Recipe& recipe) { return recipe.grid.empty() ? recipe.learning_rate : 0.0; });
+  forget(config.dropout, -1.0, [](const Recipe& recipe) { return recipe.dropout_prob; });
+  return config;
+}
+
 std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glue::Protocol& protocol) {
   if (!config.task_file.empty()) {
     return {glue::load_task_file(config.task_file, config.data)};

@@ -36,6 +36,10 @@ struct LoadedTask {
   std::map<std::string, std::exception_ptr> left_out = {};  ///< sets scored with it that could not be read, and why
 };
 
+/// The settings, but those that are the protocol's own for every task count as not given. @throws ConfigError
+/// for a dropout that is none
+config::FinetuneConfig without_protocol_values(config::FinetuneConfig config, const glue::Protocol& protocol);
+
 /// The tasks that a command names, those that others start from first. With `all`, tasks without a training set are warned
 /// about and left out. @throws ConfigError, DataError
 std::vector<glue::TaskSpec> chosen_tasks(const config::FinetuneConfig& config, const glue::Protocol& protocol);

@@ -34,13 +34,13 @@ using config::FinetuneConfig;
 class Finetuner {
  public:
   Finetuner(const FinetuneConfig& config, const FinetuneContext& context)
-      : config_(config),
+      : protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
+        config_(without_protocol_values(config, protocol_)),
         context_(context),
-        protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
         model_(checkpoint::open_model_directory(config.model)),
         runtime_(resolve_runtime(config.runtime)),
-        output_(config::results_folder(config)),
-        runner_(config, protocol_, model_, context.stop),
+        output_(config::results_folder(config_)),
+        runner_(config_, protocol_, model_, context.stop),
         news_(protocol_, board_, context.events) {}
 
   FinetuneOutcome run() {
@@ -361,9 +361,9 @@ class Finetuner {
     }
   }
 
-  const FinetuneConfig& config_;
-  const FinetuneContext& context_;
   const glue::Protocol& protocol_;
+  const FinetuneConfig config_;
+  const FinetuneContext& context_;
   checkpoint::ModelDirectory model_;
   Runtime runtime_;
   fs::path output_;

@@ -5,7 +5,7 @@ import shutil
 import unittest
 
 from glue_folders import arguments, make_glue
-from support import INPUT, E2ETestCase, must
+from support import INPUT, USAGE, E2ETestCase, must
 
 
 class Runs(E2ETestCase):
@@ -72,6 +72,18 @@ class Runs(E2ETestCase):
         self.assertIn("dev.tsv", result.error_lines[-1])
         found = self.results(self.dir / "other")
         self.assertEqual((sorted(found["tasks"]), sorted(found["failed"])), (["sst2"], ["rte"]))
+
+    def test_the_protocols_own_values_are_no_change(self):
+        data = make_glue(self.dir / "glue", "rte")
+        command = arguments(data, self.out, "--task", "rte", "--protocol", "sane", seeds=1, epochs=5)
+        must(*command, "--batch-rows", 16, "--learning-rate", "4e-5", "--dropout", "0.1", "--max-tokens", 128)
+        self.assertEqual(self.results()["overrides"], {"max_tokens": "32"})  # the model takes no more
+        command = [word for word in command if word not in ("--epochs", 5)]
+        self.assertIn("1 run is there already", must(*command).err)
+        self.assert_fails(self.bertcram(*command, "--batch-rows", 8), USAGE, "batch_rows: 0 -> 8")
+        fresh = arguments(data, self.dir / "fresh", "--task", "rte", "--dropout=-0.5")
+        self.assert_fails(self.bertcram(*fresh), USAGE, "--dropout -0.5", "or -1")
+        self.assertFalse((self.dir / "fresh").exists())
 
 
 if __name__ == "__main__":
