@@ -18,6 +18,7 @@
 #include "bertcram/util/random.h"
 #include "bertcram/util/text.h"
 #include "micro_batch.h"
+#include "run_header.h"
 
 namespace bertcram::train {
 namespace {
@@ -118,11 +119,18 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     parameters_.sync_compute();
     saved_seconds_ = state_.elapsed_seconds;
     passes_ = state_.passes.rows > 0 && plan_.micro_rows == 0 ? state_.passes : passes_;
+    if (state_.runtime != circumstances()) {
+      util::log_warning(kRoom,
+                        cat(plan_.name, ": the checkpoint comes from ", state_.runtime, "; this session runs on ",
+                            circumstances(), ": the run goes on, but not bit for bit as there"));
+    }
     util::log_info(kRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
     break;
   }
   checkpoint::discard_newer(folder, state_.step);  // else they would count as newer than what is saved from here on
 }
+
+std::string UnitTrainer::circumstances() const { return circumstances_of(runtime_, passes_); }
 
 void UnitTrainer::save() {
   if (checkpoints_.empty()) {
@@ -131,7 +139,7 @@ void UnitTrainer::save() {
   state_.optimizer_steps = optimizer_.steps_done();
   state_.loss_scale = scaler_.state();
   state_.passes = passes_;
-  state_.runtime = describe(runtime_);
+  state_.runtime = circumstances();
   checkpoint::require_room(checkpoints_, tensors());
   checkpoint::save_checkpoint(checkpoints_, state_, tensors(), {.newest = 1});
 }

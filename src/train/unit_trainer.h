@@ -58,6 +58,8 @@ class UnitTrainer {
   /// Writes a checkpoint, if there is a folder for them. @throws ResourceError: who stops then loses what was done
   void save();
 
+  /// What the bits depend on besides the plan: device, threads, number format, and how a batch is divided.
+  std::string circumstances() const;
   int64_t steps_done() const { return state_.step; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
   double seconds() const { return state_.elapsed_seconds; }

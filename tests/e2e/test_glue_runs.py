@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import signal
 import unittest
 
 from glue_folders import arguments, make_glue
+from interruption import signal_at
 from support import INPUT, USAGE, E2ETestCase, must
 
 
@@ -84,6 +86,17 @@ class Runs(E2ETestCase):
         fresh = arguments(data, self.dir / "fresh", "--task", "rte", "--dropout=-0.5")
         self.assert_fails(self.bertcram(*fresh), USAGE, "--dropout -0.5", "or -1")
         self.assertFalse((self.dir / "fresh").exists())
+
+    def test_a_run_that_goes_on_with_other_passes_says_so(self):
+        data = make_glue(self.dir / "glue", "sst2", train=64)
+        command = arguments(data, self.out, "--task", "sst2", "--protocol", "search", "--learning-rate", "1e-3", seeds=1, epochs=2)
+        stopped = signal_at(1, "rename */best-epoch-1/config.json", signal.SIGTERM)
+        self.assertEqual(self.bertcram(*command, env=stopped).code, 128 + signal.SIGTERM)
+        again = must(*command, "--micro-rows", 4)
+        self.assertIn("continues at step", again.err)
+        self.assertRegex(again.err, r"W .*comes from .*passes of 32 rows; this session .*passes of 4 rows")
+        unit = json.loads((self.out / "sst2-seed0" / "unit.json").read_text())
+        self.assertEqual(unit["runtime"], "cpu (1 threads), fp32, passes of 4 rows")
 
 
 if __name__ == "__main__":

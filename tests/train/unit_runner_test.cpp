@@ -145,5 +145,11 @@ TEST_F(UnitRunnerTest, AStopThatCannotSaveSaysSo) {
   EXPECT_THROW(run_unit("stopped", 0, kExamples), ResourceError);
 }
 
+TEST_F(UnitRunnerTest, ARecordSaysHowBatchesWereDivided) {
+  EXPECT_TRUE(run_unit("whole", 0).runtime.ends_with(", passes of 4 rows"));
+  finetune_.micro_rows = 2;
+  EXPECT_TRUE(run_unit("divided", 0).runtime.ends_with(", passes of 2 rows"));
+}
+
 }  // namespace
 }  // namespace bertcram::train
