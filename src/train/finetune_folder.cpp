@@ -43,6 +43,7 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
 
 constexpr const char* kFormat = "bertcram-finetuning-2";
 constexpr const char* kBaselines = "bag_of_words";
+constexpr const char* kOwnTasks = "own_tasks";
 
 // What a model is besides its weights. Folders of older versions do not say it.
 constexpr const char* kTokenizer = "tokenizer_fingerprint";
@@ -160,6 +161,7 @@ void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vec
   json& known = settings_["task_data_xxh3_128"];
   const std::string before = util::text_member(known, task.name.c_str());
   if (before == id) {
+    note_own_task(task);
     return;
   }
   if (!before.empty() && has_work(folder_, owner)) {
@@ -172,6 +174,29 @@ void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vec
   known[task.name] = id;
   settings_[kBaselines].erase(task.name);  // of other data
   save_settings();
+  note_own_task(task);
+}
+
+void FinetuneFolder::note_own_task(const glue::TaskSpec& task) {
+  const json content = {{"labels", task.labels}, {"metric", glue::metric_name(task.primary.cramming)}};
+  if (!task.base_dir.empty() && settings_[kOwnTasks][task.name] != content) {
+    settings_[kOwnTasks][task.name] = content;
+    save_settings();
+  }
+}
+
+std::optional<glue::TaskSpec> FinetuneFolder::own_task(const std::string& name) const {
+  if (!settings_.contains(kOwnTasks) || !settings_.at(kOwnTasks).contains(name)) {
+    return std::nullopt;
+  }
+  const json& content = settings_.at(kOwnTasks).at(name);
+  glue::TaskSpec task = {
+      .name = name, .primary = glue::PrimaryMetrics::all(glue::parse_metric(util::text_member(content, "metric")))};
+  for (const json& label : content.value("labels", json::array())) {
+    task.labels.push_back(label.is_string() ? label.get<std::string>() : "");
+  }
+  task.kind = task.labels.empty() ? glue::TaskKind::kRegression : glue::TaskKind::kClassification;
+  return task;
 }
 
 void FinetuneFolder::note_baselines(const std::string& task, const std::map<std::string, double>& scores) {

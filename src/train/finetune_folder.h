@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ class FinetuneFolder {
   void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files,
                         const std::string& owner);
 
+  /// An own task of this or another command, as far as its results need it; nullopt for others.
+  std::optional<glue::TaskSpec> own_task(const std::string& name) const;
+
   std::filesystem::path path_of(const glue::UnitId& unit) const { return folder_ / unit.folder(); }
   std::filesystem::path model_of(const glue::UnitId& unit) const;
   bool has_model(const glue::UnitId& unit) const;
@@ -64,6 +68,7 @@ class FinetuneFolder {
  private:
   std::filesystem::path settings_file() const { return folder_ / "settings.json"; }
   void save_settings();
+  void note_own_task(const glue::TaskSpec& task);
 
   std::filesystem::path folder_;
   std::map<std::string, std::string> overrides_;

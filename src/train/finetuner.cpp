@@ -30,6 +30,10 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
+bool is_builtin(const std::string& task) {
+  return std::ranges::find(glue::builtin_tasks(), task, &glue::TaskSpec::name) != glue::builtin_tasks().end();
+}
+
 /// All runs of one command.
 class Finetuner {
  public:
@@ -58,7 +62,7 @@ class Finetuner {
     for (const glue::TaskSpec& spec : tasks) {
       std::ranges::move(load(spec), std::back_inserter(pending));
     }
-    add_other_runs(tasks);
+    add_other_runs();
     check_all_scored();
     keep_all_models();  // a session killed behind its last unit.json did not come to it
     train_all(std::move(pending));
@@ -177,12 +181,14 @@ class Finetuner {
     board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(record.id.task).spec)));
   }
 
-  /// Runs of GLUE's tasks, and seeds of this command's, that other commands left here: they count in results.json too.
-  void add_other_runs(const std::vector<glue::TaskSpec>& tasks) {
+  /// Runs that other commands left here: they count in results.json too.
+  void add_other_runs() {
     for (const glue::UnitRecord& record : folder_->units_but(planned_)) {
-      const auto is_it = [&](const glue::TaskSpec& task) { return task.name == record.id.task; };
-      if (std::ranges::any_of(tasks, is_it) || std::ranges::any_of(glue::builtin_tasks(), is_it)) {
+      const std::string& name = record.id.task;
+      if (tasks_.contains(name) || results_.failed.contains(name) || folder_->own_task(name) || is_builtin(name)) {
         runs_.add_other(record);
+      } else {
+        util::log_warning(kFinetuneRoom, cat(record.id.text(), ": a task that is not known here; it does not count"));
       }
     }
   }
@@ -350,8 +356,8 @@ class Finetuner {
     results_.tasks.clear();
     for (const auto& [name, records] : runs_.all()) {
       if (!results_.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
-        const auto loaded = tasks_.find(name);
-        glue::add_task(results_, loaded == tasks_.end() ? glue::find_task(name) : loaded->second.spec, records);
+        const auto own = folder_->own_task(name);
+        glue::add_task(results_, own ? *own : glue::find_task(name), records);
       }
     }
     std::erase_if(results_.tasks, [&](const auto& entry) { return results_.failed.contains(entry.first); });

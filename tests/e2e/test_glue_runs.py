@@ -7,7 +7,7 @@ import unittest
 
 from glue_folders import arguments, make_glue
 from interruption import signal_at
-from support import INPUT, USAGE, E2ETestCase, must
+from support import INPUT, USAGE, E2ETestCase, make_task, must
 
 
 class Runs(E2ETestCase):
@@ -97,6 +97,15 @@ class Runs(E2ETestCase):
         self.assertRegex(again.err, r"W .*comes from .*passes of 32 rows; this session .*passes of 4 rows")
         unit = json.loads((self.out / "sst2-seed0" / "unit.json").read_text())
         self.assertEqual(unit["runtime"], "cpu (1 threads), fp32, passes of 4 rows")
+
+    def test_results_hold_own_tasks_of_other_commands(self):
+        data = make_glue(self.dir / "glue", "rte")
+        must(*arguments(data, self.out, "--task-file", make_task(self.dir / "task"), seeds=2))
+        before = self.results()["tasks"]["pets"]
+        shutil.rmtree(self.dir / "task")
+        must(*arguments(data, self.out, "--task", "rte", seeds=1))
+        self.assertEqual(self.results()["tasks"]["pets"], before)
+        self.assertEqual(self.seeds("rte"), [0])
 
 
 if __name__ == "__main__":
