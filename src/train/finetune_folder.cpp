@@ -80,6 +80,18 @@ std::vector<std::string> differences_from(const json& stored, const json& settin
   return differing;
 }
 
+/// Tells a task's rules and data from others.
+std::string id_of(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
+  std::string content = util::join(task.labels, "\n");
+  if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
+    content += "\n" + glue::scoring_rules(task);
+  }
+  for (const fs::path& each : files) {
+    content += "\n" + util::hash_file(each).hex();
+  }
+  return util::hash128(content).hex();
+}
+
 /// Whether the folder holds runs of a task (of any, if that is empty), done or begun, or results.
 bool has_work(const fs::path& folder, const std::string& task) {
   const auto is_work = [&](const fs::directory_entry& entry) {
@@ -149,17 +161,19 @@ void FinetuneFolder::save_settings() {
 }
 
 void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files,
-                                      const std::string& owner) {
-  std::string content = util::join(task.labels, "\n");
-  if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
-    content += "\n" + glue::scoring_rules(task);
-  }
-  for (const fs::path& each : files) {
-    content += "\n" + util::hash_file(each).hex();
-  }
-  const std::string id = util::hash128(content).hex();
+                                      const std::string& owner, const std::vector<fs::path>& once_with) {
+  const std::string id = id_of(task, files);
   json& known = settings_["task_data_xxh3_128"];
-  const std::string before = util::text_member(known, task.name.c_str());
+  std::string before = util::text_member(known, task.name.c_str());
+  if (before != id && !once_with.empty()) {
+    std::vector<fs::path> all = files;
+    all.insert(all.end(), once_with.begin(), once_with.end());
+    if (before == id_of(task, all)) {
+      before = id;
+      known[task.name] = id;
+      save_settings();
+    }
+  }
   if (before == id) {
     note_own_task(task);
     return;

@@ -32,9 +32,9 @@ class FinetuneFolder {
                  const checkpoint::ModelDirectory& model);
 
   /// Scores belong to the files that they came from: remembers those of a task. @param owner  whose runs give its scores
-  /// @throws ConfigError for other files than there were
+  /// @param once_with  files that older versions counted among them  @throws ConfigError for other files than there were
   void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files,
-                        const std::string& owner);
+                        const std::string& owner, const std::vector<std::filesystem::path>& once_with = {});
 
   /// An own task of this or another command, as far as its results need it; nullopt for others.
   std::optional<glue::TaskSpec> own_task(const std::string& name) const;

@@ -180,6 +180,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
     }
     try {
       task.dev.push_back({.judge = other, .split = read(other, other.dev.front())});
+      task.scored_files.push_back(task.dev.back().split.dataset.file);
     } catch (const DataError&) {
       task.left_out[other.name] = std::current_exception();
     }

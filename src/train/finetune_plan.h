@@ -33,6 +33,7 @@ struct LoadedTask {
   EncodedSplit train = {};
   std::vector<DevSet> dev = {};
   std::vector<std::filesystem::path> files = {};            ///< of its own sets
+  std::vector<std::filesystem::path> scored_files = {};     ///< of other sets that are scored with it
   std::map<std::string, std::exception_ptr> left_out = {};  ///< sets scored with it that could not be read, and why
 };
 

@@ -109,7 +109,7 @@ class Finetuner {
     std::vector<PlannedUnit> pending;
     const bool is_fit = attempt(spec.name, [&] {
       LoadedTask task = load_task(spec, recipe, config_.data, model_);
-      folder_->check_task_files(spec, task.files, spec.name);
+      folder_->check_task_files(spec, task.files, spec.name, task.scored_files);
       check_scored_with(task);
       tasks_.emplace(spec.name, std::move(task));
       pending = units_of(spec, recipe, config_, start_tasks_);
