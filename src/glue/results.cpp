@@ -118,13 +118,18 @@ void add_task(GlueResults& results, const TaskSpec& task, std::span<const UnitRe
   const std::vector<GridPoint> grid = grid_of(recipe_for(protocol, task), metric, records);
   const double best = grid.empty() ? 0.0 : std::ranges::max_element(grid, {}, &GridPoint::mean)->learning_rate;
   for (const SplitScores& split : records.front().dev) {
+    const auto has_it = [&](const UnitRecord& record) {
+      return std::ranges::count(record.dev, split.reported_name, &SplitScores::reported_name) > 0;
+    };
+    if (!std::ranges::all_of(records, has_it)) {
+      continue;
+    }
     // AX is judged by its own metric, whatever the task whose model scores it is judged by.
     const TaskSpec& judged = split.reported_name == "ax" ? find_task("ax") : task;
     TaskResult entry = {
         .metric = std::string(metric_name(primary_metric(protocol, judged))), .labels = task.labels, .grid = grid};
     for (const UnitRecord& record : records) {
       const auto same = std::ranges::find(record.dev, split.reported_name, &SplitScores::reported_name);
-      BC_CHECK(same != record.dev.end(), record.id.folder(), " ", split.reported_name);
       if (grid.empty() || record.id.grid_rate == best) {
         entry.seeds.push_back({.seed = record.id.seed, .epoch = record.epoch, .scores = *same});
       }

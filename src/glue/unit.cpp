@@ -10,6 +10,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/json_fields.h"
 #include "bertcram/util/text.h"
 
@@ -83,6 +84,35 @@ std::span<const float> row_of(std::span<const float> outputs, int64_t classes, s
   return outputs.subspan(index * static_cast<size_t>(classes), static_cast<size_t>(classes));
 }
 
+UnitRecord read_unit(const fs::path& path) {
+  json document = util::try_parse_json(util::read_file(path));
+  if (!document.is_object()) {
+    throw DataError(cat(path.string(), ": damaged or cut off"));
+  }
+  const JsonFields fields(document, path.string());
+  const auto seal = fields.at<std::string>("xxh3_128");
+  document.erase("xxh3_128");
+  if (fields.get<std::string>("format", "") != kFormat || fields.get<int64_t>("version", 0) != kVersion) {
+    throw DataError(cat(path.string(), ": not a unit.json of this version of bertcram"));
+  }
+  if (seal != seal_of(document)) {
+    throw DataError(cat(path.string(), ": its numbers are not those that were written"));
+  }
+  UnitRecord record = {.id = {.task = fields.at<std::string>("task"),
+                              .seed = fields.at<int64_t>("seed"),
+                              .grid_rate = fields.at<double>("grid_rate")},
+                       .epoch = fields.at<int64_t>("epoch"),
+                       .training_examples = fields.at<int64_t>("training_examples"),
+                       .truncated = fields.at<int64_t>("truncated"),
+                       .training_seconds = fields.at<double>("training_seconds"),
+                       .runtime = fields.at<std::string>("runtime"),
+                       .dev = {}};
+  for (const json& split : fields.member("dev")) {
+    record.dev.push_back(split_of(JsonFields(split, cat(path.string(), ": dev"))));
+  }
+  return record;
+}
+
 }  // namespace
 
 std::string UnitId::folder() const {
@@ -136,29 +166,13 @@ std::optional<UnitRecord> load_unit(const fs::path& folder) {
   if (!fs::exists(path)) {
     return std::nullopt;
   }
-  json document = util::parse_json_file(path);
-  const JsonFields fields(document, path.string());
-  const auto seal = fields.at<std::string>("xxh3_128");
-  document.erase("xxh3_128");
-  if (fields.get<std::string>("format", "") != kFormat || fields.get<int64_t>("version", 0) != kVersion) {
-    throw DataError(cat(path.string(), ": not a unit.json of this version of bertcram; choose another --output"));
+  try {
+    return read_unit(path);
+  } catch (const UnreadableError&) {
+    throw;  // it may be fine
+  } catch (const DataError& error) {
+    throw DataError(cat(error.what(), "; ", kAdvice));
   }
-  if (seal != seal_of(document)) {
-    throw DataError(cat(path.string(), ": its numbers are not those that were written; ", kAdvice));
-  }
-  UnitRecord record = {.id = {.task = fields.at<std::string>("task"),
-                              .seed = fields.at<int64_t>("seed"),
-                              .grid_rate = fields.at<double>("grid_rate")},
-                       .epoch = fields.at<int64_t>("epoch"),
-                       .training_examples = fields.at<int64_t>("training_examples"),
-                       .truncated = fields.at<int64_t>("truncated"),
-                       .training_seconds = fields.at<double>("training_seconds"),
-                       .runtime = fields.at<std::string>("runtime"),
-                       .dev = {}};
-  for (const json& split : fields.member("dev")) {
-    record.dev.push_back(split_of(JsonFields(split, cat(path.string(), ": dev"))));
-  }
-  return record;
 }
 
 std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric) {

@@ -12,6 +12,8 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "finetune_plan.h"
+#include "unit_runner.h"
 
 namespace bertcram::train {
 namespace {
@@ -41,6 +43,7 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
 
 constexpr const char* kFormat = "bertcram-finetuning-2";
 constexpr const char* kBaselines = "bag_of_words";
+constexpr const char* kOwnTasks = "own_tasks";
 
 // What a model is besides its weights. Folders of older versions do not say it.
 constexpr const char* kTokenizer = "tokenizer_fingerprint";
@@ -58,10 +61,11 @@ json settings_of(const FinetuneConfig& config, const checkpoint::ModelDirectory&
 /// In what stored settings differ from these: settings by name, `--model`. A setting that bertcram did not have when they were
 /// stored had its default.
 std::vector<std::string> differences_from(const json& stored, const json& settings, const FinetuneConfig& config,
-                                          const std::string& where) {
+                                          const glue::Protocol& protocol, const std::string& where) {
   FinetuneConfig before;
   FinetuneConfig now = config;
   config::apply_yaml(config::fields_of(before), util::text_member(stored, "config"), where);
+  before = without_protocol_values(before, protocol);
   auto differing = config::differences(config::fields_of(before), config::fields_of(now));
   const auto is_other = [&](const char* key) {
     return stored.contains(key) && util::text_member(stored, key) != util::text_member(settings, key);
@@ -74,6 +78,18 @@ std::vector<std::string> differences_from(const json& stored, const json& settin
     differing.emplace_back("another config.json of --model");
   }
   return differing;
+}
+
+/// Tells a task's rules and data from others.
+std::string id_of(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
+  std::string content = util::join(task.labels, "\n");
+  if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
+    content += "\n" + glue::scoring_rules(task);
+  }
+  for (const fs::path& each : files) {
+    content += "\n" + util::hash_file(each).hex();
+  }
+  return util::hash128(content).hex();
 }
 
 /// Whether the folder holds runs of a task (of any, if that is empty), done or begun, or results.
@@ -119,7 +135,7 @@ FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, co
   if (util::text_member(stored, "format") != kFormat) {
     throw ConfigError(cat(folder_.string(), " holds results of another version of bertcram; choose another --output"));
   }
-  if (const auto differing = differences_from(stored, settings_, config, settings_file().string());
+  if (const auto differing = differences_from(stored, settings_, config, protocol, settings_file().string());
       !differing.empty()) {
     if (has_work(folder_, "")) {
       throw ConfigError(cat(folder_.string(), " holds results of other settings (", util::join(differing, ", "),
@@ -144,30 +160,57 @@ void FinetuneFolder::save_settings() {
   util::write_file_atomically(settings_file(), util::json_text(settings_, 1) + "\n");
 }
 
-void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
-  std::string content = util::join(task.labels, "\n");
-  if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
-    content += "\n" + glue::scoring_rules(task);
-  }
-  for (const fs::path& each : files) {
-    content += "\n" + util::hash_file(each).hex();
-  }
-  const std::string id = util::hash128(content).hex();
+void FinetuneFolder::check_task_files(const glue::TaskSpec& task, const std::vector<fs::path>& files,
+                                      const std::string& owner, const std::vector<fs::path>& once_with) {
+  const std::string id = id_of(task, files);
   json& known = settings_["task_data_xxh3_128"];
-  const std::string before = util::text_member(known, task.name.c_str());
+  std::string before = util::text_member(known, task.name.c_str());
+  if (before != id && !once_with.empty()) {
+    std::vector<fs::path> all = files;
+    all.insert(all.end(), once_with.begin(), once_with.end());
+    if (before == id_of(task, all)) {
+      before = id;
+      known[task.name] = id;
+      save_settings();
+    }
+  }
   if (before == id) {
+    note_own_task(task);
     return;
   }
-  if (!before.empty() && has_work(folder_, task.name)) {
+  if (!before.empty() && has_work(folder_, owner)) {
     std::vector<std::string> names;
     std::ranges::transform(files, std::back_inserter(names), [](const fs::path& file) { return file.string(); });
     throw ConfigError(cat(folder_.string(), " holds results of ", task.name,
                           " by other rules or on other data than now in ", util::join(names, ", "),
-                          "; choose another --output"));
+                          "; choose another --output, or remove ", owner, "-seed* there"));
   }
   known[task.name] = id;
   settings_[kBaselines].erase(task.name);  // of other data
   save_settings();
+  note_own_task(task);
+}
+
+void FinetuneFolder::note_own_task(const glue::TaskSpec& task) {
+  const json content = {{"labels", task.labels}, {"metric", glue::metric_name(task.primary.cramming)}};
+  if (!task.base_dir.empty() && settings_[kOwnTasks][task.name] != content) {
+    settings_[kOwnTasks][task.name] = content;
+    save_settings();
+  }
+}
+
+std::optional<glue::TaskSpec> FinetuneFolder::own_task(const std::string& name) const {
+  if (!settings_.contains(kOwnTasks) || !settings_.at(kOwnTasks).contains(name)) {
+    return std::nullopt;
+  }
+  const json& content = settings_.at(kOwnTasks).at(name);
+  glue::TaskSpec task = {
+      .name = name, .primary = glue::PrimaryMetrics::all(glue::parse_metric(util::text_member(content, "metric")))};
+  for (const json& label : content.value("labels", json::array())) {
+    task.labels.push_back(label.is_string() ? label.get<std::string>() : "");
+  }
+  task.kind = task.labels.empty() ? glue::TaskKind::kRegression : glue::TaskKind::kClassification;
+  return task;
 }
 
 void FinetuneFolder::note_baselines(const std::string& task, const std::map<std::string, double>& scores) {
@@ -184,6 +227,48 @@ void FinetuneFolder::add_baselines(glue::GlueResults& results) const {
         entry->second.baseline = score.get<double>();
       }
     }
+  }
+}
+
+fs::path FinetuneFolder::model_of(const glue::UnitId& unit) const { return path_of(unit) / UnitRunner::kModelFolder; }
+
+std::vector<glue::UnitRecord> FinetuneFolder::units_but(const std::set<std::string>& names) const {
+  std::vector<glue::UnitRecord> units;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_symlink() || !entry.is_directory() || names.contains(name)) {
+      continue;
+    }
+    try {
+      auto record = glue::load_unit(entry.path());
+      if (record && record->id.folder() == name) {
+        units.push_back(std::move(*record));
+      }
+    } catch (const DataError& error) {
+      util::log_warning("finetune-glue", cat(error.what(), "; it does not count"));
+    }
+  }
+  return units;
+}
+
+bool FinetuneFolder::has_model(const glue::UnitId& unit) const { return fs::exists(model_of(unit) / "config.json"); }
+
+void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,
+                                 config::SaveModels which,
+                                 const std::function<bool(const glue::UnitId&)>& is_needed) const {
+  for (const glue::UnitRecord& record : records) {
+    // While the best one has no model, the others' are all there is.
+    const bool stays = which == config::SaveModels::kAll || (which == config::SaveModels::kBest &&
+                                                             (record.id.folder() == best.folder() || !has_model(best)));
+    if (!stays && !is_needed(record.id)) {
+      fs::remove_all(model_of(record.id));
+    }
+  }
+  const fs::path link = file(best.task);
+  if (fs::exists(model_of(best))) {
+    util::replace_link(link, fs::path(best.folder()) / UnitRunner::kModelFolder);
+  } else if (fs::is_symlink(link) && !fs::exists(link)) {
+    fs::remove(link);
   }
 }
 

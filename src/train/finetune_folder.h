@@ -2,8 +2,11 @@
 // The output folder of finetune-glue: what it belongs to, its units, and the results that are made from them.
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +15,7 @@
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/results.h"
 #include "bertcram/glue/task.h"
+#include "bertcram/glue/unit.h"
 
 namespace bertcram::train {
 
@@ -27,10 +31,17 @@ class FinetuneFolder {
   FinetuneFolder(std::filesystem::path folder, const config::FinetuneConfig& config, const glue::Protocol& protocol,
                  const checkpoint::ModelDirectory& model);
 
-  /// Scores belong to the files that they came from: remembers those of a task. @throws ConfigError for others
-  void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files);
+  /// Scores belong to the files that they came from: remembers those of a task. @param owner  whose runs give its scores
+  /// @param once_with  files that older versions counted among them  @throws ConfigError for other files than there were
+  void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files,
+                        const std::string& owner, const std::vector<std::filesystem::path>& once_with = {});
+
+  /// An own task of this or another command, as far as its results need it; nullopt for others.
+  std::optional<glue::TaskSpec> own_task(const std::string& name) const;
 
   std::filesystem::path path_of(const glue::UnitId& unit) const { return folder_ / unit.folder(); }
+  std::filesystem::path model_of(const glue::UnitId& unit) const;
+  bool has_model(const glue::UnitId& unit) const;
   std::filesystem::path results_file() const { return folder_ / "results.json"; }
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
 
@@ -43,12 +54,21 @@ class FinetuneFolder {
   /// Sets those of the tasks in the results.
   void add_baselines(glue::GlueResults& results) const;
 
+  /// The runs that are done, but for those in folders of these names. Damaged ones are warned about and left out.
+  std::vector<glue::UnitRecord> units_but(const std::set<std::string>& names) const;
+
+  /// Removes the models of a task's runs that need not stay; a link with the task's name leads to the best.
+  /// @param is_needed  whether a model has to stay for another reason
+  void keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best, config::SaveModels which,
+                   const std::function<bool(const glue::UnitId&)>& is_needed) const;
+
   /// Writes results.json, and remembers it.
   void save(const glue::GlueResults& results);
 
  private:
   std::filesystem::path settings_file() const { return folder_ / "settings.json"; }
   void save_settings();
+  void note_own_task(const glue::TaskSpec& task);
 
   std::filesystem::path folder_;
   std::map<std::string, std::string> overrides_;

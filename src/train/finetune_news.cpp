@@ -11,6 +11,13 @@ std::string score_text(double score) { return util::format_fixed(score, 1); }
 
 }  // namespace
 
+void FinetuneNews::are_there(const CountedRuns& runs) const {
+  for (const auto& [name, records] : runs.own()) {
+    util::log_info(kFinetuneRoom,
+                   cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
+  }
+}
+
 void FinetuneNews::begins(int64_t pending, int64_t jobs, const std::string& how) const {
   const std::string text =
       cat(pending, pending == 1 ? " run" : " runs", ", ", jobs, " at a time, ", how, jobs > 1 ? " each" : "");

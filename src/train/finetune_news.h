@@ -7,6 +7,7 @@
 #include "bertcram/glue/results.h"
 #include "bertcram/glue/unit_board.h"
 #include "bertcram/monitor/run_events.h"
+#include "counted_runs.h"
 #include "finetune_plan.h"
 
 namespace bertcram::train {
@@ -20,6 +21,8 @@ class FinetuneNews {
   FinetuneNews(const glue::Protocol& protocol, const glue::UnitBoard& board, monitor::RunEvents& events)
       : protocol_(protocol), board_(board), events_(events) {}
 
+  /// What of the command was done before.
+  void are_there(const CountedRuns& runs) const;
   /// @param pending  runs to be done  @param how  they are
   void begins(int64_t pending, int64_t jobs, const std::string& how) const;
   void unit_is_done(const glue::UnitRecord& record, const LoadedTask& task) const;

@@ -23,9 +23,19 @@ bool is_present(const glue::TaskSpec& task, const glue::SplitSpec& split, const 
   return glue::split_availability(task, split, data) == glue::Availability::kPresent;
 }
 
-bool has_data(const glue::TaskSpec& task, const fs::path& data) {
-  return is_present(task, *task.train, data) &&
-         std::ranges::any_of(task.dev, [&](const glue::SplitSpec& split) { return is_present(task, split, data); });
+/// Why there is nothing to train on; empty if there is. A training set without a dev set is for whoever loads it to refuse.
+std::string lack_of_training_data(const glue::TaskSpec& task, const fs::path& data) {
+  try {
+    glue::split_file(task, *task.train, data);
+    return {};
+  } catch (const DataError& error) {
+    return error.what();
+  }
+}
+
+/// Whether the command names the task; if not, it is only there for others to start from.
+bool is_asked_for(const FinetuneConfig& config, const glue::TaskSpec& task) {
+  return !config.task_file.empty() || std::ranges::count(glue::expand_task_list(config.task), task.name) > 0;
 }
 
 void log_task_notes(const glue::TaskNotes& notes) {
@@ -63,6 +73,26 @@ int64_t runs_in_memory(const FinetuneConfig& config, const model::EncoderShape& 
 
 }  // namespace
 
+FinetuneConfig without_protocol_values(FinetuneConfig config, const glue::Protocol& protocol) {
+  if (config.dropout < 0 && config.dropout != FinetuneConfig().dropout) {
+    throw ConfigError(cat("--dropout ", config.dropout, ": expected 0 to 0.9, or -1 for the protocol's"));
+  }
+  const auto forget = [&](auto& value, auto unset, const auto& own) {
+    const auto is_own = [&](const auto& entry) { return own(entry.second) == value; };
+    if (own(protocol.common) == value && std::ranges::all_of(protocol.per_task, is_own)) {
+      value = unset;
+    }
+  };
+  using Recipe = glue::FinetuneRecipe;
+  forget(config.epochs, int64_t{0}, [](const Recipe& recipe) { return recipe.epochs; });
+  forget(config.batch_rows, int64_t{0}, [](const Recipe& recipe) { return recipe.batch_examples; });
+  forget(config.max_tokens, int64_t{0}, [](const Recipe& recipe) { return recipe.seq_len; });
+  forget(config.learning_rate, 0.0,
+         [](const Recipe& recipe) { return recipe.grid.empty() ? recipe.learning_rate : 0.0; });
+  forget(config.dropout, -1.0, [](const Recipe& recipe) { return recipe.dropout_prob; });
+  return config;
+}
+
 std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glue::Protocol& protocol) {
   if (!config.task_file.empty()) {
     const glue::TaskSpec task = glue::load_task_file(config.task_file, config.data);
@@ -77,15 +107,15 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
   std::vector<glue::TaskSpec> tasks;
   for (const std::string& name : glue::expand_task_list(config.task)) {
     const glue::TaskSpec& task = glue::find_task(name);
-    if (is_all && !has_data(task, data)) {
-      util::log_warning(kRoom, cat(task.name, ": no training and dev data in ", data.string(), "; it is left out"));
+    if (const std::string lack = is_all ? lack_of_training_data(task, data) : ""; !lack.empty()) {
+      util::log_warning(kRoom, cat(task.name, ": ", lack, "; it is left out"));
       continue;
     }
     tasks.push_back(task);
   }
   if (tasks.empty()) {
     throw DataError(cat("--data ", data.string(),
-                        ": no GLUE task with training and dev data here; expected folders such as CoLA, RTE, SST-2"));
+                        ": no GLUE task with a training set here; expected folders such as CoLA, RTE, SST-2"));
   }
   if (config.init == config::InitFrom::kRandom) {
     return tasks;
@@ -129,11 +159,10 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   }
   LoadedTask task = {.spec = spec, .recipe = recipe, .max_tokens = text_limit(model.shape, spec, recipe.seq_len)};
   const auto read = [&](const glue::TaskSpec& of, const glue::SplitSpec& split) {
-    EncodedSplit encoded = read_and_encode(of, split, data, *model.tokenizer, task.max_tokens);
-    task.files.push_back(encoded.dataset.file);
-    return encoded;
+    return read_and_encode(of, split, data, *model.tokenizer, task.max_tokens);
   };
   task.train = read(spec, *spec.train);
+  task.files.push_back(task.train.dataset.file);
   const auto present = glue::present_dev_splits(spec, data);
   for (const glue::SplitSpec& split : spec.dev) {
     if (std::ranges::find(present, split.reported_name, &glue::SplitSpec::reported_name) == present.end()) {
@@ -142,6 +171,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   }
   for (const glue::SplitSpec& split : present) {
     task.dev.push_back({.judge = spec, .split = read(spec, split)});
+    task.files.push_back(task.dev.back().split.dataset.file);
   }
   for (const glue::TaskSpec& other : glue::builtin_tasks()) {  // AX
     if (other.scored_with != spec.name || !is_present(other, other.dev.front(), data)) {
@@ -149,6 +179,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
     }
     try {
       task.dev.push_back({.judge = other, .split = read(other, other.dev.front())});
+      task.scored_files.push_back(task.dev.back().split.dataset.file);
     } catch (const DataError&) {
       task.left_out[other.name] = std::current_exception();
     }
@@ -157,14 +188,32 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   return task;
 }
 
+std::string start_of(const FinetuneConfig& config, const glue::FinetuneRecipe& recipe) {
+  return config.init == config::InitFrom::kRandom ? "" : recipe.start_from;
+}
+
+std::set<std::string> start_tasks(const FinetuneConfig& config, const glue::Protocol& protocol,
+                                  const std::vector<glue::TaskSpec>& tasks) {
+  std::set<std::string> starts;
+  for (const glue::TaskSpec& task : tasks) {
+    starts.insert(start_of(config, chosen_recipe(config, protocol, task)));
+  }
+  starts.erase("");
+  return starts;
+}
+
 std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe,
-                                  const FinetuneConfig& config) {
+                                  const FinetuneConfig& config, const std::set<std::string>& starts) {
   const std::vector<double> rates = recipe.grid.empty() ? std::vector<double>{0.0} : recipe.grid;
-  const std::string start = config.init == config::InitFrom::kRandom ? "" : recipe.start_from;
+  const int64_t seeds = is_asked_for(config, task) ? recipe.seeds : 0;
   std::vector<PlannedUnit> units;
-  for (int64_t seed = config.first_seed; seed < config.first_seed + recipe.seeds; ++seed) {
+  if (starts.contains(task.name) && (seeds == 0 || config.first_seed > kStartSeed)) {
+    units.push_back({.id = {.task = task.name, .seed = kStartSeed}});
+  }
+  for (int64_t seed = config.first_seed; seed < config.first_seed + seeds; ++seed) {
     for (const double rate : rates) {
-      units.push_back({.id = {.task = task.name, .seed = seed, .grid_rate = rate}, .start_from = start});
+      units.push_back(
+          {.id = {.task = task.name, .seed = seed, .grid_rate = rate}, .start_from = start_of(config, recipe)});
     }
   }
   return units;

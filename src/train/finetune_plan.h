@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,17 @@ struct LoadedTask {
   int64_t max_tokens = 0;       ///< that texts are cut to
   EncodedSplit train = {};
   std::vector<DevSet> dev = {};
-  std::vector<std::filesystem::path> files = {};            ///< read for it
+  std::vector<std::filesystem::path> files = {};            ///< of its own sets
+  std::vector<std::filesystem::path> scored_files = {};     ///< of other sets that are scored with it
   std::map<std::string, std::exception_ptr> left_out = {};  ///< sets scored with it that could not be read, and why
 };
 
-/// The tasks that a command names, those that others start from first. With `all`, tasks whose files are not there are
-/// warned about and left out. @throws ConfigError, DataError
+/// The settings, but those that are the protocol's own for every task count as not given. @throws ConfigError
+/// for a dropout that is none
+config::FinetuneConfig without_protocol_values(config::FinetuneConfig config, const glue::Protocol& protocol);
+
+/// The tasks that a command names, those that others start from first. With `all`, tasks without a training set are warned
+/// about and left out. @throws ConfigError, DataError
 std::vector<glue::TaskSpec> chosen_tasks(const config::FinetuneConfig& config, const glue::Protocol& protocol);
 
 /// The protocol's recipe with the user's changes. @throws ConfigError
@@ -53,9 +59,19 @@ struct PlannedUnit {
   std::string start_from = {};  ///< task of whose first run's model it begins with; empty: the pretrained model
 };
 
-/// All runs of a task: seeds, and for each the points of a grid.
+inline constexpr int64_t kStartSeed = 0;  ///< of the run that other tasks start from, whatever seeds a command asks for
+
+/// The task whose model runs begin with; empty: the pretrained model, or none.
+std::string start_of(const config::FinetuneConfig& config, const glue::FinetuneRecipe& recipe);
+
+/// Those that others of the tasks start from.
+std::set<std::string> start_tasks(const config::FinetuneConfig& config, const glue::Protocol& protocol,
+                                  const std::vector<glue::TaskSpec>& tasks);
+
+/// All runs of a task: seeds, and for each the points of a grid. Of one of the `starts`, the run that others start from too,
+/// and nothing else if the command does not name the task.
 std::vector<PlannedUnit> units_of(const glue::TaskSpec& task, const glue::FinetuneRecipe& recipe,
-                                  const config::FinetuneConfig& config);
+                                  const config::FinetuneConfig& config, const std::set<std::string>& starts);
 
 /// What a command has to run.
 struct Workload {

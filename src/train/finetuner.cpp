@@ -16,6 +16,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
+#include "counted_runs.h"
 #include "finetune_folder.h"
 #include "finetune_news.h"
 #include "finetune_outputs.h"
@@ -29,19 +30,21 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
-constexpr int64_t kStartSeed = 0;  ///< of the run that other tasks start from, whatever seeds a command asks for
+bool is_builtin(const std::string& task) {
+  return std::ranges::find(glue::builtin_tasks(), task, &glue::TaskSpec::name) != glue::builtin_tasks().end();
+}
 
 /// All runs of one command.
 class Finetuner {
  public:
   Finetuner(const FinetuneConfig& config, const FinetuneContext& context)
-      : config_(config),
+      : protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
+        config_(without_protocol_values(config, protocol_)),
         context_(context),
-        protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
         model_(checkpoint::open_model_directory(config.model)),
         runtime_(resolve_runtime(config.runtime)),
-        output_(config::results_folder(config)),
-        runner_(config, protocol_, model_, context.stop),
+        output_(config::results_folder(config_)),
+        runner_(config_, protocol_, model_, context.stop),
         news_(protocol_, board_, context.events) {}
 
   FinetuneOutcome run() {
@@ -57,15 +60,11 @@ class Finetuner {
     plan(tasks);
     std::vector<PlannedUnit> pending;
     for (const glue::TaskSpec& spec : tasks) {
-      const auto units = load(spec);
-      for (const PlannedUnit& unit : units) {
-        if (fs::exists(folder_->path_of(unit.id))) {
-          util::remove_stale_temporaries(folder_->path_of(unit.id));
-        }
-      }
-      std::ranges::copy_if(units, std::back_inserter(pending), [&](const PlannedUnit& unit) { return !is_done(unit); });
+      std::ranges::move(load(spec), std::back_inserter(pending));
     }
-    add_other_runs(tasks);
+    add_other_runs();
+    check_all_scored();
+    keep_all_models();  // a session killed behind its last unit.json did not come to it
     train_all(std::move(pending));
     publish();
     finish(tasks);
@@ -76,30 +75,12 @@ class Finetuner {
   }
 
  private:
-  /// The task whose model runs begin with; empty: the pretrained model, or none.
-  std::string start_of(const glue::FinetuneRecipe& recipe) const {
-    return config_.init == config::InitFrom::kRandom ? "" : recipe.start_from;
-  }
-
-  /// The task's runs; of one whose model others start from, that run too.
-  std::vector<PlannedUnit> units(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe) const {
-    auto units = units_of(spec, recipe, config_);
-    if (start_tasks_.contains(spec.name) && config_.first_seed > kStartSeed) {
-      units.insert(units.begin(), {.id = {.task = spec.name, .seed = kStartSeed}});
-    }
-    return units;
-  }
-
   /// What the command asks for, whatever of it is there or can be read.
   void plan(const std::vector<glue::TaskSpec>& tasks) {
-    for (const glue::TaskSpec& spec : tasks) {
-      if (const std::string start = start_of(chosen_recipe(config_, protocol_, spec)); !start.empty()) {
-        start_tasks_.insert(start);
-      }
-    }
+    start_tasks_ = start_tasks(config_, protocol_, tasks);
     for (const glue::TaskSpec& spec : tasks) {
       const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-      for (const PlannedUnit& unit : units(spec, recipe)) {
+      for (const PlannedUnit& unit : units_of(spec, recipe, config_, start_tasks_)) {
         planned_.insert(unit.id.folder());
         board_.expect(unit.id, primary_metric_of(spec));
       }
@@ -118,42 +99,75 @@ class Finetuner {
     }
   }
 
-  /// Reads a task's data. @return its runs; none if it failed
+  /// Reads a task's data and the runs of it that are done. @return the others; none if it failed
   std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-    if (const std::string start = start_of(recipe); results_.failed.contains(start)) {
+    if (const std::string start = start_of(config_, recipe); results_.failed.contains(start)) {
       results_.failed[spec.name] = cat("starts from the ", start, " model, which there is not");
       return {};
     }
-    try {
+    std::vector<PlannedUnit> pending;
+    const bool is_fit = attempt(spec.name, [&] {
       LoadedTask task = load_task(spec, recipe, config_.data, model_);
-      folder_->check_task_files(spec, task.files);
+      folder_->check_task_files(spec, task.files, spec.name, task.scored_files);
+      check_scored_with(task);
       tasks_.emplace(spec.name, std::move(task));
-      for (const auto& [name, failure] : tasks_.at(spec.name).left_out) {
-        try {
-          std::rethrow_exception(failure);
-        } catch (const DataError&) {
-          note_failure(name);
+      pending = units_of(spec, recipe, config_, start_tasks_);
+      std::erase_if(pending, [&](const PlannedUnit& unit) { return is_done(unit); });
+    });
+    return is_fit ? pending : std::vector<PlannedUnit>();
+  }
+
+  /// @return whether it went well; if not, the task has failed: data that are unfit, or others than the results' there
+  template <class Action>
+  bool attempt(const std::string& task, const Action& action) {
+    try {
+      action();
+      return true;
+    } catch (const DataError&) {
+      note_failure(task);
+    } catch (const ConfigError&) {
+      note_failure(task);
+    }
+    return false;
+  }
+
+  /// A set that is scored with the task's models, and is unfit, leaves the task as it is.
+  void check_scored_with(LoadedTask& task) {
+    for (const auto& [name, failure] : task.left_out) {
+      attempt(name, [&] { std::rethrow_exception(failure); });
+    }
+    std::erase_if(task.dev, [&](const DevSet& dev) {
+      return dev.judge.name != task.spec.name && !attempt(dev.judge.name, [&] {
+               folder_->check_task_files(dev.judge, {dev.split.dataset.file}, task.spec.name);
+             });
+    });
+  }
+
+  /// Fails such sets that were not there when the task was run.
+  void check_all_scored() {
+    for (const auto& [name, task] : tasks_) {
+      for (const DevSet& dev : task.dev) {
+        if (dev.judge.name != name && !runs_.all_have(name, dev.split.reported_name)) {
+          attempt(dev.judge.name, [&] {
+            throw DataError(cat("not scored with these runs of ", name, "; remove ", folder_->file(name).string(),
+                                "-seed*, and the same command scores it"));
+          });
         }
       }
-      return units(spec, recipe);
-    } catch (const DataError&) {
-      note_failure(spec.name);
-    } catch (const ConfigError&) {  // results on other data than now
-      note_failure(spec.name);
     }
-    return {};
   }
 
   /// Whether the run's scores are there, and its model where that is asked for; then they count.
   bool is_done(const PlannedUnit& unit) {
+    util::remove_stale_temporaries(folder_->path_of(unit.id));
     const auto record = glue::load_unit(folder_->path_of(unit.id));
     if (record && record->id.folder() != unit.id.folder()) {
       throw DataError(cat(folder_->path_of(unit.id).string(), ": holds the run ", record->id.folder(),
                           "; was it copied? Remove the folder, and the same command runs it again"));
     }
     const bool needs_model = config_.save_models == config::SaveModels::kAll || is_start(unit.id);
-    if (!record || (needs_model && !fs::exists(model_folder(unit.id) / "config.json"))) {
+    if (!record || (needs_model && !folder_->has_model(unit.id))) {
       return false;
     }
     fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);  // of a session killed at its end
@@ -163,26 +177,18 @@ class Finetuner {
 
   /// A run that counts.
   void note(const glue::UnitRecord& record) {
-    records_[record.id.task].push_back(record);
+    runs_.add(record);
     board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(record.id.task).spec)));
   }
 
-  /// Runs of GLUE's tasks, and seeds of this command's, that other commands left here: they count in results.json too.
-  void add_other_runs(const std::vector<glue::TaskSpec>& tasks) {
-    for (const auto& entry : fs::directory_iterator(output_)) {
-      if (entry.is_symlink() || !entry.is_directory()) {
-        continue;
-      }
-      const auto record = glue::load_unit(entry.path());
-      if (!record || record->id.folder() != entry.path().filename()) {
-        continue;
-      }
-      const std::string& name = record->id.task;
-      const bool is_named = std::ranges::find(tasks, name, &glue::TaskSpec::name) != tasks.end();
-      const bool is_glue =
-          std::ranges::find(glue::builtin_tasks(), name, &glue::TaskSpec::name) != glue::builtin_tasks().end();
-      if (is_named ? !is_planned(record->id) : is_glue) {
-        others_[name].push_back(*record);
+  /// Runs that other commands left here: they count in results.json too.
+  void add_other_runs() {
+    for (const glue::UnitRecord& record : folder_->units_but(planned_)) {
+      const std::string& name = record.id.task;
+      if (tasks_.contains(name) || results_.failed.contains(name) || folder_->own_task(name) || is_builtin(name)) {
+        runs_.add_other(record);
+      } else {
+        util::log_warning(kFinetuneRoom, cat(record.id.text(), ": a task that is not known here; it does not count"));
       }
     }
   }
@@ -193,14 +199,17 @@ class Finetuner {
   void finish(const std::vector<glue::TaskSpec>& tasks) {
     std::vector<BestRun> runs;
     for (const glue::TaskSpec& task : tasks) {
-      if (const auto found = records_.find(task.name); found != records_.end()) {
-        const glue::UnitId best = *glue::best_unit(found->second, primary_metric_of(task));
-        runs.push_back({.task = task, .folder = folder_->path_of(best), .name = best.folder()});
-        if (config_.save_models == config::SaveModels::kBest && !fs::exists(model_folder(best) / "config.json")) {
-          util::log_warning(kFinetuneRoom,
-                            cat(task.name, ": the model of the best run was not kept; remove ",
-                                folder_->path_of(best).string(), ", and the same command trains it again"));
-        }
+      const auto records = runs_.of(task.name);
+      const auto best = glue::best_unit(records, primary_metric_of(task));
+      if (!best) {
+        continue;
+      }
+      runs.push_back({.task = task, .folder = folder_->path_of(*best), .name = best->folder()});
+      if (config_.save_models == config::SaveModels::kBest && !folder_->has_model(*best)) {
+        util::log_warning(
+            kFinetuneRoom,
+            cat(task.name, ": the model of the best run was not kept; remove ", runs.back().folder.string(), ", and ",
+                is_planned(*best) ? "the same command" : "a command for its seed", " trains it again"));
       }
     }
     if (!runs.empty()) {
@@ -212,16 +221,11 @@ class Finetuner {
     return std::string(glue::metric_name(glue::primary_metric(protocol_, task)));
   }
 
-  fs::path model_folder(const glue::UnitId& id) const { return folder_->path_of(id) / UnitRunner::kModelFolder; }
-
   /// Whether other tasks start from this run's model.
   bool is_start(const glue::UnitId& id) const { return start_tasks_.contains(id.task) && id.seed == kStartSeed; }
 
   void train_all(std::vector<PlannedUnit> pending) {
-    for (const auto& [name, records] : records_) {
-      util::log_info(kFinetuneRoom,
-                     cat(name, ": ", records.size(), records.size() == 1 ? " run is" : " runs are", " there already"));
-    }
+    news_.are_there(runs_);
     if (pending.empty()) {
       return;
     }
@@ -241,23 +245,28 @@ class Finetuner {
          }});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
-      if (fs::exists(model_folder({.task = task, .seed = kStartSeed}) / "config.json") && records_.contains(task)) {
+      if (folder_->has_model({.task = task, .seed = kStartSeed}) && runs_.own().contains(task)) {
         queue.note_model(task);
       }
     }
-    util::WorkerGroup group;
-    group.run(jobs, [&](int64_t) {
-      at::set_num_threads(static_cast<int>(runtime.threads));
-      try {
-        for (auto unit = queue.take(); unit && !group.failed(); unit = queue.take()) {
-          run_unit(*unit, runtime, queue, progress);
-        }
-      } catch (...) {
-        queue.close();
-        throw;
-      }
-    });
+    work(queue, runtime, jobs, progress);
     at::set_num_threads(static_cast<int>(runtime_.threads));
+  }
+
+  void work(UnitQueue& queue, const Runtime& runtime, int64_t jobs, util::Progress& progress) {
+    util::WorkerGroup group;
+    try {
+      group.run(jobs, [&](int64_t) {
+        at::set_num_threads(static_cast<int>(runtime.threads));
+        queue.work([&] { return group.failed(); },
+                   [&](const PlannedUnit& unit) { run_unit(unit, runtime, queue, progress); });
+      });
+    } catch (const util::StoppedError&) {
+      if (unsaved_) {  // of a run beside the one that was stopped first
+        std::rethrow_exception(unsaved_);
+      }
+      throw;
+    }
   }
 
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
@@ -288,6 +297,10 @@ class Finetuner {
       give_up(unit.id, queue);
     } catch (const DivergedError&) {
       give_up(unit.id, queue);
+    } catch (const ResourceError&) {
+      const std::scoped_lock lock(mutex_);
+      unsaved_ = std::current_exception();
+      throw;
     }
   }
 
@@ -318,47 +331,45 @@ class Finetuner {
       return {};
     }
     return unit.start_from.empty() ? fs::path(config_.model)
-                                   : model_folder({.task = unit.start_from, .seed = kStartSeed});
+                                   : folder_->model_of({.task = unit.start_from, .seed = kStartSeed});
+  }
+
+  void keep_all_models() const {
+    for (const auto& [name, task] : tasks_) {
+      if (!results_.failed.contains(name)) {
+        keep_models(task);
+      }
+    }
   }
 
   /// Removes the models that need not stay; a link with the task's name leads to the best.
   void keep_models(const LoadedTask& task) const {
-    const std::vector<glue::UnitRecord>& records = records_.at(task.spec.name);
-    const glue::UnitId best = *glue::best_unit(records, primary_metric_of(task.spec));
-    for (const glue::UnitRecord& record : records) {
-      const bool stays = config_.save_models == config::SaveModels::kAll || is_start(record.id) ||
-                         (config_.save_models == config::SaveModels::kBest && record.id.folder() == best.folder());
-      if (!stays) {
-        fs::remove_all(model_folder(record.id));
-      }
-    }
-    if (fs::exists(model_folder(best))) {
-      util::replace_link(folder_->file(task.spec.name), fs::path(best.folder()) / UnitRunner::kModelFolder);
+    const std::vector<glue::UnitRecord> records = runs_.of(task.spec.name);
+    const auto best = glue::best_unit(records, primary_metric_of(task.spec));
+    if (best) {
+      folder_->keep_models(records, *best, config_.save_models, [&](const glue::UnitId& id) { return is_start(id); });
     }
   }
 
   /// Writes results.json from what there is.
   void publish() {
     results_.tasks.clear();
-    auto all = others_;
-    for (const auto& [name, records] : records_) {
-      all[name].insert(all[name].end(), records.begin(), records.end());
-    }
-    for (const auto& [name, records] : all) {
+    for (const auto& [name, records] : runs_.all()) {
       if (!results_.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
-        const auto loaded = tasks_.find(name);
-        glue::add_task(results_, loaded == tasks_.end() ? glue::find_task(name) : loaded->second.spec, records);
+        const auto own = folder_->own_task(name);
+        glue::add_task(results_, own ? *own : glue::find_task(name), records);
       }
     }
+    std::erase_if(results_.tasks, [&](const auto& entry) { return results_.failed.contains(entry.first); });
     if (!results_.tasks.empty()) {
       folder_->add_baselines(results_);
       folder_->save(results_);
     }
   }
 
-  const FinetuneConfig& config_;
-  const FinetuneContext& context_;
   const glue::Protocol& protocol_;
+  const FinetuneConfig config_;
+  const FinetuneContext& context_;
   checkpoint::ModelDirectory model_;
   Runtime runtime_;
   fs::path output_;
@@ -371,11 +382,11 @@ class Finetuner {
   glue::UnitBoard board_;
   FinetuneNews news_;
 
-  std::mutex mutex_;                                             ///< of what follows, and of the folder
-  std::map<std::string, std::vector<glue::UnitRecord>> others_;  ///< done by other commands, by task
-  std::map<std::string, std::vector<glue::UnitRecord>> records_;
+  std::mutex mutex_;  ///< of what follows, and of the folder
+  CountedRuns runs_;
   glue::GlueResults results_;
   std::exception_ptr first_failure_;
+  std::exception_ptr unsaved_;  ///< why a run could neither go on nor be saved
 };
 
 }  // namespace

@@ -19,6 +19,18 @@ std::optional<PlannedUnit> UnitQueue::take() {
   return std::nullopt;
 }
 
+void UnitQueue::work(const std::function<bool()>& is_over, const std::function<void(const PlannedUnit&)>& run) {
+  try {
+    for (auto unit = take(); unit && !is_over(); unit = take()) {
+      run(*unit);
+    }
+  } catch (...) {
+    close();
+    throw;
+  }
+  close();  // the unit that was taken last may be the one whose model another worker waits for
+}
+
 void UnitQueue::note_model(const std::string& task) {
   const std::scoped_lock lock(mutex_);
   models_.insert(task);

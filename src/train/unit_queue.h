@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -18,6 +19,8 @@ class UnitQueue {
 
   /// The next run whose start is there; waits while others may still provide it. nullopt: there is no more work.
   std::optional<PlannedUnit> take();
+  /// Runs what a worker takes until nothing is left, or it `is_over`; others need not wait then, nor if a run throws.
+  void work(const std::function<bool()>& is_over, const std::function<void(const PlannedUnit&)>& run);
   /// The task's first model is there.
   void note_model(const std::string& task);
   /// No more runs of the task, nor, if the run whose model they need has failed, of those that start from it.

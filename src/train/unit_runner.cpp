@@ -83,7 +83,7 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
           .training_examples = task.train.size(),
           .truncated = task.train.truncated,
           .training_seconds = trainer->seconds(),
-          .runtime = describe(runtime),
+          .runtime = trainer->circumstances(),
           .dev = best->scores};
 }
 

@@ -18,6 +18,7 @@
 #include "bertcram/util/random.h"
 #include "bertcram/util/text.h"
 #include "micro_batch.h"
+#include "run_header.h"
 
 namespace bertcram::train {
 namespace {
@@ -107,6 +108,8 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
   for (const fs::path& path : checkpoint::list_checkpoints(folder)) {
     try {
       state_ = checkpoint::load_checkpoint(path, tensors());
+    } catch (const UnreadableError&) {
+      throw;  // it may be fine: to begin again would throw it away
     } catch (const DataError& error) {
       util::log_warning(kRoom, cat(plan_.name, ": a checkpoint is of no use: ", error.what()));
       continue;
@@ -116,10 +119,18 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     parameters_.sync_compute();
     saved_seconds_ = state_.elapsed_seconds;
     passes_ = state_.passes.rows > 0 && plan_.micro_rows == 0 ? state_.passes : passes_;
+    if (state_.runtime != circumstances()) {
+      util::log_warning(kRoom,
+                        cat(plan_.name, ": the checkpoint comes from ", state_.runtime, "; this session runs on ",
+                            circumstances(), ": the run goes on, but not bit for bit as there"));
+    }
     util::log_info(kRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
-    return;
+    break;
   }
+  checkpoint::discard_newer(folder, state_.step);  // else they would count as newer than what is saved from here on
 }
+
+std::string UnitTrainer::circumstances() const { return circumstances_of(runtime_, passes_); }
 
 void UnitTrainer::save() {
   if (checkpoints_.empty()) {
@@ -128,12 +139,16 @@ void UnitTrainer::save() {
   state_.optimizer_steps = optimizer_.steps_done();
   state_.loss_scale = scaler_.state();
   state_.passes = passes_;
-  state_.runtime = describe(runtime_);
+  state_.runtime = circumstances();
+  checkpoint::require_room(checkpoints_, tensors());
+  checkpoint::save_checkpoint(checkpoints_, state_, tensors(), {.newest = 1});
+}
+
+void UnitTrainer::try_save() {
   saved_seconds_ = state_.elapsed_seconds;
   try {
-    checkpoint::require_room(checkpoints_, tensors());
-    checkpoint::save_checkpoint(checkpoints_, state_, tensors(), {.newest = 1});
-  } catch (const std::exception& error) {  // the unit can still be finished
+    save();
+  } catch (const std::exception& error) {
     util::log_warning(kRoom, cat(plan_.name, ": not saved: ", error.what()));
   }
 }
@@ -154,7 +169,7 @@ bool UnitTrainer::train_epoch(int64_t epoch, const util::StopFlag& stop,
     state_.elapsed_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     examples_done(std::ssize(batch));
     if (state_.elapsed_seconds - saved_seconds_ > kSaveSeconds) {
-      save();
+      try_save();
     }
   }
   return true;

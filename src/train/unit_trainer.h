@@ -46,17 +46,20 @@ class UnitTrainer {
   UnitTrainer(const UnitTrainer&) = delete;
   UnitTrainer& operator=(const UnitTrainer&) = delete;
 
-  /// Continues from the newest valid checkpoint in the folder, if there is one, and saves into it now and then.
+  /// Continues from the newest valid checkpoint in the folder, if there is one, and saves into it now and then. Damaged
+  /// ones go. @throws UnreadableError for one that may be fine
   void use_checkpoints(const std::filesystem::path& folder);
 
   /// Trains to the end of an epoch: one that it has reached already is no work.
   /// @param examples_done  told of each batch  @return false when asked to stop on the way: then the state is saved
-  /// @throws DivergedError; ResourceError if a single example finds no memory
+  /// @throws DivergedError; ResourceError if a single example finds no memory, or the state cannot be saved
   bool train_epoch(int64_t epoch, const util::StopFlag& stop, const std::function<void(int64_t)>& examples_done);
 
-  /// Writes a checkpoint, if there is a folder for them; what goes wrong is logged: the unit can still be finished.
+  /// Writes a checkpoint, if there is a folder for them. @throws ResourceError: who stops then loses what was done
   void save();
 
+  /// What the bits depend on besides the plan: device, threads, number format, and how a batch is divided.
+  std::string circumstances() const;
   int64_t steps_done() const { return state_.step; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
   double seconds() const { return state_.elapsed_seconds; }
@@ -66,6 +69,8 @@ class UnitTrainer {
 
  private:
   void step(const std::vector<int64_t>& batch);
+  /// save(), but what goes wrong is logged: the unit can still be finished.
+  void try_save();
   void accumulate(std::span<const int64_t> batch, uint64_t key);
   checkpoint::TrainTensors tensors();
 

@@ -27,6 +27,7 @@ namespace {
 }
 
 constexpr const char* kTemporaryMark = ".tmp-";
+constexpr const char* kTemporaryLinkEnd = ".tmp";
 
 }  // namespace
 
@@ -173,7 +174,8 @@ void remove_stale_temporaries(const std::filesystem::path& directory) {
   for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
     const std::string name = entry.path().filename().string();
     const size_t mark = name.rfind(kTemporaryMark);
-    if (mark != std::string::npos && parse_int(std::string_view(name).substr(mark + 5))) {
+    const bool is_link = entry.is_symlink(ignored) && name.starts_with(".") && name.ends_with(kTemporaryLinkEnd);
+    if (is_link || (mark != std::string::npos && parse_int(std::string_view(name).substr(mark + 5)))) {
       std::filesystem::remove(entry.path(), ignored);
     }
   }
@@ -184,7 +186,7 @@ void replace_link(const std::filesystem::path& link, const std::filesystem::path
   if (std::filesystem::exists(std::filesystem::symlink_status(link, error)) && !std::filesystem::is_symlink(link)) {
     return;
   }
-  const std::filesystem::path temporary = link.parent_path() / cat(".", link.filename().string(), ".tmp");
+  const std::filesystem::path temporary = link.parent_path() / cat(".", link.filename().string(), kTemporaryLinkEnd);
   std::filesystem::remove(temporary, error);
   std::filesystem::create_directory_symlink(target, temporary, error);
   if (!error) {

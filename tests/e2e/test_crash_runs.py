@@ -184,6 +184,19 @@ class Finetune(CrashTestCase):
             self.assertIn("config.json", saved)
             self.assertEqual(saved, content(self.dir / "whole" / f"pets-seed{seed}" / "model"))
 
+    def test_kills_before_the_best_model_has_its_name(self):
+        for call in (1, 2):  # of the first run; by the second session, which gives that one its name before the next
+            with self.subTest(call=call):
+                self.kill(self.command(self.out), call, "rename */out/pets")
+        self.assert_ok(self.bertcram(*self.command(self.out)))
+        self.assertEqual(scores(self.out), self.whole)
+        whole = self.root / "out"
+        self.assertEqual((self.out / "pets").readlink(), (whole / "pets").readlink())
+        self.assertTrue((self.out / "pets" / "config.json").exists())
+        self.assertEqual(*([path.parent.name for path in sorted(folder.glob("pets-seed*/model"))]
+                           for folder in (self.out, whole)))
+        self.assert_no_temporaries()
+
     def test_temporary_files_of_a_killed_session_are_cleared(self):
         command = self.command(self.out, "--save-models", "all")
         self.kill(command, 1, "rename */pets-seed0/model/model.safetensors")

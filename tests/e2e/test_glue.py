@@ -133,7 +133,9 @@ class Units(CrashTestCase):
         out = self.copy(self.whole, "copied")
         shutil.copytree(out / "rte-seed0", out / "rte-seed2")
         result = self.bertcram(*arguments(self.data, out, "--task", "rte", seeds=3))
-        self.assert_fails(result, INPUT, "rte-seed2", "holds the run rte-seed0")
+        self.assertEqual(result.code, INPUT, result)
+        self.assertRegex(result.err, "rte-seed2: holds the run rte-seed0")
+        self.assertEqual(sorted(json.loads(self.results(out))["tasks"]), ["sst2", "stsb"])
 
     def test_edited_results_are_refused_and_not_overwritten(self):
         out = self.copy(self.whole, "edited")
@@ -146,7 +148,10 @@ class Units(CrashTestCase):
         self.assertEqual(self.results(out), self.results(self.whole))
         unit = out / "rte-seed0" / "unit.json"
         unit.write_text(unit.read_text().replace('"seed": 0', '"seed": 7'))
-        self.assert_fails(self.bertcram(*arguments(self.data, out, "--task", "all")), INPUT, "rte-seed0/unit.json")
+        result = self.bertcram(*arguments(self.data, out, "--task", "all"))
+        self.assertEqual(result.code, INPUT, result)
+        self.assertIn("rte-seed0/unit.json", result.err)
+        self.assertIn("rte-seed0/unit.json", json.loads(self.results(out))["failed"]["rte"])
 
 
 class Tasks(E2ETestCase):
@@ -182,6 +187,16 @@ class Tasks(E2ETestCase):
         self.assertEqual(result.code, INPUT, result)
         self.assertEqual(sorted(self.results()["tasks"]), ["mnli", "mnli-mm"])
         self.assertIn("Premise", self.results()["failed"]["ax"])
+        rows = [f"l\ts\tk\td\tThe dog sees .\tThe cat sees .\t{label}\tneutral" for label in ("entailment", "neutral")]
+        head = "Lexical Semantics\tPredicate-Argument Structure\tLogic\tKnowledge\tPremise\tHypothesis\tLabel\tDomain"
+        (data / "AX" / "diagnostic-full.tsv").write_text("\n".join([head, *rows]) + "\n")
+        again = self.bertcram(*arguments(data, self.out, "--task", "mnli", seeds=1))
+        self.assertEqual(again.code, INPUT, again)
+        self.assertIn("not scored with these runs of mnli; remove", self.results()["failed"]["ax"])
+        self.assertEqual(sorted(self.results()["tasks"]), ["mnli", "mnli-mm"])
+        shutil.rmtree(self.out / "mnli-seed0")
+        must(*arguments(data, self.out, "--task", "mnli", seeds=1))
+        self.assertEqual(sorted(self.results()["tasks"]), ["ax", "mnli", "mnli-mm"])
 
     def test_scores_of_any_range_are_learnt(self):
         rows = [f"{i % 11 * 100 + 1000}\tthe {'cat' if i % 11 > 5 else 'dog'} sees" for i in range(110)]

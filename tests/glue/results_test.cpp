@@ -52,6 +52,17 @@ TEST(Results, SummariseSeedsByHand) {
   EXPECT_EQ(accuracies({50}).sd, 0);
 }
 
+TEST(Results, ADiagnosticSetThatCameLaterThanARunHasNoScore) {
+  const SplitScores matched = {.reported_name = "mnli", .metrics = {{"accuracy", 60}}};
+  const SplitScores ax = {.reported_name = "ax", .metrics = {{"matthews", 10}, {"accuracy", 40}}};
+  GlueResults results{.protocol = "sane"};
+  add_task(results, find_task("mnli"), std::vector{record("mnli", 0, {matched, ax}), record("mnli", 1, {matched})});
+  EXPECT_EQ(results.tasks.at("mnli").seeds.size(), 2U);
+  EXPECT_FALSE(results.tasks.contains("ax"));
+  add_task(results, find_task("mnli"), std::vector{record("mnli", 0, {matched, ax}), record("mnli", 1, {matched, ax})});
+  EXPECT_EQ(results.tasks.at("ax").metric, "matthews");
+}
+
 TEST(Results, ASeedWithoutThePrimaryMetricIsOurMistake) {
   GlueResults results{.protocol = "sane"};
   EXPECT_THROW(add_task(results, find_task("mrpc"),

@@ -80,7 +80,7 @@ TEST(Unit, ATruncatedFileIsRefusedAtEveryLength) {
   const std::string whole = util::read_file(scratch.root() / kUnitFile);
   for (size_t length = 0; length + 2 < whole.size(); length += 7) {  // the last two bytes are "}\n"
     scratch.write(kUnitFile, whole.substr(0, length));
-    EXPECT_THROW(load_unit(scratch.root()), DataError) << length;
+    EXPECT_TRUE(contains(message_of<DataError>([&] { load_unit(scratch.root()); }), "remove the folder")) << length;
   }
 }
 

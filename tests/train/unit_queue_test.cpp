@@ -71,5 +71,27 @@ TEST(UnitQueue, ClosingWakesWhoWaits) {
   EXPECT_EQ(got, "-");
 }
 
+TEST(UnitQueue, AWorkerThatLeavesWithTheStartWakesWhoWaitsForIt) {
+  UnitQueue queue({unit("mnli", 0), unit("rte", 0, "mnli")});
+  std::string got;
+  std::thread worker;
+  queue.work(
+      [&] {  // the start is taken
+        worker = std::thread([&] { got = taken(queue); });
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        return true;
+      },
+      [](const PlannedUnit&) { FAIL() << "runs nothing"; });
+  worker.join();
+  EXPECT_EQ(got, "-");
+}
+
+TEST(UnitQueue, WorkRunsAllInOrder) {
+  UnitQueue queue({unit("cola", 0), unit("cola", 1)});
+  std::string ran;
+  queue.work([] { return false; }, [&](const PlannedUnit& next) { ran += next.id.folder() + " "; });
+  EXPECT_EQ(ran, "cola-seed0 cola-seed1 ");
+}
+
 }  // namespace
 }  // namespace bertcram::train

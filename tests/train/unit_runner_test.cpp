@@ -115,5 +115,41 @@ TEST_F(UnitRunnerTest, ARunWhoseBestEpochIsGoneBeginsAgain) {
   EXPECT_TRUE(bytes("stopped") == bytes("whole"));
 }
 
+TEST_F(UnitRunnerTest, ADamagedCheckpointDoesNotCostTheLaterOnes) {
+  task_.recipe.keep = glue::Keep::kLastEpoch;
+  run_unit("whole", 0);
+  EXPECT_THROW(run_unit("stopped", 0, 3 * kExamples), util::StoppedError);
+  const auto damaged = checkpoint::list_checkpoints(checkpoints("stopped"));
+  ASSERT_EQ(damaged.size(), 1U);
+  test::write_bytes(damaged.front() / "weights.safetensors", "damaged");
+  EXPECT_THROW(run_unit("stopped", 0, kExamples), util::StoppedError);  // begins again, and stops earlier
+  const auto left = checkpoint::list_checkpoints(checkpoints("stopped"));
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(checkpoint::read_state(left.front()).step, kExamples / 4);
+  run_unit("stopped", 0);
+  EXPECT_TRUE(bytes("stopped") == bytes("whole"));
+}
+
+TEST_F(UnitRunnerTest, ACheckpointThatCannotBeReadIsNotThrownAway) {
+  EXPECT_THROW(run_unit("stopped", 0, kExamples), util::StoppedError);
+  const fs::path newest = checkpoint::list_checkpoints(checkpoints("stopped")).front();
+  fs::rename(newest / "weights.safetensors", newest / "aside");
+  fs::create_symlink("weights.safetensors", newest / "weights.safetensors");  // "too many levels"
+  EXPECT_THROW(run_unit("stopped", 0), UnreadableError);
+  EXPECT_EQ(checkpoint::list_checkpoints(checkpoints("stopped")).front(), newest);
+}
+
+TEST_F(UnitRunnerTest, AStopThatCannotSaveSaysSo) {
+  fs::create_directories(scratch_ / "stopped");
+  test::write_bytes(checkpoints("stopped"), "a file where a folder should be");
+  EXPECT_THROW(run_unit("stopped", 0, kExamples), ResourceError);
+}
+
+TEST_F(UnitRunnerTest, ARecordSaysHowBatchesWereDivided) {
+  EXPECT_TRUE(run_unit("whole", 0).runtime.ends_with(", passes of 4 rows"));
+  finetune_.micro_rows = 2;
+  EXPECT_TRUE(run_unit("divided", 0).runtime.ends_with(", passes of 2 rows"));
+}
+
 }  // namespace
 }  // namespace bertcram::train

@@ -52,8 +52,9 @@ struct GlueAverages {
   std::optional<double> transfer8 = {};  ///< average_transfer8 of the same scores
 };
 
-/// Adds what the runs of a task gave, one entry per dev set. Of a search, the runs of the best point count.
-/// REQUIRES: at least one record, each with a finite primary metric on the same dev sets (else InternalError).
+/// Adds what the runs of a task gave, one entry per dev set that all of them have: AX may have come later than some. Of a
+/// search, the runs of the best point count.
+/// REQUIRES: at least one record, each with a finite primary metric on its dev sets (else InternalError).
 void add_task(GlueResults& results, const TaskSpec& task, std::span<const UnitRecord> records);
 
 /// The score of each task that enters the averages: its median or mean, as the protocol has it.

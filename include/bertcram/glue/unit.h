@@ -44,7 +44,7 @@ struct UnitRecord {
   int64_t training_examples = 0;
   int64_t truncated = 0;         ///< training examples that were cut
   double training_seconds = 0;   ///< of all sessions
-  std::string runtime = {};      ///< device, threads and number format
+  std::string runtime = {};      ///< device, threads, number format and examples per pass
   std::vector<SplitScores> dev;  ///< MNLI: matched, mismatched, ax
 };
 

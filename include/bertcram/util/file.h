@@ -68,8 +68,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 /// The whole file as a string. @throws DataError if missing or unreadable
 std::string read_file(const std::filesystem::path& path);
 
-/// Removes what sessions that were killed left of AtomicFiles in this folder (not below it). Only while nobody else
-/// writes there: hold the DirectoryLock.
+/// Removes what sessions that were killed left of AtomicFiles and of replace_link in this folder (not below it). Only while
+/// nobody else writes there: hold the DirectoryLock.
 void remove_stale_temporaries(const std::filesystem::path& directory);
 
 /// Lets a symbolic link lead to the target, in one step. Something else of that name stays, and so does everything where
