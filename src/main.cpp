@@ -146,9 +146,19 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& names) {
+/// @param help  what to look at if no name is like the word
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& names,
+                         const std::string& help = "see 'bertcram --help'") {
   const auto nearest = bertcram::util::nearest_name(word, names);
-  return nearest ? "; did you mean '" + *nearest + "'?" : "; see 'bertcram --help'";
+  return "; " + (nearest ? "did you mean '" + *nearest + "'?" : help);
+}
+
+/// Where a command tells its options; most values of a configuration have none of their own.
+std::string help_of(const CLI::App& command) {
+  const std::string help = cat("see 'bertcram ", command.get_name(), " --help'");
+  return command.get_option_no_throw("--set") == nullptr
+             ? help
+             : help + ", or give a value of the configuration with --set KEY=VALUE ('bertcram config' shows the keys)";
 }
 
 constexpr std::string_view kLogFile = "--log-file";  // its value is no command
@@ -190,7 +200,8 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std
       continue;
     }
     if (word.starts_with("--") && std::ranges::find(options, word) == options.end()) {
-      return cat("unknown option '", word, "'", did_you_mean(word, options));
+      return cat("unknown option '", word, "'",
+                 chosen.empty() ? did_you_mean(word, options) : did_you_mean(word, options, help_of(*chosen.front())));
     }
     if (chosen.empty() && !word.starts_with("-")) {
       return unknown_command(words.subspan(i));

@@ -51,7 +51,7 @@ void ConfigFlags::add(const std::string& flag, const std::string& path, const st
   if (is_list) {
     option->expected(1, kAnyNumber);
   } else {
-    option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    option->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "bertcram/monitor/run_events.h"
 #include "bertcram/monitor/run_reader.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/shell_command.h"
 #include "bertcram/util/text.h"
 #include "command.h"
 #include "config_flags.h"
@@ -126,7 +127,7 @@ void run(const config::PretrainConfig& config, const RunOptions& options, const 
     json["report"] = (folder / "report.html").string();
     text += cat("report in ", (folder / "report.html").string(), "\n");
   }
-  text += cat("next: bertcram finetune-glue --model ", result.model.string(), "\n");
+  text += cat("next: bertcram finetune-glue --model ", util::shell_quoted(result.model.string()), "\n");
   events.send("finished", cat("finished, ", text.substr(0, text.find('\n'))), json);
   print_result(options.as_json, json, text);
 }

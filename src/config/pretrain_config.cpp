@@ -48,6 +48,9 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
                             ": give one of --budget 100h, --steps N or --tokens N"));
   require(config.budget.time.empty() || util::parse_duration(config.budget.time).value_or(0) > 0,
           "budget.time is no time at all: give e.g. --budget 100h");
+  require(util::parse_double(config.budget.time).value_or(0) <= 0,
+          cat("budget.time ", config.budget.time, " has no unit: ", config.budget.time, "s, ", config.budget.time,
+              "m or ", config.budget.time, "h?"));
   require(!config.data.empty(), "--data is missing: the folder made by 'bertcram pack'");
   require(!config.output.empty(), "--output is missing: a folder for the run");
   return problems;

@@ -1,7 +1,5 @@
 #include "bertcram/train/bench.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -16,6 +14,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/random.h"
+#include "bertcram/util/scratch_folder.h"
 #include "bertcram/util/text.h"
 #include "micro_batch.h"
 #include "operation_times.h"
@@ -34,14 +33,12 @@ constexpr int64_t kOrdinaryIds = 5;
 /// A shard of random rows in a folder that goes away with the object.
 class RandomRows {
  public:
-  RandomRows(int64_t rows, const BenchOptions& options)
-      : folder_(std::filesystem::temp_directory_path() / cat("bertcram-bench-", ::getpid())) {
-    std::filesystem::create_directories(folder_);
+  RandomRows(int64_t rows, const BenchOptions& options) : folder_("bench") {
     manifest_.seq_len = options.seq_len;
     manifest_.vocab_size = options.vocab_size;
     const data::ShardShape shape = {
         .seq_len = options.seq_len, .bytes_per_id = data::bytes_per_id(options.vocab_size), .tokenizer_hash = 0};
-    data::ShardWriter writer(folder_ / "train-00000.bin", shape);
+    data::ShardWriter writer(folder_.path() / "train-00000.bin", shape);
     util::RandomStream random(/*seed=*/0, util::RandomPurpose::kMasking, {});
     std::vector<int32_t> row(static_cast<size_t>(options.seq_len));
     for (int64_t i = 0; i < rows; ++i) {
@@ -53,11 +50,7 @@ class RandomRows {
     }
     manifest_.tokenizer_fingerprint = "0000000000000000";
     manifest_.train_shards = {{.file = "train-00000.bin", .rows = rows, .header_hash = writer.commit()}};
-    store_.emplace(folder_, manifest_.train_shards, manifest_);
-  }
-  ~RandomRows() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+    store_.emplace(folder_.path(), manifest_.train_shards, manifest_);
   }
   RandomRows(const RandomRows&) = delete;
   RandomRows& operator=(const RandomRows&) = delete;
@@ -65,7 +58,7 @@ class RandomRows {
   const data::RowStore& store() const { return *store_; }
 
  private:
-  std::filesystem::path folder_;
+  util::ScratchFolder folder_;
   data::PackedManifest manifest_;
   std::optional<data::RowStore> store_;
 };
@@ -143,7 +136,7 @@ class Bench {
     }
     for (const auto precision : precisions) {  // one that cannot be is refused before the others are measured
       config_.runtime.precision = precision;
-      resolve_runtime(config_.runtime);
+      require_fast_products(resolve_runtime(config_.runtime));
     }
     for (const auto precision : precisions) {
       config_.runtime.precision = precision;

@@ -1,8 +1,6 @@
 #include "bertcram/train/evaluator.h"
 
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 
@@ -12,30 +10,12 @@
 #include "bertcram/train/masked_lm.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/util/error.h"
-#include "bertcram/util/file.h"
+#include "bertcram/util/scratch_folder.h"
 
 namespace bertcram::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A folder below the system's temporary folder that vanishes with the object.
-struct ScratchFolder {
-  ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "bertcram-eval-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      util::throw_write_error(name, errno);
-    }
-    path = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  fs::path path;
-};
 
 /// Rows as long as the model takes, at most 128 tokens, in the order that pack gives them.
 void pack_text(const config::EvalConfig& config, const checkpoint::ModelDirectory& model, const fs::path& folder,
@@ -58,13 +38,13 @@ void pack_text(const config::EvalConfig& config, const checkpoint::ModelDirector
 HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::StopFlag& stop) {
   const auto source = checkpoint::open_model_directory(config.model);
   checkpoint::require_masked_lm(source);
-  std::optional<ScratchFolder> scratch;  // until the rows are read
+  std::optional<util::ScratchFolder> scratch;  // until the rows are read
   fs::path folder = config.data;
   if (!config.text.empty()) {
     if (config.text != "-" && !fs::exists(config.text)) {
       throw DataError(cat("--text ", config.text, ": no such file"));
     }
-    folder = scratch.emplace().path;
+    folder = scratch.emplace("eval").path();
     pack_text(config, source, folder, stop);
   }
   const auto manifest = data::read_packed_manifest(folder);

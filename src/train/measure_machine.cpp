@@ -57,6 +57,7 @@ config::Precision precision_of(at::ScalarType type) {
 plan::Machine measure_machine(const config::RuntimeConfig& config) {
   const c10::NoGradGuard no_grad;
   const Runtime runtime = resolve_runtime(config);
+  require_fast_products(runtime);
   const bool is_gpu = !runtime.device.is_cpu();
   const auto limit = util::parse_bytes(config.memory_limit);
   const int64_t own = is_gpu ? 0 : proc_bytes("/proc/self/status", "VmRSS:");

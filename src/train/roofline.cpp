@@ -11,6 +11,8 @@
 #include <chrono>
 #include <limits>
 
+#include "bertcram/util/error.h"
+
 namespace bertcram::train {
 namespace {
 
@@ -48,6 +50,12 @@ double least_seconds(const ProductShape& shape, const Runtime& runtime) {
 }
 
 }  // namespace
+
+void require_fast_products(const Runtime& runtime) {
+  if (runtime.device.is_cpu() && runtime.compute_type == at::kHalf) {
+    throw ConfigError("fp16 on a CPU is for tests: hundreds of times slower than fp32; use --precision fp32 or bf16");
+  }
+}
 
 double quick_roofline(const Runtime& runtime) {
   constexpr double kSeconds = 0.25;

@@ -4,6 +4,9 @@
 
 namespace bertcram::train {
 
+/// @throws ConfigError for fp16 on a CPU, whose products LibTorch forms one number at a time: measuring would take hours
+void require_fast_products(const Runtime& runtime);
+
 /// Floating-point operations per second that large matrix products reach here in the runtime's number format: the fastest of
 /// a few shapes, median of several runs each. Takes about a second.
 double measured_roofline(const Runtime& runtime);

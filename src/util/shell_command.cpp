@@ -144,6 +144,18 @@ ShellOutcome wait_for(pid_t child, Descriptor& pipe, const std::function<Clock::
 
 }  // namespace
 
+std::string shell_quoted(const std::string& text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:,@%";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) {
+    return text;
+  }
+  std::string quoted = "'";
+  for (const char c : text) {
+    quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  }
+  return quoted + "'";
+}
+
 std::string ShellOutcome::text() const {
   if (end == End::kNotStarted) {
     return cat("it could not be started: ", std::generic_category().message(code));

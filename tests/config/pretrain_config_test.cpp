@@ -32,6 +32,14 @@ TEST(Contradictions, ASoundConfigurationHasNone) {
   EXPECT_TRUE(contradictions(timed).empty());
 }
 
+TEST(Contradictions, ABudgetOfTimeNeedsAUnit) {
+  PretrainConfig config = sound();
+  config.budget = {.time = "15"};
+  const auto problems = contradictions(config);
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_TRUE(contains(problems[0], "has no unit: 15s, 15m or 15h?"));
+}
+
 TEST(Contradictions, AreAllListed) {
   PretrainConfig config;
   config.model.hidden = 100;

@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from support import (INPUT, USAGE, E2ETestCase, finetune_args, make_model, make_packed, make_task, must, pretrain_args,
+from support import (INPUT, RESOURCES, USAGE, E2ETestCase, environment, finetune_args, make_model, make_packed, make_task, must, pretrain_args,
                      sets, text_fixture)
 
 
@@ -211,6 +211,33 @@ class ConfigErrors(E2ETestCase):
     def test_a_budget_that_is_no_duration(self):
         result = self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run", "--budget", "5 parsecs")
         self.assert_fails(result, USAGE, "5 parsecs", ("100h", "15m"))
+
+    def test_a_budget_without_a_unit(self):
+        result = self.bertcram("pretrain", "--data", make_packed(), "--output", self.dir / "run", "--budget", "15")
+        self.assert_fails(result, USAGE, "15s, 15m or 15h")
+
+    def test_a_second_value_of_an_option_that_takes_one(self):
+        for arguments in (["eval", "--model", "one", "two", "--data", make_packed()],
+                          ["pretrain", "--data", make_packed(), "other", "--output", self.dir / "run", "--steps", 1]):
+            with self.subTest(arguments=arguments):
+                self.assert_fails(self.bertcram(*arguments), USAGE, ("two", "other"))
+        self.assertFalse((self.dir / "run").exists())
+
+    def test_an_unknown_option_names_the_help_of_its_command(self):
+        result = self.bertcram("pretrain", "--epsilon", "1e-6")
+        self.assert_fails(result, USAGE, "unknown option '--epsilon'", "'bertcram pretrain --help'", "--set KEY=VALUE")
+        self.assert_fails(self.bertcram("encode", "--zzzzzzzz"), USAGE, "'bertcram encode --help'")
+
+    def test_speed_in_fp16_on_a_cpu_is_not_measured(self):
+        for command in ("bench", "plan"):
+            with self.subTest(command=command):
+                result = self.bertcram(command, "--config", "tiny.yaml", "--precision", "fp16", "--device", "cpu")
+                self.assert_fails(result, USAGE, "fp16 on a CPU")
+
+    def test_a_temporary_folder_that_is_none(self):
+        (self.dir / "text.txt").write_text("some words\n")
+        result = self.bertcram("eval", "--model", make_model(), "--text", self.dir / "text.txt", env=environment(TMPDIR="/nonexistent"))
+        self.assert_fails(result, RESOURCES, "/nonexistent", "TMPDIR")
 
     def test_rows_longer_than_the_model(self):
         result = self.bertcram(*pretrain_args(make_packed(), self.dir / "run", model__max_positions=16))

@@ -331,7 +331,7 @@ class Runs(ResumeTestCase):
         # They change only the order of sums.
         self.interrupt(12, signal.SIGTERM)
         result = self.assert_ok(self.bertcram(*command(self.run_folder, batch__micro_rows=4)))
-        self.assertIn("passes of 4 rows: the run goes on, but not bit for bit", result.stderr)
+        self.assertIn("passes of 4 rows: the run goes on, but not bit for bit", result.err)
         self.assertTrue((self.run_folder / "model" / "config.json").exists())
 
     def test_the_budget_in_tokens_counts_all_sessions(self):

@@ -40,6 +40,7 @@ class PretrainRollback : public test::PretrainTest {
     EXPECT_EQ(state.step, 1);
     state.rate_factor = 1.0;
     state.elapsed_seconds = elapsed_seconds;
+    state.reserved_seconds = 0;
     checkpoint::update_state(checkpoints_of(config), state);
   }
 
@@ -106,7 +107,7 @@ TEST_F(PretrainRollback, ASessionThatGoesBehindItsStartStillSaysWhereItRuns) {
   size_t starts = 0;
   std::istringstream lines(read_bytes(std::filesystem::path(config.output) / "metrics.jsonl"));
   for (std::string line; std::getline(lines, line);) {
-    starts += nlohmann::json::parse(line).value("event", "") == "start" ? 1 : 0;
+    starts += nlohmann::json::parse(line).value("event", "") == "start" ? 1U : 0U;
   }
   EXPECT_EQ(starts, 2U);
 }

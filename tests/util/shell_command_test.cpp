@@ -31,6 +31,13 @@ TEST(ShellCommand, GetsItsInputAndGivesItsOutput) {
   EXPECT_EQ(outcome.output, "one\ntwo\nto stderr\n");
 }
 
+TEST(ShellCommand, WordsAreQuotedWhereTheyNeedIt) {
+  EXPECT_EQ(shell_quoted("/runs/a-1/model"), "/runs/a-1/model");
+  for (const char* word : {"", "a b", "it's", "$HOME", "a\nb", "*"}) {
+    EXPECT_EQ(run(std::string("printf %s ") + shell_quoted(word)).output, word);
+  }
+}
+
 TEST(ShellCommand, SaysHowItFailed) {
   EXPECT_EQ(run("echo first; echo 'no such host' >&2; exit 7").text(), "exit status 7: no such host");
   EXPECT_EQ(run("exit 3").text(), "exit status 3");

@@ -7,6 +7,9 @@
 
 namespace bertcram::util {
 
+/// The text as one word of a POSIX shell: in single quotes where it needs them.
+std::string shell_quoted(const std::string& text);
+
 /// How a command ended.
 struct ShellOutcome {
   enum class End { kExited, kKilled, kTimedOut, kNotStarted };
