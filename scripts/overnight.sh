@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The whole chain on your own text and GLUE, unattended; run it again after any interruption and it goes on.
 #   scripts/overnight.sh --text 'FILE…' --glue DIR --output DIR [options]
-#     --text FILES       training text, plain, .gz, .xz or .zst, in quotes when there are several (globs work)
+#     --text FILES       training text, plain, .gz, .xz or .zst: a path, a glob in quotes, or several of them in quotes with
+#                        spaces between; repeatable
 #     --glue DIR         folder with the GLUE tasks (RTE, MRPC, …)
 #     --output DIR       where everything goes
-#     --tokenizer-text F text that the tokenizer learns from (default: the training text)
-#     --heldout FILES    text files for a held-out evaluation at the end
+#     --tokenizer-text F text that the tokenizer learns from, as --text (default: the training text)
+#     --heldout FILES    text files for a held-out evaluation at the end, as --text
 #     --config NAME      training configuration (default mini.yaml)
 #     --budget TIME      training time (default 15m)
 #     --vocab-size N     (default 8192)
@@ -16,19 +17,32 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-text="" glue="" out="" tokenizer_text="" heldout=""
+text=() tokenizer_text=() heldout=() glue="" out=""
 config=mini.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
+
+# The paths that VALUE means, into `paths`: itself, what it matches, or where it is neither, each of its words likewise.
+paths_in() {  # paths_in VALUE
+  paths=()
+  [ -n "$1" ] || return 0
+  paths=("$1")
+  [ ! -e "$1" ] || return 0
+  mapfile -t paths < <(compgen -G "$1")
+  [ "${#paths[@]}" = 0 ] || return 0
+  # shellcheck disable=SC2206  # words and globs are what is wanted
+  paths=($1)
+}
+
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit 0 ;;
   esac
   [ $# -ge 2 ] || die 2 "$1 needs a value; see --help"
   case "$1" in
-    --text) text=$2 ;;
+    --text) paths_in "$2" && text+=("${paths[@]}") ;;
     --glue) glue=$2 ;;
     --output) out=$2 ;;
-    --tokenizer-text) tokenizer_text=$2 ;;
-    --heldout) heldout=$2 ;;
+    --tokenizer-text) paths_in "$2" && tokenizer_text+=("${paths[@]}") ;;
+    --heldout) paths_in "$2" && heldout+=("${paths[@]}") ;;
     --config) config=$2 ;;
     --budget) budget=$2 ;;
     --vocab-size) vocab=$2 ;;
@@ -39,7 +53,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-if [ -z "$text" ] || [ -z "$glue" ] || [ -z "$out" ]; then
+if [ "${#text[@]}" = 0 ] || [ -z "$glue" ] || [ -z "$out" ]; then
   die 2 "--text, --glue and --output are needed; see --help"
 fi
 
@@ -48,20 +62,19 @@ bertcram="${BERTCRAM:-$root/build/bertcram}"
 # What only the morning would show otherwise.
 [ -d "$glue" ] || die 3 "--glue $glue: no such folder; expected the GLUE tasks in it (RTE, MRPC, …)"
 "$bertcram" config pretrain --config "$config" --set "budget.time=$budget" >/dev/null
-for file in $heldout; do
+for file in "${heldout[@]}"; do
   [ -r "$file" ] || die 3 "--heldout $file: cannot be read"
 done
 mkdir -p "$out"
 
-# shellcheck disable=SC2086  # several files in one argument
-"$bertcram" tokenize --input ${tokenizer_text:-$text} --output "$out/tokenizer" --vocab-size "$vocab" \
+[ "${#tokenizer_text[@]}" -gt 0 ] || tokenizer_text=("${text[@]}")
+"$bertcram" tokenize --input "${tokenizer_text[@]}" --output "$out/tokenizer" --vocab-size "$vocab" \
   --threads "$threads"
-# shellcheck disable=SC2086
-"$bertcram" pack --input $text --tokenizer "$out/tokenizer" --output "$out/packed" --threads "$threads"
+"$bertcram" pack --input "${text[@]}" --tokenizer "$out/tokenizer" --output "$out/packed" --threads "$threads"
 "$bertcram" pretrain --config "$config" --data "$out/packed" --output "$out/run" --budget "$budget" \
   --threads "$threads"
 
-for file in $heldout; do
+for file in "${heldout[@]}"; do
   printf 'held out, %s: ' "$(basename "$file")"
   "$bertcram" eval --model "$out/run/model" --text "$file" --threads "$threads"
 done

@@ -1,0 +1,76 @@
+"""scripts/overnight.sh: what it gives to the commands of its chain, which are a stub here; e2e's test_readme runs it with bertcram."""
+import json
+import unittest
+
+from script_support import DONE, ScriptTest
+
+TASKS = ("RTE", "MRPC", "CoLA", "STS-B", "SST-2")
+# Logs its arguments, and says the width that it finds in the configuration.
+STUB = """#!/usr/bin/env python3
+import json, os, sys
+words = sys.argv[1:]
+with open(os.environ["STUB_LOG"], "a") as log:
+    log.write(json.dumps(words) + "\\n")
+if words[:2] == ["config", "pretrain"]:
+    print("model:\\n  # width (integer)\\n  hidden: " + open(words[words.index("--config") + 1]).read())
+"""
+
+
+def values(words, option):
+    """What follows an option, up to the next one."""
+    at = words.index(option) + 1
+    return words[at:next((i for i in range(at, len(words)) if words[i].startswith("--")), len(words))]
+
+
+class Overnight(ScriptTest):
+    def setUp(self):
+        super().setUp()
+        self.log = self.folder / "log"
+        self.write("stub", STUB).chmod(0o755)
+        self.write("small.yaml", "256")
+        self.write("large.yaml", "768")
+        self.write("a.txt", "text")
+        for task in TASKS:
+            for split in ("train", "dev"):
+                self.write(f"glue/{task}/{split}.tsv", "")
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def overnight(self, *words, text=("--text", "a.txt"), config="small.yaml"):
+        self.log.write_text("")
+        return self.script("overnight.sh", *text, "--glue", "glue", "--output", "out", "--config", config, *words,
+                           BERTCRAM=str(self.folder / "stub"), STUB_LOG=str(self.log))
+
+    def calls(self, command):
+        return [words for words in map(json.loads, self.log.read_text().splitlines()) if words[0] == command]
+
+    def finished(self, *words, **more):
+        self.assert_code(self.overnight(*words, **more), DONE)
+
+    def test_paths_may_have_spaces(self):
+        odd = ("dir with ünicode/my file.txt", "dir with ünicode/other file.txt")
+        for name in (*odd, "b.txt", "c[1].txt"):
+            self.write(name, "text")
+        for text, expected in ((("--text", odd[0]), odd[:1]),
+                               (("--text", "dir with ünicode/*.txt"), odd),
+                               (("--text", odd[1], "--text", "a.txt", "--text", "c[1].txt"), (odd[1], "a.txt", "c[1].txt")),
+                               (("--text", "[ab].txt c*.txt"), ("a.txt", "b.txt", "c[1].txt")),
+                               (("--text", "a.txt b.txt"), ("a.txt", "b.txt"))):
+            with self.subTest(text=text):
+                self.finished("--heldout", odd[0], "--heldout", "b.txt", text=text)
+                self.assertEqual(values(self.calls("pack")[0], "--input"), list(expected))
+                self.assertEqual(values(self.calls("tokenize")[0], "--input"), list(expected))
+                self.assertEqual([values(words, "--text") for words in self.calls("eval")], [[odd[0]], ["b.txt"]])
+        self.finished("--heldout", "")
+        self.assertEqual(self.calls("eval"), [])
+        self.finished("--tokenizer-text", odd[1])
+        self.assertEqual(values(self.calls("tokenize")[0], "--input"), [odd[1]])
+        self.assertEqual(values(self.calls("pack")[0], "--input"), ["a.txt"])
+
+
+if __name__ == "__main__":
+    unittest.main()
