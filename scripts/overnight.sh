@@ -8,6 +8,8 @@
 #     --tokenizer-text F text that the tokenizer learns from, as --text (default: the training text)
 #     --heldout FILES    text files for a held-out evaluation at the end, as --text
 #     --config NAME      training configuration (default mini.yaml)
+#     --finetune-config F  fine-tuning configuration; empty: the protocol's own (default: finetune-mini.yaml, a rate of 3e-4,
+#                        for models of a width up to 256, else the protocol's 4e-5)
 #     --budget TIME      training time (default 15m)
 #     --vocab-size N     (default 8192)
 #     --small TASKS      tasks with three seeds (default rte,mrpc,cola,stsb)
@@ -19,6 +21,7 @@ set -euo pipefail
 
 text=() tokenizer_text=() heldout=() glue="" out=""
 config=mini.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
+finetune_config=auto
 
 # The paths that VALUE means, into `paths`: itself, what it matches, or where it is neither, each of its words likewise.
 paths_in() {  # paths_in VALUE
@@ -44,6 +47,7 @@ while [ $# -gt 0 ]; do
     --tokenizer-text) paths_in "$2" && tokenizer_text+=("${paths[@]}") ;;
     --heldout) paths_in "$2" && heldout+=("${paths[@]}") ;;
     --config) config=$2 ;;
+    --finetune-config) finetune_config=$2 ;;
     --budget) budget=$2 ;;
     --vocab-size) vocab=$2 ;;
     --small) small=$2 ;;
@@ -61,7 +65,17 @@ bertcram="${BERTCRAM:-$root/build/bertcram}"
 [ -x "$bertcram" ] || die 2 "$bertcram is not there; build it with scripts/build.sh"
 # What only the morning would show otherwise.
 [ -d "$glue" ] || die 3 "--glue $glue: no such folder; expected the GLUE tasks in it (RTE, MRPC, …)"
-"$bertcram" config pretrain --config "$config" --set "budget.time=$budget" >/dev/null
+settings=$("$bertcram" config pretrain --config "$config" --set "budget.time=$budget")
+if [ "$finetune_config" = auto ]; then
+  width=$(sed -n 's/^  hidden: \([0-9]*\)$/\1/p' <<<"$settings")
+  finetune_config=""
+  if [ "$width" -le 256 ]; then finetune_config=finetune-mini.yaml; fi
+fi
+rates=()
+if [ -n "$finetune_config" ]; then
+  rates=(--config "$finetune_config")
+  "$bertcram" config finetune-glue "${rates[@]}" >/dev/null
+fi
 for file in "${heldout[@]}"; do
   [ -r "$file" ] || die 3 "--heldout $file: cannot be read"
 done
@@ -84,7 +98,7 @@ finetune() {  # finetune START THREADS [OPTION…]
   local start=$1 threads=$2
   shift 2
   local command=("$bertcram" finetune-glue --model "$out/run/model" --data "$glue" --init "$start"
-    --config finetune-mini.yaml --threads "$threads" "$@")
+    "${rates[@]}" --threads "$threads" "$@")
   "${command[@]}" --task "$small" --seeds 3 --output "$out/glue-small-$start"
   [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 --epochs 2 --output "$out/glue-large-$start"
 }

@@ -71,6 +71,17 @@ class Overnight(ScriptTest):
         self.assertEqual(values(self.calls("tokenize")[0], "--input"), [odd[1]])
         self.assertEqual(values(self.calls("pack")[0], "--input"), ["a.txt"])
 
+    def test_only_narrow_models_get_the_rate_of_finetune_mini(self):
+        for config, words, expected in (("small.yaml", (), "finetune-mini.yaml"), ("large.yaml", (), None),
+                                        ("small.yaml", ("--finetune-config", ""), None),
+                                        ("large.yaml", ("--finetune-config", "own.yaml"), "own.yaml")):
+            with self.subTest(config=config, words=words):
+                self.finished(*words, config=config)
+                runs = self.calls("finetune-glue")
+                self.assertEqual(len(runs), 4)
+                for run in runs:
+                    self.assertEqual(values(run, "--config") if "--config" in run else [None], [expected])
+
 
 if __name__ == "__main__":
     unittest.main()
