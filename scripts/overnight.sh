@@ -13,7 +13,9 @@
 #     --budget TIME      training time (default 15m)
 #     --vocab-size N     (default 8192)
 #     --small TASKS      tasks with three seeds (default rte,mrpc,cola,stsb)
-#     --large TASKS      tasks with one seed and two epochs (default sst2)
+#     --large TASKS      tasks with one seed (default sst2)
+#                        Where finetune-mini.yaml is the default, --large has two epochs and a folder of its own; else all
+#                        tasks share a folder and the epochs, so that with all of them there are averages.
 #     --threads N        CPU threads (default: one per core)
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -21,7 +23,8 @@ set -euo pipefail
 
 text=() tokenizer_text=() heldout=() glue="" out=""
 config=mini.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
-finetune_config=auto
+finetune_config=auto large_epochs=()
+small_folder=glue large_folder=glue  # of one folder's results there are averages
 
 # The paths that VALUE means, into `paths`: itself, what it matches, or where it is neither, each of its words likewise.
 paths_in() {  # paths_in VALUE
@@ -69,7 +72,10 @@ settings=$("$bertcram" config pretrain --config "$config" --set "budget.time=$bu
 if [ "$finetune_config" = auto ]; then
   width=$(sed -n 's/^  hidden: \([0-9]*\)$/\1/p' <<<"$settings")
   finetune_config=""
-  if [ "$width" -le 256 ]; then finetune_config=finetune-mini.yaml; fi
+  if [ "$width" -le 256 ]; then
+    finetune_config=finetune-mini.yaml large_epochs=(--epochs 2)
+    small_folder=glue-small large_folder=glue-large  # a folder has one setting
+  fi
 fi
 rates=()
 if [ -n "$finetune_config" ]; then
@@ -99,8 +105,8 @@ finetune() {  # finetune START THREADS [OPTION…]
   shift 2
   local command=("$bertcram" finetune-glue --model "$out/run/model" --data "$glue" --init "$start"
     "${rates[@]}" --threads "$threads" "$@")
-  "${command[@]}" --task "$small" --seeds 3 --output "$out/glue-small-$start"
-  [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 --epochs 2 --output "$out/glue-large-$start"
+  [ -z "$small" ] || "${command[@]}" --task "$small" --seeds 3 --output "$out/$small_folder-$start"
+  [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 "${large_epochs[@]}" --output "$out/$large_folder-$start"
 }
 
 cores=$threads

@@ -82,6 +82,22 @@ class Overnight(ScriptTest):
                 for run in runs:
                     self.assertEqual(values(run, "--config") if "--config" in run else [None], [expected])
 
+    def test_tasks_of_equal_rules_share_a_folder(self):
+        for config, words, folders, epochs in (
+                ("small.yaml", (), {"glue-small-model", "glue-small-random", "glue-large-model", "glue-large-random"}, ["2"]),
+                ("small.yaml", ("--finetune-config", "finetune-mini.yaml"), {"glue-model", "glue-random"}, None),
+                ("large.yaml", (), {"glue-model", "glue-random"}, None)):
+            with self.subTest(config=config, words=words):
+                self.finished(*words, config=config)
+                runs = self.calls("finetune-glue")
+                self.assertEqual({values(run, "--output")[0] for run in runs}, {f"out/{name}" for name in folders})
+                for run in runs:
+                    is_large = values(run, "--task") == ["sst2"]
+                    self.assertEqual(values(run, "--seeds"), ["1" if is_large else "3"])
+                    self.assertEqual(values(run, "--epochs") if "--epochs" in run else None, epochs if is_large else None)
+        self.finished("--small", "", config="large.yaml")
+        self.assertEqual([values(run, "--task") for run in self.calls("finetune-glue")], [["sst2"]] * 2)
+
 
 if __name__ == "__main__":
     unittest.main()
