@@ -38,6 +38,60 @@ paths_in() {  # paths_in VALUE
   paths=($1)
 }
 
+# A task's name as finetune-glue takes it, into `plain`: SST-2 → sst2.
+plain_name() {  # plain_name NAME
+  plain=${1,,}
+  plain=${plain//[[:space:]_-]/}
+}
+
+# Whether the folder of a task has one of SPLIT's files, of which src/glue/task_table.cpp knows.
+has_split() {  # has_split TASK SPLIT FOLDER
+  local names="$2.tsv $2.jsonl"
+  case "$1/$2" in
+    rte/dev) names="dev.tsv val.jsonl" ;;
+    rte/* | mnli/*) ;;
+    *) names="$2.tsv" ;;
+  esac
+  local name
+  for name in $names; do
+    [ ! -f "$3/$name" ] || return 0
+  done
+  [ "$1" = mrpc ] && [ -f "$3/msr_paraphrase_train.txt" ] && [ -f "$3/dev_ids.tsv" ]
+}
+
+# Dies where a wanted task has no training or no dev set; `all` means those with a training set.
+check_tasks() {  # check_tasks OPTION TASKS
+  [ -n "$2" ] || return 0
+  local wanted splits name task entry folder split is_all="" found=""
+  plain_name "$2"
+  if [ "$plain" = all ]; then
+    is_all=yes wanted=(CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE WNLI)
+  else
+    mapfile -t -d , wanted < <(printf '%s,' "$2")
+  fi
+  for name in "${wanted[@]}"; do
+    plain_name "$name"
+    task=$plain folder=""
+    case "$task" in
+      cola | sst2 | mrpc | stsb | qqp | qnli | rte | wnli) splits=(train dev) ;;
+      mnli) splits=(train dev_matched dev_mismatched) ;;
+      *) die 2 "$1: '$name' is no GLUE task with a training set; expected e.g. rte,mrpc or all" ;;
+    esac
+    for entry in "$glue"/*/; do
+      entry=${entry%/}
+      plain_name "${entry##*/}"
+      if [ "$plain" = "$task" ]; then folder=$entry; fi
+    done
+    if [ -n "$is_all" ] && ! has_split "$task" train "$folder"; then continue; fi
+    [ -n "$folder" ] || die 3 "--glue $glue: no folder for $name, which $1 names"
+    for split in "${splits[@]}"; do
+      has_split "$task" "$split" "$folder" || die 3 "$folder: no $split.tsv of $name, which $1 names"
+    done
+    found=yes
+  done
+  [ -n "$found" ] || die 3 "--glue $glue: no task with a training set, which $1 all means"
+}
+
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit 0 ;;
@@ -68,6 +122,8 @@ bertcram="${BERTCRAM:-$root/build/bertcram}"
 [ -x "$bertcram" ] || die 2 "$bertcram is not there; build it with scripts/build.sh"
 # What only the morning would show otherwise.
 [ -d "$glue" ] || die 3 "--glue $glue: no such folder; expected the GLUE tasks in it (RTE, MRPC, …)"
+check_tasks --small "$small"
+check_tasks --large "$large"
 settings=$("$bertcram" config pretrain --config "$config" --set "budget.time=$budget")
 if [ "$finetune_config" = auto ]; then
   width=$(sed -n 's/^  hidden: \([0-9]*\)$/\1/p' <<<"$settings")

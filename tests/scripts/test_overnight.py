@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from script_support import DONE, ScriptTest
+from script_support import DONE, INPUT, USAGE, ScriptTest
 
 TASKS = ("RTE", "MRPC", "CoLA", "STS-B", "SST-2")
 # Logs its arguments, and says the width that it finds in the configuration.
@@ -97,6 +97,39 @@ class Overnight(ScriptTest):
                     self.assertEqual(values(run, "--epochs") if "--epochs" in run else None, epochs if is_large else None)
         self.finished("--small", "", config="large.yaml")
         self.assertEqual([values(run, "--task") for run in self.calls("finetune-glue")], [["sst2"]] * 2)
+
+    def refused(self, code, words, expected):
+        result = self.overnight(*words)
+        self.assert_code(result, code)
+        self.assertIn(expected, result.stderr)
+        self.assertEqual(self.log.read_text(), "")
+
+    def test_missing_task_data_is_found_before_the_training(self):
+        (self.folder / "glue/RTE/dev.tsv").unlink()
+        self.refused(INPUT, (), "glue/RTE: no dev.tsv of rte, which --small names")
+        self.refused(INPUT, ("--small", "all"), "glue/RTE: no dev.tsv of RTE")  # as finetune-glue does
+        self.finished("--small", "mrpc, SST_2")
+        self.write("glue/RTE/val.jsonl", "")
+        self.finished()
+        self.refused(INPUT, ("--large", "sst2,qnli"), "--glue glue: no folder for qnli, which --large names")
+        self.refused(USAGE, ("--large", "rtee"), "--large: 'rtee' is no GLUE task")
+        self.refused(USAGE, ("--large", "sst2,"), "--large: '' is no GLUE task")
+        (self.folder / "glue/SST-2/train.tsv").unlink()
+        self.refused(INPUT, (), "glue/SST-2: no train.tsv of sst2, which --large names")
+        self.finished("--small", "all", "--large", "")  # what has no training set is left out
+        for name in ("train.jsonl", "dev_matched.tsv"):
+            self.write(f"glue/mnli/{name}", "")
+        self.refused(INPUT, ("--large", "mnli"), "glue/mnli: no dev_mismatched.tsv of mnli")
+        self.write("glue/mnli/dev_mismatched.jsonl", "")
+        self.finished("--large", "mnli")
+        for split in ("train", "dev"):
+            (self.folder / f"glue/MRPC/{split}.tsv").unlink()
+        self.write("glue/MRPC/msr_paraphrase_train.txt", "")
+        self.refused(INPUT, ("--large", ""), "glue/MRPC: no train.tsv of mrpc")
+        self.write("glue/MRPC/dev_ids.tsv", "")
+        self.finished("--large", "")
+        self.write("empty/readme.txt", "")
+        self.refused(INPUT, ("--glue", "empty", "--small", "all"), "--glue empty: no task with a training set")
 
 
 if __name__ == "__main__":
