@@ -1,35 +1,110 @@
 #!/usr/bin/env bash
 # The whole chain on your own text and GLUE, unattended; run it again after any interruption and it goes on.
 #   scripts/overnight.sh --text 'FILE…' --glue DIR --output DIR [options]
-#     --text FILES       training text, plain, .gz, .xz or .zst, in quotes when there are several (globs work)
+#     --text FILES       training text, plain, .gz, .xz or .zst: a path, a glob in quotes, or several of them in quotes with
+#                        spaces between; repeatable
 #     --glue DIR         folder with the GLUE tasks (RTE, MRPC, …)
 #     --output DIR       where everything goes
-#     --tokenizer-text F text that the tokenizer learns from (default: the training text)
-#     --heldout FILES    text files for a held-out evaluation at the end
+#     --tokenizer-text F text that the tokenizer learns from, as --text (default: the training text)
+#     --heldout FILES    text files for a held-out evaluation at the end, as --text
 #     --config NAME      training configuration (default mini.yaml)
+#     --finetune-config F  fine-tuning configuration; empty: the protocol's own (default: finetune-mini.yaml, a rate of 3e-4,
+#                        for models of a width up to 256, else the protocol's 4e-5)
 #     --budget TIME      training time (default 15m)
 #     --vocab-size N     (default 8192)
 #     --small TASKS      tasks with three seeds (default rte,mrpc,cola,stsb)
-#     --large TASKS      tasks with one seed and two epochs (default sst2)
+#     --large TASKS      tasks with one seed (default sst2)
+#                        Where finetune-mini.yaml is the default, --large has two epochs and a folder of its own; else all
+#                        tasks share a folder and the epochs, so that with all of them there are averages.
 #     --threads N        CPU threads (default: one per core)
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-text="" glue="" out="" tokenizer_text="" heldout=""
+text=() tokenizer_text=() heldout=() glue="" out=""
 config=mini.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
+finetune_config=auto large_epochs=()
+small_folder=glue large_folder=glue  # of one folder's results there are averages
+
+# The paths that VALUE means, into `paths`: itself, what it matches, or where it is neither, each of its words likewise.
+paths_in() {  # paths_in VALUE
+  paths=()
+  [ -n "$1" ] || return 0
+  paths=("$1")
+  [ ! -e "$1" ] || return 0
+  mapfile -t paths < <(compgen -G "$1")
+  [ "${#paths[@]}" = 0 ] || return 0
+  # shellcheck disable=SC2206  # words and globs are what is wanted
+  paths=($1)
+}
+
+# A task's name as finetune-glue takes it, into `plain`: SST-2 → sst2.
+plain_name() {  # plain_name NAME
+  plain=${1,,}
+  plain=${plain//[[:space:]_-]/}
+}
+
+# Whether the folder of a task has one of SPLIT's files, of which src/glue/task_table.cpp knows.
+has_split() {  # has_split TASK SPLIT FOLDER
+  local names="$2.tsv $2.jsonl"
+  case "$1/$2" in
+    rte/dev) names="dev.tsv val.jsonl" ;;
+    rte/* | mnli/*) ;;
+    *) names="$2.tsv" ;;
+  esac
+  local name
+  for name in $names; do
+    [ ! -f "$3/$name" ] || return 0
+  done
+  [ "$1" = mrpc ] && [ -f "$3/msr_paraphrase_train.txt" ] && [ -f "$3/dev_ids.tsv" ]
+}
+
+# Dies where a wanted task has no training or no dev set; `all` means those with a training set.
+check_tasks() {  # check_tasks OPTION TASKS
+  [ -n "$2" ] || return 0
+  local wanted splits name task entry folder split is_all="" found=""
+  plain_name "$2"
+  if [ "$plain" = all ]; then
+    is_all=yes wanted=(CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE WNLI)
+  else
+    mapfile -t -d , wanted < <(printf '%s,' "$2")
+  fi
+  for name in "${wanted[@]}"; do
+    plain_name "$name"
+    task=$plain folder=""
+    case "$task" in
+      cola | sst2 | mrpc | stsb | qqp | qnli | rte | wnli) splits=(train dev) ;;
+      mnli) splits=(train dev_matched dev_mismatched) ;;
+      *) die 2 "$1: '$name' is no GLUE task with a training set; expected e.g. rte,mrpc or all" ;;
+    esac
+    for entry in "$glue"/*/; do
+      entry=${entry%/}
+      plain_name "${entry##*/}"
+      if [ "$plain" = "$task" ]; then folder=$entry; fi
+    done
+    if [ -n "$is_all" ] && ! has_split "$task" train "$folder"; then continue; fi
+    [ -n "$folder" ] || die 3 "--glue $glue: no folder for $name, which $1 names"
+    for split in "${splits[@]}"; do
+      has_split "$task" "$split" "$folder" || die 3 "$folder: no $split.tsv of $name, which $1 names"
+    done
+    found=yes
+  done
+  [ -n "$found" ] || die 3 "--glue $glue: no task with a training set, which $1 all means"
+}
+
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit 0 ;;
   esac
   [ $# -ge 2 ] || die 2 "$1 needs a value; see --help"
   case "$1" in
-    --text) text=$2 ;;
+    --text) paths_in "$2" && text+=("${paths[@]}") ;;
     --glue) glue=$2 ;;
     --output) out=$2 ;;
-    --tokenizer-text) tokenizer_text=$2 ;;
-    --heldout) heldout=$2 ;;
+    --tokenizer-text) paths_in "$2" && tokenizer_text+=("${paths[@]}") ;;
+    --heldout) paths_in "$2" && heldout+=("${paths[@]}") ;;
     --config) config=$2 ;;
+    --finetune-config) finetune_config=$2 ;;
     --budget) budget=$2 ;;
     --vocab-size) vocab=$2 ;;
     --small) small=$2 ;;
@@ -39,7 +114,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-if [ -z "$text" ] || [ -z "$glue" ] || [ -z "$out" ]; then
+if [ "${#text[@]}" = 0 ] || [ -z "$glue" ] || [ -z "$out" ]; then
   die 2 "--text, --glue and --output are needed; see --help"
 fi
 
@@ -47,21 +122,35 @@ bertcram="${BERTCRAM:-$root/build/bertcram}"
 [ -x "$bertcram" ] || die 2 "$bertcram is not there; build it with scripts/build.sh"
 # What only the morning would show otherwise.
 [ -d "$glue" ] || die 3 "--glue $glue: no such folder; expected the GLUE tasks in it (RTE, MRPC, …)"
-"$bertcram" config pretrain --config "$config" --set "budget.time=$budget" >/dev/null
-for file in $heldout; do
+check_tasks --small "$small"
+check_tasks --large "$large"
+settings=$("$bertcram" config pretrain --config "$config" --set "budget.time=$budget")
+if [ "$finetune_config" = auto ]; then
+  width=$(sed -n 's/^  hidden: \([0-9]*\)$/\1/p' <<<"$settings")
+  finetune_config=""
+  if [ "$width" -le 256 ]; then
+    finetune_config=finetune-mini.yaml large_epochs=(--epochs 2)
+    small_folder=glue-small large_folder=glue-large  # a folder has one setting
+  fi
+fi
+rates=()
+if [ -n "$finetune_config" ]; then
+  rates=(--config "$finetune_config")
+  "$bertcram" config finetune-glue "${rates[@]}" >/dev/null
+fi
+for file in "${heldout[@]}"; do
   [ -r "$file" ] || die 3 "--heldout $file: cannot be read"
 done
 mkdir -p "$out"
 
-# shellcheck disable=SC2086  # several files in one argument
-"$bertcram" tokenize --input ${tokenizer_text:-$text} --output "$out/tokenizer" --vocab-size "$vocab" \
+[ "${#tokenizer_text[@]}" -gt 0 ] || tokenizer_text=("${text[@]}")
+"$bertcram" tokenize --input "${tokenizer_text[@]}" --output "$out/tokenizer" --vocab-size "$vocab" \
   --threads "$threads"
-# shellcheck disable=SC2086
-"$bertcram" pack --input $text --tokenizer "$out/tokenizer" --output "$out/packed" --threads "$threads"
+"$bertcram" pack --input "${text[@]}" --tokenizer "$out/tokenizer" --output "$out/packed" --threads "$threads"
 "$bertcram" pretrain --config "$config" --data "$out/packed" --output "$out/run" --budget "$budget" \
   --threads "$threads"
 
-for file in $heldout; do
+for file in "${heldout[@]}"; do
   printf 'held out, %s: ' "$(basename "$file")"
   "$bertcram" eval --model "$out/run/model" --text "$file" --threads "$threads"
 done
@@ -71,9 +160,9 @@ finetune() {  # finetune START THREADS [OPTION…]
   local start=$1 threads=$2
   shift 2
   local command=("$bertcram" finetune-glue --model "$out/run/model" --data "$glue" --init "$start"
-    --config finetune-mini.yaml --threads "$threads" "$@")
-  "${command[@]}" --task "$small" --seeds 3 --output "$out/glue-small-$start"
-  [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 --epochs 2 --output "$out/glue-large-$start"
+    "${rates[@]}" --threads "$threads" "$@")
+  [ -z "$small" ] || "${command[@]}" --task "$small" --seeds 3 --output "$out/$small_folder-$start"
+  [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 "${large_epochs[@]}" --output "$out/$large_folder-$start"
 }
 
 cores=$threads
