@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "bertcram/data/packed_dataset.h"
 #include "bertcram/data/packed_files.h"
+#include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
@@ -112,7 +114,24 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
   return counts;
 }
 
-/// The counts of an earlier run if the output folder holds its result. @throws ConfigError if it holds anything else
+/// Whether the output folder holds every byte that its manifest promises. Reads all of it, as the inputs are read to know
+/// them again.
+bool is_whole(const fs::path& output, const util::StopFlag& stop) {
+  try {
+    const PackedManifest manifest = read_packed_manifest(output);
+    for (const auto& shards : {manifest.train_shards, manifest.valid_shards}) {
+      RowStore(output, shards, manifest).verify(stop);
+    }
+    read_token_counts(output, manifest);
+    return text::is_whole_tokenizer(output / kTokenizerFolder, manifest.tokenizer_fingerprint);
+  } catch (const UnreadableError&) {
+    throw;
+  } catch (const DataError&) {
+    return false;
+  }
+}
+
+/// The counts of an earlier run if the output folder holds its whole result. @throws ConfigError if it holds anything else
 std::optional<PackCounts> earlier_result(const Job& job) {
   const fs::path output = job.config.output;
   util::refuse_foreign_folder(output, kPackedFormat, "packed data");
@@ -120,6 +139,9 @@ std::optional<PackCounts> earlier_result(const Job& job) {
     return std::nullopt;
   }
   auto earlier = earlier_pack(output, job.request, job.inputs.paths());
+  if (earlier && !is_whole(output, job.context.stop)) {
+    return std::nullopt;
+  }
   if (earlier) {
     util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
   }
@@ -146,6 +168,9 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   const util::DirectoryLock lock(output, "pack");
   if (const auto earlier = earlier_result(job)) {  // another process may have been quicker
     return *earlier;
+  }
+  if (!config.overwrite && fs::exists(output / kManifestFile)) {
+    util::log_warning("pack", cat(output.string(), ": damaged or incomplete, made again"));
   }
   util::StagedFolder staged(output);
   WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse);
