@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::vector<std::string> kTopLevel = {"sources"};
+// A list with another key before `sources` is told by parsing all of it, which takes long of a large text.
+constexpr uintmax_t kLargestList = uintmax_t{16} << 20;
 
 /// The first key of a YAML text, by its first line that is neither blank nor a comment; nullopt if that holds none.
 std::optional<std::string> first_key(const fs::path& file) {
@@ -26,6 +29,27 @@ std::optional<std::string> first_key(const fs::path& file) {
     }
   }
   return std::nullopt;
+}
+
+/// Whether the whole file is a YAML mapping, of no more than kLargestList, that has `sources` among its keys.
+bool is_mapping_with_sources(const fs::path& file) {
+  std::error_code error;
+  if (fs::file_size(file, error) > kLargestList || error) {
+    return false;
+  }
+  const std::string text = util::read_file(file);
+  if (text.find(kTopLevel.front()) == std::string::npos) {  // most of what is not: no time is lost with its YAML
+    return false;
+  }
+  try {
+    std::vector<std::string> ignored;
+    const auto document = read_yaml_document(text, file.string(), ignored);
+    return document && document->IsMap() && std::ranges::any_of(*document, [](const auto& entry) {
+             return entry.first.IsScalar() && entry.first.Scalar() == kTopLevel.front();
+           });
+  } catch (const YAML::Exception&) {
+    return false;
+  }
 }
 
 /// A path that holds a comma is one path all the same.
@@ -110,8 +134,8 @@ bool is_source_list(const fs::path& file) {
     return false;
   }
   const auto key = first_key(file);
-  // A misspelt list must not be read as text.
-  return key && (*key == kTopLevel.front() || util::nearest_name(*key, kTopLevel));
+  // A list that is misspelt, or has something else first, must not be read as text.
+  return (key && (*key == kTopLevel.front() || util::nearest_name(*key, kTopLevel))) || is_mapping_with_sources(file);
 }
 
 std::vector<SourceConfig> read_source_list(const fs::path& file, const TextInputConfig& defaults) {

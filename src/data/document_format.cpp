@@ -145,6 +145,17 @@ config::TextFormat detect_format(std::string_view beginning) {
   return is_jsonl ? config::TextFormat::kJsonl : config::TextFormat::kBlocks;
 }
 
+bool is_json_array(std::string_view beginning) {
+  for (const char expected : {'[', '{', '"'}) {
+    const size_t at = beginning.find_first_not_of(" \t\r\n");
+    if (at == std::string_view::npos || beginning[at] != expected) {
+      return false;
+    }
+    beginning.remove_prefix(at + 1);
+  }
+  return true;
+}
+
 std::unique_ptr<DocumentFormat> make_document_format(config::TextFormat format, const std::string& text_field,
                                                      BadRecords& bad_records) {
   switch (format) {

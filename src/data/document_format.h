@@ -27,6 +27,9 @@ class DocumentFormat {
 /// line that is longer than `beginning` is judged by its first character.
 config::TextFormat detect_format(std::string_view beginning);
 
+/// Whether a file begins as a JSON array of objects, on one line or indented: `[`, `{` and `"`, white space between.
+bool is_json_array(std::string_view beginning);
+
 /// @param format  not kAuto
 std::unique_ptr<DocumentFormat> make_document_format(config::TextFormat format, const std::string& text_field,
                                                      BadRecords& bad_records);

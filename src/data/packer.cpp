@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "bertcram/data/packed_dataset.h"
 #include "bertcram/data/packed_files.h"
+#include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
@@ -45,6 +47,43 @@ void add_reader_counts(const DocumentReader& reader, PackCounts& counts) {
   }
 }
 
+/// What of the input became no training text, by the options that say so; empty if nothing did.
+std::vector<std::string> removals(const config::PackConfig& config, const PackCounts& counts) {
+  const std::pair<int64_t, const char*> rules[] = {{counts.documents_left_out, "the weights of the source list"},
+                                                   {counts.documents_short, "--min-chars"},
+                                                   {counts.documents_symbols, "--max-symbols"},
+                                                   {counts.documents_repetitive, "--max-repetition"},
+                                                   {counts.documents_contaminated, "--decontaminate"},
+                                                   {counts.documents_incompressible, "--max-tokens-per-char"},
+                                                   {counts.documents_duplicate, "deduplication"},
+                                                   {counts.documents_near_duplicate, "--near-duplicates"}};
+  std::vector<std::string> parts;
+  for (const auto& [removed, rule] : rules) {
+    if (removed > 0) {
+      parts.push_back(cat(removed, " of ", counts.documents_read, " documents removed by ", rule));
+    }
+  }
+  if (counts.bad_records > 0) {
+    parts.push_back(cat(counts.bad_records, counts.bad_records == 1 ? " record" : " records",
+                        " without a text in --text-field '", util::excerpt(config.text.text_field), "'"));
+  }
+  return parts;
+}
+
+/// Says why there is no training row, and what helps. @throws DataError
+[[noreturn]] void refuse_no_rows(const config::PackConfig& config, const PackCounts& counts) {
+  const std::string beginning = cat("pack: the input gives no training row of ", config.seq_len, " tokens (");
+  const std::string removed = util::join(removals(config, counts), ", ");
+  if (!removed.empty() && counts.tokens == 0) {
+    throw DataError(cat(beginning, removed, "); change that, or give other text"));
+  }
+  const int64_t kept = counts.documents_train + counts.documents_valid;
+  const std::string left = cat(kept, kept == 1 ? " document, " : " documents, ", counts.tokens, " tokens); ");
+  const std::string advice = "give more text, or rows of fewer tokens (--seq-len of 'bertcram pack')";
+  throw DataError(removed.empty() ? cat(beginning, left, advice)
+                                  : cat(beginning, removed, "; left: ", left, "change that, ", advice));
+}
+
 /// @throws DataError if the result is of no use
 void check_rows(const config::PackConfig& config, const PackCounts& counts) {
   if (counts.train_rows == 0 && counts.documents_train == 0 && counts.documents_valid > 0) {
@@ -56,9 +95,7 @@ void check_rows(const config::PackConfig& config, const PackCounts& counts) {
                                   "; with a larger one there will be a held-out loss"));
   }
   if (counts.train_rows == 0) {
-    throw DataError(cat("pack: the input gives no training row of ", config.seq_len, " tokens (", counts.documents_read,
-                        " documents, ", counts.tokens,
-                        " tokens); give more text, or rows of fewer tokens (--seq-len of 'bertcram pack')"));
+    refuse_no_rows(config, counts);
   }
 }
 
@@ -112,7 +149,24 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
   return counts;
 }
 
-/// The counts of an earlier run if the output folder holds its result. @throws ConfigError if it holds anything else
+/// Whether the output folder holds every byte that its manifest promises. Reads all of it, as the inputs are read to know
+/// them again.
+bool is_whole(const fs::path& output, const util::StopFlag& stop) {
+  try {
+    const PackedManifest manifest = read_packed_manifest(output);
+    for (const auto& shards : {manifest.train_shards, manifest.valid_shards}) {
+      RowStore(output, shards, manifest).verify(stop);
+    }
+    read_token_counts(output, manifest);
+    return text::is_whole_tokenizer(output / kTokenizerFolder, manifest.tokenizer_fingerprint);
+  } catch (const UnreadableError&) {
+    throw;
+  } catch (const DataError&) {
+    return false;
+  }
+}
+
+/// The counts of an earlier run if the output folder holds its whole result. @throws ConfigError if it holds anything else
 std::optional<PackCounts> earlier_result(const Job& job) {
   const fs::path output = job.config.output;
   util::refuse_foreign_folder(output, kPackedFormat, "packed data");
@@ -120,6 +174,9 @@ std::optional<PackCounts> earlier_result(const Job& job) {
     return std::nullopt;
   }
   auto earlier = earlier_pack(output, job.request, job.inputs.paths());
+  if (earlier && !is_whole(output, job.context.stop)) {
+    return std::nullopt;
+  }
   if (earlier) {
     util::log_info("pack", cat(output.string(), " already holds this result; nothing to do"));
   }
@@ -146,6 +203,9 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   const util::DirectoryLock lock(output, "pack");
   if (const auto earlier = earlier_result(job)) {  // another process may have been quicker
     return *earlier;
+  }
+  if (!config.overwrite && fs::exists(output / kManifestFile)) {
+    util::log_warning("pack", cat(output.string(), ": damaged or incomplete, made again"));
   }
   util::StagedFolder staged(output);
   WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse);

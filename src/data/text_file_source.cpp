@@ -69,10 +69,14 @@ bool TextFileSource::fill(SourceSummary& summary) {
   return count > 0;
 }
 
-/// By what was read of the file so far.
+/// By what was read of the file so far. @throws DataError if it is a JSON array, unless that was called text
 void TextFileSource::choose_format(SourceSummary& summary) {
-  const config::TextFormat format =
-      source_.format == config::TextFormat::kAuto ? detect_format(pending_) : source_.format;
+  using enum config::TextFormat;
+  const bool may_be_json = source_.format == kAuto || source_.format == kJsonl;
+  if (may_be_json && is_json_array(pending_) && detect_format(pending_) != kJsonl) {
+    throw DataError(cat(summary.path, ": a JSON array; bertcram reads JSON lines (jq -c '.[]' FILE > FILE.jsonl)"));
+  }
+  const config::TextFormat format = source_.format == kAuto ? detect_format(pending_) : source_.format;
   format_ = make_document_format(format, source_.text_field, bad_records_);
   summary.format = enum_words(format)[static_cast<size_t>(format)];
 }

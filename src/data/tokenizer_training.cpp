@@ -192,8 +192,11 @@ TokenizeResult run_tokenize(const config::TokenizeConfig& config, const Tokenize
   const InputList inputs = resolve_inputs(config.input, config.text, output);
   if (!config.overwrite) {
     if (const auto earlier = earlier_result(config, inputs)) {
-      util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
-      return *earlier;
+      if (text::is_whole_tokenizer(output, earlier->fingerprint)) {
+        util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
+        return *earlier;
+      }
+      util::log_warning("tokenize", cat(output.string(), ": damaged or incomplete, made again"));
     }
   }
   util::make_writable_directory(output);

@@ -8,6 +8,7 @@
 #include "bertcram/util/hash.h"
 #include "bertcram/util/json_fields.h"
 #include "bertcram/util/staged_folder.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::text {
 namespace {
@@ -140,6 +141,27 @@ bool has_tokenizer_files(const fs::path& directory) {
   const bool is_wordpiece = util::text_member(manifest, "type") == "wordpiece";
   return exists(is_wordpiece ? kVocabFile : "tokenizer.json") &&
          (util::text_member(manifest, "spm_model_xxh3_128").empty() || exists(kSpmFile));
+}
+
+bool is_whole_tokenizer(const fs::path& directory, const std::string& fingerprint) {
+  try {
+    if (!has_tokenizer_files(directory)) {
+      return false;
+    }
+    const auto tokenizer = load_tokenizer(directory, std::nullopt);
+    const auto* const wordpiece = dynamic_cast<const WordPieceTokenizer*>(tokenizer.get());
+    for (const char* file : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+      static_cast<void>(util::parse_json_file(directory / file));  // not every kind reads all of them
+    }
+    const auto manifest = util::parse_json_file(directory / kTokenizerManifest);
+    return tokenizer->fingerprint() == fingerprint && util::text_member(manifest, "format") == kTokenizerFormat &&
+           (wordpiece == nullptr ||  // nor does anybody vocab.txt beside tokenizer.json
+            util::read_file(directory / kVocabFile) == util::join(wordpiece->vocabulary().tokens(), "\n") + "\n");
+  } catch (const UnreadableError&) {
+    throw;
+  } catch (const DataError&) {
+    return false;
+  }
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path, std::optional<Casing> casing_of_bare_vocab) {

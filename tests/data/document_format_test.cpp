@@ -48,6 +48,24 @@ TEST(TextFormat, JsonLinesAreToldByTheFirstObject) {
   EXPECT_EQ(read_text(first, {.format = TextFormat::kBlocks}).documents, Strings{first});
 }
 
+TEST(TextFormat, AJsonArrayIsRefusedWithWhatConvertsIt) {
+  const json array = json::parse(R"([{"text": "one"}, {"text": "two"}])");
+  for (const std::string& text : {array.dump(), array.dump(2) + "\n", "\n\t" + array.dump(1),
+                                  "\xEF\xBB\xBF" + array.dump(), std::string("[ {\r\n\"text\": \"cut")}) {
+    for (const TextFormat format : {TextFormat::kAuto, TextFormat::kJsonl}) {
+      const std::string message = message_of<DataError>([&] { read_text(text, {.format = format}); });
+      EXPECT_TRUE(contains(message, "some: a JSON array; bertcram reads JSON lines (jq -c '.[]' ")) << text;
+    }
+    EXPECT_FALSE(read_text(text, {.format = TextFormat::kLines}).documents.empty()) << "who calls it text gets text";
+  }
+  for (const char* plain :
+       {"[1, 2]\n", "[{1}] is a set\n", "[[\"a\"]]\n", "[\"{\"]\n", "[\n", "[ {", "see [{\"a\": 1}]\n"}) {
+    EXPECT_EQ(read_text(plain).documents.size(), 1U) << plain;
+  }
+  const std::string lines = "{\"text\": \"a\"}\n{\"text\": \"b\"}\n";
+  EXPECT_EQ(read_text("[{\"odd\": 1}]\n" + lines).documents.size(), 2U) << "one bad line among others";
+}
+
 TEST(TextFormat, AByteOrderMarkIsNoText) {
   EXPECT_EQ(read_text("\xEF\xBB\xBF{\"text\": \"one\"}\n").documents, Strings{"one\n"});
   EXPECT_EQ(read_text("\xEF\xBB\xBFone\n").documents, Strings{"one\n"});

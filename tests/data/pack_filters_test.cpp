@@ -11,6 +11,8 @@
 namespace bertcram::data {
 namespace {
 
+using test::contains;
+using test::message_of;
 using test::ScratchDirectory;
 
 class PackFilters : public ::testing::Test {
@@ -97,6 +99,24 @@ TEST_F(PackFilters, ParagraphsOccurOnceAndShortOnesAsOftenAsTheyLike) {
   EXPECT_EQ(counts.tokens, everything - 2 * static_cast<int64_t>(ids.size()));
   EXPECT_EQ(counts.documents_train + counts.documents_duplicate, 3);  // a document may consist of known lines only
   EXPECT_EQ(rule("duplicate_paragraphs"), (nlohmann::json{{"value", true}, {"removed", 2}}));
+}
+
+TEST_F(PackFilters, WhatLeavesNoRowIsSaidWithWhatHelps) {
+  const auto refusal = [&](const std::string& text) { return message_of<DataError>([&] { pack(text); }); };
+  config_.filters.min_chars = 100'000'000;
+  std::string message = refusal(filler());
+  EXPECT_TRUE(contains(message, "(60 of 60 documents removed by --min-chars); change that, or give other text"));
+  EXPECT_FALSE(contains(message, "more text")) << message;
+  config_.filters.min_chars = 5;
+  message = refusal("ab\n\nabcdef\n\n");
+  EXPECT_TRUE(
+      contains(message, "(1 of 2 documents removed by --min-chars; left: 1 document, 6 tokens); change that, "));
+  EXPECT_TRUE(contains(message, "--seq-len"));
+  config_.text.text_field = "x";
+  message = refusal("{\"text\": \"a b c\"}\n{\"text\": \"d\"}\n");
+  EXPECT_TRUE(contains(message, "(2 records without a text in --text-field 'x'); change that, or give other text"));
+  message = refusal("abcdef\n");
+  EXPECT_TRUE(contains(message, "(1 document, 6 tokens); give more text, or rows of fewer tokens (--seq-len"));
 }
 
 TEST_F(PackFilters, TheEvaluationFilesBelongToTheRequest) {

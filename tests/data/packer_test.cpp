@@ -278,6 +278,33 @@ TEST(Packer, ASecondIdenticalRunDoesNothing) {
   EXPECT_EQ(second.unigram_entropy, first.unigram_entropy);
 }
 
+TEST(Packer, ADamagedOrIncompleteResultIsMadeAgain) {
+  const ScratchDirectory scratch;
+  const auto config = config_for({scratch.write("text", test::joined(random_documents(14, 300)))}, scratch / "packed");
+  const PackCounts first = pack(config);
+  const auto files = files_of(config.output);
+  for (const char* name : {"train-00000.bin", "train-00001.bin", "valid-00000.bin", "token_counts.bin",
+                           "tokenizer/manifest.json", "tokenizer/tokenizer.json", "tokenizer/vocab.txt"}) {
+    const auto path = scratch / "packed" / name;
+    const std::string whole = test::read_bytes(path);
+    ASSERT_FALSE(whole.empty()) << name;
+    std::filesystem::remove(path);
+    EXPECT_EQ(pack(config).tokens, first.tokens) << name;
+    EXPECT_EQ(test::read_bytes(path), whole) << name << " is missing";
+    test::write_bytes(path, whole.substr(0, whole.size() / 2));
+    pack(config);
+    EXPECT_EQ(test::read_bytes(path), whole) << name << " is cut";
+    if (!path.string().ends_with(".json")) {
+      std::string flipped = whole;
+      flipped[whole.size() / 2] ^= 1;
+      test::write_bytes(path, flipped);
+      pack(config);
+      EXPECT_EQ(test::read_bytes(path), whole) << name << " has another byte";
+    }
+    EXPECT_TRUE(files_of(config.output) == files) << name;
+  }
+}
+
 TEST(Packer, OtherOptionsAreRefusedUnlessOverwriting) {
   const ScratchDirectory scratch;
   auto config = config_for({scratch.write("text", test::joined(random_documents(11, 300)))}, scratch / "packed");

@@ -101,6 +101,26 @@ TEST_P(SubwordTraining, ReplacesATokenizerOfAnotherKind) {
   EXPECT_TRUE(text::has_tokenizer_files(scratch_ / "tok"));
 }
 
+TEST_P(SubwordTraining, MakesADamagedOrIncompleteResultAgain) {
+  for (const auto type : {GetParam(), config::TokenizerType::kWordPiece}) {
+    config_.type = type;
+    config_.output = (scratch_ / (type == GetParam() ? "tok" : "wordpiece")).string();
+    const auto first = run();
+    const std::filesystem::path folder = config_.output;
+    const char* const vocabulary = type == GetParam() ? text::kSpmFile : text::kVocabFile;
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", vocabulary}) {
+      const std::string whole = util::read_file(folder / name);
+      std::filesystem::remove(folder / name);
+      EXPECT_EQ(run().fingerprint, first.fingerprint);
+      ASSERT_TRUE(std::filesystem::exists(folder / name)) << name;
+      EXPECT_EQ(util::read_file(folder / name), whole) << name << " is missing";
+      util::write_file_atomically(folder / name, whole.substr(0, whole.size() / 2));
+      run();
+      EXPECT_EQ(util::read_file(folder / name), whole) << name << " is cut";
+    }
+  }
+}
+
 TEST_P(SubwordTraining, RefusesAVocabularyThatTheTextDoesNotGive) {
   config_.vocab_size = 100'000;
   EXPECT_THROW(run(), ConfigError);

@@ -80,6 +80,20 @@ TEST_F(SourceList, OtherYamlIsText) {
   EXPECT_EQ(documents("sources of the Nile\n"), Strings{"sources of the Nile\n"});
 }
 
+TEST_F(SourceList, AnyOtherKeyBeforeSourcesIsAMistakeInAList) {
+  text("a.txt", {"a\n"});
+  const std::string sources = "sources:\n  - path: a.txt\n";
+  EXPECT_TRUE(
+      contains(refusal("foo: 1\n" + sources), "list.yaml:1: unknown key 'foo'; a source list has 'sources' only"));
+  EXPECT_TRUE(contains(refusal("weights: {a: 1}\nnames: [b]\n" + sources), "list.yaml:2: unknown key 'names'"));
+  EXPECT_TRUE(contains(refusal("{foo: 1, sources: [{path: a.txt}]}\n"), "unknown key 'foo'"));
+  EXPECT_EQ(documents("\"sources\":\n  - path: a.txt\n"), Strings{"a\n"});
+  for (const char* other : {"foo:\n  sources:\n    - path: a.txt\n", "- sources\n", "name: sources: many\nsources: [\n",
+                            "name: the sources\n"}) {
+    EXPECT_EQ(documents(other), Strings{other});
+  }
+}
+
 TEST_F(SourceList, MistakesAreReportedAllAtOnceWithTheirLines) {
   text("a.txt", {"a\n"});
   const std::string message = refusal(

@@ -31,7 +31,8 @@ struct SourceConfig {
   }
 };
 
-/// Whether a file that was named by itself is a source list: *.yaml or *.yml whose first key is `sources`, or nearly so.
+/// Whether a file that was named by itself is a source list: *.yaml or *.yml whose first key is `sources` or nearly so, or
+/// that is a mapping with `sources` among its keys. @throws DataError if it cannot be read
 bool is_source_list(const std::filesystem::path& file);
 
 /// The entries of a source list, their paths as written.

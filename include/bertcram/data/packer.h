@@ -53,8 +53,9 @@ struct PackContext {
 };
 
 /// Packs `config.input` into `config.output`. A folder that already holds the result of the same options and inputs
-/// is left as it is; one that holds anything else is refused unless config.overwrite. One that holds the saved work of an
-/// interrupted session with the same options and inputs is gone on with, byte for byte as if nothing had happened.
+/// is left as it is, or made again if anything of it is missing or damaged; one that holds anything else is refused unless
+/// config.overwrite. One that holds the saved work of an interrupted session with the same options and inputs is gone on
+/// with, byte for byte as if nothing had happened.
 /// @throws DataError, ConfigError, ResourceError; util::StoppedError when asked to stop. Nothing is left half-written.
 PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tokenizer, const PackContext& context);
 

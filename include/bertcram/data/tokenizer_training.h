@@ -23,7 +23,7 @@ struct TokenizeContext {
 };
 
 /// Trains on `config.input` and fills `config.output`. A folder that already holds the result of the same options and
-/// inputs is left as it is; one that holds anything else is refused unless config.overwrite.
+/// inputs is left as it is, or made again if it is damaged or incomplete; one that holds anything else is refused unless config.overwrite.
 /// @throws DataError, ConfigError, ResourceError; util::StoppedError when asked to stop
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context);
 

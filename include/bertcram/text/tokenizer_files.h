@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <string>
 
 #include "bertcram/text/spm_model.h"
 #include "bertcram/text/subword_tokenizer.h"
@@ -25,6 +26,10 @@ inline constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_conf
 
 /// Whether the folder has a manifest of ours and every file that belongs to it.
 bool has_tokenizer_files(const std::filesystem::path& directory);
+
+/// Whether the folder has all of these undamaged: it loads, with this fingerprint, and vocab.txt says the same.
+/// @throws UnreadableError
+bool is_whole_tokenizer(const std::filesystem::path& directory, const std::string& fingerprint);
 
 /// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and, last, manifest.json.
 /// @param input  model_max_length and model_input_names in tokenizer_config.json
