@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from support import (INPUT, RESOURCES, USAGE, E2ETestCase, environment, finetune_args, make_model, make_packed, make_task, must, pretrain_args,
+from support import (INPUT, RESOURCES, USAGE, E2ETestCase, finetune_args, make_model, make_packed, make_task, must, pretrain_args,
                      sets, text_fixture)
 
 
@@ -224,8 +224,8 @@ class ConfigErrors(E2ETestCase):
         self.assertFalse((self.dir / "run").exists())
 
     def test_an_unknown_option_names_the_help_of_its_command(self):
-        result = self.bertcram("pretrain", "--epsilon", "1e-6")
-        self.assert_fails(result, USAGE, "unknown option '--epsilon'", "'bertcram pretrain --help'", "--set KEY=VALUE")
+        result = self.bertcram("pretrain", "--learning-rate", "1e-6")
+        self.assert_fails(result, USAGE, "unknown option '--learning-rate'", "'bertcram pretrain --help'", "--set KEY=VALUE")
         self.assert_fails(self.bertcram("encode", "--zzzzzzzz"), USAGE, "'bertcram encode --help'")
 
     def test_speed_in_fp16_on_a_cpu_is_not_measured(self):
@@ -236,8 +236,10 @@ class ConfigErrors(E2ETestCase):
 
     def test_a_temporary_folder_that_is_none(self):
         (self.dir / "text.txt").write_text("some words\n")
-        result = self.bertcram("eval", "--model", make_model(), "--text", self.dir / "text.txt", env=environment(TMPDIR="/nonexistent"))
-        self.assert_fails(result, RESOURCES, "/nonexistent", "TMPDIR")
+        self.tmp.rmdir()
+        result = self.bertcram("eval", "--model", make_model(), "--text", self.dir / "text.txt")
+        self.tmp.mkdir()
+        self.assert_fails(result, RESOURCES, self.tmp, "TMPDIR")
 
     def test_rows_longer_than_the_model(self):
         result = self.bertcram(*pretrain_args(make_packed(), self.dir / "run", model__max_positions=16))
