@@ -18,6 +18,12 @@ class CountedRuns {
   void add_other(const glue::UnitRecord& record) { others_[record.id.task].push_back(record); }
 
   const ByTask& own() const { return own_; }
+  bool is_own(const glue::UnitId& id) const {
+    const auto task = own_.find(id.task);
+    return task != own_.end() && std::ranges::any_of(task->second, [&](const glue::UnitRecord& record) {
+             return record.id.folder() == id.folder();
+           });
+  }
   ByTask all() const {
     ByTask all = others_;
     for (const auto& [task, records] : own_) {

@@ -346,8 +346,10 @@ class Finetuner {
   void keep_models(const LoadedTask& task) const {
     const std::vector<glue::UnitRecord> records = runs_.of(task.spec.name);
     const auto best = glue::best_unit(records, primary_metric_of(task.spec));
+    const bool is_none = config_.save_models == config::SaveModels::kNone;  // says nothing of what other commands kept
     if (best) {
-      folder_->keep_models(records, *best, config_.save_models, [&](const glue::UnitId& id) { return is_start(id); });
+      folder_->keep_models(records, *best, config_.save_models,
+                           [&](const glue::UnitId& id) { return is_start(id) || (is_none && !runs_.is_own(id)); });
     }
   }
 

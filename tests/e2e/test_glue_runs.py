@@ -36,6 +36,12 @@ class Runs(E2ETestCase):
                 self.assertEqual([path.parent.name for path in self.out.glob("rte-seed*/model")],
                                  [(whole / "rte").readlink().parent.name])
 
+    def test_a_command_that_keeps_no_models_leaves_those_of_others(self):
+        data = make_glue(self.dir / "glue", "rte")
+        must(*arguments(data, self.out, "--task", "rte", seeds=1))
+        must(*arguments(data, self.out, "--task", "rte", "--first-seed", 1, "--save-models", "none", seeds=2))
+        self.assertEqual([path.parent.name for path in self.out.glob("rte-seed*/model")], ["rte-seed0"])
+
     def test_a_task_that_others_only_start_from_is_trained_once(self):
         data = make_glue(self.dir / "glue", "rte", "mnli")
         must(*arguments(data, self.out, "--task", "rte", "--protocol", "transfer", seeds=3))
