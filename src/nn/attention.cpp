@@ -127,14 +127,14 @@ struct SplitHeads : torch::autograd::Function<SplitHeads> {
 
 bool can_fuse(const at::Tensor& qkv, const AttentionOptions& options) {
   const int64_t head_dim = qkv.size(2) / (3 * options.heads);
-  if (!uses_fused() || !qkv.is_cpu()) {
+  if (!qkv.is_cpu()) {
     return false;
   }
   if (qkv.scalar_type() == at::kFloat) {
-    return head_dim % kernels::kFp32Step == 0 && kernels::has_fp32_kernels();
+    return uses_fused() && head_dim % kernels::kFp32Step == 0 && kernels::has_fp32_kernels();
   }
   constexpr int64_t kBf16Step = 32;
-  return qkv.scalar_type() == at::kBFloat16 && head_dim % kBf16Step == 0 && kernels::has_avx512_bf16();
+  return has_bf16_kernels() && qkv.scalar_type() == at::kBFloat16 && head_dim % kBf16Step == 0;
 }
 
 /// Sequences of one length. @param qkv [batch, seq, 3 * hidden]  @param bias broadcasts to [batch, heads, seq, seq]

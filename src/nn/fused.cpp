@@ -9,14 +9,17 @@
 namespace bertcram::nn {
 namespace {
 
-bool asked_for() {
-  const char* const word = std::getenv("BERTCRAM_FUSED");
-  return word == nullptr || std::string_view(word) != "off";
+enum class Fusing { kOff, kWhereFaster, kEverywhere };
+
+Fusing asked_for() {
+  const char* const given = std::getenv("BERTCRAM_FUSED");
+  const std::string_view word = given == nullptr ? "" : given;
+  return word == "off" ? Fusing::kOff : word == "on" ? Fusing::kEverywhere : Fusing::kWhereFaster;
 }
 
-std::atomic<bool>& flag() {
-  static std::atomic<bool> is_on = asked_for();
-  return is_on;
+std::atomic<Fusing>& flag() {
+  static std::atomic<Fusing> choice = asked_for();
+  return choice;
 }
 
 std::atomic<bool>& cuda_flag() {
@@ -27,14 +30,16 @@ std::atomic<bool>& cuda_flag() {
 
 }  // namespace
 
-bool uses_fused() { return flag(); }
+bool uses_fused() { return flag() != Fusing::kOff; }
 
-void set_fused(bool is_on) { flag() = is_on; }
+void set_fused(bool is_on) { flag() = is_on ? Fusing::kEverywhere : Fusing::kOff; }
 
 bool uses_cuda_kernels() { return cuda_flag(); }
 
 void set_cuda_kernels(bool is_on) { cuda_flag() = is_on; }
 
 bool has_bf16_kernels() { return uses_fused() && kernels::has_avx512_bf16(); }
+
+bool uses_bf16_products() { return has_bf16_kernels() && (flag() == Fusing::kEverywhere || !kernels::has_amx_bf16()); }
 
 }  // namespace bertcram::nn

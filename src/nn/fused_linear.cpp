@@ -106,10 +106,9 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
 bool can_fuse_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   constexpr int64_t kLeastTokens = 32;  // for fewer, packing the weight costs more than it saves
   const auto fits = [](const at::Tensor& each) { return each.is_cpu() && each.scalar_type() == at::kBFloat16; };
-  return uses_fused() && fits(x) && fits(weight) && weight.is_contiguous() &&
+  return uses_bf16_products() && fits(x) && fits(weight) && weight.is_contiguous() &&
          (!bias.defined() || bias.is_contiguous()) && weight.size(0) % kernels::kWidthStep == 0 &&
-         weight.size(1) % kernels::kWidthStep == 0 && x.numel() / weight.size(1) >= kLeastTokens &&
-         kernels::has_avx512_bf16();
+         weight.size(1) % kernels::kWidthStep == 0 && x.numel() / weight.size(1) >= kLeastTokens;
 }
 
 at::Tensor fused_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

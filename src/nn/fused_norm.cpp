@@ -75,8 +75,8 @@ struct CpuNorm {
 bool can_fuse_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const auto fits = [](const at::Tensor& each) { return each.is_cpu() && each.scalar_type() == at::kBFloat16; };
   const auto is_vector = [&](const at::Tensor& each) { return fits(each) && each.is_contiguous(); };
-  return uses_fused() && fits(x) && is_vector(weight) && (!bias.defined() || is_vector(bias)) &&
-         x.size(-1) % kernels::kNormStep == 0 && kernels::has_avx512_bf16();
+  return has_bf16_kernels() && fits(x) && is_vector(weight) && (!bias.defined() || is_vector(bias)) &&
+         x.size(-1) % kernels::kNormStep == 0;
 }
 
 at::Tensor fused_layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {

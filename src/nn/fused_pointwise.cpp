@@ -73,7 +73,7 @@ struct Geglu : torch::autograd::Function<Geglu> {
 }  // namespace
 
 bool can_fuse_pointwise(const at::Tensor& x) {
-  return uses_fused() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && kernels::has_avx512_bf16();
+  return has_bf16_kernels() && x.is_cpu() && x.scalar_type() == at::kBFloat16;
 }
 
 at::Tensor fused_gelu(const at::Tensor& x) { return Gelu::apply(x); }

@@ -71,8 +71,7 @@ bool can_fuse(const at::Tensor& logits, Draw draw) {
   if (draw == Draw::kNone && can_fuse_on_gpu(logits)) {
     return true;
   }
-  return uses_fused() && draw == Draw::kNone && logits.is_cpu() && logits.scalar_type() == at::kBFloat16 &&
-         kernels::has_avx512_bf16();
+  return has_bf16_kernels() && draw == Draw::kNone && logits.is_cpu() && logits.scalar_type() == at::kBFloat16;
 }
 
 /// Leaves softmax - one_hot(target) where the logits stand. @param draw  whether the samples are filled in

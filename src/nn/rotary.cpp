@@ -33,8 +33,7 @@ at::Tensor turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Te
   const at::Tensor from = qkv.contiguous().view(split);
   const at::Tensor to = at::empty_like(from);
   constexpr int64_t kHalfStep = 16;
-  if (uses_fused() && from.is_cpu() && from.scalar_type() == at::kBFloat16 && half % kHalfStep == 0 &&
-      kernels::has_avx512_bf16()) {
+  if (has_bf16_kernels() && from.is_cpu() && from.scalar_type() == at::kBFloat16 && half % kHalfStep == 0) {
     const kernels::RotaryShape shape = {.seq = qkv.size(1), .heads = heads, .head_dim = 2 * half};
     at::parallel_for(0, qkv.size(0) * qkv.size(1), kTokensPerThread, [&](int64_t begin, int64_t end) {
       kernels::rotate(shape, bf16(from), cosines.const_data_ptr<float>(), sines.const_data_ptr<float>(), begin, end,

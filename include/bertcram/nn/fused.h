@@ -6,9 +6,13 @@ namespace bertcram::nn {
 
 /// On, unless the environment says BERTCRAM_FUSED=off. Also whether products in fp32 on any CPU add to the gradients of weights.
 bool uses_fused();
+/// On also where LibTorch's operations should be faster, as with BERTCRAM_FUSED=on.
 void set_fused(bool is_on);
 /// Whether they are on and this processor has what those for bf16 need.
 bool has_bf16_kernels();
+/// Whether matrix products in bf16 are ours too. Not where the processor has AMX, unless they are asked for: oneDNN's use it, with
+/// several times the rate on paper, and ours do not.
+bool uses_bf16_products();
 
 /// Off, unless the environment says BERTCRAM_CUDA_KERNELS=on: not all of our kernels for GPUs have run on one yet.
 bool uses_cuda_kernels();

@@ -12,4 +12,7 @@ inline bool has_avx512_bf16() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+/// Whether it multiplies bf16 matrices in tiles of their own (AMX).
+inline bool has_amx_bf16() { return __builtin_cpu_supports("amx-bf16"); }
+
 }  // namespace bertcram::nn::kernels
