@@ -52,7 +52,7 @@ void run_task(const config::EvalConfig& config, bool as_json, const Session& ses
   print_result(as_json, scores.size() == 1 ? json.begin().value() : json, text);
 }
 
-/// Options of the held-out loss would be ignored elsewhere. In a configuration file, which may serve several ways, they are.
+/// Elsewhere options of the held-out loss would be ignored, as they are in a configuration file, which may serve both.
 void refuse_what_is_for_held_out(const ConfigFlags& flags) {
   std::vector<std::string> given;
   for (const char* name : {"rows", "micro_rows", "mask_prob", "seed"}) {
