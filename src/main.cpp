@@ -13,6 +13,8 @@
 #include <ctime>
 #include <exception>
 #include <span>
+#include <string_view>
+#include <vector>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
@@ -132,6 +134,10 @@ struct GlobalOptions {
   std::string log_file;
 };
 
+constexpr const char* kEverywhere = "Everywhere: --quiet, --verbose, --log-file FILE ('bertcram --help' says more)";
+constexpr const char* kMainExample =
+    "bertcram pretrain --config mini.yaml --data packed --output runs/first --budget 15m";
+
 void add_global_options(CLI::App& app, GlobalOptions& options) {
   app.add_flag("--quiet", options.quiet, "no progress, only warnings and errors on stderr");
   app.add_flag("--verbose", options.verbose, "more detail on stderr");
@@ -164,7 +170,7 @@ std::string help_of(const CLI::App& command) {
 constexpr std::string_view kLogFile = "--log-file";  // its value is no command
 
 /// What to say of the first word that is no option, where no command was found; empty if all are options.
-std::string unknown_command(std::span<char*> words) {
+std::string unknown_command(std::span<const char* const> words) {
   std::vector<std::string> commands;
   commands.reserve(std::size(kCommands));
   for (const Command& command : kCommands) {
@@ -185,7 +191,7 @@ std::string unknown_command(std::span<char*> words) {
 }
 
 /// The usage error behind CLI11's: the first option or command that does not exist, with the nearest that does.
-std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std::span<char*> words) {
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std::span<const char* const> words) {
   const auto chosen = app.get_subcommands();
   std::vector<std::string> options = option_names(app);
   if (!chosen.empty()) {
@@ -210,6 +216,16 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std
   return cat(error.what(), "; see 'bertcram ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help'");
 }
 
+/// With `help` and `help COMMAND`, as people try them, turned into --help and COMMAND --help.
+std::vector<const char*> with_help_as_option(std::span<const char* const> arguments) {
+  std::vector<const char*> words(arguments.begin(), arguments.end());
+  if (words.size() > 1 && std::string_view(words[1]) == "help") {
+    words.erase(words.begin() + 1);
+    words.push_back("--help");
+  }
+  return words;
+}
+
 /// Parses, runs one command; throws what goes wrong.
 void run(int argc, char** argv) {
   CLI::App app("From raw text to a BERT-style encoder and its GLUE scores, on one small GPU or CPU.", "bertcram");
@@ -217,18 +233,20 @@ void run(int argc, char** argv) {
                                         "), LibTorch ", bertcram::util::torch_version()));
   app.require_subcommand(1);
   app.fallthrough();
+  app.footer(cat("\n'bertcram COMMAND --help' shows the options of a command.\n\nExample:\n  ", kMainExample));
   GlobalOptions options;
   add_global_options(app, options);
   bertcram::cli::Run chosen;
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
-    sub->footer(cat("\nExample:\n  ", command.example));
+    sub->footer(cat("\n", kEverywhere, "\n\nExample:\n  ", command.example));
     auto run_command = command.setup(*sub);
     sub->callback([&chosen, run_command] { chosen = run_command; });
   }
-  const auto words = std::span(argv, static_cast<size_t>(argc)).subspan(1);
+  const auto arguments = with_help_as_option(std::span(argv, static_cast<size_t>(argc)));
+  const auto words = std::span(arguments).subspan(1);
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(arguments.size()), arguments.data());
   } catch (const CLI::Success& request) {  // --help, --version
     if (const std::string odd = app.get_subcommands().empty() ? unknown_command(words) : ""; !odd.empty()) {
       throw bertcram::ConfigError(odd);

@@ -72,6 +72,11 @@ void ConfigFlags::add_runtime(const std::vector<config::Field>& fields) {
   }
 }
 
+bool ConfigFlags::gives(const std::string& path) const {
+  return std::ranges::find(given_->flags, path, &config::Override::path) != given_->flags.end() ||
+         std::ranges::any_of(given_->sets, [&](const std::string& set) { return set.starts_with(path + "="); });
+}
+
 void ConfigFlags::apply(const std::vector<config::Field>& fields, const Session& session) const {
   config::Sources sources;
   for (const std::string& file : given_->files) {

@@ -25,6 +25,9 @@ class ConfigFlags {
   /// `--threads`, `--device`, `--precision`, if the configuration has them.
   void add_runtime(const std::vector<config::Field>& fields);
 
+  /// Whether the command line itself sets the field, by its flag or --set; a configuration file does not count.
+  bool gives(const std::string& path) const;
+
   /// Applies files, then --set, then flags. @throws ConfigError, DataError
   void apply(const std::vector<config::Field>& fields, const Session& session) const;
 

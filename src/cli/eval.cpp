@@ -52,13 +52,30 @@ void run_task(const config::EvalConfig& config, bool as_json, const Session& ses
   print_result(as_json, scores.size() == 1 ? json.begin().value() : json, text);
 }
 
-void run(config::EvalConfig& config, bool as_json, const Session& session) {
+/// Elsewhere options of the held-out loss would be ignored, as they are in a configuration file, which may serve both.
+void refuse_what_is_for_held_out(const ConfigFlags& flags) {
+  std::vector<std::string> given;
+  for (const char* name : {"rows", "micro_rows", "mask_prob", "seed"}) {
+    if (flags.gives(name)) {
+      given.push_back(flag_name(name));
+    }
+  }
+  if (!given.empty()) {
+    throw ConfigError(cat(util::join(given, ", "), given.size() == 1 ? " is" : " are",
+                          " for --data and --text; --task, --task-file and --blimp score all they have"));
+  }
+}
+
+void run(const config::EvalConfig& config, const ConfigFlags& flags, bool as_json, const Session& session) {
   const bool is_task = !config.task.empty() || !config.task_file.empty();
   const int others = (config.text.empty() ? 0 : 1) + (config.blimp.empty() ? 0 : 1);
   const bool is_clear = is_task ? others == 0 && config.task.empty() != config.task_file.empty()
                                 : others + (config.data.empty() ? 0 : 1) == 1;
   if (!is_clear) {
     throw ConfigError("give one of --data PACKED, --text FILE, --blimp DIR, --task T --data DIR, or --task-file FILE");
+  }
+  if (is_task || !config.blimp.empty()) {
+    refuse_what_is_for_held_out(flags);
   }
   if (is_task) {
     run_task(config, as_json, session);
@@ -71,6 +88,18 @@ void run(config::EvalConfig& config, bool as_json, const Session& session) {
 
 }  // namespace
 
-Run setup_eval(CLI::App& app) { return setup_configured(app, "print the result as JSON", run); }
+Run setup_eval(CLI::App& app) {
+  const auto config = std::make_shared<config::EvalConfig>();
+  const auto as_json = std::make_shared<bool>(false);
+  ConfigFlags flags(app);
+  flags.add_top_level(config::fields_of(*config));
+  flags.add_runtime(config::fields_of(*config));
+  flags.add_config_options();
+  app.add_flag("--json", *as_json, "print the result as JSON");
+  return [config, as_json, flags](const Session& session) {
+    flags.apply(config::fields_of(*config), session);
+    run(*config, flags, *as_json, session);
+  };
+}
 
 }  // namespace bertcram::cli

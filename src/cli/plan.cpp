@@ -191,14 +191,38 @@ plan::Machine machine_for(const config::PretrainConfig& config, const Words& wor
   return plan::machine_of(*card, config.runtime);
 }
 
-void run(const config::PretrainConfig& config, const Words& words) {
+/// What is said twice on one command line, and not alike, is a mistake that no answer should hide.
+void check_consistent(const config::PretrainConfig& config, const Words& words, const ConfigFlags& flags) {
+  auto problems = config::budget_contradictions(config.budget);
+  if (!words.gpu.empty() && flags.gives("runtime.device") && config.runtime.device == config::DeviceKind::kCpu) {
+    problems.push_back(
+        cat("--gpu ", words.gpu, " asks for a card, --device cpu for this machine's CPU: give one of them"));
+  }
+  if (!problems.empty()) {
+    throw ConfigError(util::join(problems, "\n"));
+  }
+}
+
+/// @param said  by the option, if it is given  @param packed  what the data has
+void require_same(const char* option, std::optional<int64_t> said, int64_t packed, const std::string& data) {
+  if (said && *said != packed) {
+    throw ConfigError(cat(option, " ", *said, ", but --data ", data, " has ", packed, ": give one of them"));
+  }
+}
+
+void run(const config::PretrainConfig& config, const Words& words, const ConfigFlags& flags) {
   if (words.gpu == "list") {
     print_result(words.as_json, cards_json(), cards_text());
     return;
   }
+  check_consistent(config, words, flags);
   plan::PlanOptions options = {.glue_epochs = words.glue_epochs};
   if (!config.data.empty()) {
     const data::PackedManifest manifest = data::read_packed_manifest(config.data);
+    if (flags.gives("data")) {  // with data of a configuration file they are a question of "what if"
+      require_same("--vocab-size", words.vocab_size, manifest.vocab_size, config.data);
+      require_same("--seq-len", words.seq_len, manifest.seq_len, config.data);
+    }
     options.vocab_size = manifest.vocab_size;
     options.seq_len = manifest.seq_len;
     options.train_rows = 0;
@@ -242,7 +266,7 @@ Run setup_plan(CLI::App& app) {
   app.add_flag("--json", words->as_json, "print the result as JSON");
   return [config, words, flags](const Session& session) {
     flags.apply(config::fields_of(*config), session);
-    run(*config, *words);
+    run(*config, *words, flags);
   };
 }
 

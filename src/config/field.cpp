@@ -1,6 +1,7 @@
 #include "bertcram/config/field.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
@@ -39,6 +40,13 @@ std::string yaml_list(const std::vector<std::string>& items) {
   return "[" + util::join(quoted, ", ") + "]";
 }
 
+constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+
+/// Whether it is a whole number beyond kMost.
+bool is_too_large(const std::string& scalar) {
+  return !scalar.empty() && scalar.find_first_not_of("0123456789") == std::string::npos && !util::parse_int(scalar);
+}
+
 }  // namespace
 
 std::string Field::text() const {
@@ -73,16 +81,20 @@ std::optional<std::string> Field::assign(const std::string& scalar) const {
     *target = *parsed;
     return std::nullopt;
   };
-  return std::visit(Overloaded{[&](int64_t* target) {
+  return std::visit(Overloaded{[&](int64_t* target) -> std::optional<std::string> {
+                                 if (is_too_large(scalar) && (!accepts || accepts(static_cast<double>(kMost)))) {
+                                   return cat("'", util::excerpt(scalar), "' is too large: at most ", kMost);
+                                 }
                                  const bool is_auto = zero_is_auto && scalar == "auto";
                                  return numeric(target, is_auto ? std::optional<int64_t>(0) : util::parse_int(scalar));
                                },
                                [&](double* target) { return numeric(target, util::parse_double(scalar)); },
                                [&](bool* target) -> std::optional<std::string> {
-                                 if (scalar != "true" && scalar != "false") {
+                                 const auto parsed = util::parse_bool(scalar);
+                                 if (!parsed) {
                                    return wrong();
                                  }
-                                 *target = scalar == "true";
+                                 *target = *parsed;
                                  return std::nullopt;
                                },
                                [&](std::string* target) -> std::optional<std::string> {

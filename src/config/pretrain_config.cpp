@@ -1,9 +1,22 @@
 #include "bertcram/config/pretrain_config.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::config {
+namespace {
+
+constexpr const char* kGiveOneBudget = ": give one of --budget 100h, --steps N or --tokens N";
+
+int budgets_of(const BudgetConfig& budget) {
+  return static_cast<int>(!budget.time.empty()) + static_cast<int>(budget.steps > 0) +
+         static_cast<int>(budget.tokens > 0);
+}
+
+}  // namespace
 
 std::vector<std::string> model_contradictions(const PretrainConfig& config) {
   std::vector<std::string> problems;
@@ -29,6 +42,21 @@ std::vector<std::string> model_contradictions(const PretrainConfig& config) {
   return problems;
 }
 
+std::vector<std::string> budget_contradictions(const BudgetConfig& budget) {
+  std::vector<std::string> problems;
+  if (budgets_of(budget) > 1) {
+    problems.push_back(cat("more than one budget is set", kGiveOneBudget));
+  }
+  if (!budget.time.empty() && util::parse_duration(budget.time).value_or(0) <= 0) {
+    problems.emplace_back("budget.time is no time at all: give e.g. --budget 100h");
+  }
+  if (util::parse_double(budget.time).value_or(0) > 0) {
+    problems.push_back(cat("budget.time ", budget.time, " has no unit: ", budget.time, "s, ", budget.time, "m or ",
+                           budget.time, "h?"));
+  }
+  return problems;
+}
+
 std::vector<std::string> contradictions(const PretrainConfig& config) {
   std::vector<std::string> problems = model_contradictions(config);
   const auto require = [&](bool holds, const std::string& text) {
@@ -42,15 +70,8 @@ std::vector<std::string> contradictions(const PretrainConfig& config) {
           "schedule.warmup_frac and schedule.hold_frac together exceed 1");
   require(config.init_from.empty() || config.objective == Objective::kMlm,
           "init_from goes on with masked language modelling; objective rtd starts from scratch");
-  const int budgets = static_cast<int>(!config.budget.time.empty()) + static_cast<int>(config.budget.steps > 0) +
-                      static_cast<int>(config.budget.tokens > 0);
-  require(budgets == 1, cat(budgets == 0 ? "no budget is set" : "more than one budget is set",
-                            ": give one of --budget 100h, --steps N or --tokens N"));
-  require(config.budget.time.empty() || util::parse_duration(config.budget.time).value_or(0) > 0,
-          "budget.time is no time at all: give e.g. --budget 100h");
-  require(util::parse_double(config.budget.time).value_or(0) <= 0,
-          cat("budget.time ", config.budget.time, " has no unit: ", config.budget.time, "s, ", config.budget.time,
-              "m or ", config.budget.time, "h?"));
+  require(budgets_of(config.budget) > 0, cat("no budget is set", kGiveOneBudget));
+  std::ranges::copy(budget_contradictions(config.budget), std::back_inserter(problems));
   require(!config.data.empty(), "--data is missing: the folder made by 'bertcram pack'");
   require(!config.output.empty(), "--output is missing: a folder for the run");
   return problems;

@@ -132,14 +132,12 @@ HeaderRow TaskFile::read_header(TableFormat format) const {
   if (format == TableFormat::kJsonLines) {
     fail(node.Mark(), "'header' is for tsv and csv; in jsonl the columns are the members of each line");
   }
-  const std::string word = util::to_lower_ascii(scalar(node, "header"));
-  if (word == "yes" || word == "true") {
-    return HeaderRow::kPresent;
-  }
-  if (word != "no" && word != "false") {
+  const std::string word = scalar(node, "header");
+  const auto is_present = util::parse_bool(word);
+  if (!is_present) {
     fail(node.Mark(), cat("header is '", util::excerpt(word), "'; expected yes or no"));
   }
-  return HeaderRow::kAbsent;
+  return *is_present ? HeaderRow::kPresent : HeaderRow::kAbsent;
 }
 
 BadRows TaskFile::read_bad_rows() const {

@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "bertcram/util/error.h"
@@ -18,6 +20,20 @@
 namespace bertcram::monitor {
 
 using nlohmann::json;
+
+namespace {
+
+/// Where the last whole line among the first `size_bytes` ends.
+int64_t whole_lines(const std::filesystem::path& path, int64_t size_bytes) {
+  if (size_bytes <= 0) {
+    return 0;
+  }
+  const util::MappedFile file(path);
+  const size_t newline = file.text().substr(0, static_cast<size_t>(size_bytes)).rfind('\n');
+  return newline == std::string_view::npos ? 0 : static_cast<int64_t>(newline) + 1;
+}
+
+}  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& path) : path_(path) { reopen(); }
 
@@ -72,8 +88,12 @@ int64_t MetricsLog::size_bytes() const { return ::lseek(descriptor_, 0, SEEK_END
 
 void rewind_metrics(const std::filesystem::path& path, int64_t size_bytes) {
   std::error_code missing;
-  const auto size = std::filesystem::file_size(path, missing);
-  if (!missing && static_cast<int64_t>(size) > size_bytes && ::truncate(path.c_str(), size_bytes) != 0) {
+  const auto size = static_cast<int64_t>(std::filesystem::file_size(path, missing));
+  if (missing) {
+    return;
+  }
+  const int64_t kept = whole_lines(path, std::min(size, size_bytes));
+  if (kept < size && ::truncate(path.c_str(), kept) != 0) {
     util::throw_write_error(path, errno);
   }
 }

@@ -332,9 +332,8 @@ class Pretrainer {
       take_over_position();
       warn_of_other_circumstances(state_.position.runtime, circumstances());
       state_.position.runtime = circumstances();
-      const bool is_own = is_own_checkpoint(run_, context_.resume);
-      checkpoints_.starts_here(/*is_saved=*/is_own);
-      state_.position.metrics_bytes = is_own ? state_.position.metrics_bytes : 0;  // of the other run's file
+      checkpoints_.starts_here(/*is_saved=*/is_own_checkpoint(run_, context_.resume));
+      settle_files(run_, context_.resume, state_.position);
     } else {
       start_fresh();
     }

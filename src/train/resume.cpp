@@ -144,6 +144,24 @@ bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunId
   return false;
 }
 
+void settle_files(const RunDirectory& run, const ResumeChoice& choice, checkpoint::TrainState& position) {
+  if (!is_own_checkpoint(run, choice)) {
+    position.metrics_bytes = 0;
+    return;
+  }
+  if (!fs::exists(run.config_file())) {
+    util::write_file_atomically(run.config_file(), position.config_yaml);
+    util::log_warning("pretrain", cat(run.config_file().string(), " was missing and is made again"));
+  }
+  if (!fs::exists(run.metrics_file())) {
+    util::write_file_atomically(run.metrics_file(), "");
+    position.metrics_bytes = 0;
+    util::log_warning("pretrain", cat(run.metrics_file().string(),
+                                      " was missing and begins anew: what it said of the run up to step ",
+                                      position.step, " is lost, the weights are not"));
+  }
+}
+
 void check_stored_config(const RunDirectory& run, const RunIdentity& identity) {
   if (fs::exists(run.config_file())) {
     check_same_config(util::read_file(run.config_file()), run.config_file().string(), run, identity);

@@ -25,6 +25,11 @@ bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunId
 /// Whether the checkpoint that a session begins at is one of this run, and not one of another's that was named.
 bool is_own_checkpoint(const RunDirectory& run, const ResumeChoice& choice);
 
+/// Brings the folder's files in line with the checkpoint that a session begins at: config.yaml and metrics.jsonl are
+/// made again if somebody removed them, with a warning. What a checkpoint of another run says of its metrics counts for
+/// nothing.
+void settle_files(const RunDirectory& run, const ResumeChoice& choice, checkpoint::TrainState& position);
+
 /// @throws ConfigError if the folder's config.yaml has other tracked values (names them)
 void check_stored_config(const RunDirectory& run, const RunIdentity& identity);
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/util/error.h"
 
 namespace bertcram::train {
@@ -19,6 +20,12 @@ bool is_ours(const std::string& name) {
   constexpr std::array<std::string_view, 7> kOurs = {".lock",       "run.log", "status.json", "metrics.jsonl",
                                                      "checkpoints", "model",   "config.yaml"};
   return std::ranges::find(kOurs, name) != kOurs.end() || name.find(".tmp-") != std::string::npos;
+}
+
+/// By its logs, or by a checkpoint: a log that somebody removed is made again.
+bool is_run(const fs::path& folder) {
+  return (fs::exists(folder / "config.yaml") && fs::exists(folder / "metrics.jsonl")) ||
+         !checkpoint::list_checkpoints(folder / "checkpoints").empty();
 }
 
 enum class Lock { kOurs, kMissing, kTaken };
@@ -51,7 +58,7 @@ fs::path prepared(const fs::path& path) {
   for (const auto& entry : fs::directory_iterator(path, ignored)) {
     has_foreign_content = has_foreign_content || !is_ours(entry.path().filename().string());
   }
-  if (has_foreign_content && !(fs::exists(path / "config.yaml") && fs::exists(path / "metrics.jsonl"))) {
+  if (has_foreign_content && !is_run(path)) {
     throw ConfigError(
         cat("--output ", path.string(), " is not empty and holds no training run; choose another folder"));
   }

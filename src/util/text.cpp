@@ -120,6 +120,17 @@ std::optional<double> parse_double(std::string_view text) {
   return value;
 }
 
+std::optional<bool> parse_bool(std::string_view text) {
+  const std::string word = to_lower_ascii(text);
+  if (word == "true" || word == "yes" || word == "on") {
+    return true;
+  }
+  if (word == "false" || word == "no" || word == "off") {
+    return false;
+  }
+  return std::nullopt;
+}
+
 std::optional<double> parse_duration(std::string_view text) {
   if (const auto seconds = parse_double(text)) {
     return *seconds >= 0 ? seconds : std::nullopt;

@@ -151,9 +151,34 @@ TEST(Resolve, AWrongTypeIsRefused) {
   EXPECT_TRUE(contains(refusal("seed:\n  deep: 1\n"), "seed: a section is not integer"));
   EXPECT_TRUE(contains(refusal("mask: 3\n"), "expected 'key: value' lines below 'mask'"));
   EXPECT_TRUE(contains(refusal("- seed\n"), "run.yaml:1: expected 'key: value' lines"));
-  EXPECT_TRUE(contains(refusal("model:\n  unigram_bias: yes\n"), "'yes' is not true or false"));
+  EXPECT_TRUE(contains(refusal("model:\n  unigram_bias: maybe\n"), "'maybe' is not true or false"));
   EXPECT_TRUE(contains(refusal("runtime:\n  precision: fp8\n"), "'fp8' is not one of auto|"));
   EXPECT_TRUE(contains(refusal("budget:\n  time: soon\n"), "'soon' is not a duration such as 90s"));
+}
+
+TEST(Resolve, TruthIsReadAsPeopleAndYamlWriteIt) {
+  PretrainConfig config;
+  const auto read = [&](const std::string& word) {
+    apply_yaml(fields_of(config), cat("model: {unigram_bias: ", word, "}\n"), "run.yaml");
+    return config.model.unigram_bias;
+  };
+  for (const char* word : {"true", "True", "TRUE", "yes", "Yes", "on"}) {
+    config.model.unigram_bias = false;
+    EXPECT_TRUE(read(word)) << word;
+  }
+  for (const char* word : {"false", "False", "FALSE", "no", "No", "off"}) {
+    config.model.unigram_bias = true;
+    EXPECT_FALSE(read(word)) << word;
+  }
+}
+
+TEST(Resolve, AWholeNumberThatIsTooLargeIsToldSo) {
+  EXPECT_EQ(refusal("seed: 9223372036854775808\n"),
+            "run.yaml:1: seed: '9223372036854775808' is too large: at most 9223372036854775807");
+  EXPECT_TRUE(contains(refusal("seed: -9223372036854775809\n"), "is not integer >= 0"));
+  PretrainConfig config;
+  apply_yaml(fields_of(config), "seed: 9223372036854775807\n", "run.yaml");
+  EXPECT_EQ(config.seed, 9223372036854775807);
 }
 
 TEST(Resolve, AValueOutOfRangeIsRefusedAndTheEndsAreAccepted) {

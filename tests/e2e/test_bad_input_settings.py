@@ -108,6 +108,19 @@ class TaskData(E2ETestCase):
                 self.assert_fails(self.bertcram("eval", "--model", make_model(), "--task", "rte", *more), USAGE,
                                   "give one of")
 
+    def test_eval_refuses_options_that_would_be_ignored(self):
+        (self.dir / "x.jsonl").write_text('{"sentence_good": "the cat", "sentence_bad": "cat the"}\n')
+        task = make_task(self.dir / "task")
+        for what in (["--task", "rte"], ["--task-file", task], ["--blimp", self.dir / "x.jsonl"]):
+            for more, words in ((["--rows", 1], "--rows is for --data and --text"),
+                                (["--set", "rows=1"], "--rows is for --data and --text"),
+                                (["--seed", 1, "--mask-prob", 0.2], "--mask-prob, --seed are for --data and --text")):
+                with self.subTest(what=what, more=more):
+                    self.assert_fails(self.bertcram("eval", "--model", make_model(), *what, *more), USAGE, words)
+        (self.dir / "eval.yaml").write_text("rows: 1\n")  # may serve several ways
+        self.assert_ok(self.bertcram("eval", "--model", make_model(), "--config", self.dir / "eval.yaml", "--blimp",
+                                     self.dir / "x.jsonl"))
+
     def test_eval_of_a_text_without_a_known_word(self):
         (self.dir / "emoji.txt").write_text("\U0001F600 " * 200, encoding="utf-8")
         self.assert_fails(self.bertcram("eval", "--model", make_model(), "--text", self.dir / "emoji.txt"), INPUT,

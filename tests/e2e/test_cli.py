@@ -80,6 +80,19 @@ class Help(E2ETestCase):
                 self.assertIn("Usage", text)
                 self.assertEqual(self.bertcram(command, "--help").text, text)
 
+    def test_options_of_all_commands_are_in_the_help_of_each(self):
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                self.assertIn("--quiet, --verbose, --log-file FILE", self.bertcram(command, "--help").text)
+
+    def test_the_help_of_all_shows_an_example(self):
+        self.assertRegex(self.assert_ok(self.bertcram("--help")).text, r"Example:\n  bertcram pretrain ")
+
+    def test_help_as_a_word_is_the_same_help(self):
+        self.assertEqual(self.assert_ok(self.bertcram("help")).text, self.bertcram("--help").text)
+        self.assertEqual(self.assert_ok(self.bertcram("help", "pretrain")).text, self.bertcram("pretrain", "--help").text)
+        self.assert_fails(self.bertcram("help", "pretain"), USAGE, "'pretain'", "did you mean 'pretrain'")
+
     def test_a_default_in_the_help_is_shown_once(self):
         text = self.bertcram("tokenize", "--help").text
         self.assertEqual(text.count("32768"), 1)

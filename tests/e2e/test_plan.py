@@ -4,7 +4,7 @@ import json
 import pathlib
 import unittest
 
-from support import ROOT, USAGE, E2ETestCase, environment, must
+from support import ROOT, USAGE, E2ETestCase, environment, make_packed, must
 
 SMALL = ["--set", "model.arch=bert", "--set", "model.hidden=256", "--set", "model.layers=4", "--set", "model.heads=4", "--set",
          "model.ffn=1024"]
@@ -59,6 +59,27 @@ class Cards(E2ETestCase):
         self.assertGreater(len(must("plan", "--gpu", "list", "--json").json["cards"]), 30)
         self.assert_fails(self.bertcram("plan", "--gpu", "9999xt"), USAGE, "no card '9999xt' in the list")
         self.assert_fails(self.bertcram("plan", "--gpu", "3060ti", "--set", "model.heads=7"), USAGE, "model.heads 7")
+
+    def test_what_contradicts_itself_on_one_command_line_is_refused(self):
+        card = ["plan", "--gpu", "3060ti"]
+        for more, fragments in [
+                (["--budget", "100h", "--tokens", 1000000], ["more than one budget", "--tokens N"]),
+                (["--set", "budget.steps=5", "--tokens", 1000000], ["more than one budget"]),
+                (["--budget", "15"], ["15s, 15m or 15h"]),
+                (["--device", "cpu"], ["--gpu 3060ti", "--device cpu"]),
+                (["--set", "runtime.device=cpu"], ["--gpu 3060ti", "--device cpu"]),
+                (["--data", make_packed(), "--vocab-size", 500], ["--vocab-size 500", make_packed()]),
+                (["--data", make_packed(), "--seq-len", 64], ["--seq-len 64", "has 32"])]:
+            with self.subTest(more=more):
+                self.assert_fails(self.bertcram(*card, *more), USAGE, *fragments)
+
+    def test_a_budget_takes_the_place_of_a_presets_and_what_agrees_is_no_contradiction(self):
+        (self.dir / "mine.yaml").write_text(f"budget: {{time: 2h}}\nruntime: {{device: cpu}}\ndata: {make_packed()}\n")
+        mine = ["plan", "--gpu", "3060ti", "--config", self.dir / "mine.yaml", "--json"]
+        self.assertEqual(must(*mine, "--tokens", 1000000).json["budget"]["tokens"], 1000000)
+        self.assertAlmostEqual(must(*mine, "--budget", "1h").json["budget"]["seconds"], 3600, delta=1)
+        self.assertEqual(must(*mine, "--seq-len", 64).json["seq_len"], 64)
+        self.assertEqual(must(*mine, "--data", make_packed(), "--seq-len", 32).json["seq_len"], 32)
 
 
 class ThisMachine(E2ETestCase):

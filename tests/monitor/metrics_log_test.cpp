@@ -98,6 +98,20 @@ TEST(RewindMetrics, LeavesAShorterFileAlone) {
   EXPECT_EQ(read_bytes(path), "{\"step\":1}\n");
 }
 
+TEST(RewindMetrics, HalfALineAtTheEndGoesToo) {
+  const ScratchDirectory scratch;
+  const auto path = scratch.write("metrics.jsonl", "{\"step\":1}\n{\"step\":2}\n{\"st");
+  rewind_metrics(path, 500);  // shorter than the checkpoint remembers
+  EXPECT_EQ(read_bytes(path), "{\"step\":1}\n{\"step\":2}\n");
+  rewind_metrics(path, 15);  // of another file
+  EXPECT_EQ(read_bytes(path), "{\"step\":1}\n");
+  scratch.write("metrics.jsonl", "{\"st");
+  rewind_metrics(path, 500);
+  EXPECT_EQ(read_bytes(path), "");
+  rewind_metrics(path, 500);
+  EXPECT_EQ(read_bytes(path), "");
+}
+
 TEST(RewindMetrics, AMissingFileIsFine) {
   const ScratchDirectory scratch;
   rewind_metrics(scratch / "metrics.jsonl", 3);

@@ -188,6 +188,28 @@ TEST_P(PretrainResume, AFinishedRunWhoseModelIsDamagedWritesItAgain) {
   EXPECT_TRUE(weights_of(config) == weights);
 }
 
+TEST_P(PretrainResume, ALogThatSomebodyRemovedIsMadeAgainAndTheRunGoesOn) {
+  const auto whole = config_for("whole", GetParam());
+  run(whole);
+  for (const char* name : {"metrics.jsonl", "config.yaml"}) {
+    SCOPED_TRACE(name);
+    const auto config = config_for(cat("without-", name), GetParam());
+    run(config);
+    const std::filesystem::path folder = config.output;
+    const std::string settings = read_bytes(folder / "config.yaml");
+    test::write_bytes(folder / "notes.txt", "of the user");
+    forget_after(config, 3);
+    std::filesystem::remove(folder / name);
+    EXPECT_EQ(run(config).steps, 6);
+    EXPECT_TRUE(weights_of(config) == weights_of(whole));
+    EXPECT_EQ(read_bytes(folder / "config.yaml"), settings);
+    EXPECT_EQ(metrics_of(config).front().at("step"), name == std::string_view("metrics.jsonl") ? 4 : 1);
+    std::filesystem::remove(folder / name);
+    run(config);  // has nothing to train
+    EXPECT_TRUE(std::filesystem::exists(folder / name));
+  }
+}
+
 TEST_P(PretrainResume, AStopFromAnotherThreadLosesNothing) {
   const auto whole = config_for("whole", GetParam());
   run(whole);

@@ -175,6 +175,8 @@ TEST_F(Pretrain, UnsuitableInputIsRefused) {
   config = config_for("foreign");
   scratch_.write("foreign/precious.txt", "");
   EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "holds no training run"));
+  scratch_.write("foreign/checkpoints/step-0000000007/weights.bin", "");  // not one of ours
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "holds no training run"));
 }
 
 TEST_F(Pretrain, DamagedShardsAreFoundBeforeTheFirstStep) {

@@ -95,6 +95,18 @@ TEST(Text, ReadsWholeNumbersOnly) {
   }
 }
 
+TEST(Text, ReadsTruth) {
+  for (const char* text : {"true", "Yes", "ON"}) {
+    EXPECT_EQ(parse_bool(text), true) << text;
+  }
+  for (const char* text : {"False", "no", "off"}) {
+    EXPECT_EQ(parse_bool(text), false) << text;
+  }
+  for (const char* text : {"", "1", "y", "truth", " true"}) {
+    EXPECT_EQ(parse_bool(text), std::nullopt) << "'" << text << "'";
+  }
+}
+
 TEST(TextProperty, NumbersReadBackAsTheyWereWritten) {
   const uint64_t seed = test::test_seed();
   SCOPED_TRACE(test::seed_note(seed));

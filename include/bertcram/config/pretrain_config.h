@@ -178,7 +178,10 @@ struct PretrainConfig {
 /// Rules between fields of the model and its objective; one line per violation.
 std::vector<std::string> model_contradictions(const PretrainConfig& config);
 
-/// Those, and the rules of a run.
+/// Rules of a budget that may be missing.
+std::vector<std::string> budget_contradictions(const BudgetConfig& budget);
+
+/// Those of both, and the rules of a run, which has to have a budget.
 std::vector<std::string> contradictions(const PretrainConfig& config);
 
 }  // namespace bertcram::config

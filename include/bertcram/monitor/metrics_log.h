@@ -39,7 +39,8 @@ class MetricsLog {
 };
 
 /// Cuts the log to its first `size_bytes`, which a checkpoint remembers: a resumed run writes the rest again.
-/// A file that is shorter or does not exist is left alone. @throws ResourceError
+/// Half a line at the end goes too: the next one would be glued to it. A file that is shorter and whole, or does not
+/// exist, is left alone. @throws ResourceError, DataError if it cannot be read
 void rewind_metrics(const std::filesystem::path& path, int64_t size_bytes);
 
 }  // namespace bertcram::monitor

@@ -24,6 +24,8 @@ std::string format_float(float value);    ///< likewise for a float: 1.27, where
 
 std::optional<int64_t> parse_int(std::string_view text);    ///< whole text, decimal; nullopt if it is anything else
 std::optional<double> parse_double(std::string_view text);  ///< whole text, finite; nullopt if it is anything else
+/// true, yes or on, false, no or off, in any case, as YAML 1.1 and people write them; nullopt if it is none of these.
+std::optional<bool> parse_bool(std::string_view text);
 /// "90s", "15m", "100h", "2d", "1h30m" or bare seconds → seconds; nullopt if it is none of these.
 std::optional<double> parse_duration(std::string_view text);
 /// "8GiB", "500MiB", "8GB" (powers of 1000), "64kB" or bare bytes → bytes; nullopt if it is none of these, or too many.
