@@ -29,7 +29,7 @@ using bertcram::cat;
 using bertcram::ExitCode;
 using bertcram::cli::Command;
 
-constexpr std::array<Command, 14> kCommands = {{
+constexpr std::array<Command, 15> kCommands = {{
     {"tokenize", "train a tokenizer from raw text",
      "bertcram tokenize --input corpus/*.txt.zst --output tokenizer --vocab-size 8192", bertcram::cli::setup_tokenize},
     {"encode", "text lines on stdin to token ids on stdout",
@@ -56,6 +56,7 @@ constexpr std::array<Command, 14> kCommands = {{
      bertcram::cli::setup_bench},
     {"plan", "what fits, how fast it will be and how far a budget goes, on this machine or a card",
      "bertcram plan --config base.yaml --gpu 3060ti --budget 100h", bertcram::cli::setup_plan},
+    {"doctor", "is this machine fit, and what is to be installed", "bertcram doctor", bertcram::cli::setup_doctor},
     {"report", "training runs to one HTML file with plots, scores and settings", "bertcram report runs/first",
      bertcram::cli::setup_report},
     {"serve", "live dashboard of training runs, in a browser", "bertcram serve --runs runs",

@@ -39,6 +39,7 @@ Run setup_fill_mask(CLI::App& app);
 Run setup_predict(CLI::App& app);
 Run setup_bench(CLI::App& app);
 Run setup_plan(CLI::App& app);
+Run setup_doctor(CLI::App& app);
 Run setup_report(CLI::App& app);
 Run setup_serve(CLI::App& app);
 Run setup_config(CLI::App& app);

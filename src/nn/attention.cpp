@@ -131,7 +131,7 @@ bool can_fuse(const at::Tensor& qkv, const AttentionOptions& options) {
     return false;
   }
   if (qkv.scalar_type() == at::kFloat) {
-    return uses_fused() && head_dim % kernels::kFp32Step == 0 && kernels::has_fp32_kernels();
+    return has_fp32_kernels() && head_dim % kernels::kFp32Step == 0;
   }
   constexpr int64_t kBf16Step = 32;
   return has_bf16_kernels() && qkv.scalar_type() == at::kBFloat16 && head_dim % kBf16Step == 0;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "kernels/bf16.h"
+#include "kernels/fp32.h"
 
 namespace bertcram::nn {
 namespace {
@@ -39,6 +40,8 @@ bool uses_cuda_kernels() { return cuda_flag(); }
 void set_cuda_kernels(bool is_on) { cuda_flag() = is_on; }
 
 bool has_bf16_kernels() { return uses_fused() && kernels::has_avx512_bf16(); }
+
+bool has_fp32_kernels() { return uses_fused() && kernels::has_fp32_kernels(); }
 
 bool uses_bf16_products() { return has_bf16_kernels() && (flag() == Fusing::kEverywhere || !kernels::has_amx_bf16()); }
 

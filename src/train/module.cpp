@@ -6,6 +6,7 @@ extern "C" const bertcram::train::Functions* bertcram_training_functions() {
                                            .run_finetune = run_finetune,
                                            .run_bench = run_bench,
                                            .measure_machine = measure_machine,
+                                           .inspect_machine = inspect_machine,
                                            .evaluate_held_out = evaluate_held_out,
                                            .evaluate_task = evaluate_task,
                                            .evaluate_pairs = evaluate_pairs,

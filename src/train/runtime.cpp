@@ -8,12 +8,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
-#include <fstream>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "bertcram/nn/fp16_accumulation.h"
 #include "bertcram/nn/fused.h"
@@ -22,6 +19,7 @@
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
 #include "cpu_allocator.h"
+#include "devices.h"
 #include "proc_bytes.h"
 
 namespace bertcram::train {
@@ -33,60 +31,8 @@ using config::Precision;
 constexpr int kFirstCapabilityWithBf16 = 8;         // sm_80, Ampere
 constexpr int kFirstCapabilityWithTensorCores = 7;  // sm_70, Volta; Turing: fp16
 
-/// What the driver says of the first GPU.
-struct GpuFacts {
-  int capability = 0;  ///< major compute capability
-  size_t memory_bytes = 0;
-};
-
-/// nullopt without a usable driver and GPU. Asked through libcuda directly, so that a CPU-only installation needs no CUDA
-/// library.
-std::optional<GpuFacts> first_gpu() {
-  void* driver = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (driver == nullptr) {
-    return std::nullopt;
-  }
-  constexpr int kCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
-  using InitFunction = int (*)(unsigned);
-  using CountFunction = int (*)(int*);
-  using AttributeFunction = int (*)(int*, int, int);
-  using MemoryFunction = int (*)(size_t*, int);
-  const auto init = reinterpret_cast<InitFunction>(::dlsym(driver, "cuInit"));
-  const auto count_devices = reinterpret_cast<CountFunction>(::dlsym(driver, "cuDeviceGetCount"));
-  const auto attribute = reinterpret_cast<AttributeFunction>(::dlsym(driver, "cuDeviceGetAttribute"));
-  const auto memory = reinterpret_cast<MemoryFunction>(::dlsym(driver, "cuDeviceTotalMem_v2"));
-  int count = 0;
-  GpuFacts facts;
-  const bool usable = init != nullptr && count_devices != nullptr && attribute != nullptr && memory != nullptr &&
-                      init(0) == 0 && count_devices(&count) == 0 && count > 0 &&
-                      attribute(&facts.capability, kCapabilityMajor, 0) == 0 && memory(&facts.memory_bytes, 0) == 0;
-  return usable ? std::optional(facts) : std::nullopt;
-}
-
-/// Of the first GPU. REQUIRES: first_gpu() has found it
-std::string gpu_model() {
-  void* driver = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  using NameFunction = int (*)(char*, int, int);
-  const auto name_of = driver == nullptr ? nullptr : reinterpret_cast<NameFunction>(::dlsym(driver, "cuDeviceGetName"));
-  std::array<char, 256> name = {};
-  const bool is_named = name_of != nullptr && name_of(name.data(), static_cast<int>(name.size()), 0) == 0;
-  return is_named ? name.data() : "";
-}
-
-/// As proc(5) has it for x86; others' processors have no line for it.
-std::string cpu_model() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);) {
-    const size_t colon = line.find(':');
-    if (line.starts_with("model name") && colon != std::string::npos) {
-      return std::string(util::trim(std::string_view(line).substr(colon + 1)));
-    }
-  }
-  return "";
-}
-
 /// For LibTorch's allocator, which reads it when it is loaded.
-void limit_gpu_memory(int64_t bytes, const GpuFacts& gpu) {
+void limit_gpu_memory(int64_t bytes, const Gpu& gpu) {
   const char* const others = std::getenv("PYTORCH_CUDA_ALLOC_CONF");
   const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(gpu.memory_bytes));
   const std::string settings = cat(others != nullptr ? cat(others, ",") : "", "per_process_memory_fraction:", share);
@@ -112,7 +58,7 @@ bool load_cuda_half() {
   return loaded && at::hasCUDA();
 }
 
-at::Device choose_device(DeviceKind wanted, const std::optional<GpuFacts>& gpu) {
+at::Device choose_device(DeviceKind wanted, const std::optional<Gpu>& gpu) {
   if (wanted == DeviceKind::kCpu) {
     return at::kCPU;
   }
@@ -134,7 +80,7 @@ at::Device choose_device(DeviceKind wanted, const std::optional<GpuFacts>& gpu) 
   return at::kCPU;
 }
 
-bool has_fast_bf16(const at::Device& device, const std::optional<GpuFacts>& gpu) {
+bool has_fast_bf16(const at::Device& device, const std::optional<Gpu>& gpu) {
   if (device.is_cuda()) {
     return gpu->capability >= kFirstCapabilityWithBf16;
   }
@@ -145,7 +91,7 @@ bool has_fast_bf16(const at::Device& device, const std::optional<GpuFacts>& gpu)
 #endif
 }
 
-at::ScalarType choose_type(Precision wanted, const at::Device& device, const std::optional<GpuFacts>& gpu) {
+at::ScalarType choose_type(Precision wanted, const at::Device& device, const std::optional<Gpu>& gpu) {
   switch (wanted) {
     case Precision::kFp32: return at::kFloat;
     case Precision::kBf16: return at::kBFloat16;
@@ -202,7 +148,13 @@ std::string describe(const Runtime& runtime) {
                                                        : ", bf16");
 }
 
-std::string device_model(const Runtime& runtime) { return runtime.device.is_cuda() ? gpu_model() : cpu_model(); }
+std::string device_model(const Runtime& runtime) {
+  if (runtime.device.is_cpu()) {
+    return cpu_model();
+  }
+  const auto gpu = first_gpu();
+  return gpu ? gpu->name : "";
+}
 
 void seed_generators(uint64_t seed) { at::manual_seed(seed); }
 

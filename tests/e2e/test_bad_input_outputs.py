@@ -170,7 +170,7 @@ class Outputs(E2ETestCase):
         task = make_task(self.dir / "task")
         self.assert_ok(self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1)))
         original = task.read_text()
-        for edited in (original.replace("sentence1: text", "sentence1: class"), original + "metric: f1\n",
+        for edited in (original.replace("sentence1: text", "sentence1: text, sentence2: text"), original + "metric: f1\n",
                        original + "bad_rows: skip\n"):
             with self.subTest(edited=edited), self.unharmed(self.dir / "out"):
                 task.write_text(edited)

@@ -10,6 +10,8 @@ bool uses_fused();
 void set_fused(bool is_on);
 /// Whether they are on and this processor has what those for bf16 need.
 bool has_bf16_kernels();
+/// Likewise for fp32 (attention).
+bool has_fp32_kernels();
 /// Whether matrix products in bf16 are ours too. Not where the processor has AMX, unless they are asked for: oneDNN's use it, with
 /// several times the rate on paper, and ours do not.
 bool uses_bf16_products();

@@ -7,6 +7,7 @@
 #include "bertcram/train/embedder.h"
 #include "bertcram/train/evaluator.h"
 #include "bertcram/train/finetuner.h"
+#include "bertcram/train/machine_facts.h"
 #include "bertcram/train/mask_filler.h"
 #include "bertcram/train/measure_machine.h"
 #include "bertcram/train/pair_evaluator.h"
@@ -21,6 +22,7 @@ struct Functions {
   decltype(&train::run_finetune) run_finetune;
   decltype(&train::run_bench) run_bench;
   decltype(&train::measure_machine) measure_machine;
+  decltype(&train::inspect_machine) inspect_machine;
   decltype(&train::evaluate_held_out) evaluate_held_out;
   decltype(&train::evaluate_task) evaluate_task;
   decltype(&train::evaluate_pairs) evaluate_pairs;
