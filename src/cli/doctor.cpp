@@ -89,12 +89,13 @@ std::vector<Check> training_checks(std::string& runtime) {
   try {
     const train::MachineFacts facts = training().inspect_machine();
     runtime = facts.runtime;
-    return {{.what = "LibTorch", .found = util::torch_version()}, gpu_of(facts), processor_of(facts), memory_of(facts)};
+    return {Check{.what = "LibTorch", .found = std::string(util::torch_version())}, gpu_of(facts), processor_of(facts),
+            memory_of(facts)};
   } catch (const ResourceError& error) {
-    return {{.what = "LibTorch",
-             .state = State::kMissing,
-             .found = error.what(),
-             .advice = "run ./scripts/setup.sh and ./scripts/build.sh; text commands work without"}};
+    return {Check{.what = "LibTorch",
+                  .state = State::kMissing,
+                  .found = error.what(),
+                  .advice = "run ./scripts/setup.sh and ./scripts/build.sh; text commands work without"}};
   }
 }
 
