@@ -330,7 +330,7 @@ class Pretrainer {
     if (resume_run(run_, context_.resume, identity(), state_)) {
       step_.choose_passes(state_.position.passes);
       take_over_position();
-      warn_of_other_circumstances(state_.position.runtime, circumstances());
+      warn_of_other_circumstances("pretrain", "", state_.position.runtime, circumstances());
       state_.position.runtime = circumstances();
       checkpoints_.starts_here(/*is_saved=*/is_own_checkpoint(run_, context_.resume));
       settle_files(run_, context_.resume, state_.position);

@@ -37,10 +37,11 @@ std::string circumstances_of(const Runtime& runtime, const checkpoint::Passes& p
   return cat(describe(runtime), ", passes of ", passes.rows, " rows", passes.recomputes ? ", recomputed" : "");
 }
 
-void warn_of_other_circumstances(const std::string& before, const std::string& now) {
+void warn_of_other_circumstances(const char* room, const std::string& what, const std::string& before,
+                                 const std::string& now) {
   if (before != now) {
-    util::log_warning("pretrain", cat("the checkpoint comes from ", before, "; this session runs on ", now,
-                                      ": the run goes on, but not bit for bit as there"));
+    util::log_warning(room, cat(what.empty() ? "" : what + ": ", "the checkpoint comes from ", before,
+                                "; this session runs on ", now, ": the run goes on, but not bit for bit as there"));
   }
 }
 

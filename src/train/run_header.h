@@ -22,7 +22,9 @@ std::string config_text(const config::PretrainConfig& config);
 std::string circumstances_of(const Runtime& runtime, const checkpoint::Passes& passes);
 
 /// Continuing elsewhere is allowed; that the numbers differ in the last digits has to be known.
-void warn_of_other_circumstances(const std::string& before, const std::string& now);
+/// @param room  of the log, and before the sentence, if it is not empty, `what` goes on
+void warn_of_other_circumstances(const char* room, const std::string& what, const std::string& before,
+                                 const std::string& now);
 
 /// Two lines of the log: data and model. @param rows_per_pass  of the forward and backward passes
 void log_run(const config::PretrainConfig& config, const Runtime& runtime, const RunData& data,

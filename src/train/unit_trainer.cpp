@@ -119,11 +119,7 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     parameters_.sync_compute();
     saved_seconds_ = state_.elapsed_seconds;
     passes_ = state_.passes.rows > 0 && plan_.micro_rows == 0 ? state_.passes : passes_;
-    if (state_.runtime != circumstances()) {
-      util::log_warning(kRoom,
-                        cat(plan_.name, ": the checkpoint comes from ", state_.runtime, "; this session runs on ",
-                            circumstances(), ": the run goes on, but not bit for bit as there"));
-    }
+    warn_of_other_circumstances(kRoom, plan_.name, state_.runtime, circumstances());
     util::log_info(kRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
     break;
   }
