@@ -9,6 +9,7 @@ import unittest
 from support import BINARY, HUNG_SECONDS, E2ETestCase, environment, make_packed, must, pretrain_args
 
 CLEAR = "\r\033[J"
+BUSY_MACHINE = b"times as long as the ones before"  # the warning of a slow step: --quiet keeps warnings, and CI's machine may well be busy
 
 
 class Terminal(E2ETestCase):
@@ -53,7 +54,8 @@ class Terminal(E2ETestCase):
         self.assertEqual(result.err.count("held-out loss"), 2)
         self.assertNotIn("change", result.err)
         output = self.on_a_terminal("--quiet", *pretrain_args(make_packed(), self.dir / "quiet", 40, eval__every_steps=20))
-        self.assertEqual(output, b"")
+        said = [line for line in output.splitlines() if line and BUSY_MACHINE not in line]
+        self.assertEqual(said, [])
 
     def test_before_the_first_line_of_metrics_a_row_has_no_figures_of_it(self):
         live, stays = self.shown(160, steps=15, eval__every_steps=5, log_every_steps=10)
