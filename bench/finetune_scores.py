@@ -6,11 +6,15 @@
 
 The same model folder, data and rules (those of --protocol sane, `--epochs` passes) in both programs; their seeds draw different orders,
 heads and dropout. For each metric: mean and sample standard deviation over the seeds, and the difference of the means beside its
-standard error sqrt(sd_a²/n + sd_b²/n). What was run is kept in --work and not run again, nor is what FILE already has from an earlier
-call, on whatever machine: all seeds of a task by bertcram, each seed by transformers. Run it with .deps/test-venv.
+standard error sqrt(sd_a²/n + sd_b²/n). Speed is bench/finetune_speed.py's: here transformers runs as many seeds at a time as there are
+threads, each with one thread (1.4 times as fast with two), which bertcram does by itself.
+
+What was run is kept in --work and not run again, nor is what FILE already has from an earlier call, on whatever machine: all seeds of a
+task by bertcram, each seed by transformers. Run it with .deps/test-venv.
 """
 
 import argparse
+import concurrent.futures
 import json
 import math
 import os
@@ -28,9 +32,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 def theirs(options, task, seed):
     """metric → score."""
     done = subprocess.run([sys.executable, ROOT / "bench/peers/finetune_hf.py", "--model", options.model, "--data", options.glue,
-                           "--task", task, "--seeds", str(seed), "--epochs", str(options.epochs), "--threads", str(options.threads)],
-                          check=True, capture_output=True, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"})
+                           "--task", task, "--seeds", str(seed), "--epochs", str(options.epochs), "--threads", "1"],
+                          check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"})
     return json.loads(done.stdout)["metrics"]
 
 
@@ -89,16 +92,19 @@ def main():
         if options.json:
             options.json.write_text(json.dumps(done, indent=1) + "\n")
 
-    for task in options.tasks.split(","):
+    tasks = options.tasks.split(",")
+    for task in tasks:
         runs = done["runs"].setdefault(task, {"bertcram": [], "transformers": []})
         if not runs["bertcram"]:
             runs["bertcram"] = ours(options, task)
             keep()
-        while len(runs["transformers"]) < options.seeds:
-            runs["transformers"].append(theirs(options, task, len(runs["transformers"])))
+    left = [(task, seed) for task in tasks for seed in range(len(done["runs"][task]["transformers"]), options.seeds)]
+    with concurrent.futures.ThreadPoolExecutor(options.threads) as pool:
+        for (task, _), scores in zip(left, pool.map(lambda each: theirs(options, *each), left)):
+            done["runs"][task]["transformers"].append(scores)
             keep()
-        for row in compared(task, runs):
-            show(row)
+    for row in done["rows"]:
+        show(row)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,34 @@
 #!/usr/bin/env bash
 # The whole chain on your own text and GLUE, unattended; run it again after any interruption and it goes on.
 #   scripts/overnight.sh --text 'FILE…' --glue DIR --output DIR [options]
-#     --text FILES       training text, plain, .gz, .xz or .zst: a path, a glob in quotes, or several of them in quotes with
-#                        spaces between; repeatable
+#     --text FILES       training text: files or folders of prose (a blank line ends a document), JSON lines with a `text`, or
+#                        Parquet; plain, .gz, .xz or .zst. A path, a glob in quotes, or several of them in quotes with spaces
+#                        between; repeatable
 #     --glue DIR         folder with the GLUE tasks (RTE, MRPC, …)
 #     --output DIR       where everything goes
 #     --tokenizer-text F text that the tokenizer learns from, as --text (default: the training text)
 #     --heldout FILES    text files for a held-out evaluation at the end, as --text
-#     --config NAME      training configuration (default mini.yaml)
+#     --pack-config F    configuration of `pack`: filters, length of rows, share of held-out documents
+#     --config NAME      training configuration (default mini.yaml, for CPU cores; base.yaml is for an 8 GB card, with
+#                        --vocab-size 32768)
 #     --finetune-config F  fine-tuning configuration; empty: the protocol's own (default: finetune-mini.yaml, a rate of 3e-4,
 #                        for models of a width up to 256, else the protocol's 4e-5)
-#     --budget TIME      training time (default 15m)
+#     --budget TIME      time of pretraining alone (default: the configuration's own; 15m if it has none)
 #     --vocab-size N     (default 8192)
 #     --small TASKS      tasks with three seeds (default rte,mrpc,cola,stsb)
 #     --large TASKS      tasks with one seed (default sst2)
 #                        Where finetune-mini.yaml is the default, --large has two epochs and a folder of its own; else all
 #                        tasks share a folder and the epochs, so that with all of them there are averages.
 #     --threads N        CPU threads (default: one per core)
+#   Makes in OUTPUT: tokenizer, packed, run (model, report.html, and in glue its scores), and in glue-random the scores of the
+#   same model from random weights, to compare with. --large with a folder of its own: run/glue-large, glue-random-large.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 text=() tokenizer_text=() heldout=() glue="" out=""
-config=mini.yaml budget=15m vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
-finetune_config=auto large_epochs=()
-small_folder=glue large_folder=glue  # of one folder's results there are averages
+config=mini.yaml budget="" vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
+finetune_config=auto large_epochs=() large_folder="" pack_config=()
 
 # The paths that VALUE means, into `paths`: itself, what it matches, or where it is neither, each of its words likewise.
 paths_in() {  # paths_in VALUE
@@ -104,6 +108,7 @@ while [ $# -gt 0 ]; do
     --tokenizer-text) paths_in "$2" && tokenizer_text+=("${paths[@]}") ;;
     --heldout) paths_in "$2" && heldout+=("${paths[@]}") ;;
     --config) config=$2 ;;
+    --pack-config) pack_config=(--config "$2") ;;
     --finetune-config) finetune_config=$2 ;;
     --budget) budget=$2 ;;
     --vocab-size) vocab=$2 ;;
@@ -124,13 +129,17 @@ bertcram="${BERTCRAM:-$root/build/bertcram}"
 [ -d "$glue" ] || die 3 "--glue $glue: no such folder; expected the GLUE tasks in it (RTE, MRPC, …)"
 check_tasks --small "$small"
 check_tasks --large "$large"
-settings=$("$bertcram" config pretrain --config "$config" --set "budget.time=$budget")
+settings=$("$bertcram" config pretrain --config "$config" ${budget:+--set "budget.time=$budget"})
+if [ -z "$budget" ] && ! sed -n '/^budget:/,/^[a-z]*:$/p' <<<"$settings" | grep -Eq '^  (time: [^"]|(steps|tokens): [1-9])'; then
+  budget=15m
+fi
+"$bertcram" config pack "${pack_config[@]}" >/dev/null
 if [ "$finetune_config" = auto ]; then
   width=$(sed -n 's/^  hidden: \([0-9]*\)$/\1/p' <<<"$settings")
   finetune_config=""
   if [ "$width" -le 256 ]; then
     finetune_config=finetune-mini.yaml large_epochs=(--epochs 2)
-    small_folder=glue-small large_folder=glue-large  # a folder has one setting
+    large_folder=-large  # a folder has one setting; and averages are of one folder's results
   fi
 fi
 rates=()
@@ -146,8 +155,9 @@ mkdir -p "$out"
 [ "${#tokenizer_text[@]}" -gt 0 ] || tokenizer_text=("${text[@]}")
 "$bertcram" tokenize --input "${tokenizer_text[@]}" --output "$out/tokenizer" --vocab-size "$vocab" \
   --threads "$threads"
-"$bertcram" pack --input "${text[@]}" --tokenizer "$out/tokenizer" --output "$out/packed" --threads "$threads"
-"$bertcram" pretrain --config "$config" --data "$out/packed" --output "$out/run" --budget "$budget" \
+"$bertcram" pack --input "${text[@]}" --tokenizer "$out/tokenizer" --output "$out/packed" "${pack_config[@]}" \
+  --threads "$threads"
+"$bertcram" pretrain --config "$config" --data "$out/packed" --output "$out/run" ${budget:+--budget "$budget"} \
   --threads "$threads"
 
 for file in "${heldout[@]}"; do
@@ -156,28 +166,28 @@ for file in "${heldout[@]}"; do
 done
 
 # Both starts: from the pretrained model, and from random weights as the baseline.
-finetune() {  # finetune START THREADS [OPTION…]
-  local start=$1 threads=$2
-  shift 2
+finetune() {  # finetune START FOLDER THREADS [OPTION…]
+  local start=$1 folder=$2 threads=$3
+  shift 3
   local command=("$bertcram" finetune-glue --model "$out/run/model" --data "$glue" --init "$start"
     "${rates[@]}" --threads "$threads" "$@")
-  [ -z "$small" ] || "${command[@]}" --task "$small" --seeds 3 --output "$out/$small_folder-$start"
-  [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 "${large_epochs[@]}" --output "$out/$large_folder-$start"
+  [ -z "$small" ] || "${command[@]}" --task "$small" --seeds 3 --output "$folder"
+  [ -z "$large" ] || "${command[@]}" --task "$large" --seeds 1 "${large_epochs[@]}" --output "$folder$large_folder"
 }
 
 cores=$threads
 [ "$cores" -gt 0 ] || cores=$(nproc)
 if has_nvidia_driver || [ "$cores" -lt 2 ]; then
-  finetune model "$threads"
-  finetune random "$threads"
+  finetune model "$out/run/glue" "$threads"
+  finetune random "$out/glue-random" "$threads"
 else
   # Small batches do not fill two cores: side by side the two take 0.6 of the time (docs/benchmarks.md).
   set -m  # a process group of its own, to be stopped as a whole
-  finetune random $((cores / 2)) --quiet >"$out/glue-random.txt" &
+  finetune random "$out/glue-random" $((cores / 2)) --quiet >"$out/glue-random.txt" &
   random=$!
   set +m
   trap 'kill -- "-$random" 2>/dev/null' EXIT
-  finetune model $((cores - cores / 2))
+  finetune model "$out/run/glue" $((cores - cores / 2))
   wait "$random"
   trap - EXIT
   printf '\nfrom random weights:\n'

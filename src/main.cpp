@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
+#include <iostream>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -253,6 +254,9 @@ void run(int argc, char** argv) {
       throw bertcram::ConfigError(odd);
     }
     app.exit(request);
+    if (!std::cout.flush()) {
+      throw bertcram::ResourceError("cannot write to standard output");
+    }
     return;
   } catch (const CLI::ParseError& error) {
     throw bertcram::ConfigError(usage_message(app, error, words));

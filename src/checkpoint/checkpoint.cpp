@@ -161,12 +161,16 @@ void remove_leftovers(const fs::path& directory) {
   }
 }
 
-/// Renamed first: a checkpoint that is half removed must not look complete.
-void remove_checkpoint(const fs::path& checkpoint) {
+/// Under the name of one that is not complete, which clean_up removes. @return where it is now
+fs::path put_aside(const fs::path& checkpoint) {
   const fs::path doomed = checkpoint.parent_path() / (kPartialPrefix + checkpoint.filename().string());
-  fs::rename(checkpoint, doomed);
   fs::remove_all(doomed);
+  fs::rename(checkpoint, doomed);
+  return doomed;
 }
+
+/// Put aside first: a checkpoint that is half removed must not look complete.
+void remove_checkpoint(const fs::path& checkpoint) { fs::remove_all(put_aside(checkpoint)); }
 
 /// On disk.
 int64_t bytes_of(const TrainTensors& tensors) {
@@ -236,11 +240,7 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
       hashes[name] = write_tensors(partial / name, *list);
     }
     write_state(partial, state, hashes);
-    if (fs::exists(final_path)) {
-      // A run passes the same step again only if it could not load this one: put it aside, clean_up removes it.
-      fs::rename(final_path, directory / (kPartialPrefix + std::string("replaced-") + folder_name(state.step)));
-    }
-    fs::rename(partial, final_path);
+    util::replace_folder(partial, final_path);  // there is one if the run could not load it; clean_up removes it
     util::sync_directory(directory);
   } catch (...) {
     std::error_code ignored;
@@ -265,7 +265,7 @@ void discard_newer(const fs::path& directory, int64_t step) {
     if (checkpoint > last_kept) {
       util::log_warning("checkpoint",
                         cat("leaving ", checkpoint.filename().string(), " behind: continuing from step ", step));
-      fs::rename(checkpoint, directory / (kPartialPrefix + checkpoint.filename().string()));
+      put_aside(checkpoint);
     }
   }
 }

@@ -1,5 +1,6 @@
 // bertcram config: the resolved configuration of a command, every key with its meaning.
 
+#include <algorithm>
 #include <array>
 
 #include "bertcram/config/embed_config.h"
@@ -39,16 +40,21 @@ constexpr std::array<Target, 8> kTargets = {{{"pretrain", dump<config::PretrainC
                                              {"fill-mask", dump<config::FillMaskConfig>},
                                              {"predict", dump<config::PredictConfig>}}};
 
-void run(const std::string& command, const ConfigFlags& flags, const Session& session) {
+/// "pretrain, finetune-glue, …"
+std::string names_of_targets() {
   std::vector<std::string> names;
   for (const Target& target : kTargets) {
-    if (command == target.command) {
-      print_result(/*as_json=*/false, {}, target.dump(flags, session));
-      return;
-    }
     names.emplace_back(target.command);
   }
-  throw ConfigError(cat("config: no configuration for '", command, "'; there is one for ", util::join(names, ", ")));
+  return util::join(names, ", ");
+}
+
+void run(const std::string& command, const ConfigFlags& flags, const Session& session) {
+  const auto target = std::ranges::find_if(kTargets, [&](const Target& each) { return command == each.command; });
+  if (target == kTargets.end()) {
+    throw ConfigError(cat("config: no configuration for '", command, "'; there is one for ", names_of_targets()));
+  }
+  print_result(/*as_json=*/false, {}, target->dump(flags, session));
 }
 
 }  // namespace
@@ -57,8 +63,7 @@ Run setup_config(CLI::App& app) {
   const auto command = std::make_shared<std::string>("pretrain");
   ConfigFlags flags(app);
   flags.add_config_options();
-  app.add_option("command", *command,
-                 "whose configuration: pretrain, finetune-glue, tokenize, pack, eval, embed,\nfill-mask [pretrain]");
+  app.add_option("command", *command, cat("whose configuration: ", names_of_targets(), " [pretrain]"));
   return [command, flags](const Session& session) { run(*command, flags, session); };
 }
 

@@ -43,9 +43,10 @@ class ConfigFlags {
 };
 
 /// The set-up of a command whose options are one configuration and --json.
-/// @param run  gets the resolved configuration, whether --json was given, and the session
-template <class Config>
-Run setup_configured(CLI::App& app, const char* json_help, void (*run)(Config&, bool as_json, const Session&)) {
+/// @param run  gets the resolved configuration, whether --json was given, the session, and if it wants them the flags
+template <class Config, class... Flags>
+Run setup_configured(CLI::App& app, const char* json_help,
+                     void (*run)(Config&, bool as_json, const Session&, const Flags&...)) {
   const auto config = std::make_shared<Config>();
   const auto as_json = std::make_shared<bool>(false);
   ConfigFlags flags(app);
@@ -55,7 +56,11 @@ Run setup_configured(CLI::App& app, const char* json_help, void (*run)(Config&, 
   app.add_flag("--json", *as_json, json_help);
   return [config, as_json, flags, run](const Session& session) {
     flags.apply(config::fields_of(*config), session);
-    run(*config, *as_json, session);
+    if constexpr (sizeof...(Flags) == 0) {
+      run(*config, *as_json, session);
+    } else {
+      run(*config, *as_json, session, flags);
+    }
   };
 }
 

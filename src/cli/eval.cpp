@@ -66,7 +66,7 @@ void refuse_what_is_for_held_out(const ConfigFlags& flags) {
   }
 }
 
-void run(const config::EvalConfig& config, const ConfigFlags& flags, bool as_json, const Session& session) {
+void run(config::EvalConfig& config, bool as_json, const Session& session, const ConfigFlags& flags) {
   const bool is_task = !config.task.empty() || !config.task_file.empty();
   const int others = (config.text.empty() ? 0 : 1) + (config.blimp.empty() ? 0 : 1);
   const bool is_clear = is_task ? others == 0 && config.task.empty() != config.task_file.empty()
@@ -88,18 +88,6 @@ void run(const config::EvalConfig& config, const ConfigFlags& flags, bool as_jso
 
 }  // namespace
 
-Run setup_eval(CLI::App& app) {
-  const auto config = std::make_shared<config::EvalConfig>();
-  const auto as_json = std::make_shared<bool>(false);
-  ConfigFlags flags(app);
-  flags.add_top_level(config::fields_of(*config));
-  flags.add_runtime(config::fields_of(*config));
-  flags.add_config_options();
-  app.add_flag("--json", *as_json, "print the result as JSON");
-  return [config, as_json, flags](const Session& session) {
-    flags.apply(config::fields_of(*config), session);
-    run(*config, flags, *as_json, session);
-  };
-}
+Run setup_eval(CLI::App& app) { return setup_configured(app, "print the result as JSON", run); }
 
 }  // namespace bertcram::cli

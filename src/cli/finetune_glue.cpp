@@ -14,8 +14,6 @@
 namespace bertcram::cli {
 namespace {
 
-constexpr const char* kOneOfBoth = "give --task or --task-file, not both";
-
 /// "finished, mean of nine 71.3"
 std::string summary(const train::FinetuneOutcome& outcome) {
   const auto average = glue::compute_averages(outcome.results).sane9;
@@ -35,9 +33,10 @@ train::FinetuneOutcome tune_and_tell(const config::FinetuneConfig& config, const
   }
 }
 
-void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
-  if (!config.task_file.empty() && config.task != config::FinetuneConfig().task) {
-    throw ConfigError(kOneOfBoth);
+void run(config::FinetuneConfig& config, bool as_json, const Session& session, const ConfigFlags& flags) {
+  const bool chooses_task = flags.gives("task") || config.task != config::FinetuneConfig().task;
+  if (!config.task_file.empty() && chooses_task) {
+    throw ConfigError("give --task or --task-file, not both");
   }
   if (config.data.empty() && config.task_file.empty()) {
     config.data = default_glue_folder();
@@ -66,14 +65,6 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session) {
 
 }  // namespace
 
-Run setup_finetune_glue(CLI::App& app) {
-  const Run run_command = setup_configured(app, "print the results as JSON", run);
-  return [&app, run_command](const Session& session) {
-    if (app.count("--task") > 0 && app.count("--task-file") > 0) {  // whatever --task says, its default too
-      throw ConfigError(kOneOfBoth);
-    }
-    run_command(session);
-  };
-}
+Run setup_finetune_glue(CLI::App& app) { return setup_configured(app, "print the results as JSON", run); }
 
 }  // namespace bertcram::cli

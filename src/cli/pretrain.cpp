@@ -17,6 +17,9 @@
 namespace bertcram::cli {
 namespace {
 
+/// Models up to this width learn from finetune-mini.yaml's rate, not from the protocols' (docs/recipes.md); see overnight.sh.
+constexpr int64_t kNarrow = 256;
+
 train::ResumeChoice parse_resume(const std::string& word) {
   using Kind = train::ResumeChoice::Kind;
   if (word == "auto") {
@@ -127,7 +130,8 @@ void run(const config::PretrainConfig& config, const RunOptions& options, const 
     json["report"] = (folder / "report.html").string();
     text += cat("report in ", (folder / "report.html").string(), "\n");
   }
-  text += cat("next: bertcram finetune-glue --model ", util::shell_quoted(result.model.string()), "\n");
+  text += cat("next: bertcram finetune-glue --model ", util::shell_quoted(result.model.string()),
+              config.model.hidden <= kNarrow ? " --config finetune-mini.yaml" : "", "\n");
   events.send("finished", cat("finished, ", text.substr(0, text.find('\n'))), json);
   print_result(options.as_json, json, text);
 }

@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr const char* kInitKey = "bertcram_init";  // our own, for random baselines; Hugging Face ignores it
 constexpr const char* kMaxTokensKey = "bertcram_max_tokens";
+constexpr const char* kTextsKey = "bertcram_texts";
 
 // Layer kinds of ModernBertConfig.
 constexpr const char* kFull = "full_attention";
@@ -323,6 +324,9 @@ json to_hub_config(const EncoderShape& shape, const Head& head) {
     if (head.max_tokens > 0) {
       config[kMaxTokensKey] = head.max_tokens;
     }
+    if (head.texts > 0) {
+      config[kTextsKey] = head.texts;
+    }
   }
   if (head.kind == HeadKind::kClassifier || head.kind == HeadKind::kTokenClassifier) {
     add_labels(config, head);
@@ -357,6 +361,7 @@ Head head_from_hub_config(const json& config, const std::string& where) {
     if (head.kind == HeadKind::kClassifier || head.kind == HeadKind::kTokenClassifier) {
       read_labels(config, head);
       head.max_tokens = whole_number(config, kMaxTokensKey, {.low = 0}, int64_t{0}, where);
+      head.texts = whole_number(config, kTextsKey, {.low = 0, .high = 2}, int64_t{0}, where);
     }
     if (head.kind != HeadKind::kNone) {
       try {

@@ -204,8 +204,10 @@ StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes,
   constexpr double kRecomputedShare = 4.0 / 3;
   constexpr double kUpdateBytes = 38;  // AdamW in one pass, and the gradient's norm before it
   constexpr double kPlainUpdateBytes = 62;
-  constexpr double kLaunchSeconds = 5e-6;
-  constexpr double kLaunchesPerLayer = 50;  // in both directions
+  // Of LibTorch's operations and autograd, in both directions, one after the other on the host. From an H100's (bench/results/
+  // gpu_check_h100.json): a pass of 4 layers took 7.7 ms, one of 12 20.3 and one of 16 26.8, whatever the GPU.
+  constexpr double kLaunchSecondsPerLayer = 1.56e-3;
+  constexpr double kLaunchSecondsPerPass = 1.4e-3;
   const auto width = static_cast<double>(workload.parts.back().shape.hidden);
   const double share = machine.has_kernels ? kKernelShare * width / (width + kKernelWidth)
                        : machine.is_gpu    ? kGpuShare
@@ -215,11 +217,11 @@ StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes,
   const double tokens = all_passes * static_cast<double>(rows * workload.seq_len);
   const double number = static_cast<double>(bytes_per_number(machine.precision));
   double touched = 0;
-  double launches = 0;
+  double launch_seconds = 0;
   for (const Part& part : workload.parts) {
     const PassBytes bytes = bytes_per_token(workload, part, part.wanted, /*recomputes=*/false, machine);
     touched += (bytes.kept + bytes.head) * (machine.has_kernels ? kKernelTouches : kTouches);
-    launches += kLaunchesPerLayer * static_cast<double>(part.shape.layers + 1);
+    launch_seconds += kLaunchSecondsPerPass + kLaunchSecondsPerLayer * static_cast<double>(part.shape.layers);
   }
   // Each pass reads the weights twice and adds to their fp32 gradients; kernels pack the weights once per step.
   const auto weights = static_cast<double>(workload.packed_numbers);
@@ -231,7 +233,7 @@ StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes,
       .update = static_cast<double>(workload.parameters) * (machine.has_kernels ? kUpdateBytes : kPlainUpdateBytes) /
                 machine.bytes_per_second};
   if (machine.is_gpu) {
-    seconds.launches = std::max(0.0, all_passes * launches * kLaunchSeconds - seconds.products - seconds.memory);
+    seconds.launches = std::max(0.0, again * all_passes * launch_seconds - seconds.products - seconds.memory);
   }
   return seconds;
 }

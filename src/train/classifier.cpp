@@ -33,7 +33,9 @@ class ModelClassifier : public Classifier {
         runtime_(resolve_runtime(config.runtime)),
         model_(source, source.head, runtime_),
         outputs_(source.head.outputs),
-        takes_pairs_(source.shape.arch != config::Arch::kBert || source.shape.token_types > 1),
+        takes_single_texts_(source.head.texts != 2),
+        takes_pairs_(source.head.texts != 1 &&
+                     (source.shape.arch != config::Arch::kBert || source.shape.token_types > 1)),
         tokenizer_(std::move(source.tokenizer)) {
     if (outputs_ > 1) {
       labels_ = source.head.label_words;
@@ -51,8 +53,9 @@ class ModelClassifier : public Classifier {
     for (const std::string_view line : texts) {
       const size_t tab = line.find('\t');
       const bool is_pair = tab != std::string_view::npos;
-      if (is_pair && !takes_pairs_) {
-        throw DataError(cat("--model ", name_, " takes single texts, and '", util::excerpt(line), "' is two"));
+      if (is_pair ? !takes_pairs_ : !takes_single_texts_) {
+        throw DataError(cat("--model ", name_, is_pair ? " takes single texts" : " takes two texts with a tab between",
+                            ", and '", util::excerpt(line), is_pair ? "' is two" : "' is one"));
       }
       split.texts.push_back(encode_text(*tokenizer_, std::string(line.substr(0, tab)),
                                         is_pair ? std::string(line.substr(tab + 1)) : "", max_tokens_, truncated_));
@@ -90,6 +93,7 @@ class ModelClassifier : public Classifier {
   Runtime runtime_;
   LoadedModel model_;
   int64_t outputs_;
+  bool takes_single_texts_;
   bool takes_pairs_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::vector<std::string> labels_;

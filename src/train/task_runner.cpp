@@ -45,7 +45,11 @@ void log_notes(const char* room, const EncodedSplit& split) {
 }
 
 model::Head task_head(const glue::TaskSpec& task) {
-  return {.kind = model::HeadKind::kClassifier, .outputs = task.classes(), .label_words = task.labels};
+  const bool has_pairs = task.train && task.train->sources.front().text_b;
+  return {.kind = model::HeadKind::kClassifier,
+          .outputs = task.classes(),
+          .label_words = task.labels,
+          .texts = has_pairs ? 2 : 1};
 }
 
 int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -192,6 +193,22 @@ void replace_link(const std::filesystem::path& link, const std::filesystem::path
   if (!error) {
     std::filesystem::rename(temporary, link, error);
   }
+}
+
+void replace_folder(const std::filesystem::path& made, const std::filesystem::path& place) {
+  if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) == 0) {
+    return;
+  }
+  const bool can_exchange = errno != EINVAL && errno != ENOSYS;
+  if (can_exchange || !std::filesystem::exists(place)) {
+    std::filesystem::rename(made, place);
+    return;
+  }
+  const std::filesystem::path aside = cat(made.string(), "-replaced");
+  std::filesystem::remove_all(aside);
+  std::filesystem::rename(place, aside);
+  std::filesystem::rename(made, place);
+  std::filesystem::rename(aside, made);
 }
 
 void sync_directory(const std::filesystem::path& directory) {

@@ -268,19 +268,22 @@ TEST(Checkpoint, APlaceThatCannotBeWrittenIsAResourceError) {
   EXPECT_THROW(save_checkpoint("/proc/none", state_at(1), tensors_of(1), {.newest = 2}), ResourceError);
 }
 
-TEST(Checkpoint, OneThatCannotBePutInPlaceLeavesTheOthersAsTheyWere) {
+// Found by review: a folder that a killed session left under the name for what goes made all later ones fail.
+TEST(Checkpoint, WhatAKilledSessionLeftIsNotInTheWay) {
   const ScratchDirectory scratch;
   save_checkpoint(scratch.path(), state_at(5), tensors_of(1), {.newest = 2});
   save_checkpoint(scratch.path(), state_at(6), tensors_of(1), {.newest = 2});
-  scratch.write(".partial-replaced-step-0000000006/in the way", "");
-  EXPECT_ANY_THROW(save_checkpoint(scratch.path(), state_at(6), tensors_of(2), {.newest = 2}));
-  const auto kept = list_checkpoints(scratch.path());
-  ASSERT_EQ(kept.size(), 2U);
-  for (const auto& folder : kept) {
-    const TrainTensors loaded = tensors_of(0);
-    EXPECT_NO_THROW(load_checkpoint(folder, loaded));
-    EXPECT_TRUE(are_equal(loaded, tensors_of(1)));
+  for (const char* name : {"step-0000000006", "step-0000000006-replaced", "replaced-step-0000000006"}) {
+    scratch.write(std::string(".partial-") + name + "/in the way", "");
   }
+  save_checkpoint(scratch.path(), state_at(6), tensors_of(2), {.newest = 2});
+  EXPECT_EQ(names_in(scratch.path()).size(), 2U);
+  const TrainTensors loaded = tensors_of(0);
+  load_checkpoint(list_checkpoints(scratch.path())[0], loaded);
+  EXPECT_TRUE(are_equal(loaded, tensors_of(2)));
+  scratch.write(".partial-step-0000000006/in the way", "");
+  discard_newer(scratch.path(), 5);
+  EXPECT_EQ(list_checkpoints(scratch.path()).size(), 1U);
 }
 
 TEST(CheckpointFormat, AFlippedByteInAnyFileIsADataErrorThatChangesNothing) {

@@ -111,7 +111,7 @@ class FullDisk(E2ETestCase):
         self.assert_no_temporaries(disk.path)
 
     def test_stdout_to_a_full_device(self):
-        for args in (["config"], ["encode", "--tokenizer", str(make_tokenizer())]):
+        for args in (["config"], ["--help"], ["plan", "--help"], ["encode", "--tokenizer", str(make_tokenizer())]):
             with self.subTest(args=args), open("/dev/full", "wb") as full:
                 done = subprocess.run([str(BINARY), *args], input=b"the cat\n" * 1000, stdout=full, env=environment(),
                                       stderr=subprocess.PIPE)

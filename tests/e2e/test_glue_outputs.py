@@ -161,6 +161,18 @@ class Predict(E2ETestCase):
         self.assertIsNone(object_["label"])
         self.assertIsInstance(object_["score"], float)
 
+    def test_lines_with_another_number_of_texts_are_refused(self):
+        pair, single = self.root / "scores" / "stsb", self.model
+        for model, line, reason in ((pair, "a dog\n", "takes two texts with a tab between, and 'a dog' is one"),
+                                    (single, "a dog\ta cat\n", "takes single texts, and 'a dog")):
+            self.assert_fails(self.bertcram("predict", "--model", model, stdin=line), INPUT, model, reason)
+        config = self.dir / "model"
+        shutil.copytree(pair.resolve(), config)
+        words = json.loads((config / "config.json").read_text())
+        self.assertEqual(words.pop("bertcram_texts"), 2)
+        (config / "config.json").write_text(json.dumps(words))  # as of a folder that others made: nobody knows
+        self.assert_ok(self.bertcram("predict", "--model", config, stdin="a dog\na dog\ta cat\n"))
+
     def test_order_and_batches_do_not_matter(self):
         texts = [f"the {noun} sees {'the ' * (i % 7)}tree" for i, noun in enumerate(NOUNS * 10)]
         together = must("predict", "--model", self.model, "--precision", "fp32", stdin="\n".join(texts) + "\n").text

@@ -13,9 +13,10 @@ SCRIPTS_WITH_THEIR_OWN_RUN = ("./scripts/quickstart.sh", "./scripts/test.sh")  #
 # These would download gigabytes; tests/scripts runs them against a server of its own. The files are put in place here.
 FETCH_SCRIPTS = ("./scripts/get_corpus.sh ", "./scripts/get_glue.sh ")
 # What a command gets on top, or instead, to be over in seconds.
-INSTEAD = {"--budget 15m": "--steps 4", "--budget 8h": "--budget 2s", "--vocab-size 32768": "--vocab-size 8192",
-           "--config base.yaml": "--config base.yaml --steps 2 --set model.hidden=48 --set model.heads=4 --set model.layers=2 "
-                                 "--set batch.rows=4 --set batch.start_rows=2"}
+INSTEAD = {"--config base.yaml --vocab-size 32768 --budget 24h": "--budget 2s",  # of overnight.sh
+           "--budget 15m": "--steps 4", "--vocab-size 32768": "--vocab-size 8192",
+           "pretrain --config base.yaml": "pretrain --config base.yaml --steps 2 --set model.hidden=48 --set model.heads=4 --set model.layers=2 "
+                                          "--set batch.rows=4 --set batch.start_rows=2"}
 
 
 def readme_commands():
@@ -57,15 +58,14 @@ class Readme(unittest.TestCase):
         for document in range(400):  # enough different words for the README's vocabulary of 8192
             lines += [" ".join(words[(document * 7 + i * i) % len(words)] + words[(document + i * 13) % len(words)]
                                for i in range(60)) + ".", ""]
-        (cls.folder / "corpus").mkdir()
-        text = cls.folder / "corpus/all.txt"
+        (cls.folder / "texts").mkdir()
+        text = cls.folder / "texts/all.txt"
         text.write_text("\n".join(lines), encoding="utf-8")
         subprocess.run(["zstd", "-q", "--rm", text], check=True)
-        write_glue(cls.folder / "glue")
         write_glue(cls.folder / "data/glue")
-        (cls.folder / "blimp").mkdir()
-        (cls.folder / "blimp/order.jsonl").write_text('{"sentence_good": "a fine film", "sentence_bad": "film fine a"}\n')
-        shutil.copytree(cls.folder / "corpus", cls.folder / "data/corpus")
+        (cls.folder / "data/blimp").mkdir()
+        (cls.folder / "data/blimp/order.jsonl").write_text('{"sentence_good": "a fine film", "sentence_bad": "film fine a"}\n')
+        shutil.copytree(cls.folder / "texts", cls.folder / "data/corpus")
         os.symlink(ROOT / "scripts", cls.folder / "scripts")
         (cls.folder / "build").mkdir()
         os.symlink(support.BINARY.resolve(), cls.folder / "build/bertcram")
@@ -89,7 +89,7 @@ class Readme(unittest.TestCase):
                 done = self.run_line(line)
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
                 if "overnight.sh" in line:  # the stub of scripts/test_overnight.py says its width; this is bertcram's word
-                    self.assertTrue((self.folder / "runs/night/glue-small-model/results.json").is_file(), "not seen as narrow")
+                    self.assertTrue((self.folder / "runs/night/run/glue-large/results.json").is_file(), "not seen as narrow")
 
     def test_the_scripts_it_names_exist(self):
         for line in readme_commands():

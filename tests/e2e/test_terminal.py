@@ -85,7 +85,7 @@ class Terminal(E2ETestCase):
         self.assertRegex(result.text, r"^40 steps, [\d,]+ tokens, .+ of training, [\d,]+ tokens/s\n")
         self.assertIn(f"model in {run}/model\n", result.text)
         self.assertIn(f"report in {run}/report.html\n", result.text)
-        self.assertIn(f"next: bertcram finetune-glue --model {run}/model\n", result.text)
+        self.assertIn(f"next: bertcram finetune-glue --model {run}/model --config finetune-mini.yaml\n", result.text)
         self.assertRegex(result.text, r"best of \d+ evaluations on the way: \d+\.\d{4} at step (10|20|30|40)\n")
 
 

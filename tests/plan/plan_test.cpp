@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <tuple>
 
 #include "bertcram/plan/record.h"
 #include "bertcram/util/error.h"
@@ -196,6 +197,22 @@ TEST(Plans, RefuseAModelThatContradictsItself) {
   config::PretrainConfig config = bert_base();
   config.model.heads = 7;
   EXPECT_THROW(make_plan(config, {}, card("3060ti")), ConfigError);
+}
+
+// What an H100 under a cap of 8 GiB trained, most of the time waiting for its processor (bench/results/gpu_check_h100.json).
+TEST(Plans, KnowThatSmallModelsWaitForTheProcessor) {
+  const Machine h100 = {
+      .name = "H100", .is_gpu = true, .precision = Precision::kBf16, .flops = 770e12, .bytes_per_second = 3.35e12};
+  config::PretrainConfig base = bert_base();
+  config::PretrainConfig mini = bert_base();
+  mini.model.hidden = 256;
+  mini.model.layers = mini.model.heads = 4;
+  mini.model.ffn = 1024;
+  mini.mask.mask_prob = 0.40;
+  for (const auto& [config, rows, measured] : {std::tuple(base, 32, 184'193.0), std::tuple(mini, 16, 264'892.0)}) {
+    const double planned = tokens_per_second(pretraining(config, 32'768, 128), rows, 4, /*recomputes=*/false, h100);
+    EXPECT_NEAR(planned / measured, 1.0, 0.15) << config.model.layers;
+  }
 }
 
 class Records : public ::testing::Test {

@@ -84,9 +84,9 @@ class Overnight(ScriptTest):
 
     def test_tasks_of_equal_rules_share_a_folder(self):
         for config, words, folders, epochs in (
-                ("small.yaml", (), {"glue-small-model", "glue-small-random", "glue-large-model", "glue-large-random"}, ["2"]),
-                ("small.yaml", ("--finetune-config", "finetune-mini.yaml"), {"glue-model", "glue-random"}, None),
-                ("large.yaml", (), {"glue-model", "glue-random"}, None)):
+                ("small.yaml", (), {"run/glue", "run/glue-large", "glue-random", "glue-random-large"}, ["2"]),
+                ("small.yaml", ("--finetune-config", "finetune-mini.yaml"), {"run/glue", "glue-random"}, None),
+                ("large.yaml", (), {"run/glue", "glue-random"}, None)):
             with self.subTest(config=config, words=words):
                 self.finished(*words, config=config)
                 runs = self.calls("finetune-glue")
@@ -97,6 +97,20 @@ class Overnight(ScriptTest):
                     self.assertEqual(values(run, "--epochs") if "--epochs" in run else None, epochs if is_large else None)
         self.finished("--small", "", config="large.yaml")
         self.assertEqual([values(run, "--task") for run in self.calls("finetune-glue")], [["sst2"]] * 2)
+
+    def test_the_budget_is_the_configurations_own_unless_told(self):
+        for budget, words, expected in (('time: ""\n  steps: 0', (), ["15m"]), ("time: 100h\n  steps: 0", (), None),
+                                        ('time: ""\n  steps: 20', (), None), ("time: 100h", ("--budget", "8h"), ["8h"])):
+            with self.subTest(budget=budget, words=words):
+                self.write("own.yaml", f"256\nbudget:\n  {budget}\nschedule:\n  time: 3")
+                self.finished(*words, config="own.yaml")
+                (run,) = self.calls("pretrain")
+                self.assertEqual(values(run, "--budget") if "--budget" in run else None, expected)
+
+    def test_packing_has_a_configuration_of_its_own(self):
+        self.finished("--pack-config", "filters.yaml")
+        self.assertEqual(values(self.calls("pack")[0], "--config"), ["filters.yaml"])
+        self.assertIn(["config", "pack", "--config", "filters.yaml"], self.calls("config"))
 
     def refused(self, code, words, expected):
         result = self.overnight(*words)

@@ -97,6 +97,22 @@ TEST(AtomicFile, AFullDiskSaysHowMuchRoomThereIs) {
   EXPECT_TRUE(contains(message, "free there"));
 }
 
+TEST(ReplaceFolder, ExchangesTheTwoOrMovesTheOneThatIsThere) {
+  const ScratchDirectory scratch;
+  const auto made = scratch.path() / "made";
+  const auto place = scratch.path() / "place";
+  scratch.write("made/file", "first");
+  replace_folder(made, place);
+  EXPECT_EQ(read_file(place / "file"), "first");
+  EXPECT_FALSE(std::filesystem::exists(made));
+  scratch.write("made/file", "second");
+  replace_folder(made, place);
+  EXPECT_EQ(read_file(place / "file"), "second");
+  EXPECT_EQ(read_file(made / "file"), "first");
+  EXPECT_THROW(replace_folder(scratch.path() / "missing", place), std::filesystem::filesystem_error);
+  EXPECT_EQ(read_file(place / "file"), "second");
+}
+
 TEST(MappedFile, ShowsTheFile) {
   const ScratchDirectory scratch;
   MappedFile file(scratch.write("some", std::string("a\0b", 3)));

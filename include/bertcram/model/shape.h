@@ -54,6 +54,7 @@ struct Head {
   int64_t outputs = 0;                        ///< classifiers: classes, or 1 for regression
   std::vector<std::string> label_words = {};  ///< classifiers: names of the classes, for config.json
   int64_t max_tokens = 0;                     ///< classifier: what texts were cut to in fine-tuning; 0 = unknown
+  int64_t texts = 0;                          ///< classifier: of an example in fine-tuning, 1 or 2; 0 = unknown
   ClassifierPooling pooling = ClassifierPooling::kFirst;  ///< classifier of `modern`; `bert` has the first only
   std::string refusal = {};  ///< of a folder's head: what bertcram does not compute in it; empty if it does
 };

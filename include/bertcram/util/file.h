@@ -76,6 +76,11 @@ void remove_stale_temporaries(const std::filesystem::path& directory);
 /// the file system has no links: they are a convenience.
 void replace_link(const std::filesystem::path& link, const std::filesystem::path& target);
 
+/// Puts a folder in the place of another, if there is one, which then has the name of the first. In one step where the file
+/// system can exchange names, so that there is a folder at every moment. Both are in one parent folder.
+/// @throws std::filesystem::filesystem_error
+void replace_folder(const std::filesystem::path& made, const std::filesystem::path& place);
+
 /// Flushes a folder's entries (names made or removed in it) to disk.
 void sync_directory(const std::filesystem::path& directory);
 
