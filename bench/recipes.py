@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Which settings help a short run? One pretraining for each setting and seed, all else as in a configuration; held-out losses.
 
-    bench/recipes.py --data PACKED --work DIR --json FILE [--config configs/mini.yaml] [--tokens 1600000] [--seeds 3] [--threads 2]
-                     [--precision bf16|fp32] [--only NAME…]
+    bench/recipes.py --data PACKED --work DIR --json FILE [--config configs/mini.yaml] [--tokens 1600000] [--seeds 3] [--jobs 2]
+                     [--precision bf16|fp32] [--binary FILE] [--only NAME…]
+
+As many runs at a time as --jobs, each with one thread: narrow models do not fill more, and what is compared is what a number of tokens
+taught, not its time.
 
 Settings are those of SETTINGS, each a change of one thing or of a few that belong together; seeds give the weights, the order and the
 masking. Seed by seed, all settings of the first seed before the second. FILE holds what was run so far, is written after each run, and
@@ -11,14 +14,15 @@ held-out rows, 15 % masked. bench/tables.py makes docs/recipes.md's table of FIL
 """
 
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BINARY = ROOT / "build" / "bertcram"
 ROWS = 1744
 
 SETTINGS = {
@@ -52,19 +56,18 @@ def last_json(command, log):
 
 def run(options, name, seed):
     """Trains and scores. @return what FILE keeps of it"""
-    folder = options.work / "run"
+    folder = options.work / f"run-{threading.current_thread().name}"
     shutil.rmtree(folder, ignore_errors=True)
-    log = options.work / "run.log"
-    trained = last_json([BINARY, "pretrain", "--config", options.config, "--data", options.data, "--output", folder, "--tokens",
-                         options.tokens, "--seed", seed, "--threads", options.threads, "--precision", options.precision,
+    log = folder.with_suffix(".log")
+    trained = last_json([options.binary, "pretrain", "--config", options.config, "--data", options.data, "--output", folder, "--tokens",
+                         options.tokens, "--seed", seed, "--threads", 1, "--precision", options.precision,
                          "--set", "eval.every_steps=1000000", "--set", "eval.rows=16", "--set", "checkpoint.every_time=1h",
                          *[word for each in SETTINGS[name] for word in ("--set", each)], "--json"], log)
     commit = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["commit"]
-    scored = last_json([BINARY, "eval", "--model", folder / "model", "--data", options.data, "--threads", options.threads,
+    scored = last_json([options.binary, "eval", "--model", folder / "model", "--data", options.data, "--threads", 1,
                         "--rows", ROWS, "--json"], log)
     return {"name": name, "settings": SETTINGS[name], "seed": seed, "loss": scored["loss"], "accuracy": scored["accuracy"],
-            "steps": trained["steps"], "tokens": trained["tokens"], "seconds": round(trained["elapsed_seconds"], 1),
-            "threads": options.threads, "commit": commit}
+            "steps": trained["steps"], "tokens": trained["tokens"], "commit": commit}
 
 
 def write_whole(file, content):
@@ -80,7 +83,8 @@ def main():
     parser.add_argument("--config", default=str(ROOT / "configs" / "mini.yaml"))
     parser.add_argument("--tokens", type=int, default=1_600_000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "bertcram")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(SETTINGS)}".replace("%", "%%"))
     parser.add_argument("--json", required=True, type=pathlib.Path, help="figures of all finished runs, of earlier calls too")
@@ -91,15 +95,14 @@ def main():
     if any(done[what] != wanted for what, wanted in asked.items()):
         raise SystemExit(f"recipes.py: {options.json} is of {done['tokens']} tokens of {done['config']} in {done['precision']}; give another --json")
     known = {(each["name"], *each["settings"], each["seed"]) for each in done["runs"]}
-    for seed in range(options.seeds):
-        for name in options.only or SETTINGS:
-            if (name, *SETTINGS[name], seed) in known:
-                continue
-            figures = run(options, name, seed)
+    left = [(name, seed) for seed in range(options.seeds) for name in options.only or SETTINGS
+            if (name, *SETTINGS[name], seed) not in known]
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for figures in pool.map(lambda each: run(options, *each), left):
             done["runs"].append(figures)
             write_whole(options.json, done)
-            print(f"{name:32} seed {seed}  loss {figures['loss']:.3f}  accuracy {100 * figures['accuracy']:.1f} %  "
-                  f"{figures['steps']} steps, {figures['seconds']:.0f} s", file=sys.stderr, flush=True)
+            print(f"{figures['name']:32} seed {figures['seed']}  loss {figures['loss']:.3f}  accuracy {100 * figures['accuracy']:.1f} %  "
+                  f"{figures['steps']} steps", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
