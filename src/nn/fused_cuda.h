@@ -1,6 +1,6 @@
 #pragma once
 // What libbertcram_cuda.so does, on tensors. It is used only where BERTCRAM_CUDA_KERNELS=on asks for it: all have been compiled, and
-// their threads run on a CPU in tests, but not all have run on a GPU yet (docs/performance.md). Elsewhere nothing here is called, and
+// their threads run on a CPU in tests, but not all have run on a GPU yet (docs/gpu.md). Elsewhere nothing here is called, and
 // LibTorch's operations do the same.
 
 #include <ATen/core/Tensor.h>

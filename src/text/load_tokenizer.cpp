@@ -85,9 +85,12 @@ std::unique_ptr<Tokenizer> load_spm(const fs::path& path) {
 std::unique_ptr<Tokenizer> load_directory(const fs::path& directory, std::optional<Casing> casing) {
   const bool has_config = fs::exists(directory / "tokenizer.json") || fs::exists(directory / "tokenizer_config.json");
   if (!has_config && !fs::exists(directory / "vocab.txt")) {
-    throw DataError(cat(directory.string(),
-                        ": no tokenizer here; expected tokenizer.json, or vocab.txt with "
-                        "tokenizer_config.json (written by 'bertcram tokenize')"));
+    const fs::path inside = directory / "tokenizer";  // of packed data
+    throw DataError(cat(directory.string(), ": no tokenizer here; ",
+                        fs::exists(inside / "tokenizer_config.json")
+                            ? cat("did you mean ", inside.string(), "?")
+                            : "expected tokenizer.json, or vocab.txt with tokenizer_config.json (written by 'bertcram "
+                              "tokenize')"));
   }
   if (!has_config) {
     return std::make_unique<WordPieceTokenizer>(bare_vocab(directory / "vocab.txt", casing),

@@ -154,7 +154,9 @@ TEST(TokenizerFiles, MissingEmptyAndDamagedFilesAreNamed) {
   };
   EXPECT_TRUE(mentions(refusal("nowhere"), "no such file"));
   std::filesystem::create_directory(scratch / "empty");
-  EXPECT_TRUE(mentions(refusal("empty"), "no tokenizer here"));
+  EXPECT_TRUE(mentions(refusal("empty"), "no tokenizer here; expected tokenizer.json"));
+  scratch.write("packed/tokenizer/tokenizer_config.json", "{}");
+  EXPECT_TRUE(mentions(refusal("packed"), "did you mean " + (scratch / "packed/tokenizer").string()));
   util::write_file_atomically(scratch / "vocab.txt", "");
   EXPECT_TRUE(mentions(refusal("vocab.txt"), "empty"));
   util::write_file_atomically(scratch / "binary.txt", std::string_view("\x00\xFF\x01", 3));
