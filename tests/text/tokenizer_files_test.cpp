@@ -155,7 +155,8 @@ TEST(TokenizerFiles, MissingEmptyAndDamagedFilesAreNamed) {
   EXPECT_TRUE(mentions(refusal("nowhere"), "no such file"));
   std::filesystem::create_directory(scratch / "empty");
   EXPECT_TRUE(mentions(refusal("empty"), "no tokenizer here; expected tokenizer.json"));
-  scratch.write("packed/tokenizer/tokenizer_config.json", "{}");
+  std::filesystem::create_directories(scratch / "packed/tokenizer");
+  util::write_file_atomically(scratch / "packed/tokenizer/tokenizer_config.json", "{}");
   EXPECT_TRUE(mentions(refusal("packed"), "did you mean " + (scratch / "packed/tokenizer").string()));
   util::write_file_atomically(scratch / "vocab.txt", "");
   EXPECT_TRUE(mentions(refusal("vocab.txt"), "empty"));
