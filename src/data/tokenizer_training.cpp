@@ -31,8 +31,6 @@ using nlohmann::json;
 
 /// What the tokenizer was made from, beside its own files.
 constexpr const char* kTrainingFile = "training.json";
-// A counter with fewer would drop words that matter.
-constexpr int64_t kFewestCountedWords = 500'000;
 
 text::NormalizerOptions normalizer_options(const config::TokenizeConfig& config) {
   return {.clean_text = true, .handle_chinese_chars = true, .strip_accents = !config.cased, .lowercase = !config.cased};
@@ -74,11 +72,7 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
   const text::Normalizer normalizer(normalizer_options(config));
   DocumentReader reader(inputs, {.input = config.text, .stop = &context.stop});
   util::Progress progress({.label = "tokenize", .total = total_file_bytes(inputs.paths()), .style = context.progress});
-  const int64_t threads = util::thread_count(config.threads);
-  // What all counters hold together is bounded; natural text has far fewer different words.
-  const text::WordCounterOptions share = {
-      .max_words = std::max(kFewestCountedWords, text::WordCounterOptions().max_words / (threads + 1))};
-  text::WordCounter all(normalizer);
+  text::SharedWordCounts all;
   std::mutex mutex;
   util::WorkerGroup workers;
   const auto next_batch = [&]() -> std::optional<DocumentBatch> {
@@ -87,20 +81,19 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
     return reader.next();
   };
   std::atomic<int64_t> invalid = 0;
-  workers.run(threads, [&](int64_t) {
-    text::WordCounter own(normalizer, share);
+  workers.run(util::thread_count(config.threads), [&](int64_t) {
+    text::WordCounter own(normalizer, all);
     while (const auto batch = workers.failed() ? std::nullopt : next_batch()) {
       add_words(*batch, own);
       invalid += text::count_invalid_utf8(batch->text);
       progress.add(batch->source_bytes);
     }
-    const std::lock_guard lock(mutex);
-    all.merge(own);
+    own.flush();
   });
   for (const SourceSummary& source : reader.summaries()) {
     invalid += source.invalid_utf8;
   }
-  return {.counts = all.counts(), .invalid_utf8 = invalid, .sources = reader.summaries()};
+  return {.counts = all.take(), .invalid_utf8 = invalid, .sources = reader.summaries()};
 }
 
 /// The result of an earlier run with the same options on the same bytes; nullopt if the folder holds no tokenizer.
@@ -143,9 +136,9 @@ Trained train_wordpiece(const config::TokenizeConfig& config, const InputList& i
   util::log_info("tokenize", cat(util::format_count(static_cast<int64_t>(counts.total_words)), " words, ",
                                  util::format_count(static_cast<int64_t>(counts.words.size())), " different"));
   if (counts.pruned_frequency > 0) {
-    util::log_warning("tokenize",
-                      cat("the text has more different words than fit in memory: words seen up to ",
-                          counts.pruned_frequency, " times were left out, which may depend on the number of threads"));
+    util::log_warning(
+        "tokenize", cat("the text has more different words than are kept: words seen up to ", counts.pruned_frequency,
+                        " times were left out, and with several --threads the vocabulary may differ from run to run"));
   }
   return {.tokenizer = text::make_wordpiece_tokenizer(text::train_wordpiece(counts, train_options(config)),
                                                       normalizer_options(config)),
