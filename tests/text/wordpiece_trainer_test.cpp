@@ -117,5 +117,25 @@ TEST(WordPieceTrainer, SaysHowManyPiecesTheTextGives) {
   EXPECT_NE(too_few.find("--vocab-size 11 or more"), std::string::npos) << too_few;
 }
 
+TEST(WordPieceTrainer, CanBeStoppedBeforeAnyJoin) {
+  const WordCounts counts = {.words = {{"abcd", 5}, {"bcd", 3}}};
+  WordPieceTrainOptions options = of_size(14);
+  int looks = 0;
+  options.check_stop = [&] { ++looks; };
+  const Pieces whole = train_wordpiece(counts, options);
+  EXPECT_EQ(whole.size(), 14u);
+  const int looks_in_all = looks;
+  EXPECT_GE(looks_in_all, 5) << "one for each of the two joins, and some before them";
+  for (int last = 1; last <= looks_in_all; ++last) {
+    looks = 0;
+    options.check_stop = [&] {
+      if (++looks == last) {
+        throw DataError("stopped");
+      }
+    };
+    EXPECT_EQ(message_of<DataError>([&] { train_wordpiece(counts, options); }), "stopped") << last;
+  }
+}
+
 }  // namespace
 }  // namespace bertcram::text
