@@ -1,6 +1,5 @@
 #include "bertcram/data/tokenizer_training.h"
 
-#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -22,6 +21,7 @@
 #include "bertcram/util/text.h"
 #include "sentence_sample.h"
 #include "sources.h"
+#include "tokenize_stop.h"
 
 namespace bertcram::data {
 namespace {
@@ -77,7 +77,7 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
   util::WorkerGroup workers;
   const auto next_batch = [&]() -> std::optional<DocumentBatch> {
     const std::lock_guard lock(mutex);
-    stop_if_asked(context);
+    stop_tokenizing_if_asked(context.stop);
     return reader.next();
   };
   std::atomic<int64_t> invalid = 0;
@@ -96,8 +96,9 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
   return {.counts = all.take(), .invalid_utf8 = invalid, .sources = reader.summaries()};
 }
 
-/// The result of an earlier run with the same options on the same bytes; nullopt if the folder holds no tokenizer.
-std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs) {
+/// What an earlier run with the same options on the same bytes said of its result; nullopt if the folder holds no tokenizer.
+/// @throws ConfigError if it holds another one
+std::optional<TokenizeResult> earlier_training(const config::TokenizeConfig& config, const InputList& inputs) {
   const fs::path output = config.output;
   if (!fs::exists(output / text::kTokenizerManifest)) {
     return std::nullopt;
@@ -119,11 +120,27 @@ std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& confi
                         "--overwrite to replace it"));
 }
 
-text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config) {
+/// The result of such a run if the folder holds all of it and it is not to be replaced. @throws ConfigError if it is another
+std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs) {
+  if (config.overwrite) {
+    return std::nullopt;
+  }
+  auto earlier = earlier_training(config, inputs);
+  if (earlier && !text::is_whole_tokenizer(config.output, earlier->fingerprint)) {
+    return std::nullopt;
+  }
+  if (earlier) {
+    util::log_info("tokenize", cat(config.output, " already holds this result; nothing to do"));
+  }
+  return earlier;
+}
+
+text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config, const TokenizeContext& context) {
   text::WordPieceTrainOptions options;
   options.vocab_size = config.vocab_size;
   options.min_frequency = static_cast<uint64_t>(config.min_frequency);
   options.limit_alphabet = config.limit_alphabet;
+  options.check_stop = [&context] { stop_tokenizing_if_asked(context.stop); };
   return options;
 }
 
@@ -140,8 +157,9 @@ Trained train_wordpiece(const config::TokenizeConfig& config, const InputList& i
         "tokenize", cat("the text has more different words than are kept: words seen up to ", counts.pruned_frequency,
                         " times were left out, and with several --threads the vocabulary may differ from run to run"));
   }
-  return {.tokenizer = text::make_wordpiece_tokenizer(text::train_wordpiece(counts, train_options(config)),
-                                                      normalizer_options(config)),
+  std::vector<std::string> vocabulary = text::train_wordpiece(counts, train_options(config, context));
+  stop_tokenizing_if_asked(context.stop);
+  return {.tokenizer = text::make_wordpiece_tokenizer(std::move(vocabulary), normalizer_options(config)),
           .words = static_cast<int64_t>(counts.total_words),
           .invalid_utf8 = counted.invalid_utf8,
           .sources = std::move(counted.sources)};
@@ -163,7 +181,7 @@ Trained train_sentencepiece(const config::TokenizeConfig& config, const InputLis
        .vocab_size = config.vocab_size,
        .casing = config.cased ? text::Casing::kCased : text::Casing::kUncased,
        .character_coverage = config.character_coverage});
-  stop_if_asked(context);
+  stop_tokenizing_if_asked(context.stop);
   return {.tokenizer = text::make_subword_tokenizer(model, "the trained model"),
           .words = sampled.words,
           .invalid_utf8 = sampled.invalid_utf8,
@@ -172,28 +190,22 @@ Trained train_sentencepiece(const config::TokenizeConfig& config, const InputLis
 
 }  // namespace
 
-void stop_if_asked(const TokenizeContext& context) {
-  if (context.stop.requested()) {
-    throw util::StoppedError(context.stop, "tokenize: stopped; nothing was written");
-  }
-}
-
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
   const fs::path output = config.output;
   util::finish_publishing(output, "tokenize");
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
   const InputList inputs = resolve_inputs(config.input, config.text, output);
-  if (!config.overwrite) {
-    if (const auto earlier = earlier_result(config, inputs)) {
-      if (text::is_whole_tokenizer(output, earlier->fingerprint)) {
-        util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
-        return *earlier;
-      }
-      util::log_warning("tokenize", cat(output.string(), ": damaged or incomplete, made again"));
-    }
+  if (const auto earlier = earlier_result(config, inputs)) {
+    return *earlier;
   }
   util::make_writable_directory(output);
   const util::DirectoryLock lock(output, "tokenize");
+  if (const auto earlier = earlier_result(config, inputs)) {  // another process may have been quicker
+    return *earlier;
+  }
+  if (!config.overwrite && fs::exists(output / text::kTokenizerManifest)) {
+    util::log_warning("tokenize", cat(output.string(), ": damaged or incomplete, made again"));
+  }
   util::StagedFolder staged(output);
 
   const Trained trained = config.type == config::TokenizerType::kWordPiece
