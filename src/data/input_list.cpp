@@ -184,14 +184,17 @@ InputList resolve_inputs(const std::vector<std::string>& words, const config::Te
 std::string fingerprint(const InputList& inputs, const config::TextInputConfig& input) {
   config::SourceConfig plain = plain_source(input);
   const std::string nothing_said = config::fingerprint(config::fields_of(plain));
+  std::vector<int64_t> files(inputs.sources.size());
+  for (const InputFile& file : inputs.files) {
+    ++files[file.source];
+  }
   std::string said;
   bool says_something = false;
   for (size_t i = 0; i < inputs.sources.size(); ++i) {
     config::SourceConfig source = inputs.sources[i];
     const std::string rules = config::fingerprint(config::fields_of(source));
-    const auto files = std::ranges::count(inputs.files, i, &InputFile::source);
-    says_something = says_something || (files > 0 && rules != nothing_said);
-    said += cat(rules, "*", files, "\n");
+    says_something = says_something || (files[i] > 0 && rules != nothing_said);
+    said += cat(rules, "*", files[i], "\n");
   }
   return says_something ? said : "";
 }

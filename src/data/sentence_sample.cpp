@@ -7,6 +7,7 @@
 #include "bertcram/util/random.h"
 #include "bertcram/util/text.h"
 #include "sources.h"
+#include "tokenize_stop.h"
 
 namespace bertcram::data {
 namespace {
@@ -77,7 +78,7 @@ std::vector<std::string_view> cut_line(std::string_view line, size_t max_bytes) 
     size_t end = line.rfind(' ', max_bytes - 1);
     if (end == std::string_view::npos || end == 0) {
       end = max_bytes;
-      while (end > 1 && (static_cast<unsigned char>(line[end]) & 0xC0u) == 0x80u) {
+      while (end > 1 && text::is_continuation_byte(line[end])) {
         --end;
       }
     }
@@ -97,7 +98,7 @@ SampledText sample_sentences(const config::TokenizeConfig& config, const InputLi
   SampledText text;
   SentenceSample sample(config.sample_bytes);
   while (const auto batch = reader.next()) {
-    stop_if_asked(context);
+    stop_tokenizing_if_asked(context.stop);
     for (size_t i = 0; i < batch->size(); ++i) {
       for (int64_t copy = 0; copy < batch->copies[i]; ++copy) {
         for (const std::string_view line : util::split((*batch)[i], '\n')) {

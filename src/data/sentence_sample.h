@@ -53,7 +53,4 @@ struct SampledText {
 SampledText sample_sentences(const config::TokenizeConfig& config, const InputList& inputs,
                              const TokenizeContext& context);
 
-/// @throws util::StoppedError when asked to stop
-void stop_if_asked(const TokenizeContext& context);
-
 }  // namespace bertcram::data

@@ -1,6 +1,5 @@
 #include "bertcram/data/tokenizer_training.h"
 
-#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -22,6 +21,7 @@
 #include "bertcram/util/text.h"
 #include "sentence_sample.h"
 #include "sources.h"
+#include "tokenize_stop.h"
 
 namespace bertcram::data {
 namespace {
@@ -31,8 +31,6 @@ using nlohmann::json;
 
 /// What the tokenizer was made from, beside its own files.
 constexpr const char* kTrainingFile = "training.json";
-// A counter with fewer would drop words that matter.
-constexpr int64_t kFewestCountedWords = 500'000;
 
 text::NormalizerOptions normalizer_options(const config::TokenizeConfig& config) {
   return {.clean_text = true, .handle_chinese_chars = true, .strip_accents = !config.cased, .lowercase = !config.cased};
@@ -74,37 +72,33 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
   const text::Normalizer normalizer(normalizer_options(config));
   DocumentReader reader(inputs, {.input = config.text, .stop = &context.stop});
   util::Progress progress({.label = "tokenize", .total = total_file_bytes(inputs.paths()), .style = context.progress});
-  const int64_t threads = util::thread_count(config.threads);
-  // What all counters hold together is bounded; natural text has far fewer different words.
-  const text::WordCounterOptions share = {
-      .max_words = std::max(kFewestCountedWords, text::WordCounterOptions().max_words / (threads + 1))};
-  text::WordCounter all(normalizer);
+  text::SharedWordCounts all;
   std::mutex mutex;
   util::WorkerGroup workers;
   const auto next_batch = [&]() -> std::optional<DocumentBatch> {
     const std::lock_guard lock(mutex);
-    stop_if_asked(context);
+    stop_tokenizing_if_asked(context.stop);
     return reader.next();
   };
   std::atomic<int64_t> invalid = 0;
-  workers.run(threads, [&](int64_t) {
-    text::WordCounter own(normalizer, share);
+  workers.run(util::thread_count(config.threads), [&](int64_t) {
+    text::WordCounter own(normalizer, all);
     while (const auto batch = workers.failed() ? std::nullopt : next_batch()) {
       add_words(*batch, own);
       invalid += text::count_invalid_utf8(batch->text);
       progress.add(batch->source_bytes);
     }
-    const std::lock_guard lock(mutex);
-    all.merge(own);
+    own.flush();
   });
   for (const SourceSummary& source : reader.summaries()) {
     invalid += source.invalid_utf8;
   }
-  return {.counts = all.counts(), .invalid_utf8 = invalid, .sources = reader.summaries()};
+  return {.counts = all.take(), .invalid_utf8 = invalid, .sources = reader.summaries()};
 }
 
-/// The result of an earlier run with the same options on the same bytes; nullopt if the folder holds no tokenizer.
-std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs) {
+/// What an earlier run with the same options on the same bytes said of its result; nullopt if the folder holds no tokenizer.
+/// @throws ConfigError if it holds another one
+std::optional<TokenizeResult> earlier_training(const config::TokenizeConfig& config, const InputList& inputs) {
   const fs::path output = config.output;
   if (!fs::exists(output / text::kTokenizerManifest)) {
     return std::nullopt;
@@ -126,11 +120,27 @@ std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& confi
                         "--overwrite to replace it"));
 }
 
-text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config) {
+/// The result of such a run if the folder holds all of it and it is not to be replaced. @throws ConfigError if it is another
+std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs) {
+  if (config.overwrite) {
+    return std::nullopt;
+  }
+  auto earlier = earlier_training(config, inputs);
+  if (earlier && !text::is_whole_tokenizer(config.output, earlier->fingerprint)) {
+    return std::nullopt;
+  }
+  if (earlier) {
+    util::log_info("tokenize", cat(config.output, " already holds this result; nothing to do"));
+  }
+  return earlier;
+}
+
+text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config, const TokenizeContext& context) {
   text::WordPieceTrainOptions options;
   options.vocab_size = config.vocab_size;
   options.min_frequency = static_cast<uint64_t>(config.min_frequency);
   options.limit_alphabet = config.limit_alphabet;
+  options.check_stop = [&context] { stop_tokenizing_if_asked(context.stop); };
   return options;
 }
 
@@ -143,12 +153,13 @@ Trained train_wordpiece(const config::TokenizeConfig& config, const InputList& i
   util::log_info("tokenize", cat(util::format_count(static_cast<int64_t>(counts.total_words)), " words, ",
                                  util::format_count(static_cast<int64_t>(counts.words.size())), " different"));
   if (counts.pruned_frequency > 0) {
-    util::log_warning("tokenize",
-                      cat("the text has more different words than fit in memory: words seen up to ",
-                          counts.pruned_frequency, " times were left out, which may depend on the number of threads"));
+    util::log_warning(
+        "tokenize", cat("the text has more different words than are kept: words seen up to ", counts.pruned_frequency,
+                        " times were left out, and with several --threads the vocabulary may differ from run to run"));
   }
-  return {.tokenizer = text::make_wordpiece_tokenizer(text::train_wordpiece(counts, train_options(config)),
-                                                      normalizer_options(config)),
+  std::vector<std::string> vocabulary = text::train_wordpiece(counts, train_options(config, context));
+  stop_tokenizing_if_asked(context.stop);
+  return {.tokenizer = text::make_wordpiece_tokenizer(std::move(vocabulary), normalizer_options(config)),
           .words = static_cast<int64_t>(counts.total_words),
           .invalid_utf8 = counted.invalid_utf8,
           .sources = std::move(counted.sources)};
@@ -170,7 +181,7 @@ Trained train_sentencepiece(const config::TokenizeConfig& config, const InputLis
        .vocab_size = config.vocab_size,
        .casing = config.cased ? text::Casing::kCased : text::Casing::kUncased,
        .character_coverage = config.character_coverage});
-  stop_if_asked(context);
+  stop_tokenizing_if_asked(context.stop);
   return {.tokenizer = text::make_subword_tokenizer(model, "the trained model"),
           .words = sampled.words,
           .invalid_utf8 = sampled.invalid_utf8,
@@ -179,28 +190,22 @@ Trained train_sentencepiece(const config::TokenizeConfig& config, const InputLis
 
 }  // namespace
 
-void stop_if_asked(const TokenizeContext& context) {
-  if (context.stop.requested()) {
-    throw util::StoppedError(context.stop, "tokenize: stopped; nothing was written");
-  }
-}
-
 TokenizeResult run_tokenize(const config::TokenizeConfig& config, const TokenizeContext& context) {
   const fs::path output = config.output;
   util::finish_publishing(output, "tokenize");
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
   const InputList inputs = resolve_inputs(config.input, config.text, output);
-  if (!config.overwrite) {
-    if (const auto earlier = earlier_result(config, inputs)) {
-      if (text::is_whole_tokenizer(output, earlier->fingerprint)) {
-        util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
-        return *earlier;
-      }
-      util::log_warning("tokenize", cat(output.string(), ": damaged or incomplete, made again"));
-    }
+  if (const auto earlier = earlier_result(config, inputs)) {
+    return *earlier;
   }
   util::make_writable_directory(output);
   const util::DirectoryLock lock(output, "tokenize");
+  if (const auto earlier = earlier_result(config, inputs)) {  // another process may have been quicker
+    return *earlier;
+  }
+  if (!config.overwrite && fs::exists(output / text::kTokenizerManifest)) {
+    util::log_warning("tokenize", cat(output.string(), ": damaged or incomplete, made again"));
+  }
   util::StagedFolder staged(output);
 
   const Trained trained = config.type == config::TokenizerType::kWordPiece

@@ -62,6 +62,19 @@ std::vector<int32_t> Bpe::characters(std::string_view word, const std::vector<ch
   return ids;
 }
 
+std::vector<Bpe::Symbol> Bpe::linked(const std::vector<int32_t>& ids) {
+  std::vector<Symbol> symbols;
+  symbols.reserve(ids.size());
+  for (const int32_t id : ids) {
+    const auto at = static_cast<int32_t>(symbols.size());
+    symbols.push_back({.id = id, .previous = at - 1, .next = at + 1});
+  }
+  if (!symbols.empty()) {
+    symbols.back().next = -1;
+  }
+  return symbols;
+}
+
 void Bpe::join(std::vector<Symbol>& symbols, const std::vector<char>& barred) const {
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> open;
   const auto offer = [&](int32_t left, int32_t right) {
@@ -80,7 +93,7 @@ void Bpe::join(std::vector<Symbol>& symbols, const std::vector<char>& barred) co
     const Candidate best = open.top();
     open.pop();
     Symbol& left = symbols[static_cast<size_t>(best.at)];
-    if (left.gone || left.next < 0) {
+    if (left.id == kGone || left.next < 0) {
       continue;
     }
     Symbol& right = symbols[static_cast<size_t>(left.next)];
@@ -90,7 +103,7 @@ void Bpe::join(std::vector<Symbol>& symbols, const std::vector<char>& barred) co
     }
     left.id = best.joined;
     left.next = right.next;
-    right.gone = true;
+    right.id = kGone;
     if (right.next >= 0) {
       symbols[static_cast<size_t>(right.next)].previous = best.at;
     }
@@ -106,18 +119,10 @@ void Bpe::encode_word(std::string_view word, const std::vector<char>& barred, st
       return;
     }
   }
-  std::vector<Symbol> symbols;
-  for (const int32_t id : characters(word, barred)) {
-    const auto at = static_cast<int32_t>(symbols.size());
-    symbols.push_back({.id = id, .previous = at - 1, .next = at + 1});
-  }
-  if (symbols.empty()) {
-    return;
-  }
-  symbols.back().next = -1;
+  std::vector<Symbol> symbols = linked(characters(word, barred));
   join(symbols, barred);
   for (const Symbol& symbol : symbols) {
-    if (!symbol.gone) {
+    if (symbol.id != kGone) {
       ids.push_back(symbol.id);
     }
   }

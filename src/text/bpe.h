@@ -44,15 +44,16 @@ class Bpe {
     int32_t joined;
   };
   struct Symbol {
-    int32_t id;
+    int32_t id;  ///< kGone: part of the one before
     int32_t previous;
     int32_t next;  ///< -1: none
-    bool gone = false;
   };
+  static constexpr int32_t kGone = -1;
 
   std::optional<int32_t> find(std::string_view token, const std::vector<char>& barred) const;
   const Rule* rule(int32_t left, int32_t right, const std::vector<char>& barred) const;
   std::vector<int32_t> characters(std::string_view word, const std::vector<char>& barred) const;
+  static std::vector<Symbol> linked(const std::vector<int32_t>& ids);
   void join(std::vector<Symbol>& symbols, const std::vector<char>& barred) const;
 
   const Vocabulary& vocabulary_;

@@ -29,8 +29,8 @@ NormalizerStep read_replace(const util::JsonFields& fields) {
     step.kind = NormalizerStep::Kind::kReplaceTrailing;
   } else {
     fields.fail("pattern", cat("of Replace is ", util::JsonFields::shown(*fields.find("pattern")),
-                               "; supported are a text and the regular expression ' {2,}', as anything else would give "
-                               "other ids"));
+                               "; supported are a text and the regular expressions ' {2,}', '\\A +' and '", kMetaspace,
+                               "+\\z', as anything else would give other ids"));
   }
   return step;
 }

@@ -37,7 +37,7 @@ class PairCounts {
 
   void subtract(PiecePair pair, uint64_t count) { entries_[find_or_insert(pair)].count -= count; }
 
-  /// Must follow a round of `add`: makes the new counts visible to `most_frequent`.
+  /// Must follow a round of `add`: makes the new counts visible to `take_most_frequent`.
   void commit() {
     for (const uint32_t index : touched_) {
       entries_[index].touched = false;

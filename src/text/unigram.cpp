@@ -45,8 +45,8 @@ std::vector<Unigram::Node> Unigram::best_paths(std::string_view word, const std:
   std::vector<Node> nodes(word.size() + 1);
   const auto offer = [&](size_t begin, size_t end, double score, int32_t id) {
     const double sum = score + nodes[begin].score;
-    if (nodes[end].begin == kNowhere || sum > nodes[end].score) {
-      nodes[end] = {sum, begin, id};
+    if (nodes[end].size_bytes == 0 || sum > nodes[end].score) {
+      nodes[end] = {sum, static_cast<uint32_t>(end - begin), id};
     }
   };
   for (size_t begin = 0; begin < word.size();) {
@@ -88,20 +88,22 @@ void Unigram::add_unknown(std::string_view run, const std::vector<char>& barred,
 
 void Unigram::encode_word(std::string_view word, const std::vector<char>& barred, std::vector<int32_t>& ids) const {
   const std::vector<Node> nodes = best_paths(word, barred);
-  std::vector<size_t> ends;  // of the chosen pieces, last first
-  for (size_t end = word.size(); end > 0; end = nodes[end].begin) {
-    ends.push_back(end);
+  std::vector<uint32_t> sizes;  // of the chosen pieces in bytes, the last first
+  for (size_t end = word.size(); end > 0; end -= nodes[end].size_bytes) {
+    sizes.push_back(nodes[end].size_bytes);
   }
-  for (size_t i = ends.size(); i > 0; --i) {
-    const Node& node = nodes[ends[i - 1]];
-    if (node.id != options_.unk_id) {
-      ids.push_back(node.id);
-      continue;
+  size_t begin = 0;
+  for (size_t i = sizes.size(); i > 0; --i) {
+    size_t end = begin + sizes[i - 1];
+    if (nodes[end].id != options_.unk_id) {
+      ids.push_back(nodes[end].id);
+    } else {
+      for (; i > 1 && nodes[end + sizes[i - 2]].id == options_.unk_id; --i) {
+        end += sizes[i - 2];
+      }
+      add_unknown(word.substr(begin, end - begin), barred, ids);
     }
-    while (i > 1 && nodes[ends[i - 2]].id == options_.unk_id) {
-      --i;
-    }
-    add_unknown(word.substr(node.begin, ends[i - 1] - node.begin), barred, ids);
+    begin = end;
   }
 }
 

@@ -41,10 +41,9 @@ class Unigram {
  private:
   struct Node {
     double score = 0;
-    size_t begin = kNowhere;  ///< where the piece that ends here begins
+    uint32_t size_bytes = 0;  ///< of the piece that ends here; 0: none does
     int32_t id = 0;
   };
-  static constexpr size_t kNowhere = ~size_t{0};
 
   std::vector<Node> best_paths(std::string_view word, const std::vector<char>& barred) const;
   void add_unknown(std::string_view run, const std::vector<char>& barred, std::vector<int32_t>& ids) const;

@@ -12,7 +12,7 @@ inline size_t trailing_white_space(std::string_view text) {
   size_t size = 0;
   while (size < text.size()) {
     size_t begin = text.size() - size - 1;
-    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0u) == 0x80u) {
+    while (begin > 0 && is_continuation_byte(text[begin])) {
       --begin;
     }
     if (!is_whitespace(decode_utf8(text.substr(begin)).code_point)) {

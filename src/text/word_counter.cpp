@@ -11,97 +11,83 @@
 namespace bertcram::text {
 namespace {
 
-constexpr size_t kFirstSlots = 1u << 12;
+/// A counter hands over at so many: the more, the fewer words come again and again; the fewer, the less memory per thread.
+constexpr int64_t kMostHeldWords = 100'000;
+/// Counters that hand over at once begin so many shards apart. Odd, so that every shard is somebody's first.
+constexpr size_t kShardsApart = 19;
 
 }  // namespace
 
-WordCounter::WordCounter(const Normalizer& normalizer, WordCounterOptions options)
-    : scanner_(normalizer), options_(options), slots_(kFirstSlots) {
-  BC_CHECK(options_.max_words >= 1, "max_words ", options_.max_words);
+SharedWordCounts::SharedWordCounts(WordCountOptions options)
+    : max_words_per_shard_(options.max_words / static_cast<int64_t>(kShards)) {
+  BC_CHECK(max_words_per_shard_ >= 1, "max_words ", options.max_words);
 }
+
+void SharedWordCounts::add(const std::vector<WordTable>& tables, uint64_t total_words) {
+  const size_t first = next_first_shard_.fetch_add(kShardsApart);
+  for (size_t i = 0; i < kShards; ++i) {
+    const size_t shard = (first + i) % kShards;
+    add_to_shard(shards_[shard], tables[shard]);
+  }
+  total_words_ += total_words;
+}
+
+void SharedWordCounts::add_to_shard(Shard& shard, const WordTable& words) const {
+  const std::lock_guard lock(shard.mutex);
+  words.for_each([&](std::string_view word, uint64_t count) {
+    shard.words.add(word, util::hash64(word), count);
+    if (shard.words.size() > max_words_per_shard_) {
+      const uint64_t dropped = shard.words.prune(max_words_per_shard_ - max_words_per_shard_ / 4);
+      shard.pruned_frequency = std::max(shard.pruned_frequency, dropped);
+    }
+  });
+}
+
+int64_t SharedWordCounts::distinct_words() {
+  int64_t words = 0;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    words += shard.words.size();
+  }
+  return words;
+}
+
+WordCounts SharedWordCounts::take() {
+  WordCounts counts;
+  counts.total_words = total_words_.exchange(0);
+  counts.words.reserve(static_cast<size_t>(distinct_words()));
+  for (Shard& shard : shards_) {
+    const WordTable words = std::exchange(shard.words, {});  // freed shard by shard
+    words.for_each([&](std::string_view word, uint64_t count) { counts.words.push_back({std::string(word), count}); });
+    counts.pruned_frequency = std::max(counts.pruned_frequency, std::exchange(shard.pruned_frequency, uint64_t{0}));
+  }
+  std::ranges::sort(counts.words, {}, &WordCount::word);
+  return counts;
+}
+
+WordCounter::WordCounter(const Normalizer& normalizer, SharedWordCounts& all)
+    : scanner_(normalizer), all_(all), tables_(SharedWordCounts::kShards) {}
 
 void WordCounter::add(std::string_view text) {
   scanner_.reset(text);
   for (std::string_view word = scanner_.next(); !word.empty(); word = scanner_.next()) {
-    if (static_cast<int64_t>(word.size()) <= kMaxCharsPerWord || count_chars(word) <= kMaxCharsPerWord) {
-      add_word(word, 1);
-      ++total_words_;
+    if (static_cast<int64_t>(word.size()) > kMaxCharsPerWord && count_chars(word) > kMaxCharsPerWord) {
+      continue;
+    }
+    const uint64_t hash = util::hash64(word);
+    held_words_ += tables_[SharedWordCounts::shard_of(hash)].add(word, hash, 1) ? 1 : 0;
+    ++total_words_;
+    if (held_words_ >= kMostHeldWords) {
+      flush();
     }
   }
 }
 
-void WordCounter::merge(const WordCounter& other) {
-  for (const Slot& slot : other.slots_) {
-    if (slot.count > 0) {
-      add_word(other.word_of(slot), slot.count);
-    }
-  }
-  total_words_ += other.total_words_;
-  pruned_frequency_ = std::max(pruned_frequency_, other.pruned_frequency_);
-}
-
-void WordCounter::add_word(std::string_view word, uint64_t count) {
-  const uint64_t hash = util::hash64(word);
-  const size_t mask = slots_.size() - 1;
-  for (size_t i = hash & mask;; i = (i + 1) & mask) {
-    Slot& slot = slots_[i];
-    if (slot.count == 0) {
-      slot = {count, bytes_.size(), static_cast<uint32_t>(word.size()), static_cast<uint32_t>(hash >> 32)};
-      bytes_.insert(bytes_.end(), word.begin(), word.end());
-      break;
-    }
-    if (slot.hash == static_cast<uint32_t>(hash >> 32) && word_of(slot) == word) {
-      slot.count += count;
-      return;
-    }
-  }
-  ++used_slots_;
-  if (used_slots_ > options_.max_words) {
-    prune();
-  } else if (static_cast<size_t>(used_slots_) * 2 > slots_.size()) {
-    rebuild(slots_.size() * 2, 0);
-  }
-}
-
-/// Drops the rarest words until at most three quarters of the limit are left.
-void WordCounter::prune() {
-  std::vector<uint64_t> frequencies;
-  for (const Slot& slot : slots_) {
-    if (slot.count > 0) {
-      frequencies.push_back(slot.count);
-    }
-  }
-  const auto kept = static_cast<std::ptrdiff_t>(options_.max_words - options_.max_words / 4);
-  const auto last_dropped = frequencies.end() - kept - 1;
-  std::ranges::nth_element(frequencies, last_dropped);
-  pruned_frequency_ = std::max(pruned_frequency_, *last_dropped);
-  rebuild(slots_.size(), *last_dropped);
-}
-
-void WordCounter::rebuild(size_t new_slots, uint64_t drop_up_to) {
-  const std::vector<Slot> old_slots = std::exchange(slots_, std::vector<Slot>(new_slots));
-  const std::vector<char> old_bytes = std::exchange(bytes_, {});
-  used_slots_ = 0;
-  bytes_.reserve(old_bytes.size());
-  for (const Slot& slot : old_slots) {
-    if (slot.count > drop_up_to) {
-      add_word({old_bytes.data() + slot.offset, slot.size_bytes}, slot.count);
-    }
-  }
-}
-
-WordCounts WordCounter::counts() const {
-  WordCounts counts;
-  counts.total_words = total_words_;
-  counts.pruned_frequency = pruned_frequency_;
-  counts.words.reserve(static_cast<size_t>(used_slots_));
-  for (const Slot& slot : slots_) {
-    if (slot.count > 0) {
-      counts.words.push_back({std::string(word_of(slot)), slot.count});
-    }
-  }
-  std::ranges::sort(counts.words, {}, &WordCount::word);
-  return counts;
+void WordCounter::flush() {
+  all_.add(tables_, total_words_);
+  std::ranges::for_each(tables_, &WordTable::clear);
+  held_words_ = 0;
+  total_words_ = 0;
 }
 
 }  // namespace bertcram::text

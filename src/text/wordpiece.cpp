@@ -22,7 +22,7 @@ WordPiece::WordPiece(const Vocabulary& vocabulary, int32_t unknown_id, int64_t m
       unknown_id_(unknown_id),
       max_chars_per_word_(max_chars_per_word) {}
 
-void WordPiece::encode_word(std::string_view word, std::vector<int32_t>& ids) const {
+void WordPiece::encode_word(std::string_view word, std::span<const char> barred, std::vector<int32_t>& ids) const {
   if (static_cast<int64_t>(word.size()) > max_chars_per_word_ && count_chars(word) > max_chars_per_word_) {
     ids.push_back(unknown_id_);
     return;
@@ -37,8 +37,9 @@ void WordPiece::encode_word(std::string_view word, std::vector<int32_t>& ids) co
     DoubleArray::State state = root;
     for (const char* next = piece; next != end && state != DoubleArray::kNone;) {
       state = trie_.step(state, static_cast<unsigned char>(*next++));
-      if (state != DoubleArray::kNone && trie_.value(state) >= 0) {
-        best_id = trie_.value(state);
+      const int32_t id = state == DoubleArray::kNone ? -1 : trie_.value(state);
+      if (id >= 0 && (barred.empty() || barred[static_cast<size_t>(id)] == 0)) {
+        best_id = id;
         best_end = next;
       }
     }

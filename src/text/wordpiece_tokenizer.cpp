@@ -1,10 +1,12 @@
 #include "bertcram/text/wordpiece_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <utility>
 
 #include "bertcram/text/tokenizer_files.h"
+#include "bertcram/text/unicode.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/text.h"
@@ -35,6 +37,15 @@ std::string clean_up(std::string token) {
   return token;
 }
 
+/// Whether a word may begin with the token, or go on with it behind "##". Punctuation stands alone: no word gives "[SEP]".
+bool may_stand_in_a_word(std::string_view token) {
+  if (token.starts_with(kContinuationPrefix)) {
+    token.remove_prefix(kContinuationPrefix.size());
+  }
+  const std::u32string characters = to_code_points(token);
+  return characters.size() == 1 || std::ranges::none_of(characters, is_punctuation);
+}
+
 }  // namespace
 
 WordPieceTokenizer::WordPieceTokenizer(WordPieceDefinition definition, const std::string& origin)
@@ -49,6 +60,7 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceDefinition definition, const std
       literals_(make_literals(definition.literals, origin)),
       normalizer_(definition.normalizer),
       wordpiece_(vocabulary_, special_.unk, max_chars_per_word_),
+      special_in_words_(special_in_words()),
       fingerprint_(make_fingerprint()) {}
 
 int32_t WordPieceTokenizer::require(const std::string& token, const std::string& origin) const {
@@ -77,6 +89,18 @@ LiteralTokens WordPieceTokenizer::make_literals(const std::vector<std::string>& 
   return LiteralTokens(std::move(tokens));
 }
 
+/// Flags by id of the special tokens, if one is a plain word ("sep") or a part of one; usually none is.
+std::vector<char> WordPieceTokenizer::special_in_words() const {
+  std::vector<char> flags;
+  for (const int32_t id : {special_.pad, special_.unk, special_.cls, special_.sep, special_.mask}) {
+    if (may_stand_in_a_word(vocabulary_.token(id))) {
+      flags.resize(static_cast<size_t>(vocabulary_.size()));
+      flags[static_cast<size_t>(id)] = 1;
+    }
+  }
+  return flags;
+}
+
 std::string WordPieceTokenizer::make_fingerprint() const {
   util::StreamHash hash;
   const NormalizerOptions& options = normalizer_.options();
@@ -94,14 +118,16 @@ std::string WordPieceTokenizer::make_fingerprint() const {
 
 void WordPieceTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, const EncodeOptions& options) const {
   WordScanner scanner(normalizer_);
+  const bool recognise = options.special_in_text == SpecialInText::kRecognise;
+  const std::span<const char> barred = recognise ? std::span<const char>() : special_in_words_;
   const auto encode_plain = [&](std::string_view part) {
     scanner.reset(part);
     for (std::string_view word = scanner.next(); !word.empty(); word = scanner.next()) {
-      wordpiece_.encode_word(word, ids);
+      wordpiece_.encode_word(word, barred, ids);
     }
   };
   size_t at = 0;
-  while (options.special_in_text == SpecialInText::kRecognise) {
+  while (recognise) {
     const std::optional<LiteralTokens::Match> match = literals_.find(text, at);
     if (!match) {
       break;

@@ -18,15 +18,40 @@ namespace {
 
 std::string behind_prefix(char32_t c) { return std::string(kContinuationPrefix) + to_utf8({&c, 1}); }
 
-/// The most frequent characters of all words; among equals the lower code point stays.
-std::set<char32_t> choose_alphabet(const WordCounts& counts, int64_t limit) {
+/// Of millions of words so many pass between two looks whether to stop.
+constexpr size_t kWordsBetweenChecks = size_t{1} << 16;
+
+/// The characters of all words.
+struct Characters {
   std::map<char32_t, uint64_t> frequency;
-  for (const WordCount& entry : counts.words) {
-    for (const char32_t c : to_code_points(entry.word)) {
-      frequency[c] += entry.count;
-    }
+  std::set<char32_t> continuing;  ///< those that stand behind another one
+  size_t in_words = 0;            ///< those of each word once, however often it occurs
+};
+
+/// Called for one word after the other: looks now and then whether to stop.
+void check_stop_at(size_t word, const WordPieceTrainOptions& options) {
+  if (word % kWordsBetweenChecks == 0) {
+    options.check_stop();
   }
-  std::vector<std::pair<char32_t, uint64_t>> by_frequency(frequency.begin(), frequency.end());
+}
+
+Characters count_characters(const WordCounts& counts, const WordPieceTrainOptions& options) {
+  Characters characters;
+  for (size_t i = 0; i < counts.words.size(); ++i) {
+    check_stop_at(i, options);
+    const std::u32string word = to_code_points(counts.words[i].word);
+    for (const char32_t c : word) {
+      characters.frequency[c] += counts.words[i].count;
+    }
+    characters.continuing.insert(word.begin() + (word.empty() ? 0 : 1), word.end());
+    characters.in_words += word.size();
+  }
+  return characters;
+}
+
+/// The most frequent characters of all words; among equals the lower code point stays.
+std::set<char32_t> choose_alphabet(const Characters& characters, int64_t limit) {
+  std::vector<std::pair<char32_t, uint64_t>> by_frequency(characters.frequency.begin(), characters.frequency.end());
   std::ranges::stable_sort(by_frequency, std::ranges::greater{}, &std::pair<char32_t, uint64_t>::second);
   by_frequency.resize(std::min(by_frequency.size(), static_cast<size_t>(std::max<int64_t>(limit, 0))));
   std::set<char32_t> alphabet;
@@ -42,13 +67,14 @@ class Trainer {
     for (const std::string& special : options.specials) {
       intern(special);
     }
-    split_words(counts, choose_alphabet(counts, options.limit_alphabet));
+    split_words(counts);
     check_room_for_characters();
     count_all_pairs();
   }
 
   std::vector<std::string> run() {
     while (static_cast<int64_t>(tokens_.size()) < options_.vocab_size) {
+      options_.check_stop();
       const auto top = pairs_.take_most_frequent();
       if (!top || top->count < options_.min_frequency) {
         throw_too_few();
@@ -74,28 +100,24 @@ class Trainer {
     return entry->second;
   }
 
-  void split_words(const WordCounts& counts, const std::set<char32_t>& alphabet) {
-    std::set<char32_t> continuing;
-    std::vector<std::u32string> words;
-    words.reserve(counts.words.size());
-    for (const WordCount& entry : counts.words) {
-      std::u32string& word = words.emplace_back(to_code_points(entry.word));
-      for (size_t i = 1; i < word.size(); ++i) {
-        continuing.insert(word[i]);
-      }
-    }
+  void split_words(const WordCounts& counts) {
+    const Characters characters = count_characters(counts, options_);
+    const std::set<char32_t> alphabet = choose_alphabet(characters, options_.limit_alphabet);
     std::map<char32_t, int32_t> start_ids;
     std::map<char32_t, int32_t> continuing_ids;
     for (const char32_t c : alphabet) {
       start_ids[c] = intern(to_utf8({&c, 1}));
     }
     for (const char32_t c : alphabet) {
-      if (continuing.contains(c)) {
+      if (characters.continuing.contains(c)) {
         continuing_ids[c] = intern(behind_prefix(c));
       }
     }
-    for (size_t i = 0; i < words.size(); ++i) {
-      add_word(words[i], counts.words[i].count, start_ids, continuing_ids);
+    words_.reserve(counts.words.size());
+    pieces_.reserve(characters.in_words);
+    for (size_t i = 0; i < counts.words.size(); ++i) {
+      check_stop_at(i, options_);
+      add_word(to_code_points(counts.words[i].word), counts.words[i].count, start_ids, continuing_ids);
     }
   }
 
@@ -127,6 +149,7 @@ class Trainer {
 
   void count_all_pairs() {
     for (uint32_t w = 0; w < words_.size(); ++w) {
+      check_stop_at(w, options_);
       add_pairs(w, 0, words_[w].size_pieces);
     }
     pairs_.commit();

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
 #include "util/test_support.h"
 
@@ -45,6 +46,18 @@ TEST(ResolveInputs, WhatTheCommandWritesIsNoInput) {
   const std::string message = message_of<ConfigError>(
       [&] { resolve_inputs({(scratch / "output").string()}, {}, scratch.path().string() + "/./output/"); });
   EXPECT_TRUE(contains(message, "--output")) << message;
+}
+
+TEST(InputListFingerprint, TellsTheRulesOfEachSourceAndHowManyFilesItHas) {
+  config::SourceConfig plain;
+  config::SourceConfig half;
+  half.weight = 0.5;
+  InputList inputs{.sources = {plain, half, half}, .files = {{"a", 1}, {"b", 0}, {"c", 1}, {"d", 0}, {"e", 1}}};
+  const std::string plain_rules = config::fingerprint(config::fields_of(plain));
+  const std::string half_rules = config::fingerprint(config::fields_of(half));
+  EXPECT_EQ(fingerprint(inputs, {}), plain_rules + "*2\n" + half_rules + "*3\n" + half_rules + "*0\n");
+  inputs.files = {{"b", 0}, {"d", 0}};
+  EXPECT_EQ(fingerprint(inputs, {}), "") << "nothing is said about these";
 }
 
 }  // namespace

@@ -4,13 +4,15 @@ command writes exactly what it would have written without the kill. A run withou
 
 import functools
 import json
+import random
 import re
 import shutil
 import signal
 import unittest
 
-from interruption import CrashTestCase, calls_like, content, recorded, signal_at
-from support import DONE, INPUT, fixtures, make_packed, make_tokenizer, must, pretrain_args, text_fixture
+from interruption import CrashTestCase, calls_like, content, recorded, signal_at, wait_until_stopped
+from support import (DONE, INPUT, finish, fixtures, make_packed, make_tokenizer, must, pretrain_args, start,
+                     text_fixture)
 
 
 class FolderTestCase(CrashTestCase):
@@ -238,6 +240,31 @@ class Tokenize(TokenizeTestCase):
         stopped = signal_at(1, f"mkdir {self.out}", signal.SIGTERM)
         self.assert_fails(self.bertcram(*self.command(self.out), env=stopped), 128 + signal.SIGTERM, "stopped")
         self.assert_no_output(self.out)
+
+    def test_a_signal_while_pieces_are_joined_ends_it(self):
+        rng = random.Random(5)
+        words = self.dir / "words.txt"  # whose pieces take seconds to join
+        words.write_text(" ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=12)) for _ in range(400_000)))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number):
+                process = start("tokenize", "--input", words, "--output", self.out, "--vocab-size", 100_000)
+                while (line := process.stderr.readline()) and b" different" not in line:
+                    pass  # until the words are counted
+                process.send_signal(number)
+                result = finish(process)
+                self.assert_fails(result, 128 + number, "stopped")
+                self.assert_no_output(self.out)
+
+    def test_a_result_that_another_process_made_meanwhile_is_not_made_again(self):
+        command = [word for word in self.command(self.out) if word != "--overwrite"]
+        process = start(*command, env=signal_at(1, f"mkdir {self.out}", signal.SIGSTOP))
+        try:
+            wait_until_stopped(process)  # it has seen that there is no result
+            self.assert_ok(self.bertcram(*command))
+        finally:
+            process.send_signal(signal.SIGCONT)
+        self.assertIn("nothing to do", self.assert_ok(finish(process)).err)
+        self.assertEqual(content(self.out), self.new)
 
 
 class TokenizeOverwrite(TokenizeTestCase):

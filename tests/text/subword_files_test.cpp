@@ -67,6 +67,7 @@ TEST(SubwordFiles, NormalisersAndPreTokenisersThatAreNotBuiltInAreRefusedByName)
   cases.push_back({"/pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", false}}, "use_regex"});
   const json regex = {{"type", "Replace"}, {"pattern", {{"Regex", "\\s+"}}}, {"content", " "}};
   cases.push_back({"/normalizer", regex, "\\s+"});
+  cases.push_back({"/normalizer", regex, "' {2,}', '\\A +' and '▁+\\z'"});
   cases.push_back({"/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "*"}}, "precompiled_charsmap"});
   cases.push_back({"/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}}, "character map"});
   cases.push_back({"/pre_tokenizer/replacement", "_", "replacement"});

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/text/literal_tokens.h"
+#include "bertcram/text/wordpiece_tokenizer.h"
 #include "bertcram/util/error.h"
 #include "text_test_support.h"
 #include "util/source_dir.h"
@@ -68,6 +69,18 @@ TEST(Tokenizer, RecognisesSpecialTokensInTextUnlessToldNotTo) {
   EXPECT_EQ(encode(*tokenizer, "[mask]"), (Ids{7, 8, 9})) << "literal tokens are case-sensitive";
   EXPECT_EQ(encode(*tokenizer, "[[MASK]"), (Ids{7, 4}));
   EXPECT_EQ(encode(*tokenizer, "a[MASK]", {.special_in_text = SpecialInText::kPlainText}), (Ids{5, 7, 8, 9}));
+}
+
+TEST(Tokenizer, SpecialTokensThatArePlainWordsAreNoneInPlainText) {
+  WordPieceDefinition definition;
+  definition.vocab = {"[PAD]", "unk", "[CLS]", "sep", "##mask", "a", "s", "##e", "##p", "b"};
+  definition.special = {.pad = "[PAD]", .unk = "unk", .cls = "[CLS]", .sep = "sep", .mask = "##mask"};
+  const WordPieceTokenizer tokenizer(std::move(definition), "test");
+  constexpr EncodeOptions kPlain = {.special_in_text = SpecialInText::kPlainText};
+  EXPECT_EQ(encode(tokenizer, "a sep b"), (Ids{5, 3, 9})) << "as Hugging Face";
+  EXPECT_EQ(encode(tokenizer, "a sep b", kPlain), (Ids{5, 6, 7, 8, 9}));
+  EXPECT_EQ(encode(tokenizer, "sepp [SEP]", kPlain), (Ids{6, 7, 8, 8, 1, 6, 7, 8, 1}));
+  EXPECT_EQ(encode(tokenizer, "amask", kPlain), (Ids{1})) << "what cannot be cut up is still unknown";
 }
 
 TEST(Tokenizer, PrefersTheLongestOfTwoLiteralTokens) {

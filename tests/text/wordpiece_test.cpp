@@ -56,6 +56,24 @@ TEST(WordPiece, GivesOneUnknownForAWordThatCannotBeCutToItsEnd) {
   EXPECT_EQ(ids, (std::vector<int32_t>{7, kUnknown, kUnknown}));
 }
 
+TEST(WordPiece, DoesNotUseWhatIsBarred) {
+  const Vocabulary vocabulary(vocab_with({"s", "sep", "##e", "##ep", "##p"}), "test");
+  const WordPiece wordpiece(vocabulary, kUnknown);
+  std::vector<char> barred(10, 0);
+  const auto ids_of = [&](std::string_view word) {
+    std::vector<int32_t> ids;
+    wordpiece.encode_word(word, barred, ids);
+    return ids;
+  };
+  EXPECT_EQ(ids_of("sep"), (std::vector<int32_t>{6}));
+  barred[6] = 1;
+  EXPECT_EQ(ids_of("sep"), (std::vector<int32_t>{5, 8}));
+  barred[8] = 1;
+  EXPECT_EQ(ids_of("sep"), (std::vector<int32_t>{5, 7, 9}));
+  barred[5] = 1;
+  EXPECT_EQ(ids_of("sep"), (std::vector<int32_t>{kUnknown}));
+}
+
 TEST(WordPiece, CountsCharactersNotBytesForItsLengthLimit) {
   const Vocabulary vocabulary(vocab_with({"é", "##é"}), "test");
   const WordPiece wordpiece(vocabulary, kUnknown);

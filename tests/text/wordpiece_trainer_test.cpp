@@ -81,13 +81,6 @@ WordCounts random_counts(util::RandomStream& rng) {
   return counts;
 }
 
-WordCounts count_words(std::string_view text) {
-  const Normalizer normalizer(NormalizerOptions{});
-  WordCounter counter(normalizer);
-  counter.add(text);
-  return counter.counts();
-}
-
 WordPieceTrainOptions of_size(int64_t vocab_size) {
   WordPieceTrainOptions options;
   options.vocab_size = vocab_size;
@@ -124,46 +117,24 @@ TEST(WordPieceTrainer, SaysHowManyPiecesTheTextGives) {
   EXPECT_NE(too_few.find("--vocab-size 11 or more"), std::string::npos) << too_few;
 }
 
-TEST(WordCounter, CountsNormalisedWordsInOrder) {
-  const WordCounts counts = count_words("The cat, the CAT: été");
-  const std::vector<WordCount> expected = {{",", 1}, {":", 1}, {"cat", 2}, {"ete", 1}, {"the", 2}};
-  EXPECT_EQ(counts.words, expected);
-  EXPECT_EQ(counts.total_words, 7u);
-  EXPECT_EQ(counts.pruned_frequency, 0u);
-}
-
-TEST(WordCounter, IgnoresWordsThatWordPieceNeverCutsUp) {
-  EXPECT_EQ(count_words(std::string(101, 'x') + " " + std::string(100, 'y')).words.size(), 1u);
-}
-
-TEST(WordCounter, MergedCountersEqualOneCounter) {
-  const uint64_t seed = test_seed();
-  util::RandomStream rng(seed);
-  const Normalizer normalizer(NormalizerOptions{});
-  WordCounter whole(normalizer);
-  std::vector<WordCounter> parts(3, WordCounter(normalizer));
-  for (int i = 0; i < 4000; ++i) {
-    const std::string text = to_utf8(random_code_points(rng, 12));
-    whole.add(text);
-    parts[rng.below(parts.size())].add(text);
+TEST(WordPieceTrainer, CanBeStoppedBeforeAnyJoin) {
+  const WordCounts counts = {.words = {{"abcd", 5}, {"bcd", 3}}};
+  WordPieceTrainOptions options = of_size(14);
+  int looks = 0;
+  options.check_stop = [&] { ++looks; };
+  const Pieces whole = train_wordpiece(counts, options);
+  EXPECT_EQ(whole.size(), 14u);
+  const int looks_in_all = looks;
+  EXPECT_GE(looks_in_all, 5) << "one for each of the two joins, and some before them";
+  for (int last = 1; last <= looks_in_all; ++last) {
+    looks = 0;
+    options.check_stop = [&] {
+      if (++looks == last) {
+        throw DataError("stopped");
+      }
+    };
+    EXPECT_EQ(message_of<DataError>([&] { train_wordpiece(counts, options); }), "stopped") << last;
   }
-  parts[2].merge(parts[0]);
-  parts[2].merge(parts[1]);
-  EXPECT_EQ(parts[2].counts().words, whole.counts().words) << "seed " << seed;
-  EXPECT_EQ(parts[2].counts().total_words, whole.counts().total_words);
-}
-
-TEST(WordCounter, DropsTheRarestWordsWhenThereAreTooManyAndSaysSo) {
-  const Normalizer normalizer(NormalizerOptions{});
-  WordCounter counter(normalizer, {.max_words = 100});
-  for (int i = 0; i < 1000; ++i) {
-    counter.add("often sometimes rare" + std::to_string(i));
-    EXPECT_LE(counter.distinct_words(), 100);
-  }
-  const WordCounts counts = counter.counts();
-  EXPECT_EQ(counts.pruned_frequency, 1u);
-  EXPECT_EQ(counts.total_words, 3000u);
-  EXPECT_NE(std::ranges::find(counts.words, WordCount{"often", 1000}), counts.words.end());
 }
 
 }  // namespace

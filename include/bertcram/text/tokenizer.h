@@ -36,7 +36,7 @@ struct SpecialRoles {
 
 enum class SpecialInText {
   kRecognise,  ///< "[MASK]" standing literally in the text becomes its id, as in Hugging Face
-  kPlainText,  ///< "[MASK]" is text like any other: for corpora
+  kPlainText,  ///< "[MASK]" is text like any other and gives no special id: for corpora
 };
 
 struct EncodeOptions {

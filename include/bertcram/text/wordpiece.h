@@ -2,6 +2,7 @@
 // WordPiece: a word is cut into the longest vocabulary entries from left to right; pieces after the first carry "##".
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -24,7 +25,10 @@ class WordPiece {
   WordPiece(const Vocabulary& vocabulary, int32_t unknown_id, int64_t max_chars_per_word = kMaxCharsPerWord);
 
   /// Appends the ids of one normalised word, which is not empty.
-  void encode_word(std::string_view word, std::vector<int32_t>& ids) const;
+  /// @param barred ids that are not used (their text is plain text), as flags by id; may be empty. The unknown id is used all
+  ///   the same where a word cannot be cut up
+  void encode_word(std::string_view word, std::span<const char> barred, std::vector<int32_t>& ids) const;
+  void encode_word(std::string_view word, std::vector<int32_t>& ids) const { encode_word(word, {}, ids); }
 
  private:
   DoubleArray trie_;

@@ -58,6 +58,7 @@ class WordPieceTokenizer final : public Tokenizer {
  private:
   int32_t require(const std::string& token, const std::string& origin) const;
   LiteralTokens make_literals(const std::vector<std::string>& further, const std::string& origin) const;
+  std::vector<char> special_in_words() const;
   std::string make_fingerprint() const;
 
   Vocabulary vocabulary_;
@@ -67,6 +68,7 @@ class WordPieceTokenizer final : public Tokenizer {
   LiteralTokens literals_;
   Normalizer normalizer_;
   WordPiece wordpiece_;
+  std::vector<char> special_in_words_;  ///< flags by id; empty where no word can give a special id
   std::string fingerprint_;
 };
 

@@ -2,6 +2,7 @@
 // Trains a WordPiece vocabulary from word counts.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct WordPieceTrainOptions {
   uint64_t min_frequency = 2;     ///< a pair of pieces that occurs less often is not joined
   int64_t limit_alphabet = 1000;  ///< most frequent characters kept; others become part of no piece
   std::vector<std::string> specials = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};  ///< get the first ids
+  std::function<void()> check_stop = [] {};  ///< called at every join and more often; what it throws ends the training
 };
 
 /// The vocabulary in id order: specials, characters, characters behind "##", then joined pieces as they were found.
