@@ -81,6 +81,9 @@ std::span<const int32_t> SecondPass::without_known_paragraphs(const PackedDocume
     }
     begin = paragraph.end;
   }
+  if (!kept_ids_.empty()) {  // the white space at the end
+    kept_ids_.insert(kept_ids_.end(), document.ids.begin() + static_cast<std::ptrdiff_t>(begin), document.ids.end());
+  }
   return kept_ids_;
 }
 

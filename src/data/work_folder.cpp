@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr const char* kWorkFolder = ".work";
 constexpr const char* kStateFile = "state.json";
-constexpr int64_t kStateVersion = 2;  // 1 had 64 buckets
+constexpr int64_t kStateVersion = 3;  // 1 had 64 buckets, 2 lines without the white space around them
 
 /// What tells a file from another version of itself without reading it.
 json stamp_of(const fs::path& file) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/data/packed_dataset.h"
+#include "bertcram/text/tokenizer.h"
 #include "data/packing_support.h"
 
 namespace bertcram::data {
@@ -14,6 +15,33 @@ namespace {
 using test::contains;
 using test::message_of;
 using test::ScratchDirectory;
+
+using nlohmann::json;
+
+/// Byte-level BPE of letters, spaces and line ends, where some white space is joined.
+json byte_level_json() {
+  json vocab;
+  json added = json::array();
+  const auto add = [&](const std::string& token) {
+    const auto id = vocab.size();
+    vocab[token] = id;
+  };
+  for (const char* special : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}) {
+    const json token = {{"id", vocab.size()}, {"content", special}, {"special", true}, {"normalized", false}};
+    added.push_back(token);
+    add(special);
+  }
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    add({letter});
+  }
+  for (const char* space : {"\u010A", "\u0120", "\u010A\u0120", "\u0120\u0120"}) {
+    add(space);
+  }
+  const json merges = json::array({json::array({"\u010A", "\u0120"}), json::array({"\u0120", "\u0120"})});
+  return {{"added_tokens", added},
+          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", true}}},
+          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}}}};
+}
 
 class PackFilters : public ::testing::Test {
  protected:
@@ -30,8 +58,8 @@ class PackFilters : public ::testing::Test {
     return test::pack(config_);
   }
 
-  nlohmann::json rule(const char* name) const {
-    return nlohmann::json::parse(test::read_bytes(std::filesystem::path(config_.output) / "manifest.json"))
+  json rule(const char* name) const {
+    return json::parse(test::read_bytes(std::filesystem::path(config_.output) / "manifest.json"))
         .at("filters")
         .at(name);
   }
@@ -75,7 +103,7 @@ TEST_F(PackFilters, NearDuplicatesLeaveOneOfEachCluster) {
   const auto counts = pack(text);
   EXPECT_EQ(counts.documents_near_duplicate, 20);
   EXPECT_EQ(counts.documents_train, 10);
-  EXPECT_EQ(rule("near_duplicates"), (nlohmann::json{{"value", 0.8}, {"removed", 20}}));
+  EXPECT_EQ(rule("near_duplicates"), (json{{"value", 0.8}, {"removed", 20}}));
   const std::string one = test::read_bytes(std::filesystem::path(config_.output) / "train-00000.bin");
   config_.threads = 1;
   pack(text);
@@ -98,7 +126,55 @@ TEST_F(PackFilters, ParagraphsOccurOnceAndShortOnesAsOftenAsTheyLike) {
   test::tiny_tokenizer().encode(boilerplate, ids);
   EXPECT_EQ(counts.tokens, everything - 2 * static_cast<int64_t>(ids.size()));
   EXPECT_EQ(counts.documents_train + counts.documents_duplicate, 3);  // a document may consist of known lines only
-  EXPECT_EQ(rule("duplicate_paragraphs"), (nlohmann::json{{"value", true}, {"removed", 2}}));
+  EXPECT_EQ(rule("duplicate_paragraphs"), (json{{"value", true}, {"removed", 2}}));
+}
+
+/// With a tokenizer that knows line ends and indentation.
+class PackFiltersOfBytes : public PackFilters {
+ protected:
+  PackCounts pack_bytes(const std::vector<std::string>& documents) {
+    std::string lines;
+    for (const std::string& document : documents) {
+      lines += json({{"text", document}}).dump() + "\n";
+    }
+    config_.input = {scratch_.write("text", lines).string()};
+    config_.overwrite = true;
+    const util::StopFlag stop;
+    return run_pack(config_, *tokenizer_, {.stop = stop, .progress = util::ProgressStyle::kQuiet});
+  }
+  std::string shard() const { return test::read_bytes(std::filesystem::path(config_.output) / "train-00000.bin"); }
+
+  std::unique_ptr<text::Tokenizer> tokenizer_ =
+      text::load_tokenizer(scratch_.write("tokenizer.json", byte_level_json().dump()), std::nullopt);
+};
+
+TEST_F(PackFiltersOfBytes, LinesAreEncodedAsInTheirText) {
+  util::RandomStream random(test::test_seed());
+  std::vector<std::string> documents;
+  for (int i = 0; i < 40; ++i) {  // the words end with a space
+    documents.push_back("head\n\n    " + test::random_words(random, 30) + "\n  " + test::random_words(random, 30) +
+                        "\n\n");
+  }
+  const int64_t tokens = pack_bytes(documents).tokens;
+  const std::string whole = shard();
+  config_.filters.duplicate_paragraphs = true;
+  EXPECT_EQ(pack_bytes(documents).tokens, tokens);
+  EXPECT_TRUE(shard() == whole);
+}
+
+TEST_F(PackFiltersOfBytes, WhatIsKeptIsEncodedAsIfTheOtherLinesHadNeverBeen) {
+  util::RandomStream random(test::test_seed());
+  const std::string boilerplate = "\n  " + test::random_words(random, 30);
+  const auto words = [&] { return test::random_words(random, 30); };
+  const std::string first = words();
+  const std::string second = words();
+  const std::string rest = "\n    " + words();
+  const std::string other_rest = "\n      " + words();
+  const int64_t tokens = pack_bytes({first + boilerplate + rest, second + other_rest}).tokens;
+  config_.filters.duplicate_paragraphs = true;
+  const PackCounts counts = pack_bytes({first + boilerplate + rest, second + boilerplate + other_rest});
+  EXPECT_EQ(counts.paragraphs_duplicate, 1);
+  EXPECT_EQ(counts.tokens, tokens);
 }
 
 TEST_F(PackFilters, WhatLeavesNoRowIsSaidWithWhatHelps) {
