@@ -1,5 +1,6 @@
 #include "bertcram/data/packer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -134,7 +135,9 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
   if (near_duplicates) {
     near_duplicates->link(stop);
   }
-  SecondPass second(config, job.tokenizer, staging, linked);
+  const bool has_copies =
+      std::ranges::any_of(job.inputs.sources, [](const auto& source) { return source.weight > 1.0; });
+  SecondPass second(config, job.tokenizer, staging, linked, has_copies ? Copies::kSome : Copies::kNone);
   buckets.for_each_in_order([&](const PackedDocument& document) {
     stop_packing_if_asked(stop);
     second.add(document, counts);
