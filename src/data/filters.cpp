@@ -139,6 +139,9 @@ Verdict DocumentFilters::judge(std::string_view text, std::vector<uint64_t>& wor
 }
 
 Verdict DocumentFilters::judge_tokens(std::string_view text, size_t tokens) const {
+  if (tokens == 0) {  // nothing but white space and control characters
+    return Verdict::kShort;
+  }
   const bool is_incompressible =
       config_.max_tokens_per_char > 0.0 &&
       static_cast<double>(tokens) >= config_.max_tokens_per_char * static_cast<double>(text::count_chars(text));

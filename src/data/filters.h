@@ -44,7 +44,7 @@ class DocumentFilters {
 
   /// The first rule that the text breaks. @param words  room to work in; holds the words of the text if needs_words()
   Verdict judge(std::string_view text, std::vector<uint64_t>& words) const;
-  /// The rule that needs the tokens of the text.
+  /// The rules that need the tokens of the text; one without any is short, whatever min_chars is.
   Verdict judge_tokens(std::string_view text, size_t tokens) const;
   /// Whether `judge` fills `words`.
   bool needs_words() const { return needs_words_; }

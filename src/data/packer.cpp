@@ -50,14 +50,16 @@ void add_reader_counts(const DocumentReader& reader, PackCounts& counts) {
 
 /// What of the input became no training text, by the options that say so; empty if nothing did.
 std::vector<std::string> removals(const config::PackConfig& config, const PackCounts& counts) {
-  const std::pair<int64_t, const char*> rules[] = {{counts.documents_left_out, "the weights of the source list"},
-                                                   {counts.documents_short, "--min-chars"},
-                                                   {counts.documents_symbols, "--max-symbols"},
-                                                   {counts.documents_repetitive, "--max-repetition"},
-                                                   {counts.documents_contaminated, "--decontaminate"},
-                                                   {counts.documents_incompressible, "--max-tokens-per-char"},
-                                                   {counts.documents_duplicate, "deduplication"},
-                                                   {counts.documents_near_duplicate, "--near-duplicates"}};
+  const std::pair<int64_t, const char*> rules[] = {
+      {counts.documents_left_out, "the weights of the source list"},
+      {counts.documents_short,
+       config.filters.min_chars > 1 ? "--min-chars" : "the tokenizer, which finds nothing in them"},
+      {counts.documents_symbols, "--max-symbols"},
+      {counts.documents_repetitive, "--max-repetition"},
+      {counts.documents_contaminated, "--decontaminate"},
+      {counts.documents_incompressible, "--max-tokens-per-char"},
+      {counts.documents_duplicate, "deduplication"},
+      {counts.documents_near_duplicate, "--near-duplicates"}};
   std::vector<std::string> parts;
   for (const auto& [removed, rule] : rules) {
     if (removed > 0) {

@@ -101,6 +101,7 @@ TEST_F(DocumentFiltersTest, CompressibilityCountsCharactersNotBytes) {
   const DocumentFilters filters(config_);
   EXPECT_EQ(filters.judge_tokens("日本語文日本語文", 1), Verdict::kKeep);
   EXPECT_EQ(filters.judge_tokens("日本語文日本語文", 2), Verdict::kIncompressible);
+  EXPECT_EQ(filters.judge_tokens("\u200B", 0), Verdict::kShort) << "no token is no document";
 }
 
 }  // namespace

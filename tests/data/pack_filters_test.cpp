@@ -129,6 +129,14 @@ TEST_F(PackFilters, ParagraphsOccurOnceAndShortOnesAsOftenAsTheyLike) {
   EXPECT_EQ(rule("duplicate_paragraphs"), (json{{"value", true}, {"removed", 2}}));
 }
 
+TEST_F(PackFilters, WhatGivesNoTokenIsNoDocument) {
+  const auto counts = pack("\u00A0\u200B\n\n\uFEFF \u200B\n\n" + filler());
+  EXPECT_EQ(counts.documents_short, 2);
+  EXPECT_EQ(counts.documents_train, counts.documents_read - 2);
+  const std::string message = message_of<DataError>([&] { pack("\u00A0\n"); });
+  EXPECT_TRUE(contains(message, "1 of 1 documents removed by the tokenizer, which finds nothing in them)"));
+}
+
 /// With a tokenizer that knows line ends and indentation.
 class PackFiltersOfBytes : public PackFilters {
  protected:
