@@ -44,16 +44,21 @@ TextFileSource::TextFileSource(const std::filesystem::path& path, const config::
                                const ReaderOptions& options, BadRecords& bad_records)
     : bytes_(open_byte_source(path, options.stop)), source_(source), bad_records_(bad_records) {}
 
-/// Reads more of the file into pending_; false at its end.
+/// Reads more of the file into pending_; false at its end. Of the beginning it reads as much as there is room for: what the
+/// file is must not depend on how much a pipe or a decompressor gives at a time.
 bool TextFileSource::fill(SourceSummary& summary) {
   pending_.erase(0, pending_at_);
   scanned_ = scanned_ > pending_at_ ? scanned_ - pending_at_ : 0;
   pending_at_ = 0;
   const size_t before = pending_.size();
   pending_.resize(before + kReadBytes);
-  const size_t count = bytes_->read(std::span(pending_).subspan(before));
+  const std::span<char> room = std::span(pending_).subspan(before);
+  size_t count = bytes_->read(room);
+  for (size_t next = count; !format_ && next > 0 && count < room.size(); count += next) {
+    next = bytes_->read(room.subspan(count));
+  }
   size_t mark_bytes = 0;
-  if (summary.text_bytes == 0 && count > 0) {
+  if (!format_ && count > 0) {
     const auto beginning = std::string_view(pending_).substr(before, count);
     check_is_text(beginning, summary.path);
     mark_bytes = beginning.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
@@ -72,11 +77,12 @@ bool TextFileSource::fill(SourceSummary& summary) {
 /// By what was read of the file so far. @throws DataError if it is a JSON array, unless that was called text
 void TextFileSource::choose_format(SourceSummary& summary) {
   using enum config::TextFormat;
+  const Extent extent = summary.text_bytes < static_cast<int64_t>(kReadBytes) ? Extent::kWhole : Extent::kBeginning;
   const bool may_be_json = source_.format == kAuto || source_.format == kJsonl;
-  if (may_be_json && is_json_array(pending_) && detect_format(pending_) != kJsonl) {
+  if (may_be_json && is_json_array(pending_) && detect_format(pending_, extent) != kJsonl) {
     throw DataError(cat(summary.path, ": a JSON array; bertcram reads JSON lines (jq -c '.[]' FILE > FILE.jsonl)"));
   }
-  const config::TextFormat format = source_.format == kAuto ? detect_format(pending_) : source_.format;
+  const config::TextFormat format = source_.format == kAuto ? detect_format(pending_, extent) : source_.format;
   format_ = make_document_format(format, source_.text_field, bad_records_);
   summary.format = enum_words(format)[static_cast<size_t>(format)];
 }
