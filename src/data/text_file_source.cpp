@@ -13,7 +13,16 @@ namespace {
 constexpr size_t kReadBytes = size_t{1} << 18;
 // A text has no control characters to speak of; anything beyond this share at a file's start is another format.
 constexpr double kMaxControlShare = 0.1;
+// Latin-1 of any language stays below this share of bytes that are no UTF-8; a few in a short text say nothing.
+constexpr double kMaxInvalidShare = 0.1;
+constexpr int64_t kFewInvalid = 100;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Whether a file begins as a POSIX or GNU tar archive does.
+bool is_tar(std::string_view beginning) {
+  constexpr size_t kMagicAt = 257;
+  return beginning.size() > kMagicAt && beginning.substr(kMagicAt).starts_with("ustar");
+}
 
 /// Refuses a file whose beginning is not text.
 void check_is_text(std::string_view beginning, const std::string& path) {
@@ -25,6 +34,9 @@ void check_is_text(std::string_view beginning, const std::string& path) {
   if (beginning.starts_with("\xFF\xFE") || beginning.starts_with("\xFE\xFF")) {  // no UTF-8 begins so
     throw DataError(cat(path, ": UTF-16, expected UTF-8; 'iconv -f UTF-16 -t UTF-8' converts it"));
   }
+  if (is_tar(beginning)) {
+    throw DataError(cat(path, ": a tar archive; unpack it and give its files or their folder"));
+  }
   const auto is_control = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte == 0x7F || (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r' && byte != '\f');
@@ -35,6 +47,13 @@ void check_is_text(std::string_view beginning, const std::string& path) {
     throw DataError(cat(path, ": not a text file (", static_cast<int64_t>(controls), " control bytes among the first ",
                         beginning.size(), "); expected UTF-8 text, plain, .gz, .xz or .zst, or Parquet",
                         is_half_nul ? "; is it UTF-16? 'iconv -f UTF-16 -t UTF-8' converts it" : ""));
+  }
+  const int64_t invalid = text::count_invalid_utf8(beginning);
+  if (invalid > kFewInvalid &&
+      static_cast<double>(invalid) > kMaxInvalidShare * static_cast<double>(beginning.size())) {
+    throw DataError(cat(path, ": not a text file, or in another encoding (", invalid,
+                        " places that are no UTF-8 among the first ", beginning.size(),
+                        " bytes); expected UTF-8, to which 'iconv -f ENCODING -t UTF-8' converts"));
   }
 }
 

@@ -163,6 +163,48 @@ TEST(DocumentReader, BinaryIsRefused) {
   EXPECT_THROW(read_all({scratch.write("zeros", std::string(1000, '\0'))}), DataError);
 }
 
+/// The header of one member in the format of POSIX, and its content.
+std::string tar(const std::string& content) {
+  std::string header(512, '\0');
+  header.replace(0, 8, "text.txt");
+  header.replace(257, 8, std::string_view("ustar\00000", 8));
+  std::string padded = content;
+  padded.resize((content.size() + 511) / 512 * 512);
+  return header + padded;
+}
+
+TEST(DocumentReader, ATarArchiveIsRefusedByItsName) {
+  const ScratchDirectory scratch;
+  const std::string archive = tar(std::string(100'000, 'x'));  // too few NUL bytes to be seen by them
+  for (const std::string& content : {archive, gzip(archive), zstd(archive)}) {
+    const auto path = scratch.write("some.tar", content);
+    EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "some.tar: a tar archive; unpack it"));
+  }
+}
+
+TEST(DocumentReader, WhatIsHardlyUtf8IsRefusedButLatin1IsRead) {
+  const ScratchDirectory scratch;
+  std::string cyrillic;
+  std::string samples;
+  std::string german;
+  util::RandomStream random(2);
+  for (int i = 0; i < 3000; ++i) {
+    cyrillic += "\xCF\xF0\xE8\xE2\xE5\xF2 ";                  // Windows-1251
+    samples += static_cast<char>(0x80 + random.below(0x80));  // no control byte among them
+    samples += static_cast<char>(0x20 + random.below(0x5F));
+    german +=
+        "\xFC"
+        "ber W\xF6lfe und was sonst ";  // 2 of 25 bytes
+  }
+  for (const std::string& bytes : {cyrillic, samples}) {
+    const std::string message = message_of<DataError>([&] { read_all({scratch.write("other", bytes)}); });
+    EXPECT_TRUE(contains(message, "other: not a text file, or in another encoding"));
+    EXPECT_TRUE(contains(message, "iconv"));
+  }
+  EXPECT_EQ(documents_of(german).size(), 1U);
+  EXPECT_EQ(documents_of("\xE9t\xE9\n").size(), 1U) << "half of its bytes, but only two";
+}
+
 TEST(DocumentReader, MissingFilesAndFoldersAreRefused) {
   const ScratchDirectory scratch;
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({scratch / "none"}); }), "none"));
