@@ -126,7 +126,7 @@ std::vector<std::string> packed_shards(const fs::path& output) {
     const json stored = util::try_parse_json(util::read_file(output / kManifestFile));
     const json shards = stored.is_object() ? stored.value("shards", json::array()) : json::array();
     for (const json& shard : shards) {
-      const fs::path name = shard.is_object() ? shard.value("file", "") : "";
+      const fs::path name = util::text_member(shard, "file");
       if (name.extension() == ".bin" && !name.has_parent_path()) {
         names.push_back(name.string());
       }

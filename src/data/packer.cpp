@@ -212,11 +212,12 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   if (!config.overwrite && fs::exists(output / kManifestFile)) {
     util::log_warning("pack", cat(output.string(), ": damaged or incomplete, made again"));
   }
+  const std::vector<std::string> obsolete = old_content(output);  // before the work: what is there may be damaged
   util::StagedFolder staged(output);
   WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse);
   try {
     const PackCounts counts = pack_into(staged.staging(), job, work);
-    staged.publish(kManifestFile, old_content(output));
+    staged.publish(kManifestFile, obsolete);
     work.remove();
     return counts;
   } catch (...) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/packing_support.h"
@@ -139,6 +140,25 @@ TEST_F(PackedFolderFormat, ADamagedManifestIsADataError) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_packed_manifest(scratch_ / "packed"); }), "version 99"));
   std::filesystem::remove(path);
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_packed_manifest(scratch_ / "packed"); }), "bertcram pack"));
+}
+
+TEST_F(PackedFolderFormat, ANumberOutsideItsRangeIsADataError) {
+  using nlohmann::json;
+  const auto path = scratch_ / "packed/manifest.json";
+  const json whole = json::parse(test::read_bytes(path));
+  for (const char* key : {"/seq_len", "/vocab_size", "/shards/0/rows"}) {
+    for (const json& value : {json(-1), json(1e30), json(0.5), json(uint64_t{1} << 63), json("57"), json(nullptr)}) {
+      json damaged = whole;
+      damaged[json::json_pointer(key)] = value;
+      test::write_bytes(path, damaged.dump());
+      EXPECT_TRUE(
+          contains(message_of<DataError>([&] { read_packed_manifest(scratch_ / "packed"); }), "damaged manifest"))
+          << key << " " << value;
+    }
+  }
+  PackedManifest manifest = manifest_;
+  manifest.vocab_size = int64_t{1} << 31;  // more than there is memory for
+  EXPECT_THROW(read_token_counts(scratch_ / "packed", manifest), DataError);
 }
 
 TEST_F(PackedFolderFormat, AMissingShardOrOneOfAnotherFolderIsADataError) {
