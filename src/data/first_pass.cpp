@@ -73,6 +73,9 @@ PackCounts FirstPass::run(DocumentReader& reader, util::Progress& progress) {
     workers.run(util::thread_count(config_.threads), [&](int64_t) {
       Workspace space;
       while (const auto batch = workers.failed() ? std::nullopt : next_batch(reader)) {
+        if (batch->known_bytes > 0) {
+          progress.add_earlier(batch->known_bytes);
+        }
         work_on(*batch, space);
         progress.add(batch->source_bytes);
       }

@@ -130,7 +130,7 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
     util::Progress progress(
         {.label = "pack", .total = total_file_bytes(job.inputs.paths()), .style = job.context.progress});
     for (const SourceSummary& finished : work.saved().position.finished) {
-      progress.add(finished.file_bytes);
+      progress.add_earlier(finished.file_bytes);
     }
     counts = FirstPass(config, job.tokenizer, job.context, work, buckets, linked).run(reader, progress);
   }

@@ -375,6 +375,21 @@ TEST(ReaderResume, ASecondReaderGoesOnWhereverTheFirstStopped) {
   }
 }
 
+TEST(ReaderResume, WhatIsReadOnlyToBeSkippedIsNoProgress) {
+  const ScratchDirectory scratch;
+  util::RandomStream random(8);
+  const auto path = scratch.write("text", random_text(random, 10'000));
+  ReaderOptions options = {.batch_bytes = 1000};
+  DocumentReader first({path}, options);
+  test::read_documents(first, 100);
+  options.start = {.finished = {}, .documents = first.documents_of_open_file()};
+  DocumentReader second({path}, options);
+  const auto batch = second.next();
+  ASSERT_TRUE(batch.has_value());
+  EXPECT_GE(batch->known_bytes, 100 * 1000);
+  EXPECT_LT(batch->source_bytes, batch->known_bytes);
+}
+
 TEST(ReaderResume, BadRecordsOfAllSessionsCount) {
   const ScratchDirectory scratch;
   const std::vector<std::filesystem::path> files = {scratch.write("a", "{\"text\": \"one\"}\n{}\n"),
