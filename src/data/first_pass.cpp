@@ -62,7 +62,7 @@ FirstPass::FirstPass(const config::PackConfig& config, const text::Tokenizer& to
       work_(work),
       buckets_(buckets),
       near_duplicates_(near_duplicates),
-      filters_(config.filters),
+      filters_(config.filters, context.stop),
       counts_(work.saved().counts),
       files_finished_(work.saved().position.finished.size()),
       documents_of_open_file_(work.saved().position.documents) {}

@@ -95,10 +95,7 @@ void RowStore::read_row(int64_t row, std::span<int32_t> ids) const {
 
 void RowStore::verify(const util::StopFlag& stop) const {
   for (const ShardReader& shard : shards_) {
-    if (stop.requested()) {
-      throw util::StoppedError(stop, "stopped while checking the packed data");
-    }
-    shard.verify();
+    shard.verify(stop);
   }
 }
 

@@ -178,7 +178,7 @@ std::optional<PackCounts> earlier_result(const Job& job) {
   if (job.config.overwrite) {
     return std::nullopt;
   }
-  auto earlier = earlier_pack(output, job.request, job.inputs.paths());
+  auto earlier = earlier_pack(output, job.request, job.inputs.paths(), job.context.stop);
   if (earlier && !is_whole(output, job.context.stop)) {
     return std::nullopt;
   }
@@ -214,7 +214,8 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   }
   const std::vector<std::string> obsolete = old_content(output);  // before the work: what is there may be damaged
   util::StagedFolder staged(output);
-  WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse);
+  WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse,
+                  context.stop);
   try {
     const PackCounts counts = pack_into(staged.staging(), job, work);
     staged.publish(kManifestFile, obsolete);

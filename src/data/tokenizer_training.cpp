@@ -104,14 +104,16 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
 }
 
 /// The result of an earlier run with the same options on the same bytes; nullopt if the folder holds no tokenizer.
-std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs) {
+std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs,
+                                             const util::StopFlag& stop) {
   const fs::path output = config.output;
   if (!fs::exists(output / text::kTokenizerManifest)) {
     return std::nullopt;
   }
   try {
     const json stored = util::parse_json(util::read_file(output / kTrainingFile));
-    if (stored.at("request") == request_of(config, inputs) && are_same_sources(stored.at("sources"), inputs.paths())) {
+    if (stored.at("request") == request_of(config, inputs) &&
+        are_same_sources(stored.at("sources"), inputs.paths(), stop)) {
       return TokenizeResult{.vocab_size = stored.at("vocab_size"),
                             .words = stored.at("words"),
                             .invalid_utf8 = stored.at("invalid_utf8"),
@@ -191,7 +193,7 @@ TokenizeResult run_tokenize(const config::TokenizeConfig& config, const Tokenize
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
   const InputList inputs = resolve_inputs(config.input, config.text, output);
   if (!config.overwrite) {
-    if (const auto earlier = earlier_result(config, inputs)) {
+    if (const auto earlier = earlier_result(config, inputs, context.stop)) {
       if (text::is_whole_tokenizer(output, earlier->fingerprint)) {
         util::log_info("tokenize", cat(output.string(), " already holds this result; nothing to do"));
         return *earlier;

@@ -70,6 +70,28 @@ TEST(TextFormat, AJsonArrayIsRefusedWithWhatConvertsIt) {
   EXPECT_EQ(read_text("[{\"odd\": 1}]\n" + lines).documents.size(), 2U) << "one bad line among others";
 }
 
+TEST(TextFormat, WhatIsHardlyUtf8IsRefusedButLatin1IsRead) {
+  std::string cyrillic;
+  std::string samples;
+  std::string german;
+  util::RandomStream random(2);
+  for (int i = 0; i < 3000; ++i) {
+    cyrillic += "\xCF\xF0\xE8\xE2\xE5\xF2 ";                  // Windows-1251
+    samples += static_cast<char>(0x80 + random.below(0x80));  // no control byte among them
+    samples += static_cast<char>(0x20 + random.below(0x5F));
+    german +=
+        "\xFC"
+        "ber W\xF6lfe und was sonst ";  // 2 of 25 bytes
+  }
+  for (const std::string& bytes : {cyrillic, samples}) {
+    const std::string message = message_of<DataError>([&] { read_text(bytes); });
+    EXPECT_TRUE(contains(message, "some: not a text file, or in another encoding"));
+    EXPECT_TRUE(contains(message, "iconv"));
+  }
+  EXPECT_EQ(read_text(german).documents.size(), 1U);
+  EXPECT_EQ(read_text("\xE9t\xE9\n").documents.size(), 1U) << "half of its bytes, but only two";
+}
+
 TEST(TextFormat, AByteOrderMarkIsNoText) {
   EXPECT_EQ(read_text("\xEF\xBB\xBF{\"text\": \"one\"}\n").documents, Strings{"one\n"});
   EXPECT_EQ(read_text("\xEF\xBB\xBFone\n").documents, Strings{"one\n"});

@@ -182,29 +182,6 @@ TEST(DocumentReader, ATarArchiveIsRefusedByItsName) {
   }
 }
 
-TEST(DocumentReader, WhatIsHardlyUtf8IsRefusedButLatin1IsRead) {
-  const ScratchDirectory scratch;
-  std::string cyrillic;
-  std::string samples;
-  std::string german;
-  util::RandomStream random(2);
-  for (int i = 0; i < 3000; ++i) {
-    cyrillic += "\xCF\xF0\xE8\xE2\xE5\xF2 ";                  // Windows-1251
-    samples += static_cast<char>(0x80 + random.below(0x80));  // no control byte among them
-    samples += static_cast<char>(0x20 + random.below(0x5F));
-    german +=
-        "\xFC"
-        "ber W\xF6lfe und was sonst ";  // 2 of 25 bytes
-  }
-  for (const std::string& bytes : {cyrillic, samples}) {
-    const std::string message = message_of<DataError>([&] { read_all({scratch.write("other", bytes)}); });
-    EXPECT_TRUE(contains(message, "other: not a text file, or in another encoding"));
-    EXPECT_TRUE(contains(message, "iconv"));
-  }
-  EXPECT_EQ(documents_of(german).size(), 1U);
-  EXPECT_EQ(documents_of("\xE9t\xE9\n").size(), 1U) << "half of its bytes, but only two";
-}
-
 TEST(DocumentReader, MissingFilesAndFoldersAreRefused) {
   const ScratchDirectory scratch;
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({scratch / "none"}); }), "none"));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -62,6 +63,21 @@ class PackFilters : public ::testing::Test {
     return json::parse(test::read_bytes(std::filesystem::path(config_.output) / "manifest.json"))
         .at("filters")
         .at(name);
+  }
+
+  /// What the rows of a split hold, without white space and what stands between documents.
+  std::string letters(const std::vector<ShardEntry>& shards) const {
+    constexpr int32_t kFirstLetter = 5;  // two pieces for each
+    const RowStore rows(config_.output, shards, read_packed_manifest(config_.output));
+    std::vector<int32_t> ids(static_cast<size_t>(rows.seq_len()));
+    std::string all;
+    for (int64_t row = 0; row < rows.rows(); ++row) {
+      rows.read_row(row, ids);
+      for (const int32_t id : ids) {
+        all += id < kFirstLetter ? "" : std::string(1, static_cast<char>('a' + (id - kFirstLetter) / 2));
+      }
+    }
+    return all;
   }
 
   static std::string filler() { return test::joined(test::random_documents(test::test_seed(), 60)); }
@@ -127,6 +143,36 @@ TEST_F(PackFilters, ParagraphsOccurOnceAndShortOnesAsOftenAsTheyLike) {
   EXPECT_EQ(counts.tokens, everything - 2 * static_cast<int64_t>(ids.size()));
   EXPECT_EQ(counts.documents_train + counts.documents_duplicate, 3);  // a document may consist of known lines only
   EXPECT_EQ(rule("duplicate_paragraphs"), (json{{"value", true}, {"removed", 2}}));
+}
+
+// Copies were compared among themselves: they kept lines that a held-out document had kept as well.
+TEST_F(PackFilters, AHeldOutLineIsInNoCopy) {
+  util::RandomStream random(test::test_seed());
+  std::vector<std::string> lines(200);
+  std::ranges::generate(lines, [&] { return test::random_words(random, 30) + "\n"; });
+  std::vector<std::string> documents;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    documents.push_back(lines[i] + lines[(i + 1) % lines.size()]);  // each line in two of them
+  }
+  scratch_.write("a.txt", test::joined(documents));
+  config_.valid_frac = 0.4;
+  config_.filters.duplicate_paragraphs = true;
+  config_.input = {scratch_.write("list.yaml", "sources:\n  - {path: a.txt, weight: 2}\n").string()};
+  test::pack(config_);
+  const std::string train = letters(read_packed_manifest(config_.output).train_shards);
+  const std::string valid = letters(read_packed_manifest(config_.output).valid_shards);
+  int64_t held_out = 0;
+  int64_t repeated = 0;
+  for (std::string line : lines) {
+    std::erase_if(line, [](char c) { return c == ' ' || c == '\n'; });
+    const size_t found = train.find(line);
+    const bool is_held_out = valid.find(line) != std::string::npos;
+    EXPECT_FALSE(is_held_out && found != std::string::npos) << line;
+    held_out += is_held_out ? 1 : 0;
+    repeated += found != std::string::npos && train.find(line, found + 1) != std::string::npos ? 1 : 0;
+  }
+  EXPECT_GT(held_out, 40);
+  EXPECT_GT(repeated, 80) << "lines of training documents stand in both copies";
 }
 
 TEST_F(PackFilters, WhatGivesNoTokenIsNoDocument) {

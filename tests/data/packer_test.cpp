@@ -305,21 +305,6 @@ TEST(Packer, ADamagedOrIncompleteResultIsMadeAgain) {
   }
 }
 
-TEST(Packer, ADamagedManifestCanBeOverwritten) {
-  const ScratchDirectory scratch;
-  auto config = config_for({scratch.write("text", test::joined(random_documents(15, 100)))}, scratch / "packed");
-  const PackCounts first = pack(config);
-  const auto files = files_of(config.output);
-  config.overwrite = true;
-  for (const nlohmann::json& file : {nlohmann::json(7), nlohmann::json(nullptr), nlohmann::json("../text.bin")}) {
-    auto manifest = nlohmann::json::parse(test::read_bytes(scratch / "packed/manifest.json"));
-    manifest["shards"][0]["file"] = file;
-    test::write_bytes(scratch / "packed/manifest.json", manifest.dump());
-    EXPECT_EQ(pack(config).tokens, first.tokens) << file;
-    EXPECT_TRUE(files_of(config.output) == files) << file;
-  }
-}
-
 TEST(Packer, OtherOptionsAreRefusedUnlessOverwriting) {
   const ScratchDirectory scratch;
   auto config = config_for({scratch.write("text", test::joined(random_documents(11, 300)))}, scratch / "packed");

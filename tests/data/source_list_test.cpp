@@ -254,20 +254,6 @@ class PackedSourceList : public SourceList {
   json manifest(const std::string& name) const {
     return json::parse(test::read_bytes(scratch_ / name / "manifest.json"));
   }
-  /// What the rows of a split hold, without white space and what stands between documents.
-  std::string letters(const std::string& name, const std::vector<ShardEntry>& shards) const {
-    constexpr int32_t kFirstLetter = 5;  // two pieces for each
-    const RowStore rows(scratch_ / name, shards, read_packed_manifest(scratch_ / name));
-    std::vector<int32_t> ids(static_cast<size_t>(rows.seq_len()));
-    std::string all;
-    for (int64_t row = 0; row < rows.rows(); ++row) {
-      rows.read_row(row, ids);
-      for (const int32_t id : ids) {
-        all += id < kFirstLetter ? "" : std::string(1, static_cast<char>('a' + (id - kFirstLetter) / 2));
-      }
-    }
-    return all;
-  }
 
   config::PackConfig config_;
 };
@@ -331,35 +317,6 @@ TEST_F(PackedSourceList, RepeatsSurviveTheOtherRulesAgainstDuplicates) {
   EXPECT_EQ(twice.documents_near_duplicate, plain.documents_near_duplicate);
   EXPECT_EQ(twice.documents_duplicate, plain.documents_duplicate);
   EXPECT_EQ(twice.documents_train, 2 * plain.documents_train);
-}
-
-// Copies were compared among themselves: they kept lines that a held-out document had kept as well.
-TEST_F(PackedSourceList, AHeldOutLineIsInNoCopy) {
-  util::RandomStream random(test::test_seed());
-  Strings lines(200);
-  std::ranges::generate(lines, [&] { return test::random_words(random, 30) + "\n"; });
-  Strings documents;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    documents.push_back(lines[i] + lines[(i + 1) % lines.size()]);  // each line in two of them
-  }
-  text("a.txt", documents);
-  config_.valid_frac = 0.4;
-  config_.filters.duplicate_paragraphs = true;
-  pack("twice", {list("sources:\n  - {path: a.txt, weight: 2}\n")});
-  const std::string train = letters("twice", read_packed_manifest(scratch_ / "twice").train_shards);
-  const std::string valid = letters("twice", read_packed_manifest(scratch_ / "twice").valid_shards);
-  int64_t held_out = 0;
-  int64_t repeated = 0;
-  for (std::string line : lines) {
-    std::erase_if(line, [](char c) { return c == ' ' || c == '\n'; });
-    const size_t found = train.find(line);
-    const bool is_held_out = valid.find(line) != std::string::npos;
-    EXPECT_FALSE(is_held_out && found != std::string::npos) << line;
-    held_out += is_held_out ? 1 : 0;
-    repeated += found != std::string::npos && train.find(line, found + 1) != std::string::npos ? 1 : 0;
-  }
-  EXPECT_GT(held_out, 40);
-  EXPECT_GT(repeated, 80) << "lines of training documents stand in both copies";
 }
 
 TEST_F(PackedSourceList, TheManifestSaysWhatTheListSaid) {
