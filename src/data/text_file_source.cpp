@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kReadBytes = size_t{1} << 18;
 // A text has no control characters to speak of; anything beyond this share at a file's start is another format.
 constexpr double kMaxControlShare = 0.1;
-// Latin-1 of any language stays below this share of bytes that are no UTF-8; a few in a short text say nothing.
+// Western languages in Latin-1 stay below this share of places that are no UTF-8 per byte; other encodings are far above
+// it. A few in a short text say nothing.
 constexpr double kMaxInvalidShare = 0.1;
 constexpr int64_t kFewInvalid = 100;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
