@@ -145,6 +145,20 @@ TEST_F(PackFilters, ParagraphsOccurOnceAndShortOnesAsOftenAsTheyLike) {
   EXPECT_EQ(rule("duplicate_paragraphs"), (json{{"value", true}, {"removed", 2}}));
 }
 
+TEST_F(PackFilters, WordPieceSeesNoneOfTheWhiteSpaceBetweenLines) {
+  util::RandomStream random(test::test_seed());
+  std::string text;
+  for (int i = 0; i < 40; ++i) {
+    text += " \t" + test::random_words(random, 30) + "\r\n\u00A0 " + test::random_words(random, 30) + "\n\n";
+  }
+  const auto shard = std::filesystem::path(config_.output) / "train-00000.bin";
+  const int64_t tokens = pack(text).tokens;
+  const std::string whole = test::read_bytes(shard);
+  config_.filters.duplicate_paragraphs = true;
+  EXPECT_EQ(pack(text).tokens, tokens);
+  EXPECT_TRUE(test::read_bytes(shard) == whole);
+}
+
 // Copies were compared among themselves: they kept lines that a held-out document had kept as well.
 TEST_F(PackFilters, AHeldOutLineIsInNoCopy) {
   util::RandomStream random(test::test_seed());

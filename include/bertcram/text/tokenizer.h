@@ -48,7 +48,8 @@ enum class Before {
 
 struct EncodeOptions {
   SpecialInText special_in_text = SpecialInText::kRecognise;
-  Before before = Before::kNothing;  ///< heeded by tokenizer.json of type Unigram and BPE; WordPiece puts no space
+  /// Heeded by tokenizer.json of type Unigram and BPE. WordPiece puts no space; the SentencePiece library always does.
+  Before before = Before::kNothing;
 };
 
 /// What the model of a tokenizer reads, for Hugging Face.
