@@ -64,7 +64,7 @@ std::string describe_source(const json& source) {
     line += " (" + format + ")";
   }
   if (const auto bad = source.value("bad_records", int64_t{0}); bad > 0) {
-    line += cat(", ", format_count(bad), " lines skipped");
+    line += cat(", ", format_count(bad), source.value("format", "") == "parquet" ? " rows" : " lines", " skipped");
   }
   return line + "\n";
 }
@@ -83,7 +83,7 @@ std::string to_text(const fs::path& folder, const json& manifest, const std::vec
           count("documents_valid"), " held out\nfilters:\n");
   for (const auto& [name, filter] : manifest.at("filters").items()) {
     text += cat("  ", name, " ", filter.at("value").dump(), ": ", format_count(filter.at("removed").get<int64_t>()),
-                " documents removed\n");
+                name == "duplicate_paragraphs" ? " lines" : " documents", " removed\n");
   }
   text += "sources:\n";
   for (const json& source : manifest.at("sources")) {
@@ -102,6 +102,10 @@ std::string to_text(const fs::path& folder, const json& manifest, const std::vec
 void inspect_packed(const fs::path& folder, bool as_json) {
   const auto packed = data::read_packed_manifest(folder);
   const auto tokenizer = text::load_tokenizer(folder / data::kTokenizerFolder, std::nullopt);
+  if (tokenizer->fingerprint() != packed.tokenizer_fingerprint || tokenizer->vocab_size() != packed.vocab_size) {
+    throw DataError(cat(folder.string(),
+                        ": the tokenizer in it is not the one that its shards were packed with; pack the data again"));
+  }
   std::vector<Row> rows;
   add_rows("train", data::RowStore(folder, packed.train_shards, packed), *tokenizer, rows);
   add_rows("valid", data::RowStore(folder, packed.valid_shards, packed), *tokenizer, rows);

@@ -11,7 +11,7 @@
 
 namespace bertcram::data {
 
-/// A line of a document.
+/// A line of a document that holds more than white space, and the white space before it.
 struct Paragraph {
   uint64_t content = 0;  ///< hash of its text; 0 = too short to be told from others
   uint64_t end = 0;      ///< one past its last token in the document
@@ -24,7 +24,7 @@ struct PackedDocument {
   uint32_t number = 0;  ///< among those that NearDuplicates knows
   uint32_t copy = 0;    ///< 0 is the document, 1, 2, … are repetitions that the weight of its source asks for
   std::span<const int32_t> ids;
-  std::span<const Paragraph> paragraphs;  ///< covers all ids, or is empty where paragraphs do not matter
+  std::span<const Paragraph> paragraphs;  ///< empty where they do not matter; ids behind the last: white space
 };
 
 /// Appends documents to bucket files; `for_each_in_order` then gives them back in order of their place.

@@ -77,8 +77,7 @@ class PeekedSource : public ByteSource {
       const size_t count = std::min(buffer.size(), head_size_ - head_at_);
       std::memcpy(buffer.data(), head_.data() + head_at_, count);
       head_at_ += count;
-      // More than these few bytes: the reader judges by the first read whether this is text.
-      return count + (count < buffer.size() ? inner_->read(buffer.subspan(count)) : 0);
+      return count;
     }
     return inner_->read(buffer);
   }

@@ -12,13 +12,14 @@
 namespace bertcram::data {
 namespace {
 
-bool is_blank(std::string_view line) { return util::trim(line).empty(); }
+/// Whether the line separates blocks: white space of ASCII alone, unlike text::is_blank.
+bool is_blank_line(std::string_view line) { return util::trim(line).empty(); }
 
 /// Blocks of lines, separated by blank ones.
 class BlockFormat : public DocumentFormat {
  public:
   void add_line(std::string_view line, DocumentSink& sink) override {
-    if (is_blank(line)) {
+    if (is_blank_line(line)) {
       sink.end_document();
       return;
     }
@@ -39,7 +40,7 @@ class BlockFormat : public DocumentFormat {
 class LineFormat : public DocumentFormat {
  public:
   void add_line(std::string_view line, DocumentSink& sink) override {
-    if (!is_blank(line)) {
+    if (!is_blank_line(line)) {
       sink.add_line(line);
       sink.end_document();
     }
@@ -82,7 +83,7 @@ class JsonLinesFormat : public DocumentFormat {
   JsonLinesFormat(std::string field, BadRecords& bad_records) : field_(std::move(field)), bad_records_(bad_records) {}
 
   void add_line(std::string_view line, DocumentSink& sink) override {
-    if (std::exchange(is_too_long_, false) || is_blank(line)) {
+    if (std::exchange(is_too_long_, false) || is_blank_line(line)) {
       return;
     }
     std::string repaired;
@@ -123,22 +124,26 @@ class JsonLinesFormat : public DocumentFormat {
 
 }  // namespace
 
-config::TextFormat detect_format(std::string_view beginning) {
+config::TextFormat detect_format(std::string_view beginning, Extent extent) {
   constexpr int kJudgedLines = 16;
-  const auto begin = std::ranges::find_if_not(beginning, [](char c) { return util::trim({&c, 1}).empty(); });
+  const auto begin = std::ranges::find_if_not(beginning, [](char c) { return is_blank_line({&c, 1}); });
   beginning.remove_prefix(static_cast<size_t>(begin - beginning.begin()));
   const bool begins_like_object = beginning.starts_with('{');
   simdjson::dom::parser parser;
   int lines = 0;
   int objects = 0;
-  for (size_t newline = beginning.find('\n'); newline != std::string_view::npos && lines < kJudgedLines;
-       newline = beginning.find('\n')) {
-    if (const std::string_view line = beginning.substr(0, newline); !is_blank(line)) {
+  while (!beginning.empty() && lines < kJudgedLines) {
+    const size_t newline = beginning.find('\n');
+    if (newline == std::string_view::npos && extent == Extent::kBeginning) {
+      break;
+    }
+    const std::string_view line = beginning.substr(0, newline);
+    if (!is_blank_line(line)) {
       simdjson::dom::object object;
       ++lines;
       objects += parser.parse(text::repair_utf8(line)).get(object) == simdjson::SUCCESS ? 1 : 0;
     }
-    beginning.remove_prefix(newline + 1);
+    beginning.remove_prefix(std::min(beginning.size(), line.size() + 1));
   }
   const bool only_first_is_cut = objects >= 2 && objects == lines - 1;
   const bool is_jsonl = begins_like_object ? objects > 0 || lines == 0 : only_first_is_cut;

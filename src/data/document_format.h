@@ -22,10 +22,16 @@ class DocumentFormat {
   virtual void add_piece(std::string_view piece, DocumentSink& sink) = 0;
 };
 
+/// How much of a file there is to judge by.
+enum class Extent {
+  kBeginning,  ///< its last line may go on
+  kWhole,
+};
+
 /// The format that the beginning of a file tells: JSON lines if it begins with `{` and one of the first lines is a JSON
 /// object, or if of these only the very first is none (a part of a file that was split somewhere); otherwise blocks. A first
 /// line that is longer than `beginning` is judged by its first character.
-config::TextFormat detect_format(std::string_view beginning);
+config::TextFormat detect_format(std::string_view beginning, Extent extent);
 
 /// Whether a file begins as a JSON array of objects, on one line or indented: `[`, `{` and `"`, white space between.
 bool is_json_array(std::string_view beginning);

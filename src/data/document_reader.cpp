@@ -147,16 +147,16 @@ bool DocumentReader::skip_known(DocumentBatch& batch) {
 }
 
 std::optional<DocumentBatch> DocumentReader::next() {
-  if (std::exchange(has_failed_, true)) {
+  if (std::exchange(is_inside_next_, true)) {
     return std::nullopt;
   }
   DocumentBatch batch = read_batch();
   while (skip_known(batch)) {
-    const int64_t skipped_bytes = batch.source_bytes;
+    const int64_t known_bytes = batch.known_bytes + batch.source_bytes;
     batch = read_batch();
-    batch.source_bytes += skipped_bytes;
+    batch.known_bytes = known_bytes;
   }
-  has_failed_ = false;
+  is_inside_next_ = false;
   return batch.ends.empty() ? std::nullopt : std::optional(std::move(batch));
 }
 

@@ -85,13 +85,13 @@ double repetition_share(std::span<const uint64_t> words) {
   return static_cast<double>(repeated) / static_cast<double>(words.size() - kRepeatedRun + 1);
 }
 
-Contamination::Contamination(const std::vector<std::string>& files) {
+Contamination::Contamination(const std::vector<std::string>& files, const util::StopFlag& stop) {
   if (files.empty()) {
     return;
   }
   config::TextInputConfig lines;
   lines.format = config::TextFormat::kLines;
-  DocumentReader reader(expand_inputs("--decontaminate", files), {.input = lines});
+  DocumentReader reader(expand_inputs("--decontaminate", files), {.input = lines, .stop = &stop});
   std::vector<uint64_t> words;
   while (const auto batch = reader.next()) {
     for (size_t i = 0; i < batch->size(); ++i) {
@@ -114,9 +114,9 @@ bool Contamination::is_in(std::span<const uint64_t> words) const {
   return found;
 }
 
-DocumentFilters::DocumentFilters(const config::FilterConfig& config)
+DocumentFilters::DocumentFilters(const config::FilterConfig& config, const util::StopFlag& stop)
     : config_(config),
-      contamination_(config.decontaminate),
+      contamination_(config.decontaminate, stop),
       needs_words_(config.max_repetition < 1.0 || !config.decontaminate.empty() || config.near_duplicates > 0.0) {}
 
 Verdict DocumentFilters::judge(std::string_view text, std::vector<uint64_t>& words) const {
@@ -139,6 +139,9 @@ Verdict DocumentFilters::judge(std::string_view text, std::vector<uint64_t>& wor
 }
 
 Verdict DocumentFilters::judge_tokens(std::string_view text, size_t tokens) const {
+  if (tokens == 0) {  // nothing but white space and control characters
+    return Verdict::kShort;
+  }
   const bool is_incompressible =
       config_.max_tokens_per_char > 0.0 &&
       static_cast<double>(tokens) >= config_.max_tokens_per_char * static_cast<double>(text::count_chars(text));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bertcram/config/filter_config.h"
+#include "bertcram/util/stop.h"
 #include "hash_set.h"
 
 namespace bertcram::data {
@@ -24,8 +25,8 @@ double repetition_share(std::span<const uint64_t> words);
 class Contamination {
  public:
   /// Takes the tab-separated fields of each line as texts; of a line that is a JSON object, its strings.
-  /// @throws DataError if a file cannot be read
-  explicit Contamination(const std::vector<std::string>& files);
+  /// @throws DataError if a file cannot be read, util::StoppedError
+  Contamination(const std::vector<std::string>& files, const util::StopFlag& stop);
 
   bool is_in(std::span<const uint64_t> words) const;
   size_t runs() const { return runs_.size(); }
@@ -40,11 +41,11 @@ enum class Verdict { kKeep, kShort, kSymbols, kRepetition, kContaminated, kIncom
 class DocumentFilters {
  public:
   /// @throws DataError as Contamination
-  explicit DocumentFilters(const config::FilterConfig& config);
+  DocumentFilters(const config::FilterConfig& config, const util::StopFlag& stop);
 
   /// The first rule that the text breaks. @param words  room to work in; holds the words of the text if needs_words()
   Verdict judge(std::string_view text, std::vector<uint64_t>& words) const;
-  /// The rule that needs the tokens of the text.
+  /// The rules that need the tokens of the text; one without any is short, whatever min_chars is.
   Verdict judge_tokens(std::string_view text, size_t tokens) const;
   /// Whether `judge` fills `words`.
   bool needs_words() const { return needs_words_; }

@@ -16,6 +16,21 @@ constexpr int64_t kMebibyte = int64_t{1} << 20;
 constexpr int64_t kWorthSaving = 64 * kMebibyte;
 constexpr size_t kMinParagraphBytes = 40;  // shorter lines, such as headings, recur by right
 
+/// Bytes before the white space at the end.
+size_t bytes_without_end_space(std::string_view text) {
+  while (!text.empty()) {
+    size_t begin = text.size() - 1;
+    while (begin > 0 && text::is_continuation_byte(text[begin])) {
+      --begin;
+    }
+    if (!text::is_whitespace(text::decode_utf8(text.substr(begin)).code_point)) {
+      break;
+    }
+    text = text.substr(0, begin);
+  }
+  return text.size();
+}
+
 std::string_view trimmed(std::string_view line) {
   constexpr std::string_view kBlank = " \t\r";
   const size_t begin = std::min(line.find_first_not_of(kBlank), line.size());
@@ -47,7 +62,7 @@ FirstPass::FirstPass(const config::PackConfig& config, const text::Tokenizer& to
       work_(work),
       buckets_(buckets),
       near_duplicates_(near_duplicates),
-      filters_(config.filters),
+      filters_(config.filters, context.stop),
       counts_(work.saved().counts),
       files_finished_(work.saved().position.finished.size()),
       documents_of_open_file_(work.saved().position.documents) {}
@@ -58,6 +73,9 @@ PackCounts FirstPass::run(DocumentReader& reader, util::Progress& progress) {
     workers.run(util::thread_count(config_.threads), [&](int64_t) {
       Workspace space;
       while (const auto batch = workers.failed() ? std::nullopt : next_batch(reader)) {
+        if (batch->known_bytes > 0) {
+          progress.add_earlier(batch->known_bytes);
+        }
         work_on(*batch, space);
         progress.add(batch->source_bytes);
       }
@@ -180,22 +198,41 @@ void FirstPass::take(std::string_view text, int64_t copies, Workspace& space) co
 }
 
 Verdict FirstPass::encode(std::string_view text, Workspace& space) const {
-  const text::EncodeOptions plain = {.special_in_text = text::SpecialInText::kPlainText};
   space.ids.clear();
   space.paragraphs.clear();
-  if (!config_.filters.duplicate_paragraphs) {
-    tokenizer_.encode(text, space.ids, plain);
-    return filters_.judge_tokens(text, space.ids.size());
-  }
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = trimmed(text.substr(begin, end - begin));
-    tokenizer_.encode(line, space.ids, plain);
-    space.paragraphs.push_back(
-        {.content = line.size() < kMinParagraphBytes ? 0 : util::hash64(line), .end = space.ids.size()});
-    begin = end + 1;
+  if (config_.filters.duplicate_paragraphs) {
+    encode_paragraphs(text, space);
+  } else {
+    tokenizer_.encode(text, space.ids, {.special_in_text = text::SpecialInText::kPlainText});
   }
   return filters_.judge_tokens(text, space.ids.size());
+}
+
+/// Only the second pass knows which lines go, so each is encoded by itself, with the line ends and other white space
+/// before it: there every tokenizer that knows line ends begins a word, and the ids of the lines together are those of
+/// the text.
+void FirstPass::encode_paragraphs(std::string_view text, Workspace& space) const {
+  text::EncodeOptions options = {.special_in_text = text::SpecialInText::kPlainText};
+  size_t taken = 0;
+  const auto take_until = [&](size_t end) {
+    tokenizer_.encode(text.substr(taken, end - taken), space.ids, options);
+    taken = end;
+    options.before = text::Before::kText;
+  };
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    if (const size_t bytes = bytes_without_end_space(line); bytes > 0) {
+      take_until(begin + bytes);
+      const std::string_view content = trimmed(line);
+      space.paragraphs.push_back(
+          {.content = content.size() < kMinParagraphBytes ? 0 : util::hash64(content), .end = space.ids.size()});
+    }
+    begin = end + 1;
+  }
+  if (taken < text.size()) {
+    take_until(text.size());
+  }
 }
 
 }  // namespace bertcram::data

@@ -46,6 +46,7 @@ class FirstPass {
   void save(const DocumentReader& reader);
   void take(std::string_view text, int64_t copies, Workspace& space) const;
   Verdict encode(std::string_view text, Workspace& space) const;
+  void encode_paragraphs(std::string_view text, Workspace& space) const;
 
   const config::PackConfig& config_;
   const text::Tokenizer& tokenizer_;

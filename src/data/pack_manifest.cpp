@@ -126,7 +126,7 @@ std::vector<std::string> packed_shards(const fs::path& output) {
     const json stored = util::try_parse_json(util::read_file(output / kManifestFile));
     const json shards = stored.is_object() ? stored.value("shards", json::array()) : json::array();
     for (const json& shard : shards) {
-      const fs::path name = shard.is_object() ? shard.value("file", "") : "";
+      const fs::path name = util::text_member(shard, "file");
       if (name.extension() == ".bin" && !name.has_parent_path()) {
         names.push_back(name.string());
       }
@@ -136,14 +136,14 @@ std::vector<std::string> packed_shards(const fs::path& output) {
 }
 
 std::optional<PackCounts> earlier_pack(const fs::path& output, const std::string& request,
-                                       const std::vector<fs::path>& files) {
+                                       const std::vector<fs::path>& files, const util::StopFlag& stop) {
   const fs::path path = output / kManifestFile;
   if (!fs::exists(path)) {
     return std::nullopt;
   }
   try {
     const json manifest = util::parse_json(util::read_file(path));
-    if (manifest.value("request", "") == request && are_same_sources(manifest.at("sources"), files)) {
+    if (manifest.value("request", "") == request && are_same_sources(manifest.at("sources"), files, stop)) {
       return counts_of_manifest(path);
     }
   } catch (const json::exception&) {

@@ -26,8 +26,8 @@ nlohmann::json pack_manifest(const config::PackConfig& config, const text::Token
 std::vector<std::string> packed_shards(const std::filesystem::path& output);
 
 /// The counts of an earlier run with the same request on the same bytes, or nullopt if `output` holds no packed data.
-/// @throws ConfigError if it holds anything else
+/// @throws ConfigError if it holds anything else, util::StoppedError
 std::optional<PackCounts> earlier_pack(const std::filesystem::path& output, const std::string& request,
-                                       const std::vector<std::filesystem::path>& files);
+                                       const std::vector<std::filesystem::path>& files, const util::StopFlag& stop);
 
 }  // namespace bertcram::data

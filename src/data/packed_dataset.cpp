@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/data/packed_files.h"
@@ -13,8 +14,26 @@
 #include "bertcram/util/staged_folder.h"
 
 namespace bertcram::data {
+namespace {
+
+/// A whole number of the manifest. @throws DataError if it lies outside [smallest, largest], nlohmann::json::exception if
+/// it is no number
+int64_t whole_number(const std::filesystem::path& path, const nlohmann::json& object, const char* key, int64_t smallest,
+                     int64_t largest) {
+  const nlohmann::json& value = object.at(key);
+  const double shown = value;
+  if (!value.is_number_integer() || shown < static_cast<double>(smallest) || shown > static_cast<double>(largest)) {
+    throw DataError(cat(path.string(), ": damaged manifest (", key, " is ", value.dump(), ", expected ", smallest,
+                        " to ", largest, "); pack the data again"));
+  }
+  return value;
+}
+
+}  // namespace
 
 PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
+  constexpr int64_t kLargestCount = std::numeric_limits<int32_t>::max();
+  constexpr int64_t kMostRows = int64_t{1} << 48;
   util::refuse_half_published(directory);
   const auto path = directory / kManifestFile;
   if (!std::filesystem::exists(path)) {
@@ -29,15 +48,16 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
                           ", expected ", kPackedFormat, " version ", kPackedVersion));
     }
     PackedManifest manifest;
-    manifest.seq_len = json.at("seq_len");
-    manifest.vocab_size = json.at("vocab_size");
+    manifest.seq_len = whole_number(path, json, "seq_len", 1, kLargestCount);
+    manifest.vocab_size = whole_number(path, json, "vocab_size", 1, kLargestCount);
     manifest.tokenizer_fingerprint = json.at("tokenizer_fingerprint");
     manifest.unigram_entropy = json.at("unigram_entropy_nats");
     manifest.train_order = json.value("order", "shuffled") == "shuffled" ? RowOrder::kShuffled : RowOrder::kStored;
     for (const auto& shard : json.at("shards")) {
       const bool is_train = shard.at("split") == "train";
-      const ShardEntry entry = {
-          .file = shard.at("file"), .rows = shard.at("rows"), .header_hash = shard.value("header_xxh3_64", "")};
+      const ShardEntry entry = {.file = shard.at("file"),
+                                .rows = whole_number(path, shard, "rows", 0, kMostRows),
+                                .header_hash = shard.value("header_xxh3_64", "")};
       (is_train ? manifest.train_shards : manifest.valid_shards).push_back(entry);
     }
     return manifest;
@@ -75,10 +95,7 @@ void RowStore::read_row(int64_t row, std::span<int32_t> ids) const {
 
 void RowStore::verify(const util::StopFlag& stop) const {
   for (const ShardReader& shard : shards_) {
-    if (stop.requested()) {
-      throw util::StoppedError(stop, "stopped while checking the packed data");
-    }
-    shard.verify();
+    shard.verify(stop);
   }
 }
 
@@ -95,12 +112,12 @@ std::vector<int32_t> document_bounds(std::span<const int32_t> row, int32_t sep) 
 
 std::vector<uint64_t> read_token_counts(const std::filesystem::path& directory, const PackedManifest& manifest) {
   const util::MappedFile file(directory / kTokenCountsFile);
-  std::vector<uint64_t> counts(static_cast<size_t>(manifest.vocab_size));
-  const size_t bytes = counts.size() * sizeof(uint64_t);
+  const size_t bytes = static_cast<size_t>(manifest.vocab_size) * sizeof(uint64_t);
   if (file.size() != bytes + sizeof(uint64_t)) {
     throw DataError(cat((directory / kTokenCountsFile).string(), ": ", file.size(), " bytes, expected ",
                         bytes + sizeof(uint64_t), "; pack the data again"));
   }
+  std::vector<uint64_t> counts(static_cast<size_t>(manifest.vocab_size));
   uint64_t hash = 0;
   std::memcpy(counts.data(), file.bytes().data(), bytes);
   std::memcpy(&hash, file.bytes().data() + bytes, sizeof(hash));

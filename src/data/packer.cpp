@@ -1,5 +1,6 @@
 #include "bertcram/data/packer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -49,14 +50,16 @@ void add_reader_counts(const DocumentReader& reader, PackCounts& counts) {
 
 /// What of the input became no training text, by the options that say so; empty if nothing did.
 std::vector<std::string> removals(const config::PackConfig& config, const PackCounts& counts) {
-  const std::pair<int64_t, const char*> rules[] = {{counts.documents_left_out, "the weights of the source list"},
-                                                   {counts.documents_short, "--min-chars"},
-                                                   {counts.documents_symbols, "--max-symbols"},
-                                                   {counts.documents_repetitive, "--max-repetition"},
-                                                   {counts.documents_contaminated, "--decontaminate"},
-                                                   {counts.documents_incompressible, "--max-tokens-per-char"},
-                                                   {counts.documents_duplicate, "deduplication"},
-                                                   {counts.documents_near_duplicate, "--near-duplicates"}};
+  const std::pair<int64_t, const char*> rules[] = {
+      {counts.documents_left_out, "the weights of the source list"},
+      {counts.documents_short,
+       config.filters.min_chars > 1 ? "--min-chars" : "the tokenizer, which finds nothing in them"},
+      {counts.documents_symbols, "--max-symbols"},
+      {counts.documents_repetitive, "--max-repetition"},
+      {counts.documents_contaminated, "--decontaminate"},
+      {counts.documents_incompressible, "--max-tokens-per-char"},
+      {counts.documents_duplicate, "deduplication"},
+      {counts.documents_near_duplicate, "--near-duplicates"}};
   std::vector<std::string> parts;
   for (const auto& [removed, rule] : rules) {
     if (removed > 0) {
@@ -127,14 +130,16 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
     util::Progress progress(
         {.label = "pack", .total = total_file_bytes(job.inputs.paths()), .style = job.context.progress});
     for (const SourceSummary& finished : work.saved().position.finished) {
-      progress.add(finished.file_bytes);
+      progress.add_earlier(finished.file_bytes);
     }
     counts = FirstPass(config, job.tokenizer, job.context, work, buckets, linked).run(reader, progress);
   }
   if (near_duplicates) {
     near_duplicates->link(stop);
   }
-  SecondPass second(config, job.tokenizer, staging, linked);
+  const bool has_copies =
+      std::ranges::any_of(job.inputs.sources, [](const auto& source) { return source.weight > 1.0; });
+  SecondPass second(config, job.tokenizer, staging, linked, has_copies ? Copies::kSome : Copies::kNone);
   buckets.for_each_in_order([&](const PackedDocument& document) {
     stop_packing_if_asked(stop);
     second.add(document, counts);
@@ -173,7 +178,7 @@ std::optional<PackCounts> earlier_result(const Job& job) {
   if (job.config.overwrite) {
     return std::nullopt;
   }
-  auto earlier = earlier_pack(output, job.request, job.inputs.paths());
+  auto earlier = earlier_pack(output, job.request, job.inputs.paths(), job.context.stop);
   if (earlier && !is_whole(output, job.context.stop)) {
     return std::nullopt;
   }
@@ -207,11 +212,13 @@ PackCounts run_pack(const config::PackConfig& config, const text::Tokenizer& tok
   if (!config.overwrite && fs::exists(output / kManifestFile)) {
     util::log_warning("pack", cat(output.string(), ": damaged or incomplete, made again"));
   }
+  const std::vector<std::string> obsolete = old_content(output);  // before the work: what is there may be damaged
   util::StagedFolder staged(output);
-  WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse);
+  WorkFolder work(output, job.request, job.inputs.paths(), config.overwrite ? Foreign::kDrop : Foreign::kRefuse,
+                  context.stop);
   try {
     const PackCounts counts = pack_into(staged.staging(), job, work);
-    staged.publish(kManifestFile, old_content(output));
+    staged.publish(kManifestFile, obsolete);
     work.remove();
     return counts;
   } catch (...) {

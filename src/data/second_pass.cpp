@@ -20,9 +20,10 @@ bool is_valid_document(const util::Hash128& content, double valid_frac) {
 }  // namespace
 
 SecondPass::SecondPass(const config::PackConfig& config, const text::Tokenizer& tokenizer,
-                       const std::filesystem::path& directory, const NearDuplicates* near_duplicates)
+                       const std::filesystem::path& directory, const NearDuplicates* near_duplicates, Copies copies)
     : config_(config),
       near_duplicates_(near_duplicates),
+      copies_(copies),
       special_(tokenizer.special()),
       shape_{.seq_len = config.seq_len,
              .bytes_per_id = bytes_per_id(tokenizer.vocab_size()),
@@ -48,7 +49,7 @@ void SecondPass::add(const PackedDocument& document, PackCounts& counts) {
     return;
   }
   const std::span<const int32_t> ids = without_known_paragraphs(document, counts);
-  if (ids.empty() && !document.ids.empty()) {
+  if (ids.empty()) {
     counts.documents_duplicate += one_document;
     return;
   }
@@ -66,6 +67,19 @@ void SecondPass::add(const PackedDocument& document, PackCounts& counts) {
   }
 }
 
+/// Whether the paragraph is the document's own, and not given in this copy yet.
+bool SecondPass::takes_paragraph(uint64_t content, const PackedDocument& document) {
+  const bool is_new = paragraphs_.insert(content);
+  if (copies_ == Copies::kNone) {
+    return is_new;
+  }
+  const uint64_t owned = util::mix_key({content, document.content.high, document.content.low});
+  if (is_new) {
+    paragraphs_.insert(owned);
+  }
+  return paragraphs_.contains(owned) && paragraphs_.insert(util::mix_key({owned, document.copy}));
+}
+
 std::span<const int32_t> SecondPass::without_known_paragraphs(const PackedDocument& document, PackCounts& counts) {
   if (document.paragraphs.empty()) {
     return document.ids;
@@ -73,13 +87,16 @@ std::span<const int32_t> SecondPass::without_known_paragraphs(const PackedDocume
   kept_ids_.clear();
   uint64_t begin = 0;
   for (const Paragraph& paragraph : document.paragraphs) {
-    if (paragraph.content == 0 || paragraphs_.insert(util::mix_key({paragraph.content, document.copy}))) {
+    if (paragraph.content == 0 || takes_paragraph(paragraph.content, document)) {
       const auto ids = document.ids.subspan(begin, paragraph.end - begin);
       kept_ids_.insert(kept_ids_.end(), ids.begin(), ids.end());
     } else {
       ++counts.paragraphs_duplicate;
     }
     begin = paragraph.end;
+  }
+  if (!kept_ids_.empty()) {  // the white space at the end
+    kept_ids_.insert(kept_ids_.end(), document.ids.begin() + static_cast<std::ptrdiff_t>(begin), document.ids.end());
   }
   return kept_ids_;
 }

@@ -2,9 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/json.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::data {
 
@@ -50,7 +53,7 @@ void add_rules(const SourceSummary& source, json& entry) {
 }
 
 /// Whether the file begins with the bytes that the entry remembers, and, unless a limit ended it before, is these bytes.
-bool holds_same_bytes(const json& entry, const fs::path& file) {
+bool holds_same_bytes(const json& entry, const fs::path& file, const util::StopFlag& stop) {
   std::error_code error;
   const auto bytes = entry.at("file_bytes").get<uintmax_t>();
   if (!fs::is_regular_file(file, error)) {
@@ -62,7 +65,9 @@ bool holds_same_bytes(const json& entry, const fs::path& file) {
     return false;
   }
   const util::MappedFile content(file);
-  return content.size() >= bytes && entry.at("xxh3_128") == util::hash128(content.text().substr(0, bytes)).hex();
+  util::StreamHash hash;
+  hash.update(content.text().substr(0, bytes), stop);
+  return content.size() >= bytes && entry.at("xxh3_128") == hash.digest128().hex();
 }
 
 }  // namespace
@@ -101,13 +106,20 @@ std::vector<SourceSummary> sources_of_json(const json& list) {
   return sources;
 }
 
-bool are_same_sources(const json& stored, const std::vector<fs::path>& files) {
+bool are_same_sources(const json& stored, const std::vector<fs::path>& files, const util::StopFlag& stop) {
   if (stored.size() != files.size()) {
     return false;
   }
   for (size_t i = 0; i < files.size(); ++i) {
     // As it was written: a name that is no UTF-8 was repaired on the way.
-    if (stored[i].at("path") != util::valid_utf8(files[i].string()) || !holds_same_bytes(stored[i], files[i])) {
+    if (stored[i].at("path") != util::valid_utf8(files[i].string())) {
+      return false;
+    }
+  }
+  util::log_info("data", cat("checking the inputs: ", util::format_bytes(total_file_bytes(files)),
+                             " may be those of an earlier result"));
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (!holds_same_bytes(stored[i], files[i], stop)) {
       return false;
     }
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bertcram/data/document_reader.h"
+#include "bertcram/util/stop.h"
 
 namespace bertcram::data {
 
@@ -14,9 +15,11 @@ nlohmann::json to_json(const std::vector<SourceSummary>& sources);
 /// The reverse, but for what the source lists said. @throws nlohmann::json::exception if it is no such list
 std::vector<SourceSummary> sources_of_json(const nlohmann::json& list);
 
-/// Whether a list made by to_json describes these files with these bytes; never for standard input and pipes.
-/// @throws nlohmann::json::exception if it is no such list
-bool are_same_sources(const nlohmann::json& stored, const std::vector<std::filesystem::path>& files);
+/// Whether a list made by to_json describes these files with these bytes; never for standard input and pipes. Reads them all
+/// where nothing differs before, and says so.
+/// @throws nlohmann::json::exception if it is no such list, util::StoppedError
+bool are_same_sources(const nlohmann::json& stored, const std::vector<std::filesystem::path>& files,
+                      const util::StopFlag& stop);
 
 /// Bytes of the files together; what has no size counts nothing.
 int64_t total_file_bytes(const std::vector<std::filesystem::path>& files);

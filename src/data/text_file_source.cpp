@@ -13,7 +13,17 @@ namespace {
 constexpr size_t kReadBytes = size_t{1} << 18;
 // A text has no control characters to speak of; anything beyond this share at a file's start is another format.
 constexpr double kMaxControlShare = 0.1;
+// Western languages in Latin-1 stay below this share of places that are no UTF-8 per byte; other encodings are far above
+// it. A few in a short text say nothing.
+constexpr double kMaxInvalidShare = 0.1;
+constexpr int64_t kFewInvalid = 100;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Whether a file begins as a POSIX or GNU tar archive does.
+bool is_tar(std::string_view beginning) {
+  constexpr size_t kMagicAt = 257;
+  return beginning.size() > kMagicAt && beginning.substr(kMagicAt).starts_with("ustar");
+}
 
 /// Refuses a file whose beginning is not text.
 void check_is_text(std::string_view beginning, const std::string& path) {
@@ -24,6 +34,9 @@ void check_is_text(std::string_view beginning, const std::string& path) {
   }
   if (beginning.starts_with("\xFF\xFE") || beginning.starts_with("\xFE\xFF")) {  // no UTF-8 begins so
     throw DataError(cat(path, ": UTF-16, expected UTF-8; 'iconv -f UTF-16 -t UTF-8' converts it"));
+  }
+  if (is_tar(beginning)) {
+    throw DataError(cat(path, ": a tar archive; unpack it and give its files or their folder"));
   }
   const auto is_control = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -36,6 +49,13 @@ void check_is_text(std::string_view beginning, const std::string& path) {
                         beginning.size(), "); expected UTF-8 text, plain, .gz, .xz or .zst, or Parquet",
                         is_half_nul ? "; is it UTF-16? 'iconv -f UTF-16 -t UTF-8' converts it" : ""));
   }
+  const int64_t invalid = text::count_invalid_utf8(beginning);
+  if (invalid > kFewInvalid &&
+      static_cast<double>(invalid) > kMaxInvalidShare * static_cast<double>(beginning.size())) {
+    throw DataError(cat(path, ": not a text file, or in another encoding (", invalid,
+                        " places that are no UTF-8 among the first ", beginning.size(),
+                        " bytes); expected UTF-8, to which 'iconv -f ENCODING -t UTF-8' converts"));
+  }
 }
 
 }  // namespace
@@ -44,16 +64,21 @@ TextFileSource::TextFileSource(const std::filesystem::path& path, const config::
                                const ReaderOptions& options, BadRecords& bad_records)
     : bytes_(open_byte_source(path, options.stop)), source_(source), bad_records_(bad_records) {}
 
-/// Reads more of the file into pending_; false at its end.
+/// Reads more of the file into pending_; false at its end. Of the beginning it reads as much as there is room for: what the
+/// file is must not depend on how much a pipe or a decompressor gives at a time.
 bool TextFileSource::fill(SourceSummary& summary) {
   pending_.erase(0, pending_at_);
   scanned_ = scanned_ > pending_at_ ? scanned_ - pending_at_ : 0;
   pending_at_ = 0;
   const size_t before = pending_.size();
   pending_.resize(before + kReadBytes);
-  const size_t count = bytes_->read(std::span(pending_).subspan(before));
+  const std::span<char> room = std::span(pending_).subspan(before);
+  size_t count = bytes_->read(room);
+  for (size_t next = count; !format_ && next > 0 && count < room.size(); count += next) {
+    next = bytes_->read(room.subspan(count));
+  }
   size_t mark_bytes = 0;
-  if (summary.text_bytes == 0 && count > 0) {
+  if (!format_ && count > 0) {
     const auto beginning = std::string_view(pending_).substr(before, count);
     check_is_text(beginning, summary.path);
     mark_bytes = beginning.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
@@ -72,11 +97,12 @@ bool TextFileSource::fill(SourceSummary& summary) {
 /// By what was read of the file so far. @throws DataError if it is a JSON array, unless that was called text
 void TextFileSource::choose_format(SourceSummary& summary) {
   using enum config::TextFormat;
+  const Extent extent = summary.text_bytes < static_cast<int64_t>(kReadBytes) ? Extent::kWhole : Extent::kBeginning;
   const bool may_be_json = source_.format == kAuto || source_.format == kJsonl;
-  if (may_be_json && is_json_array(pending_) && detect_format(pending_) != kJsonl) {
+  if (may_be_json && is_json_array(pending_) && detect_format(pending_, extent) != kJsonl) {
     throw DataError(cat(summary.path, ": a JSON array; bertcram reads JSON lines (jq -c '.[]' FILE > FILE.jsonl)"));
   }
-  const config::TextFormat format = source_.format == kAuto ? detect_format(pending_) : source_.format;
+  const config::TextFormat format = source_.format == kAuto ? detect_format(pending_, extent) : source_.format;
   format_ = make_document_format(format, source_.text_field, bad_records_);
   summary.format = enum_words(format)[static_cast<size_t>(format)];
 }

@@ -98,14 +98,16 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
 
 /// What an earlier run with the same options on the same bytes said of its result; nullopt if the folder holds no tokenizer.
 /// @throws ConfigError if it holds another one
-std::optional<TokenizeResult> earlier_training(const config::TokenizeConfig& config, const InputList& inputs) {
+std::optional<TokenizeResult> earlier_training(const config::TokenizeConfig& config, const InputList& inputs,
+                                               const util::StopFlag& stop) {
   const fs::path output = config.output;
   if (!fs::exists(output / text::kTokenizerManifest)) {
     return std::nullopt;
   }
   try {
     const json stored = util::parse_json(util::read_file(output / kTrainingFile));
-    if (stored.at("request") == request_of(config, inputs) && are_same_sources(stored.at("sources"), inputs.paths())) {
+    if (stored.at("request") == request_of(config, inputs) &&
+        are_same_sources(stored.at("sources"), inputs.paths(), stop)) {
       return TokenizeResult{.vocab_size = stored.at("vocab_size"),
                             .words = stored.at("words"),
                             .invalid_utf8 = stored.at("invalid_utf8"),
@@ -121,11 +123,12 @@ std::optional<TokenizeResult> earlier_training(const config::TokenizeConfig& con
 }
 
 /// The result of such a run if the folder holds all of it and it is not to be replaced. @throws ConfigError if it is another
-std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs) {
+std::optional<TokenizeResult> earlier_result(const config::TokenizeConfig& config, const InputList& inputs,
+                                             const util::StopFlag& stop) {
   if (config.overwrite) {
     return std::nullopt;
   }
-  auto earlier = earlier_training(config, inputs);
+  auto earlier = earlier_training(config, inputs, stop);
   if (earlier && !text::is_whole_tokenizer(config.output, earlier->fingerprint)) {
     return std::nullopt;
   }
@@ -195,12 +198,12 @@ TokenizeResult run_tokenize(const config::TokenizeConfig& config, const Tokenize
   util::finish_publishing(output, "tokenize");
   util::refuse_foreign_folder(output, text::kTokenizerFormat, "tokenizer");
   const InputList inputs = resolve_inputs(config.input, config.text, output);
-  if (const auto earlier = earlier_result(config, inputs)) {
+  if (const auto earlier = earlier_result(config, inputs, context.stop)) {
     return *earlier;
   }
   util::make_writable_directory(output);
   const util::DirectoryLock lock(output, "tokenize");
-  if (const auto earlier = earlier_result(config, inputs)) {  // another process may have been quicker
+  if (const auto earlier = earlier_result(config, inputs, context.stop)) {  // another process may have been quicker
     return *earlier;
   }
   if (!config.overwrite && fs::exists(output / text::kTokenizerManifest)) {

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr const char* kWorkFolder = ".work";
 constexpr const char* kStateFile = "state.json";
-constexpr int64_t kStateVersion = 2;  // 1 had 64 buckets
+constexpr int64_t kStateVersion = 3;  // 1 had 64 buckets, 2 lines without the white space around them
 
 /// What tells a file from another version of itself without reading it.
 json stamp_of(const fs::path& file) {
@@ -49,7 +49,8 @@ json to_json(const PackProgress& progress) {
 
 }  // namespace
 
-WorkFolder::WorkFolder(const fs::path& output, std::string request, std::vector<fs::path> files, Foreign foreign)
+WorkFolder::WorkFolder(const fs::path& output, std::string request, std::vector<fs::path> files, Foreign foreign,
+                       const util::StopFlag& stop)
     : folder_(output / kWorkFolder),
       request_(std::move(request)),
       files_(std::move(files)),
@@ -61,7 +62,7 @@ WorkFolder::WorkFolder(const fs::path& output, std::string request, std::vector<
     std::ranges::transform(files_, std::back_inserter(stamps_), stamp_of);
   }
   if (fs::exists(folder_ / kStateFile)) {
-    load(foreign);
+    load(foreign, stop);
   }
   if (!has_saved_) {
     remove();
@@ -82,7 +83,7 @@ json WorkFolder::begun(const ReaderPosition& position) const {
 }
 
 /// Takes over what an earlier session saved, if it is the work of this request on these files.
-void WorkFolder::load(Foreign foreign) {
+void WorkFolder::load(Foreign foreign, const util::StopFlag& stop) {
   std::string other;
   std::string damage = "damaged";
   try {
@@ -94,7 +95,7 @@ void WorkFolder::load(Foreign foreign) {
       other = "with other options";
     } else if (state.at("begun") != begun(progress.position)) {
       other = "on other files, or of files that have changed since";
-    } else if (take_spills(state.at("spills"))) {
+    } else if (take_spills(state.at("spills"), stop)) {
       saved_ = std::move(progress);
       has_saved_ = true;
       util::log_info("pack", cat("going on after ", util::format_count(saved_.counts.documents_read),
@@ -114,7 +115,8 @@ void WorkFolder::load(Foreign foreign) {
 }
 
 /// @return whether all spill files begin with the bytes that were saved
-bool WorkFolder::take_spills(const json& stored) {
+bool WorkFolder::take_spills(const json& stored, const util::StopFlag& stop) {
+  util::log_info("pack", cat("checking what an earlier session saved in ", folder_.string()));
   std::map<std::string, KeptSpill> kept;
   for (const auto& [name, spill] : stored.items()) {
     KeptSpill file{.bytes = spill.at("bytes"), .hash = {}};
@@ -122,7 +124,8 @@ bool WorkFolder::take_spills(const json& stored) {
     if (file.bytes < 0 || fs::file_size(folder_ / name, error) < static_cast<uintmax_t>(file.bytes) || error) {
       return false;
     }
-    file.hash.update(util::MappedFile(folder_ / name).bytes().first(static_cast<size_t>(file.bytes)));
+    const util::MappedFile content(folder_ / name);
+    file.hash.update(content.text().substr(0, static_cast<size_t>(file.bytes)), stop);
     if (file.hash.digest128().hex() != spill.at("xxh3_128")) {
       return false;
     }

@@ -10,6 +10,7 @@
 
 #include "bertcram/data/document_reader.h"
 #include "bertcram/data/packer.h"
+#include "bertcram/util/stop.h"
 #include "spill_file.h"
 
 namespace bertcram::data {
@@ -33,9 +34,9 @@ enum class Foreign {
 class WorkFolder {
  public:
   /// @param request  what besides the files decides the content, see pack_request
-  /// Damaged work is dropped, with a warning. @throws ResourceError, ConfigError
+  /// Damaged work is dropped, with a warning. @throws ResourceError, ConfigError; util::StoppedError, which leaves all as it is
   WorkFolder(const std::filesystem::path& output, std::string request, std::vector<std::filesystem::path> files,
-             Foreign foreign = Foreign::kRefuse);
+             Foreign foreign, const util::StopFlag& stop);
   ~WorkFolder();
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
@@ -55,8 +56,8 @@ class WorkFolder {
   static void remove_leftover(const std::filesystem::path& output);
 
  private:
-  void load(Foreign foreign);
-  bool take_spills(const nlohmann::json& stored);
+  void load(Foreign foreign, const util::StopFlag& stop);
+  bool take_spills(const nlohmann::json& stored, const util::StopFlag& stop);
   nlohmann::json begun(const ReaderPosition& position) const;
 
   std::filesystem::path folder_;

@@ -103,10 +103,11 @@ std::string HubNormalizer::normalize(std::string text) const {
   return text;
 }
 
-std::string with_metaspaces(std::string_view text, const WordSplit& split, bool at_start) {
+std::string with_metaspaces(std::string_view text, const WordSplit& split, Before before) {
   std::string spelt = replace_all(text, " ", kMetaspace);
-  const bool prepend =
-      split.prepend == WordSplit::Prepend::kAlways || (split.prepend == WordSplit::Prepend::kFirst && at_start);
+  const bool begins_part = before != Before::kText || split.at_white_space;
+  const bool prepend = (split.prepend == WordSplit::Prepend::kAlways && begins_part) ||
+                       (split.prepend == WordSplit::Prepend::kFirst && before == Before::kNothing);
   if (prepend && !spelt.starts_with(kMetaspace)) {
     spelt.insert(0, kMetaspace);
   }

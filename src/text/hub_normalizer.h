@@ -7,6 +7,7 @@
 
 #include "bertcram/text/char_map.h"
 #include "bertcram/text/subword_definition.h"
+#include "bertcram/text/tokenizer.h"
 #include "byte_level.h"
 
 namespace bertcram::text {
@@ -28,25 +29,25 @@ class HubNormalizer {
 };
 
 /// Cuts normalised text into words, calling `take(word)` for each in turn.
-/// @param at_start whether the text begins where the whole input begins
+/// @param before what stands before the text in the whole input
 template <class Take>
-void for_each_word(std::string_view text, const WordSplit& split, bool at_start, Take take);
+void for_each_word(std::string_view text, const WordSplit& split, Before before, Take take);
 
 /// A copy of the text with "▁" for every space, and one before it where `split` says so.
-std::string with_metaspaces(std::string_view text, const WordSplit& split, bool at_start);
+std::string with_metaspaces(std::string_view text, const WordSplit& split, Before before);
 /// The white-space separated parts of the text.
 std::vector<std::string_view> white_space_parts(std::string_view text);
 /// Where the word ends that begins at `from`: before the next "▁".
 size_t metaspace_word_end(std::string_view text, size_t from);
 
 template <class Take>
-void for_each_word(std::string_view text, const WordSplit& split, bool at_start, Take take) {
+void for_each_word(std::string_view text, const WordSplit& split, Before before, Take take) {
   const auto take_part = [&](std::string_view part) {
     if (!split.metaspace) {
       take(part);
       return;
     }
-    const std::string spelt = with_metaspaces(part, split, at_start);
+    const std::string spelt = with_metaspaces(part, split, before);
     for (size_t from = 0; from < spelt.size();) {
       const size_t end = split.before_metaspace ? metaspace_word_end(spelt, from) : spelt.size();
       take(std::string_view(spelt).substr(from, end - from));
@@ -57,7 +58,8 @@ void for_each_word(std::string_view text, const WordSplit& split, bool at_start,
     return;
   }
   if (split.byte_level) {
-    const std::string spaced = split.prefix_space && text.front() != ' ' ? " " + std::string(text) : std::string(text);
+    const bool prepend = split.prefix_space && before != Before::kText && text.front() != ' ';
+    const std::string spaced = prepend ? " " + std::string(text) : std::string(text);
     for (size_t from = 0; from < spaced.size();) {
       const size_t bytes = byte_level_word_bytes(spaced, from);
       take(spell_bytes(std::string_view(spaced).substr(from, bytes)));

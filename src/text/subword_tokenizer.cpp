@@ -155,9 +155,9 @@ void SubwordTokenizer::cut(const Cutter& cutter, SpecialInText mode, std::string
   }
 }
 
-void SubwordTokenizer::encode_normalized(std::string_view text, bool at_start, const std::vector<char>& barred,
+void SubwordTokenizer::encode_normalized(std::string_view text, Before before, const std::vector<char>& barred,
                                          std::vector<int32_t>& ids) const {
-  for_each_word(text, definition_.split, at_start, [&](std::string_view word) {
+  for_each_word(text, definition_.split, before, [&](std::string_view word) {
     if (unigram_) {
       unigram_->encode_word(word, barred, ids);
     } else {
@@ -166,12 +166,13 @@ void SubwordTokenizer::encode_normalized(std::string_view text, bool at_start, c
   });
 }
 
-void SubwordTokenizer::encode_part(std::string_view text, bool at_start, SpecialInText mode,
+void SubwordTokenizer::encode_part(std::string_view text, Before before, SpecialInText mode,
                                    std::vector<int32_t>& ids) const {
   const std::string normalized = normalizer_->normalize(std::string(text));
   const std::vector<char>& barred = mode == SpecialInText::kPlainText ? special_ids_ : kNothingBarred;
-  cut(after_, mode, normalized, ids,
-      [&](std::string_view part, size_t offset) { encode_normalized(part, at_start && offset == 0, barred, ids); });
+  cut(after_, mode, normalized, ids, [&](std::string_view part, size_t offset) {
+    encode_normalized(part, offset == 0 ? before : Before::kToken, barred, ids);
+  });
 }
 
 void SubwordTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, const EncodeOptions& options) const {
@@ -180,8 +181,9 @@ void SubwordTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, 
     repaired = repair_utf8(text);
     text = repaired;
   }
-  cut(before_, options.special_in_text, text, ids,
-      [&](std::string_view part, size_t offset) { encode_part(part, offset == 0, options.special_in_text, ids); });
+  cut(before_, options.special_in_text, text, ids, [&](std::string_view part, size_t offset) {
+    encode_part(part, offset == 0 ? options.before : Before::kToken, options.special_in_text, ids);
+  });
 }
 
 std::string join_metaspace_pieces(const Tokenizer& tokenizer, std::span<const int32_t> ids) {

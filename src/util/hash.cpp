@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -38,6 +39,16 @@ StreamHash& StreamHash::operator=(StreamHash&&) noexcept = default;
 
 void StreamHash::update(std::span<const std::byte> bytes) {
   XXH3_128bits_update(state_->xxh3, bytes.data(), bytes.size());
+}
+
+void StreamHash::update(std::string_view bytes, const StopFlag& stop) {
+  constexpr size_t kPieceBytes = size_t{4} << 20;
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(kPieceBytes, bytes.size()))) {
+    if (stop.requested()) {
+      throw StoppedError(stop, "stopped while comparing files with what is known of them");
+    }
+    update(bytes.substr(0, kPieceBytes));
+  }
 }
 
 Hash128 StreamHash::digest128() const {

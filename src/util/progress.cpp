@@ -32,7 +32,25 @@ double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::
   return std::chrono::duration<double>(to - from).count();
 }
 
+std::string amount_text(double amount, const std::string& unit) {
+  const auto whole = static_cast<int64_t>(amount);
+  return unit == "B" ? format_bytes(whole) : format_count(whole) + " " + unit;
+}
+
 }  // namespace
+
+std::vector<std::string> progress_parts(const ProgressAmount& amount) {
+  const double rate = static_cast<double>(amount.done - amount.done_earlier) / amount.seconds;
+  std::string text = amount_text(static_cast<double>(amount.done), amount.unit);
+  if (amount.total > 0) {
+    text += " of " + amount_text(static_cast<double>(amount.total), amount.unit);
+  }
+  std::vector<std::string> parts = {text, amount_text(rate, amount.unit) + "/s"};
+  if (amount.total > 0 && rate > 0) {
+    parts.push_back(format_duration(static_cast<double>(amount.total - amount.done) / rate) + " left");
+  }
+  return parts;
+}
 
 Progress::Progress(ProgressOptions options)
     : options_(std::move(options)),
@@ -50,6 +68,13 @@ void Progress::add(int64_t amount) {
   const std::lock_guard lock(mutex_);
   done_ += amount;
   show();
+}
+
+void Progress::add_earlier(int64_t amount) {
+  const std::lock_guard lock(mutex_);
+  done_ += amount;
+  done_earlier_ += amount;
+  start_ = std::chrono::steady_clock::now();
 }
 
 void Progress::set_share(double share) {
@@ -74,26 +99,15 @@ void Progress::print_row(const std::vector<std::string>& cells) {
   }
 }
 
-std::string Progress::amount_text(double amount) const {
-  const auto whole = static_cast<int64_t>(amount);
-  return options_.unit == "B" ? format_bytes(whole) : format_count(whole) + " " + options_.unit;
-}
-
 std::vector<std::string> Progress::parts() const {
   if (!status_.empty()) {
     return status_;
   }
-  const double elapsed = std::max(1e-3, seconds_between(start_, std::chrono::steady_clock::now()));
-  const double rate = static_cast<double>(done_) / elapsed;
-  std::string text = amount_text(static_cast<double>(done_));
-  if (options_.total > 0) {
-    text += " of " + amount_text(static_cast<double>(options_.total));
-  }
-  std::vector<std::string> parts = {text, amount_text(rate) + "/s"};
-  if (options_.total > 0 && done_ > 0) {
-    parts.push_back(format_duration(static_cast<double>(options_.total - done_) / rate) + " left");
-  }
-  return parts;
+  return progress_parts({.unit = options_.unit,
+                         .total = options_.total,
+                         .done = done_,
+                         .done_earlier = done_earlier_,
+                         .seconds = std::max(1e-3, seconds_between(start_, std::chrono::steady_clock::now()))});
 }
 
 void Progress::show() {

@@ -1,8 +1,12 @@
 // How the lines of a file make documents: blocks, lines, JSON objects.
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <chrono>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "bertcram/util/random.h"
 #include "data/document_format.h"
@@ -64,6 +68,28 @@ TEST(TextFormat, AJsonArrayIsRefusedWithWhatConvertsIt) {
   }
   const std::string lines = "{\"text\": \"a\"}\n{\"text\": \"b\"}\n";
   EXPECT_EQ(read_text("[{\"odd\": 1}]\n" + lines).documents.size(), 2U) << "one bad line among others";
+}
+
+TEST(TextFormat, WhatIsHardlyUtf8IsRefusedButLatin1IsRead) {
+  std::string cyrillic;
+  std::string samples;
+  std::string german;
+  util::RandomStream random(2);
+  for (int i = 0; i < 3000; ++i) {
+    cyrillic += "\xCF\xF0\xE8\xE2\xE5\xF2 ";                  // Windows-1251
+    samples += static_cast<char>(0x80 + random.below(0x80));  // no control byte among them
+    samples += static_cast<char>(0x20 + random.below(0x5F));
+    german +=
+        "\xFC"
+        "ber W\xF6lfe und was sonst ";  // 2 of 25 bytes
+  }
+  for (const std::string& bytes : {cyrillic, samples}) {
+    const std::string message = message_of<DataError>([&] { read_text(bytes); });
+    EXPECT_TRUE(contains(message, "some: not a text file, or in another encoding"));
+    EXPECT_TRUE(contains(message, "iconv"));
+  }
+  EXPECT_EQ(read_text(german).documents.size(), 1U);
+  EXPECT_EQ(read_text("\xE9t\xE9\n").documents.size(), 1U) << "half of its bytes, but only two";
 }
 
 TEST(TextFormat, AByteOrderMarkIsNoText) {
@@ -145,12 +171,53 @@ TEST(TextFormatProperty, BatchSizeMakesNoDifference) {
 TEST(DetectFormat, OneDamagedLineDoesNotMakeJsonLinesText) {
   using enum config::TextFormat;
   const std::string object = "{\"text\": \"a\"}\n";
-  EXPECT_EQ(detect_format("{\"text\": \"broken\n" + object), kJsonl);
-  EXPECT_EQ(detect_format("{\"text\": \"broken\n{}x\n" + object), kJsonl);
-  EXPECT_EQ(detect_format("the end of a line\"}\n" + object + object), kJsonl);
-  EXPECT_EQ(detect_format("{{Infobox\n| a = b\n}}\nText.\n"), kBlocks);
-  EXPECT_EQ(detect_format("An object looks so:\n" + object), kBlocks);
-  EXPECT_EQ(detect_format("Objects look so:\n" + object + object + "That was all.\n"), kBlocks);
+  EXPECT_EQ(detect_format("{\"text\": \"broken\n" + object, Extent::kBeginning), kJsonl);
+  EXPECT_EQ(detect_format("{\"text\": \"broken\n{}x\n" + object, Extent::kBeginning), kJsonl);
+  EXPECT_EQ(detect_format("the end of a line\"}\n" + object + object, Extent::kBeginning), kJsonl);
+  EXPECT_EQ(detect_format("{{Infobox\n| a = b\n}}\nText.\n", Extent::kBeginning), kBlocks);
+  EXPECT_EQ(detect_format("An object looks so:\n" + object, Extent::kBeginning), kBlocks);
+  EXPECT_EQ(detect_format("Objects look so:\n" + object + object + "That was all.\n", Extent::kBeginning), kBlocks);
+}
+
+TEST(DetectFormat, TheLastLineCountsWhereItIsWhole) {
+  using enum config::TextFormat;
+  const std::string object = "{\"text\": \"a\"}";
+  EXPECT_EQ(detect_format("{Hello} world", Extent::kWhole), kBlocks);
+  EXPECT_EQ(detect_format("{Hello} world", Extent::kBeginning), kJsonl) << "it may be a long object";
+  EXPECT_EQ(detect_format(object, Extent::kWhole), kJsonl);
+  EXPECT_EQ(detect_format("{broken\n" + object, Extent::kWhole), kJsonl);
+  EXPECT_EQ(detect_format("Objects look so:\n" + object + "\n" + object + "\nso", Extent::kWhole), kBlocks);
+  EXPECT_EQ(detect_format("", Extent::kWhole), kBlocks);
+}
+
+TEST(TextFormat, AMissingLastLineEndMakesNoDifference) {
+  EXPECT_EQ(read_text("{Hello} world").documents, Strings{"{Hello} world\n"});
+  EXPECT_EQ(read_text("{Hello} world").summaries[0].format, read_text("{Hello} world\n").summaries[0].format);
+}
+
+// What the first read gave was judged: here a line that is no object, or a part of it.
+TEST(TextFormat, HowTheBytesArriveMakesNoDifference) {
+  std::string text = "{{Infobox\n";
+  for (int line = 0; line < 8; ++line) {
+    text += json({{"text", cat("line ", line)}}).dump() + "\n";
+  }
+  const ReadResult whole = read_text(text);
+  EXPECT_EQ(whole.summaries[0].format, "jsonl");
+  const ScratchDirectory scratch;
+  const auto pipe = scratch / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const size_t first : {size_t{1}, size_t{8}, size_t{10}, size_t{20}, text.size() - 1}) {
+    std::thread writer([&] {
+      std::ofstream out(pipe, std::ios::binary);
+      out << text.substr(0, first) << std::flush;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      out << text.substr(first);
+    });
+    const ReadResult piped = read({pipe});
+    writer.join();
+    EXPECT_EQ(piped.documents, whole.documents) << first;
+    EXPECT_EQ(piped.summaries[0].format, "jsonl") << first;
+  }
 }
 
 }  // namespace

@@ -163,6 +163,25 @@ TEST(DocumentReader, BinaryIsRefused) {
   EXPECT_THROW(read_all({scratch.write("zeros", std::string(1000, '\0'))}), DataError);
 }
 
+/// The header of one member in the format of POSIX, and its content.
+std::string tar(const std::string& content) {
+  std::string header(512, '\0');
+  header.replace(0, 8, "text.txt");
+  header.replace(257, 8, std::string_view("ustar\00000", 8));
+  std::string padded = content;
+  padded.resize((content.size() + 511) / 512 * 512);
+  return header + padded;
+}
+
+TEST(DocumentReader, ATarArchiveIsRefusedByItsName) {
+  const ScratchDirectory scratch;
+  const std::string archive = tar(std::string(100'000, 'x'));  // too few NUL bytes to be seen by them
+  for (const std::string& content : {archive, gzip(archive), zstd(archive)}) {
+    const auto path = scratch.write("some.tar", content);
+    EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({path}); }), "some.tar: a tar archive; unpack it"));
+  }
+}
+
 TEST(DocumentReader, MissingFilesAndFoldersAreRefused) {
   const ScratchDirectory scratch;
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_all({scratch / "none"}); }), "none"));
@@ -331,6 +350,21 @@ TEST(ReaderResume, ASecondReaderGoesOnWhereverTheFirstStopped) {
       EXPECT_EQ(parts.summaries[i].bad_records, whole.summaries[i].bad_records) << batches;
     }
   }
+}
+
+TEST(ReaderResume, WhatIsReadOnlyToBeSkippedIsNoProgress) {
+  const ScratchDirectory scratch;
+  util::RandomStream random(8);
+  const auto path = scratch.write("text", random_text(random, 10'000));
+  ReaderOptions options = {.batch_bytes = 1000};
+  DocumentReader first({path}, options);
+  test::read_documents(first, 100);
+  options.start = {.finished = {}, .documents = first.documents_of_open_file()};
+  DocumentReader second({path}, options);
+  const auto batch = second.next();
+  ASSERT_TRUE(batch.has_value());
+  EXPECT_GE(batch->known_bytes, 100 * 1000);
+  EXPECT_LT(batch->source_bytes, batch->known_bytes);
 }
 
 TEST(ReaderResume, BadRecordsOfAllSessionsCount) {

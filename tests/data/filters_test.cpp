@@ -18,6 +18,8 @@ std::vector<uint64_t> words_of(std::string_view text) {
   return words;
 }
 
+const util::StopFlag kNoStop;
+
 constexpr const char* kEvaluation = "one two three four five six seven eight nine ten eleven twelve thirteen";
 
 TEST(SymbolShare, CountsWhatIsNeitherLetterMarkNorDigit) {
@@ -40,7 +42,7 @@ class ContaminationTest : public ::testing::Test {
  protected:
   bool is_in(const std::string& file, const std::string& text) {
     const auto path = scratch_.write("evaluation", file);
-    return Contamination({path.string()}).is_in(words_of(text));
+    return Contamination({path.string()}, kNoStop).is_in(words_of(text));
   }
   ScratchDirectory scratch_;
 };
@@ -66,14 +68,21 @@ TEST_F(ContaminationTest, FieldsAreNotReadOn) {
 }
 
 TEST_F(ContaminationTest, AMissingFileIsRefused) {
-  EXPECT_THROW(Contamination({(scratch_ / "absent").string()}), DataError);
+  EXPECT_THROW(Contamination({(scratch_ / "absent").string()}, kNoStop), DataError);
+}
+
+TEST_F(ContaminationTest, AStopEndsTheReading) {
+  util::StopFlag stop;
+  stop.request(15);
+  const auto path = scratch_.write("evaluation", "text\n");
+  EXPECT_THROW(Contamination({path.string()}, stop), util::StoppedError);
 }
 
 class DocumentFiltersTest : public ::testing::Test {
  protected:
   Verdict judge(std::string_view text) const {
     std::vector<uint64_t> words;
-    return DocumentFilters(config_).judge(text, words);
+    return DocumentFilters(config_, kNoStop).judge(text, words);
   }
   config::FilterConfig config_;
 };
@@ -82,7 +91,7 @@ TEST_F(DocumentFiltersTest, KeepEverythingByDefault) {
   for (const char* text : {"", "a", "{}{}{}", "x x x x x x x x x x"}) {
     EXPECT_EQ(judge(text), Verdict::kKeep) << text;
   }
-  EXPECT_FALSE(DocumentFilters(config_).needs_words());
+  EXPECT_FALSE(DocumentFilters(config_, kNoStop).needs_words());
 }
 
 TEST_F(DocumentFiltersTest, NameTheRuleThatWasBroken) {
@@ -98,9 +107,10 @@ TEST_F(DocumentFiltersTest, NameTheRuleThatWasBroken) {
 
 TEST_F(DocumentFiltersTest, CompressibilityCountsCharactersNotBytes) {
   config_.max_tokens_per_char = 0.25;
-  const DocumentFilters filters(config_);
+  const DocumentFilters filters(config_, kNoStop);
   EXPECT_EQ(filters.judge_tokens("日本語文日本語文", 1), Verdict::kKeep);
   EXPECT_EQ(filters.judge_tokens("日本語文日本語文", 2), Verdict::kIncompressible);
+  EXPECT_EQ(filters.judge_tokens("\u200B", 0), Verdict::kShort) << "no token is no document";
 }
 
 }  // namespace

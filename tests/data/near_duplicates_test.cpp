@@ -91,7 +91,7 @@ class NearDuplicatesProperty : public ::testing::Test {
 
   /// Places of the documents that are kept, in ascending order.
   std::vector<uint64_t> kept(const std::vector<Document>& documents) {
-    WorkFolder work(scratch_.path(), "request", {});
+    WorkFolder work(scratch_.path(), "request", {}, Foreign::kRefuse, util::StopFlag());
     NearDuplicates near(work, 0.8);
     std::vector<uint32_t> numbers;
     for (const Document& document : documents) {

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/packing_support.h"
+#include "data/sources.h"
 
 namespace bertcram::data {
 namespace {
@@ -22,7 +24,7 @@ class MaskedBatchesProperty : public ::testing::Test {
   static constexpr uint64_t kSeed = 17;
 
   void SetUp() override {
-    config::PackConfig config;
+    config::PackConfig& config = config_;
     config.input = {scratch_.write("text", test::joined(test::random_documents(test::test_seed(), 150))).string()};
     config.output = (scratch_ / "packed").string();
     config.seq_len = 16;
@@ -60,6 +62,7 @@ class MaskedBatchesProperty : public ::testing::Test {
   }
 
   ScratchDirectory scratch_;
+  config::PackConfig config_;
   PackedManifest manifest_;
   std::optional<RowStore> store_;
   MaskingOptions masking_;
@@ -139,6 +142,49 @@ TEST_F(PackedFolderFormat, ADamagedManifestIsADataError) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_packed_manifest(scratch_ / "packed"); }), "version 99"));
   std::filesystem::remove(path);
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_packed_manifest(scratch_ / "packed"); }), "bertcram pack"));
+}
+
+TEST_F(PackedFolderFormat, ANumberOutsideItsRangeIsADataError) {
+  using nlohmann::json;
+  const auto path = scratch_ / "packed/manifest.json";
+  const json whole = json::parse(test::read_bytes(path));
+  for (const char* key : {"/seq_len", "/vocab_size", "/shards/0/rows"}) {
+    for (const json& value : {json(-1), json(1e30), json(0.5), json(uint64_t{1} << 63), json("57"), json(nullptr)}) {
+      json damaged = whole;
+      damaged[json::json_pointer(key)] = value;
+      test::write_bytes(path, damaged.dump());
+      EXPECT_TRUE(
+          contains(message_of<DataError>([&] { read_packed_manifest(scratch_ / "packed"); }), "damaged manifest"))
+          << key << " " << value;
+    }
+  }
+  PackedManifest manifest = manifest_;
+  manifest.vocab_size = int64_t{1} << 31;  // more than there is memory for
+  EXPECT_THROW(read_token_counts(scratch_ / "packed", manifest), DataError);
+}
+
+TEST_F(PackedFolderFormat, ADamagedManifestCanBeOverwritten) {
+  using nlohmann::json;
+  const auto path = scratch_ / "packed/manifest.json";
+  const std::string whole = test::read_bytes(path);
+  config_.overwrite = true;
+  for (const json& file : {json(7), json(nullptr), json("../text.bin")}) {
+    json manifest = json::parse(whole);
+    manifest["shards"][0]["file"] = file;
+    test::write_bytes(path, manifest.dump());
+    EXPECT_NO_THROW(test::pack(config_)) << file;
+    EXPECT_EQ(test::read_bytes(path), whole) << file;
+  }
+}
+
+TEST_F(PackedFolderFormat, AStopEndsTheCheckOfAShardAndOfTheInputs) {
+  util::StopFlag stop;
+  stop.request(15);
+  const auto folder = scratch_ / "packed";
+  EXPECT_THROW(ShardReader(folder / manifest_.train_shards[0].file).verify(stop), util::StoppedError);
+  const auto sources = nlohmann::json::parse(test::read_bytes(folder / "manifest.json")).at("sources");
+  EXPECT_TRUE(are_same_sources(sources, {scratch_ / "text"}, util::StopFlag()));
+  EXPECT_THROW(are_same_sources(sources, {scratch_ / "text"}, stop), util::StoppedError);
 }
 
 TEST_F(PackedFolderFormat, AMissingShardOrOneOfAnotherFolderIsADataError) {

@@ -58,7 +58,7 @@ TEST(ShardProperty, GivesBackItsRowsAcrossBlocksWith2And4Bytes) {
     const ShardReader reader(scratch / "shard");
     EXPECT_EQ(reader.shape().bytes_per_id, bytes);
     EXPECT_EQ(reader.shape().tokenizer_hash, 77U);
-    EXPECT_NO_THROW(reader.verify());
+    EXPECT_NO_THROW(reader.verify(util::StopFlag()));
     EXPECT_EQ(std::filesystem::file_size(scratch / "shard"), 64 + 2'200'000 + 3 * 8);
   }
 }
@@ -113,7 +113,7 @@ TEST(ShardFormat, EveryFlippedByteIsRefused) {
       std::string damaged = whole;
       damaged[at] ^= flip;
       const auto path = scratch.write("damaged", damaged);
-      EXPECT_THROW(ShardReader(path).verify(), DataError) << "byte " << at;
+      EXPECT_THROW(ShardReader(path).verify(util::StopFlag()), DataError) << "byte " << at;
       EXPECT_THROW(read_shard(path), DataError) << "byte " << at;
     }
   }
@@ -140,7 +140,7 @@ TEST(ShardFormat, DamageInOneBlockLeavesTheOthersReadable) {
   EXPECT_NO_THROW(reader.read_row(511, row));
   EXPECT_EQ(row, rows[511]);
   EXPECT_TRUE(contains(message_of<DataError>([&] { reader.read_row(512, row); }), "pack --overwrite"));
-  EXPECT_THROW(reader.verify(), DataError);
+  EXPECT_THROW(reader.verify(util::StopFlag()), DataError);
 }
 
 TEST(ShardFormat, ADamagedChecksumTableIsFoundWhenTheFileIsOpened) {

@@ -120,6 +120,20 @@ class Shards(E2ETestCase):
                           "valid-00000.bin", ("damaged", "checksum"))
 
 
+    def test_inspect_refuses_the_tokenizer_of_another_packing(self):
+        packed = self.copy(make_packed(), "packed")
+        shutil.rmtree(packed / "tokenizer")
+        shutil.copytree(make_tokenizer(vocab_size=150), packed / "tokenizer")
+        with self.unharmed(packed):
+            self.assert_fails(self.bertcram("pack", "--inspect", packed), INPUT, packed, "tokenizer", "pack")
+
+    def test_inspect_refuses_numbers_out_of_range(self):
+        packed = self.copy(make_packed(), "packed")
+        manifest = json.loads((packed / "manifest.json").read_text())
+        (packed / "manifest.json").write_text(json.dumps({**manifest, "vocab_size": -1}))
+        self.assert_fails(self.bertcram("pack", "--inspect", packed), INPUT, "manifest.json", "vocab_size", "-1")
+
+
 class ModelFolders(E2ETestCase):
     """Model folders that are incomplete or damaged."""
 

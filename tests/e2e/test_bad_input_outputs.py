@@ -229,6 +229,7 @@ class Outputs(E2ETestCase):
             again = self.assert_ok(self.bertcram(*command, "--json"))
         self.assertEqual(again.json, first.json)
         self.assertIn("nothing to do", again.err)
+        self.assertIn("checking the inputs", again.err)
 
     def test_tokenize_refuses_changed_text_under_the_same_name(self):
         source = make_text(self.dir / "text.txt", 250, seed=4)

@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import shutil
+import tarfile
 import unittest
 
 from support import INPUT, USAGE, E2ETestCase, flip_byte, make_tokenizer, text_fixture, zstd_file
@@ -78,6 +79,17 @@ class RawText(E2ETestCase):
         self.refused(self.dir / "chinese.txt", INPUT, "chinese.txt", "UTF-16", "iconv")
         (self.dir / "unmarked.txt").write_bytes(text_fixture().read_text(encoding="utf-8").encode("utf-16-le"))
         self.refused(self.dir / "unmarked.txt", INPUT, "unmarked.txt", "UTF-16", "iconv")
+
+    def test_a_tar_archive_is_refused_whether_compressed_or_not(self):
+        for mode, name in (("w", "texts.tar"), ("w:gz", "texts.tar.gz")):
+            with tarfile.open(self.dir / name, mode) as archive:
+                archive.add(text_fixture(), "text.txt")
+            self.refused(self.dir / name, INPUT, name, "tar archive", "unpack")
+
+    def test_another_encoding_is_refused_with_what_converts_it(self):
+        text = "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! " * 500
+        (self.dir / "cyrillic.txt").write_bytes(text.encode("cp1251"))
+        self.refused(self.dir / "cyrillic.txt", INPUT, "cyrillic.txt", "encoding", "iconv")
 
     def test_files_of_several_encodings_in_a_folder(self):
         text = text_fixture().read_text(encoding="utf-8")

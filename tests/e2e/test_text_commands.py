@@ -207,7 +207,8 @@ class Pack(E2ETestCase):
         bounds = [0, *[at + 1 for at, piece in enumerate(pieces[:-1]) if piece == "[SEP]"], len(pieces)]
         self.assertEqual(found["rows"][1]["document_bounds"], bounds)
         text = self.assert_ok(self.bertcram("pack", "--inspect", self.dir / "packed")).text
-        for fragment in ("250 documents read", str(text_fixture()), "(blocks)", "train row 2 (parts of ", ": [CLS] ", "dedup", "order shuffled"):
+        for fragment in ("250 documents read", str(text_fixture()), "(blocks)", "train row 2 (parts of ", ": [CLS] ", "dedup", "order shuffled",
+                         "min_chars 1: 0 documents removed", "duplicate_paragraphs false: 0 lines removed"):
             self.assertIn(fragment, text)
 
     def test_inspect_refuses_what_is_no_packed_folder(self):

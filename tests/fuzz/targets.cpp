@@ -63,7 +63,7 @@ void read_shard(const std::filesystem::path& file) {
   for (int64_t row = 0; row < std::min<int64_t>(reader.rows(), 100); ++row) {
     reader.read_row(row, ids);
   }
-  reader.verify();
+  reader.verify(util::StopFlag());
 }
 
 /// With the hashes that the header holds of itself made right: otherwise hardly any byte could be changed unnoticed.

@@ -97,6 +97,9 @@ TEST(ByteLevel, ATokenizerOfThatKindEncodesAndDecodes) {
   const auto spaced = load_tokenizer(scratch.write("spaced/tokenizer.json", json), std::nullopt);
   EXPECT_EQ(ids_of(*spaced, "ab a"), (std::vector<int32_t>{3, 1, 3}));
   EXPECT_EQ(ids_of(*spaced, " a"), (std::vector<int32_t>{3}));
+  std::vector<int32_t> inside;
+  spaced->encode("ab a", inside, {.before = Before::kText});
+  EXPECT_EQ(inside, (std::vector<int32_t>{0, 1, 3})) << "no space where the text goes on";
 }
 
 TEST(ByteLevel, WithoutTheRegularExpressionItIsRefused) {

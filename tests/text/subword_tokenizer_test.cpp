@@ -212,9 +212,9 @@ TEST(HubNormalizer, AppliesEachStepAsHuggingFaceDoes) {
       << "in their order";
 }
 
-std::vector<std::string> words_of(std::string_view text, WordSplit split, bool at_start = true) {
+std::vector<std::string> words_of(std::string_view text, WordSplit split, Before before = Before::kNothing) {
   std::vector<std::string> words;
-  for_each_word(text, split, at_start, [&](std::string_view word) { words.emplace_back(word); });
+  for_each_word(text, split, before, [&](std::string_view word) { words.emplace_back(word); });
   return words;
 }
 
@@ -223,11 +223,14 @@ TEST(HubNormalizer, CutsTextIntoWordsAsMetaspaceDoes) {
   using Prepend = WordSplit::Prepend;
   EXPECT_EQ(words_of("a  b ", {.metaspace = true}), (Words{"▁a", "▁", "▁b", "▁"}));
   EXPECT_EQ(words_of("▁a", {.metaspace = true}), (Words{"▁a"}));
-  EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kFirst}, false), (Words{"a", "▁b"}));
+  EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kFirst}, Before::kToken), (Words{"a", "▁b"}));
   EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kFirst}), (Words{"▁a", "▁b"}));
   EXPECT_EQ(words_of("a b", {.metaspace = true, .prepend = Prepend::kNever, .before_metaspace = false}),
             (Words{"a▁b"}));
   EXPECT_EQ(words_of(" a\u2003b ", {.at_white_space = true, .metaspace = true}), (Words{"▁a", "▁b"}));
+  EXPECT_EQ(words_of("\nb", {.metaspace = true}, Before::kToken), (Words{"▁\nb"}));
+  EXPECT_EQ(words_of("\nb", {.metaspace = true}, Before::kText), (Words{"\nb"})) << "as in \"a\\nb\"";
+  EXPECT_EQ(words_of("\nb c", {.at_white_space = true, .metaspace = true}, Before::kText), (Words{"▁b", "▁c"}));
   EXPECT_EQ(words_of("a b", {}), (Words{"a b"}));
   EXPECT_EQ(words_of("", {.metaspace = true}), (Words{}));
 }

@@ -29,6 +29,16 @@ TEST(StreamHashProperty, EqualsTheOneShotHashHoweverTheBytesArrive) {
   }
 }
 
+TEST(StreamHash, AStopEndsALongHash) {
+  const std::string text(9'000'000, 'x');
+  StopFlag stop;
+  StreamHash stream;
+  stream.update(text, stop);
+  EXPECT_EQ(stream.digest128(), hash128(text));
+  stop.request(15);
+  EXPECT_THROW(stream.update(text, stop), StoppedError);
+}
+
 // XXH3 of the empty input, from the reference implementation's documentation.
 TEST(HashGolden, IsXxh3) {
   EXPECT_EQ(hash64(""), 0x2d06800538d394c2ULL);

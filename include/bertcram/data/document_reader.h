@@ -22,6 +22,7 @@ struct DocumentBatch {
   std::vector<size_t> ends;     ///< end offset of each document in text
   std::vector<int64_t> copies;  ///< how often each document is wanted, >= 1: the weight of its source
   int64_t source_bytes = 0;     ///< file bytes read for it, for progress
+  int64_t known_bytes = 0;      ///< file bytes read before it for documents that an earlier reader gave out
 
   size_t size() const { return ends.size(); }
   std::string_view operator[](size_t index) const {
@@ -123,7 +124,7 @@ class DocumentReader {
   std::string open_document_;  ///< text of a document whose end was not seen yet
   int64_t last_file_bytes_ = 0;
   int64_t known_documents_ = 0;  ///< of the open file, still to be skipped
-  bool has_failed_ = false;
+  bool is_inside_next_ = false;  ///< and for ever after one that threw
 };
 
 }  // namespace bertcram::data

@@ -22,7 +22,7 @@ namespace bertcram::data {
 struct PackCounts {
   int64_t documents_read = 0;
   int64_t documents_left_out = 0;        ///< by the weight of their source
-  int64_t documents_short = 0;           ///< below min_chars
+  int64_t documents_short = 0;           ///< below min_chars, or without a token
   int64_t documents_symbols = 0;         ///< above max_symbols
   int64_t documents_repetitive = 0;      ///< above max_repetition
   int64_t documents_contaminated = 0;    ///< shares text with --decontaminate

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bertcram/util/file.h"
+#include "bertcram/util/stop.h"
 
 namespace bertcram::data {
 
@@ -65,8 +66,8 @@ class ShardReader {
 
   /// Copies row `row` to `ids` (seq_len of them). @throws DataError if its block is damaged
   void read_row(int64_t row, std::span<int32_t> ids) const;
-  /// Checks every block now. @throws DataError
-  void verify() const;
+  /// Checks every block now. @throws DataError, util::StoppedError
+  void verify(const util::StopFlag& stop) const;
 
  private:
   void verify_block(int64_t block) const;

@@ -51,8 +51,8 @@ class SubwordTokenizer final : public Tokenizer {
   template <class TakeText>
   static void cut(const Cutter& cutter, SpecialInText mode, std::string_view text, std::vector<int32_t>& ids,
                   TakeText take);
-  void encode_part(std::string_view text, bool at_start, SpecialInText mode, std::vector<int32_t>& ids) const;
-  void encode_normalized(std::string_view text, bool at_start, const std::vector<char>& barred,
+  void encode_part(std::string_view text, Before before, SpecialInText mode, std::vector<int32_t>& ids) const;
+  void encode_normalized(std::string_view text, Before before, const std::vector<char>& barred,
                          std::vector<int32_t>& ids) const;
   std::string make_fingerprint() const;
 

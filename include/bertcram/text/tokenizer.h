@@ -39,8 +39,17 @@ enum class SpecialInText {
   kPlainText,  ///< "[MASK]" is text like any other and gives no special id: for corpora
 };
 
+/// What stands before a text: some tokenizers put a space where an input begins.
+enum class Before {
+  kNothing,  ///< the text is an input, or begins one
+  kToken,    ///< a literal token of the same input
+  kText,     ///< other text of the same input; the ids are those of the whole if this begins with its white space
+};
+
 struct EncodeOptions {
   SpecialInText special_in_text = SpecialInText::kRecognise;
+  /// Heeded by tokenizer.json of type Unigram and BPE. WordPiece puts no space; the SentencePiece library always does.
+  Before before = Before::kNothing;
 };
 
 /// What the model of a tokenizer reads, for Hugging Face.

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "bertcram/util/stop.h"
+
 namespace bertcram::util {
 
 struct Hash128 {
@@ -32,6 +34,8 @@ class StreamHash {
 
   void update(std::span<const std::byte> bytes);
   void update(std::string_view bytes) { update(std::as_bytes(std::span(bytes))); }
+  /// Of bytes that may take minutes to read, such as those of a mapped file. @throws StoppedError if asked to stop meanwhile
+  void update(std::string_view bytes, const StopFlag& stop);
   Hash128 digest128() const;
 
  private:

@@ -22,6 +22,18 @@ struct ProgressOptions {
   std::function<std::string()> above = {};  ///< lines that stand above the bar on a terminal, asked for as it is drawn
 };
 
+/// How far something has come.
+struct ProgressAmount {
+  std::string unit = "B";  ///< as in ProgressOptions
+  int64_t total = 0;       ///< 0 = unknown
+  int64_t done = 0;
+  int64_t done_earlier = 0;  ///< of `done`, by an earlier session
+  double seconds = 0;        ///< > 0, that the rest took
+};
+
+/// Amount, rate and, where it can be told, time left: {"3.0 MiB of 4.0 MiB", "1.0 MiB/s", "1 s left"}.
+std::vector<std::string> progress_parts(const ProgressAmount& amount);
+
 class Progress {
  public:
   explicit Progress(ProgressOptions options);
@@ -30,6 +42,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void add(int64_t amount);
+  /// What an earlier session did: part of what is done, but none of the rate, which begins here.
+  void add_earlier(int64_t amount);
   /// How much is done, in [0, 1], where it is not amount / total.
   void set_share(double share);
   /// What there is to say, instead of amount and rate, the most important first: on a narrow terminal what does not fit is
@@ -43,7 +57,6 @@ class Progress {
  private:
   std::vector<std::string> parts() const;
   void show_now();
-  std::string amount_text(double amount) const;
   void show();
   static void draw(const std::string& above, const std::string& last);
 
@@ -53,6 +66,7 @@ class Progress {
   std::mutex mutex_;
   std::vector<std::string> status_;
   int64_t done_ = 0;
+  int64_t done_earlier_ = 0;  ///< of done_
   std::optional<double> share_;
   bool terminal_ = false;
   bool shown_ = false;
