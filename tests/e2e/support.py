@@ -88,10 +88,10 @@ def wait_for_binary():
     raise AssertionError(f"{BINARY} is not there; build it, or name one with BERTCRAM_BINARY")
 
 
-def start(*args, stdin=subprocess.DEVNULL, cwd=None, env=None, stderr=subprocess.PIPE):
+def start(*args, stdin=subprocess.DEVNULL, cwd=None, env=None, stderr=subprocess.PIPE, binary=BINARY):
     """Starts bertcram in the background."""
     wait_for_binary()
-    return subprocess.Popen([str(BINARY), *map(str, args)], stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
+    return subprocess.Popen([str(binary), *map(str, args)], stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
                             cwd=cwd, env=env or environment())
 
 
