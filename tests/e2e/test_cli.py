@@ -1,6 +1,7 @@
 """The command line: help, versions, misspellings, streams."""
 
 import json
+import os
 import pathlib
 import re
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import unittest
 
 from support import (BINARY, COMMANDS, HUNG_SECONDS, RESOURCES, USAGE, E2ETestCase, environment,
-                     finetune_args, make_packed, make_task, make_tokenizer, pretrain_args, start, stop_after,
+                     finetune_args, finish, make_model, make_packed, make_task, make_tokenizer, pretrain_args, start, stop_after,
                      text_fixture)
 
 POLL_CALLS = {"7", "271"}  # poll and ppoll on x86-64
@@ -193,6 +194,19 @@ class Streams(E2ETestCase):
                     process.stderr.close()
                     process.stdout.close()
         self.assert_no_output(self.dir / "out")
+
+    def test_a_lost_reader_of_the_log_ends_nothing_that_prints_one_result(self):
+        commands = {"tokenize": ["--input", text_fixture(), "--output", self.dir / "tok", "--vocab-size", 200],
+                    "pack": ["--input", text_fixture(), "--tokenizer", make_tokenizer(), "--output", self.dir / "packed"],
+                    "eval": ["--model", make_model(), "--data", make_packed(), "--device", "cpu"]}
+        for name, words in commands.items():
+            with self.subTest(command=name):
+                reader, writer = os.pipe()
+                os.close(reader)
+                process = start(name, *words, "--threads", 1, "--verbose", "--json", stderr=writer)
+                os.close(writer)
+                result = self.assert_ok(finish(process))
+                self.assertIsInstance(result.json, dict)
 
     def test_json_of_every_stage_is_one_object(self):
         tok, packed, run = self.dir / "tok", self.dir / "packed", self.dir / "run"
