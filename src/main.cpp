@@ -112,13 +112,14 @@ void open_standard_streams() {
 }
 
 void handle_signals() {
-  std::signal(SIGINT, request_stop);
+  for (const int number : {SIGINT, SIGHUP}) {
+    if (std::signal(number, request_stop) == SIG_IGN) {  // a script's job in the background, nohup
+      std::signal(number, SIG_IGN);
+    }
+  }
   std::signal(SIGTERM, request_stop);
   std::signal(SIGUSR1, request_stop_without_haste);
   std::signal(SIGXCPU, request_stop_without_haste);
-  if (std::signal(SIGHUP, request_stop) == SIG_IGN) {
-    std::signal(SIGHUP, SIG_IGN);  // nohup
-  }
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write
   std::signal(SIGBUS, end_on_lost_page);
 }

@@ -41,6 +41,9 @@ TEMPORARY = re.compile(r"\.tmp|^\.partial|^bertcram-")
 ERROR_LINE = re.compile(r"^\d\d:\d\d:\d\d E bertcram: (.+)$")
 
 
+# A job in the background may ignore SIGINT, and hands that down to bertcram, which then goes on ignoring it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # What commands keep between runs is not the user's here.
 CACHE = tempfile.TemporaryDirectory(prefix="e2e-cache-")
 

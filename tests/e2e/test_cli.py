@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import unittest
@@ -195,9 +196,23 @@ class Streams(E2ETestCase):
                     process.stdout.close()
         self.assert_no_output(self.dir / "out")
 
+    def test_a_job_in_the_background_goes_on_when_the_foreground_is_interrupted(self):
+        script = self.dir / "in-background"  # shells without job control let such jobs ignore SIGINT
+        script.write_text(f"#!/bin/sh\ntrap '' INT\nexec {shlex.quote(str(BINARY))} \"$@\"\n")
+        script.chmod(0o755)
+        process = start("encode", "--tokenizer", make_tokenizer(), stdin=subprocess.PIPE, binary=script)
+        process.stdin.write(b"the cat\n")
+        process.stdin.flush()
+        self.assertTrue(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        process.stdin.write(b"the dog\n")
+        result = finish(process)
+        self.assertEqual((result.code, len(result.out.splitlines())), (0, 1), result)
+
     def test_a_lost_reader_of_the_log_ends_nothing_that_prints_one_result(self):
         commands = {"tokenize": ["--input", text_fixture(), "--output", self.dir / "tok", "--vocab-size", 200],
-                    "pack": ["--input", text_fixture(), "--tokenizer", make_tokenizer(), "--output", self.dir / "packed"],
+                    "pack": ["--input", text_fixture(), "--tokenizer", make_tokenizer(), "--output", self.dir / "packed",
+                             "--seq-len", 32, "--valid-frac", 0.1],
                     "eval": ["--model", make_model(), "--data", make_packed(), "--device", "cpu"]}
         for name, words in commands.items():
             with self.subTest(command=name):
