@@ -144,7 +144,7 @@ class FewThreads(ServeTestCase):
         """bertcram with so much address space in all, and so much for the stack of each of its threads."""
         if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
             self.skipTest("larger stacks are not allowed here")
-        script = self.dir / f"bertcram-{stack_gib}-{space_gib}"
+        script = self.dir / f"limited-{stack_gib}-{space_gib}"
         script.write_text(f"#!/bin/sh\nulimit -S -v {space_gib * self.GIB // 1024} && ulimit -S -s {stack_gib * self.GIB // 1024} && "
                           f"exec {shlex.quote(str(BINARY))} \"$@\"\n")
         script.chmod(0o755)
