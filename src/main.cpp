@@ -12,8 +12,8 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
-#include <iostream>
 #include <span>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +23,7 @@
 #include "bertcram/util/text.h"
 #include "bertcram/util/version.h"
 #include "cli/command.h"
+#include "cli/output.h"
 
 namespace {
 
@@ -111,13 +112,14 @@ void open_standard_streams() {
 }
 
 void handle_signals() {
-  std::signal(SIGINT, request_stop);
+  for (const int number : {SIGINT, SIGHUP}) {
+    if (std::signal(number, request_stop) == SIG_IGN) {  // a script's job in the background, nohup
+      std::signal(number, SIG_IGN);
+    }
+  }
   std::signal(SIGTERM, request_stop);
   std::signal(SIGUSR1, request_stop_without_haste);
   std::signal(SIGXCPU, request_stop_without_haste);
-  if (std::signal(SIGHUP, request_stop) == SIG_IGN) {
-    std::signal(SIGHUP, SIG_IGN);  // nohup
-  }
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write
   std::signal(SIGBUS, end_on_lost_page);
 }
@@ -253,10 +255,9 @@ void run(int argc, char** argv) {
     if (const std::string odd = app.get_subcommands().empty() ? unknown_command(words) : ""; !odd.empty()) {
       throw bertcram::ConfigError(odd);
     }
-    app.exit(request);
-    if (!std::cout.flush()) {
-      throw bertcram::ResourceError("cannot write to standard output");
-    }
+    std::ostringstream help;
+    app.exit(request, help);
+    bertcram::cli::write_stdout(help.str());
     return;
   } catch (const CLI::ParseError& error) {
     throw bertcram::ConfigError(usage_message(app, error, words));
@@ -299,7 +300,9 @@ int main(int argc, char** argv) {
   } catch (const bertcram::Error& error) {
     return report(error.code(), error.what());
   } catch (const std::filesystem::filesystem_error& error) {
-    return report(exit_code_of(error.code()), cat(error.path1().string(), ": ", error.code().message()));
+    const std::string path = error.path1().string();  // empty where a call has none, as for the working directory
+    return report(exit_code_of(error.code()),
+                  path.empty() ? std::string(error.what()) : cat(path, ": ", error.code().message()));
   } catch (const std::exception& error) {
     const std::string message = error.what();
     if (bertcram::util::is_out_of_memory(error)) {

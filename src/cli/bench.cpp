@@ -151,6 +151,7 @@ void keep_for_plan(config::PretrainConfig config, const train::BenchOptions& opt
 }
 
 void run(const config::PretrainConfig& config, const Words& words, const Session& session) {
+  outlive_readers();
   train::BenchOptions options = words.options;
   std::ranges::transform(words.micro_batches, std::back_inserter(options.micro_batches), parse_rows);
   std::ranges::transform(words.precisions, std::back_inserter(options.precisions), parse_precision);

@@ -67,6 +67,7 @@ void refuse_what_is_for_held_out(const ConfigFlags& flags) {
 }
 
 void run(config::EvalConfig& config, bool as_json, const Session& session, const ConfigFlags& flags) {
+  outlive_readers();
   const bool is_task = !config.task.empty() || !config.task_file.empty();
   const int others = (config.text.empty() ? 0 : 1) + (config.blimp.empty() ? 0 : 1);
   const bool is_clear = is_task ? others == 0 && config.task.empty() != config.task_file.empty()

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "config_flags.h"
 #include "line_chunks.h"
+#include "output.h"
 #include "training.h"
 
 namespace bertcram::cli {

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "output.h"
 
 namespace bertcram::cli {
 namespace {
@@ -94,12 +94,6 @@ void warn_of_cut_texts(const char* command, int64_t count) {
   if (count > 0) {
     util::log_warning(command, cat(util::format_count(count), count == 1 ? " text was" : " texts were",
                                    " longer than the model or --max-tokens allow and cut"));
-  }
-}
-
-void write_stdout(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
   }
 }
 

@@ -48,7 +48,4 @@ void for_each_texts(const util::StopFlag& stop, const std::string& command, size
 /// Warns that so many texts were cut; says nothing of none.
 void warn_of_cut_texts(const char* command, int64_t count);
 
-/// @throws ResourceError if standard output does not take it
-void write_stdout(std::string_view text);
-
 }  // namespace bertcram::cli

@@ -1,7 +1,9 @@
 #include "output.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include "bertcram/monitor/report.h"
 #include "bertcram/util/error.h"
@@ -11,11 +13,14 @@
 
 namespace bertcram::cli {
 
-void print_result(bool as_json, const nlohmann::json& json, const std::string& text) {
-  const std::string line = as_json ? util::json_text(json) + "\n" : text;
-  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
-    throw ResourceError("cannot write to standard output");
+void write_stdout(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw ResourceError(cat("cannot write to standard output: ", std::strerror(errno)));
   }
+}
+
+void print_result(bool as_json, const nlohmann::json& json, const std::string& text) {
+  write_stdout(as_json ? util::json_text(json) + "\n" : text);
 }
 
 bool renew_report(const std::filesystem::path& run) {

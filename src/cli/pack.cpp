@@ -63,6 +63,7 @@ std::string to_text(const config::PackConfig& config, const data::PackCounts& co
 }
 
 void run(const config::PackConfig& config, bool as_json, const Session& session) {
+  outlive_readers();
   require_flags({{"--input", !config.input.empty()},
                  {"--tokenizer", !config.tokenizer.empty()},
                  {"--output", !config.output.empty()}});

@@ -1,7 +1,5 @@
 // bertcram serve: the live dashboard of training runs.
 
-#include <dlfcn.h>
-
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,6 +8,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "command.h"
+#include "load_function.h"
 #include "output.h"
 
 namespace bertcram::cli {
@@ -21,18 +20,6 @@ struct ServeOptions {
   monitor::DashboardOptions dashboard;
   bool as_json = false;
 };
-
-decltype(&monitor::serve_dashboard) load_dashboard() {
-  // Never unloaded: the exceptions that come out of it are described in it.
-  void* handle = ::dlopen(monitor::kDashboardModule, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  void* function = handle == nullptr ? nullptr : ::dlsym(handle, monitor::kGetServeDashboard);
-  if (function == nullptr) {
-    const char* reason = ::dlerror();
-    throw ResourceError(cat("cannot load the dashboard (", reason == nullptr ? monitor::kDashboardModule : reason,
-                            "); run ./scripts/setup.sh and ./scripts/build.sh"));
-  }
-  return reinterpret_cast<monitor::GetServeDashboard*>(function)();
-}
 
 /// Files that others on the machine can read keep no secret.
 void warn_of_readable_token(const std::string& file) {
@@ -53,7 +40,9 @@ void run(const ServeOptions& options, const Session& session) {
     util::log_warning("serve", "--insecure: whoever reaches this port can see the runs");
   }
   outlive_readers();
-  load_dashboard()(dashboard, session.stop, [&](const std::string& url) {
+  const auto serve_dashboard = load_function<monitor::GetServeDashboard>(
+      monitor::kDashboardModule, monitor::kGetServeDashboard, "the dashboard")();
+  serve_dashboard(dashboard, session.stop, [&](const std::string& url) {
     const std::string hint = options.token_file.empty() ? "" : "; the page asks for the token of " + options.token_file;
     print_result(options.as_json, {{"url", url}}, cat("dashboard at ", url, hint, "\n"));
   });

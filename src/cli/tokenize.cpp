@@ -11,6 +11,7 @@ namespace bertcram::cli {
 namespace {
 
 void run(config::TokenizeConfig& config, bool as_json, const Session& session) {
+  outlive_readers();
   require_flags({{"--input", !config.input.empty()}, {"--output", !config.output.empty()}});
   const auto result = data::run_tokenize(config, {.stop = session.stop, .progress = session.progress});
   print_result(

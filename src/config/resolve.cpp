@@ -165,7 +165,9 @@ std::vector<std::string> differences(const std::vector<Field>& before, const std
 }
 
 std::filesystem::path find_config(const std::string& name, const std::vector<std::filesystem::path>& folders) {
-  if (std::filesystem::exists(name)) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(name, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {  // or a pipe
     return name;
   }
   std::vector<std::string> known;
@@ -175,7 +177,6 @@ std::filesystem::path find_config(const std::string& name, const std::vector<std
         return folder / candidate;
       }
     }
-    std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
       known.push_back(entry.path().filename().string());
     }

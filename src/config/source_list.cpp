@@ -89,10 +89,13 @@ class SourceList {
     }
     bool has_sources = false;
     for (const auto& entry : root) {
-      const auto key = entry.first.as<std::string>();
-      if (key != kTopLevel.front()) {
-        const bool is_near = util::nearest_name(key, kTopLevel).has_value();
-        reader.problem(entry.first, cat("unknown key '", util::excerpt(key), "'; ",
+      const auto key = reader.key_of(entry.first);
+      if (!key) {
+        continue;
+      }
+      if (*key != kTopLevel.front()) {
+        const bool is_near = util::nearest_name(*key, kTopLevel).has_value();
+        reader.problem(entry.first, cat("unknown key '", util::excerpt(*key), "'; ",
                                         is_near ? "did you mean 'sources'?" : "a source list has 'sources' only"));
       } else if (std::exchange(has_sources, true)) {
         reader.problem(entry.first, "duplicate key 'sources'");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
@@ -19,14 +20,25 @@ void YamlReader::read(const YAML::Node& node, const std::string& prefix) {
   }
   std::set<std::string> seen;
   for (const auto& entry : node) {
-    const auto key = entry.first.as<std::string>();
-    const std::string path = prefix.empty() ? key : cat(prefix, ".", key);
-    if (!seen.insert(key).second) {
+    const auto key = key_of(entry.first);
+    if (!key) {
+      continue;
+    }
+    const std::string path = prefix.empty() ? *key : cat(prefix, ".", *key);
+    if (!seen.insert(*key).second) {
       problem(entry.first, cat("duplicate key '", path, "'"));
     } else {
       read_entry(entry.first, path, entry.second);
     }
   }
+}
+
+std::optional<std::string> YamlReader::key_of(const YAML::Node& node) {
+  if (node.IsMap() || node.IsSequence()) {
+    problem(node, "expected a word before ':'");
+    return std::nullopt;
+  }
+  return node.as<std::string>();
 }
 
 void YamlReader::read_entry(const YAML::Node& key, const std::string& path, const YAML::Node& value) {
@@ -43,7 +55,7 @@ void YamlReader::read_entry(const YAML::Node& key, const std::string& path, cons
 void YamlReader::assign(const Field& field, const YAML::Node& key, const YAML::Node& value) {
   std::optional<std::string> wrong;
   if (value.IsSequence()) {
-    wrong = field.assign_list(value.as<std::vector<std::string>>());
+    assign_list(field, value);
   } else if (value.IsScalar() || value.IsNull()) {
     wrong = field.assign(value.IsNull() ? "" : value.as<std::string>());
   } else {
@@ -52,6 +64,22 @@ void YamlReader::assign(const Field& field, const YAML::Node& key, const YAML::N
   if (wrong) {
     problem(value.IsNull() ? key : value, cat(field.path, ": ", *wrong));  // nothing stands on no line
   }
+}
+
+void YamlReader::assign_list(const Field& field, const YAML::Node& list) {
+  if (const auto wrong = field.assign_list({})) {
+    problem(list, cat(field.path, ": ", *wrong));
+    return;
+  }
+  std::vector<std::string> items;
+  for (const auto& item : list) {
+    if (item.IsMap() || item.IsSequence()) {
+      problem(item, cat(field.path, ": a ", item.IsMap() ? "section" : "list", " is not an item of a list"));
+    } else {
+      items.push_back(item.as<std::string>());
+    }
+  }
+  (void)field.assign_list(std::move(items));
 }
 
 bool YamlReader::is_section(const std::string& path) const {

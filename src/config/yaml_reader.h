@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,14 @@ class YamlReader {
 
   /// @param prefix  path of the section that the node holds; empty for all of it
   void read(const YAML::Node& node, const std::string& prefix);
+  /// @return nullopt, and a problem, if the key is a list or a section
+  std::optional<std::string> key_of(const YAML::Node& node);
   void problem(const YAML::Node& node, const std::string& text);
 
  private:
   void read_entry(const YAML::Node& key, const std::string& path, const YAML::Node& value);
   void assign(const Field& field, const YAML::Node& key, const YAML::Node& value);
+  void assign_list(const Field& field, const YAML::Node& list);
   bool is_section(const std::string& path) const;
   void unknown(const YAML::Node& key, const std::string& path);
 

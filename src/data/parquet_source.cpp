@@ -1,7 +1,5 @@
 #include "parquet_source.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -9,6 +7,7 @@
 
 #include "bertcram/data/byte_source.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/shared_library.h"
 #include "bertcram/util/stop.h"
 
 namespace bertcram::data {
@@ -31,15 +30,13 @@ std::string one_line(std::string text) {
 
 /// Loaded once and never unloaded: Arrow may have threads of its own.
 OpenParquetColumn* load_module(const fs::path& path, const char* module) {
-  void* handle = ::dlopen(module, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  void* function = handle == nullptr ? nullptr : ::dlsym(handle, kOpenParquetColumn);
-  if (function == nullptr) {
-    const char* reason = ::dlerror();
-    fail(path, cat("this bertcram was built without it (", reason == nullptr ? module : reason,
+  const util::FoundFunction found = util::find_function(module, kOpenParquetColumn);
+  if (found.address == nullptr) {
+    fail(path, cat("this bertcram was built without it (", found.problem,
                    "); run ./scripts/setup.sh, which installs Arrow C++, and ./scripts/build.sh, or give the texts as "
                    "JSON lines"));
   }
-  return reinterpret_cast<OpenParquetColumn*>(function);
+  return reinterpret_cast<OpenParquetColumn*>(found.address);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ EncoderShape make_shape(const config::ModelConfig& config, int64_t vocab, int32_
           .heads = config.heads,
           .ffn = config.ffn,
           .max_positions = config.max_positions,
-          .token_types = 2,
+          .token_types = config.arch == Arch::kModern ? 1 : 2,
           .layer_norm_eps = config.layer_norm_eps,
           .init_std = config.init_std,
           .pad_id = pad_id,

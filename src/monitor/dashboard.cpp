@@ -7,6 +7,8 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <stop_token>
+#include <system_error>
 #include <thread>
 
 #include "access.h"
@@ -80,40 +82,54 @@ class Dashboard {
     store_.refresh();
   }
 
-  /// @return the port  @throws ResourceError, ConfigError
-  int bind(const std::string& host, int port) { return server_.bind(host, port); }
+  /// From here on it can be stopped and has a thread to answer with. @return the port  @throws ResourceError, ConfigError
+  int bind(const std::string& host, int port) {
+    const int bound = server_.bind(host, port);
+    try {
+      watcher_ = std::jthread([this](const std::stop_token& has_ended) { watch(has_ended); });
+    } catch (const std::system_error& error) {
+      throw ResourceError(cat("cannot start a thread: ", error.what(),
+                              "; raise the limits of processes and memory (ulimit -u, ulimit -v)"));
+    }
+    return bound;
+  }
 
   /// Reads the runs that are likely to be looked at first, for at most as long as somebody waits gladly; what is left is read beside
   /// the answers.
   void read_ahead() {
     constexpr auto kPatience = 2s;
-    reading_ = std::async(std::launch::async, [this] {
-      try {
-        store_.read_ahead(stop_);
-      } catch (const std::exception& error) {  // who opens the run is told
-        util::log_warning("serve", error.what());
-      }
-    });
+    try {
+      reading_ = std::async(std::launch::async, [this] {
+        try {
+          store_.read_ahead(stop_);
+        } catch (const std::exception& error) {  // who opens the run is told
+          util::log_warning("serve", error.what());
+        }
+      });
+    } catch (const std::system_error&) {  // no thread for it: runs are read when they are opened
+      return;
+    }
     reading_.wait_for(kPatience);
   }
 
+  /// Answers until told to stop. REQUIRES: bind.
   void run() {
-    std::atomic<bool> has_ended = false;
-    std::thread watcher([&] {
-      while (!has_ended && !(stop_.requested() && server_.is_running())) {
-        std::this_thread::sleep_for(50ms);
-      }
-      if (!has_ended) {
-        wake_streams();
-        server_.stop();
-      }
-    });
     server_.listen_after_bind();
-    has_ended = true;
-    watcher.join();
+    watcher_.request_stop();
+    watcher_.join();
   }
 
  private:
+  void watch(const std::stop_token& has_ended) {
+    while (!has_ended.stop_requested() && !(stop_.requested() && server_.is_running())) {
+      std::this_thread::sleep_for(50ms);
+    }
+    if (!has_ended.stop_requested()) {
+      wake_streams();
+      server_.stop();
+    }
+  }
+
   void route(const Request& request, Response& response) {
     if (request.method != "GET" && request.method != "HEAD") {
       response.set_header("Allow", "GET, HEAD");
@@ -145,7 +161,8 @@ class Dashboard {
   void stream(Response& response) {
     // Released with the response, whether or not a stream came of it.
     const auto place = std::shared_ptr<void>(nullptr, [this](void*) { --streams_; });
-    if (++streams_ > kMostStreams) {
+    const size_t most = std::min(kMostStreams, server_.connections_at_once() / 2);  // the others answer
+    if (++streams_ > most) {
       response.set_header("Retry-After", "10");
       send(response, error_answer(503, "too many pages are open"));
       return;
@@ -198,7 +215,8 @@ class Dashboard {
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
   std::future<void> reading_;
-  GuardedServer server_;  // last: its threads use the others
+  GuardedServer server_;  // behind all that its threads use
+  std::jthread watcher_;
 };
 
 }  // namespace

@@ -48,6 +48,16 @@ int64_t FileView::size() const {
   return ::fstat(number_, &facts) == 0 ? facts.st_size : 0;
 }
 
+FileStamp FileView::stamp() const {
+  struct stat facts {};
+  if (!is_open() || ::fstat(number_, &facts) != 0) {
+    return {};
+  }
+  return {.size = facts.st_size,
+          .modified_ns = facts.st_mtim.tv_sec * 1'000'000'000 + facts.st_mtim.tv_nsec,
+          .inode = facts.st_ino};
+}
+
 std::string FileView::read(int64_t place, size_t bytes) const {
   std::string text(bytes, '\0');
   size_t done = 0;

@@ -7,6 +7,14 @@
 
 namespace bertcram::monitor {
 
+/// Tells two contents of a file apart without reading it; all zero if there is none.
+struct FileStamp {
+  int64_t size = 0;
+  int64_t modified_ns = 0;
+  uint64_t inode = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+
 class FileView {
  public:
   /// What is no regular file (a pipe, a device, a folder) counts as missing.
@@ -18,6 +26,7 @@ class FileView {
 
   bool is_open() const { return number_ >= 0; }
   int64_t size() const;
+  FileStamp stamp() const;
   /// Up to `bytes` from the place on; fewer at the end of the file.
   std::string read(int64_t place, size_t bytes) const;
 

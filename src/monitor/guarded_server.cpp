@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
+#include <new>
 #include <string_view>
+#include <utility>
 
 #include "listening.h"
 
@@ -27,12 +30,22 @@ void close_politely(int socket) {
   ::close(socket);
 }
 
+/// httplib deletes the queue that it is given; the threads are the server's.
+class LentThreads : public httplib::TaskQueue {
+ public:
+  explicit LentThreads(ConnectionThreads& threads) : threads_(threads) {}
+  void enqueue(std::function<void()> work) override { threads_.enqueue(std::move(work)); }
+  void shutdown() override { threads_.shutdown(); }
+
+ private:
+  ConnectionThreads& threads_;
+};
+
 }  // namespace
 
 GuardedServer::GuardedServer(size_t most_connections, const StreamLimits& limits, const util::StopFlag& stop)
     : most_connections_(most_connections), limits_(limits), stop_(stop) {
-  constexpr size_t kForRefusals = 4;
-  new_task_queue = [threads = most_connections + kForRefusals] { return new httplib::ThreadPool(threads); };
+  new_task_queue = [this] { return new LentThreads(*threads_); };
   // Not httplib's SO_REUSEPORT, with which two servers share a port.
   set_socket_options([](socket_t socket) {
     const int yes = 1;
@@ -48,6 +61,8 @@ int GuardedServer::bind(const std::string& host, int port) {
   if (bound < 0) {
     throw_listening_error(host, port);
   }
+  constexpr size_t kForRefusals = 4;
+  threads_.emplace(most_connections_ + kForRefusals);
   ::listen(svr_sock_, SOMAXCONN);  // httplib lets five wait, and drops others that come at the same moment
   return bound;
 }
@@ -59,7 +74,10 @@ bool GuardedServer::process_and_close_socket(socket_t socket) {
     [[maybe_unused]] const ssize_t ignored = ::send(socket, kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   } else {
     GuardedStream stream(socket, limits_, stop_);
-    serve_connection(stream);
+    try {
+      serve_connection(stream);
+    } catch (const std::bad_alloc&) {  // ends this connection; there may be memory for others
+    }
   }
   close_politely(socket);
   --connections_;

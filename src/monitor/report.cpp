@@ -59,7 +59,7 @@ std::string summary_html(const std::vector<RunFacts>& runs) {
     rows.push_back(
         {run.name, run.status.state, util::format_fixed(100 * run.status.budget_share, 0) + " %",
          util::format_count(run.status.step), util::format_count(run.status.tokens), util::format_duration(seconds),
-         seconds > 0 ? util::format_count(static_cast<int64_t>(static_cast<double>(run.status.tokens) / seconds)) : "–",
+         seconds > 0 ? util::format_count(util::whole_number(static_cast<double>(run.status.tokens) / seconds)) : "–",
          text_or_dash(last_of(run.metrics.evaluations(), "eval_loss"), 4),
          accuracy ? util::format_fixed(100 * *accuracy, 1) + " %" : "–"});
   }
@@ -119,16 +119,21 @@ std::string samples_html(const RunFacts& run) {
   return out;
 }
 
+/// As it is given again: every digit, no separators.
+std::string seed_of(const json& start) {
+  const auto found = start.find("seed");
+  return found != start.end() && found->is_number_integer() ? found->dump() : "–";
+}
+
 std::string environment_html(const RunFacts& run) {
   std::vector<Strings> rows = {{"session", "from step", "device", "bertcram", "LibTorch", "seed", "parameters"}};
   for (size_t i = 0; i < run.metrics.starts().size(); ++i) {
     const json& start = run.metrics.starts()[i];
-    rows.push_back({std::to_string(i + 1), util::format_count(static_cast<int64_t>(number_of(start, "step"))),
+    rows.push_back({std::to_string(i + 1), util::format_count(util::whole_number(number_of(start, "step"))),
                     util::text_member(start, "device"),
                     cat(util::text_member(start, "version"), " ", util::text_member(start, "commit")),
-                    util::text_member(start, "torch_version"),
-                    util::format_count(static_cast<int64_t>(number_of(start, "seed"))),
-                    util::format_count(static_cast<int64_t>(number_of(start, "parameters")))});
+                    util::text_member(start, "torch_version"), seed_of(start),
+                    util::format_count(util::whole_number(number_of(start, "parameters")))});
   }
   return rows.size() > 1 ? table_html(rows) : "";
 }
@@ -147,8 +152,7 @@ std::string data_html(const RunFacts& run) {
   }
   if (run.data.contains("filters") && run.data["filters"].is_object()) {
     for (const auto& [name, filter] : run.data["filters"].items()) {
-      rows.push_back(
-          {cat("removed by ", name), util::format_count(static_cast<int64_t>(number_of(filter, "removed")))});
+      rows.push_back({cat("removed by ", name), util::format_count(util::whole_number(number_of(filter, "removed")))});
     }
   }
   return table_html(rows);

@@ -5,6 +5,7 @@
 
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/config/resolve.h"
+#include "bertcram/glue/task.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/json.h"
@@ -40,8 +41,7 @@ std::optional<double> last_of(const MetricsTable& table, const std::string& name
 std::vector<std::pair<std::string, json>> tasks_of(const RunFacts& run) {
   std::vector<std::pair<std::string, json>> found;
   const json tasks = run.glue.is_object() && run.glue.contains("tasks") ? run.glue["tasks"] : json();
-  const std::vector<std::string> order = {"cola",    "sst2", "mrpc", "stsb", "qqp", "mnli",
-                                          "mnli-mm", "qnli", "rte",  "wnli", "ax"};
+  const std::vector<std::string>& order = glue::reported_order();
   const auto add = [&](const std::string& name) {
     if (const json& task = tasks[name]; task.is_object() && task.contains("median") && task["median"].is_number()) {
       found.emplace_back(name, task);

@@ -60,18 +60,20 @@ void add_curve(json& series, const std::string& name, const std::vector<double>&
   std::vector<double> x;
   std::vector<double> y;
   bool has_point = false;
+  bool has_gap = false;
   for (size_t i = 0; i < std::min(all_x.size(), all_y.size()); ++i) {
     if (std::isfinite(all_x[i])) {
       x.push_back(all_x[i]);
       y.push_back(all_y[i]);
       has_point = has_point || std::isfinite(all_y[i]);
+      has_gap = has_gap || !std::isfinite(all_y[i]);
     }
   }
   if (!has_point) {
     return;
   }
-  constexpr size_t kPointsOfBucket = 4;
-  thin_out(x, y, std::max<size_t>(1, points / kPointsOfBucket));
+  const size_t points_of_bucket = has_gap ? 5 : 4;
+  thin_out(x, y, std::max<size_t>(1, points / points_of_bucket));
   json x_json = json::array();
   json y_json = json::array();
   for (size_t i = 0; i < x.size(); ++i) {
@@ -137,7 +139,9 @@ json sessions_json(const RunFacts& run) {
     for (const char* key : {"step", "device", "version", "commit", "torch_version", "seed", "parameters",
                             "flops_per_token", "peak_flops", "unigram_entropy", "fingerprint"}) {
       if (const auto found = starts[i].find(key); found != starts[i].end() && found->is_primitive()) {
-        session[key] = *found;
+        constexpr double kExactBelow = 9007199254740992.0;  // 2^53: JavaScript reads numbers as doubles
+        const bool is_exact = !found->is_number_integer() || std::abs(found->get<double>()) < kExactBelow;
+        session[key] = is_exact ? *found : json(found->dump());
       }
     }
     sessions.push_back(std::move(session));

@@ -8,6 +8,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/json.h"
+#include "bertcram/util/text.h"
 #include "file_view.h"
 
 namespace bertcram::monitor {
@@ -112,10 +113,9 @@ RunStatus read_status(const fs::path& run, double now, const fs::path& within) {
     const double value = status.is_object() && status.contains(key) ? number_of(status[key]) : 0;
     return std::isfinite(value) ? value : 0;
   };
-  const auto count = [&](const char* key) { return static_cast<int64_t>(std::clamp(number(key), -9e18, 9e18)); };
   const double silent_seconds = now - number("unix_time");
-  RunStatus found = {.step = count("step"),
-                     .tokens = count("tokens"),
+  RunStatus found = {.step = util::whole_number(number("step")),
+                     .tokens = util::whole_number(number("tokens")),
                      .budget_share = std::clamp(number("budget_share"), 0.0, 1.0),
                      .elapsed_seconds = number("elapsed_seconds"),
                      .age_seconds = std::max(0.0, silent_seconds)};
@@ -130,11 +130,13 @@ RunStatus read_status(const fs::path& run, double now, const fs::path& within) {
 
 std::map<std::string, fs::path> find_runs(const fs::path& folder) {
   constexpr int kLevels = 3;
+  std::error_code unknown_folder;
+  const fs::path within = fs::weakly_canonical(folder, unknown_folder);
   std::map<std::string, fs::path> runs;
   const std::function<void(const fs::path&, const std::string&, int)> look = [&](const fs::path& path,
                                                                                  const std::string& name, int levels) {
     std::error_code ignored;
-    if (fs::is_regular_file(path / "status.json", ignored) || fs::is_regular_file(path / "metrics.jsonl", ignored)) {
+    if (FileView(path / "status.json", within).is_open() || FileView(path / "metrics.jsonl", within).is_open()) {
       runs.emplace(name.empty() ? fs::absolute(path).lexically_normal().filename().string() : name, path);
       return;
     }

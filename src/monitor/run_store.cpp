@@ -1,7 +1,5 @@
 #include "run_store.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -22,16 +20,6 @@ constexpr double kLookSeconds = 1;
 constexpr double kForgetSeconds = 600;               ///< after which a run that nobody asks for leaves the memory
 constexpr size_t kMostFileBytes = size_t{4} << 20U;  ///< of config.yaml and results.json
 constexpr size_t kMostAnswers = 48;
-
-FileStamp stamp_of(const fs::path& path) {
-  struct stat facts {};
-  if (::stat(path.c_str(), &facts) != 0) {
-    return {};
-  }
-  return {.size = facts.st_size,
-          .modified_ns = facts.st_mtim.tv_sec * 1'000'000'000 + facts.st_mtim.tv_nsec,
-          .inode = facts.st_ino};
-}
 
 /// Empty if it is missing.
 std::string text_of(const fs::path& path, const fs::path& within) {
@@ -69,14 +57,14 @@ bool WatchedRun::look(double now) {
     }
   }
   const RunStatus status = read_status(folder_, now, within_);
-  const FileStamp stamp = stamp_of(folder_ / "metrics.jsonl");
-  const FileStamp glue_stamp = stamp_of(folder_ / "glue" / "results.json");
+  const FileView file(folder_ / "metrics.jsonl", within_);
+  const FileStamp stamp = file.stamp();
+  const FileStamp glue_stamp = FileView(folder_ / "glue" / "results.json", within_).stamp();
   const std::lock_guard lock(row_mutex_);
   const bool is_new = !is_same(status, status_) || stamp != metrics_stamp_ || glue_stamp != glue_stamp_;
   status_ = status;
   glue_stamp_ = glue_stamp;
   if (stamp != metrics_stamp_) {
-    const FileView file(folder_ / "metrics.jsonl", within_);
     json last = file.is_open() ? read_last_lines(file) : json::object();
     if (last["evaluation"].is_null() && stamp.inode == metrics_stamp_.inode && stamp.size > metrics_stamp_.size) {
       last["evaluation"] = std::move(last_["evaluation"]);  // too far from the end by now
@@ -118,8 +106,8 @@ json WatchedRun::row() const {
 }
 
 WatchedRun::Stamps WatchedRun::stamps() const {
-  return {stamp_of(folder_ / "metrics.jsonl"), stamp_of(folder_ / "status.json"), stamp_of(folder_ / "config.yaml"),
-          stamp_of(folder_ / "glue" / "results.json")};
+  const auto stamp_of = [this](const char* name) { return FileView(folder_ / name, within_).stamp(); };
+  return {stamp_of("metrics.jsonl"), stamp_of("status.json"), stamp_of("config.yaml"), stamp_of("glue/results.json")};
 }
 
 void WatchedRun::forget_facts() {

@@ -14,17 +14,10 @@
 
 #include "bertcram/monitor/report.h"
 #include "bertcram/util/stop.h"
+#include "file_view.h"
 #include "last_lines.h"
 
 namespace bertcram::monitor {
-
-/// Tells two contents of a file apart without reading it; all zero if there is none.
-struct FileStamp {
-  int64_t size = 0;
-  int64_t modified_ns = 0;
-  uint64_t inode = 0;
-  bool operator==(const FileStamp&) const = default;
-};
 
 /// A run. Safe to use from several threads. What is cheap (`look`, for the list) and what may take long (`answer`, for who
 /// opened it) have a lock each.

@@ -130,8 +130,18 @@ void StagedFolder::publish(const std::string& seal, const std::vector<std::strin
 }
 
 bool is_half_published(const fs::path& folder) {
+  constexpr int kLooks = 3;  // a writer at work removes its journal, and may write the next one
   std::error_code ignored;
-  return fs::exists(journal_of(folder), ignored) && fs::exists(folder / kStagingFolder / read_journal(folder).seal);
+  for (int look = 1; fs::exists(journal_of(folder), ignored); ++look) {
+    try {
+      return fs::exists(folder / kStagingFolder / read_journal(folder).seal);
+    } catch (const DataError&) {
+      if (look == kLooks) {
+        throw;
+      }
+    }
+  }
+  return false;
 }
 
 bool has_leftovers(const fs::path& folder) {

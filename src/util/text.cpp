@@ -87,8 +87,13 @@ std::string format_count(int64_t count) {
   return digits;
 }
 
+int64_t whole_number(double value) {
+  constexpr double kMost = 9.2e18;
+  return std::isnan(value) ? 0 : static_cast<int64_t>(std::clamp(value, -kMost, kMost));
+}
+
 std::string format_duration(double seconds) {
-  const auto whole = static_cast<int64_t>(std::llround(std::max(0.0, seconds)));
+  const int64_t whole = whole_number(std::round(std::max(0.0, seconds)));
   std::array<char, 64> buffer{};
   if (whole < 60) {
     std::snprintf(buffer.data(), buffer.size(), "%lld s", static_cast<long long>(whole));

@@ -22,6 +22,20 @@ using test::contains;
 using test::message_of;
 using test::ScratchDirectory;
 
+/// The working directory while it lives.
+class WorkingDirectory {
+ public:
+  explicit WorkingDirectory(const std::filesystem::path& folder) : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder);
+  }
+  ~WorkingDirectory() { std::filesystem::current_path(before_); }
+  WorkingDirectory(const WorkingDirectory&) = delete;
+  WorkingDirectory& operator=(const WorkingDirectory&) = delete;
+
+ private:
+  std::filesystem::path before_;
+};
+
 /// A value that the field accepts and does not have; its range is asked, not known.
 void change(const Field& field, util::RandomStream& random) {
   const std::string before = field.text();
@@ -238,6 +252,19 @@ TEST(Resolve, OddShapesOfYamlAreRefusedNotFatal) {
   EXPECT_THROW(apply_yaml(fields_of(pack), "input: [[a], {b: c}]\n", "odd.yaml"), ConfigError);
 }
 
+TEST(Resolve, ValuesOfTheWrongShapeAreProblemsBesideTheOthers) {
+  PackConfig config;
+  const std::string message = message_of<ConfigError>([&] {
+    apply_yaml(fields_of(config), "seq_len: 128\ninput:\n  - a.txt\n  - {b: c}\n? [d, e]\n: 1\nthreadz: 1\n",
+               "odd.yaml");
+  });
+  EXPECT_TRUE(contains(message, "odd.yaml:4: input: a section is not an item of a list")) << message;
+  EXPECT_TRUE(contains(message, "odd.yaml:5: expected a word before ':'")) << message;
+  EXPECT_TRUE(contains(message, "odd.yaml:7: unknown key 'threadz'; did you mean 'threads'?")) << message;
+  EXPECT_FALSE(contains(message, "not valid YAML")) << message;
+  EXPECT_TRUE(contains(refusal("data: [[1]]\n"), "run.yaml:1: data: a list is not text"));
+}
+
 TEST(Resolve, EmptyYamlChangesNothing) {
   for (const char* yaml : {"", "# only a comment\n", "mask:\n", "---\n"}) {
     PretrainConfig config;
@@ -277,6 +304,16 @@ TEST(Resolve, FindsAConfigByPathOrByName) {
   EXPECT_EQ(find_config("base", folders), file);
   EXPECT_EQ(find_config("base.yaml", folders), file);
   EXPECT_TRUE(contains(message_of<ConfigError>([&] { find_config("other", folders); }), "base.yaml"));
+  EXPECT_TRUE(
+      contains(message_of<ConfigError>([&] { find_config((scratch / "configs").string(), {}); }), "no such file"));
+}
+
+TEST(Resolve, AFolderOfTheNameOfAConfigIsNoConfig) {
+  const ScratchDirectory scratch;
+  const auto file = scratch.write("configs/mini.yaml", "");
+  std::filesystem::create_directory(scratch / "mini");
+  const WorkingDirectory inside(scratch / ".");
+  EXPECT_EQ(find_config("mini", {scratch / "configs"}), file);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import random
 import signal
 import time
 
-from support import HUNG_SECONDS, finish, start
+from support import BINARY, HUNG_SECONDS, finish, start
 
 
 GAPS = (("they had breakfast in the", "kitchen", "before the guests arrived"), ("the river", "flows", "through the old town and into the sea"),
@@ -111,8 +111,8 @@ class Answer:
 class Dashboard:
     """A running `bertcram serve`; `with` ends it by SIGTERM."""
 
-    def __init__(self, runs, *args, port=0):
-        self.process = start("serve", "--runs", runs, "--port", port, "--json", *args)
+    def __init__(self, runs, *args, port=0, binary=BINARY):
+        self.process = start("serve", "--runs", runs, "--port", port, "--json", *args, binary=binary)
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"serve did not start:{finish(self.process)}")

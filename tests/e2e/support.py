@@ -41,6 +41,9 @@ TEMPORARY = re.compile(r"\.tmp|^\.partial|^bertcram-")
 ERROR_LINE = re.compile(r"^\d\d:\d\d:\d\d E bertcram: (.+)$")
 
 
+# A job in the background may ignore SIGINT, and hands that down to bertcram, which then goes on ignoring it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # What commands keep between runs is not the user's here.
 CACHE = tempfile.TemporaryDirectory(prefix="e2e-cache-")
 
@@ -88,10 +91,10 @@ def wait_for_binary():
     raise AssertionError(f"{BINARY} is not there; build it, or name one with BERTCRAM_BINARY")
 
 
-def start(*args, stdin=subprocess.DEVNULL, cwd=None, env=None, stderr=subprocess.PIPE):
+def start(*args, stdin=subprocess.DEVNULL, cwd=None, env=None, stderr=subprocess.PIPE, binary=BINARY):
     """Starts bertcram in the background."""
     wait_for_binary()
-    return subprocess.Popen([str(BINARY), *map(str, args)], stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
+    return subprocess.Popen([str(binary), *map(str, args)], stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
                             cwd=cwd, env=env or environment())
 
 

@@ -1,14 +1,16 @@
 """The command line: help, versions, misspellings, streams."""
 
 import json
+import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import unittest
 
 from support import (BINARY, COMMANDS, HUNG_SECONDS, RESOURCES, USAGE, E2ETestCase, environment,
-                     finetune_args, make_packed, make_task, make_tokenizer, pretrain_args, start, stop_after,
+                     finetune_args, finish, make_packed, make_task, make_tokenizer, pretrain_args, start, stop_after,
                      text_fixture)
 
 POLL_CALLS = {"7", "271"}  # poll and ppoll on x86-64
@@ -193,6 +195,34 @@ class Streams(E2ETestCase):
                     process.stderr.close()
                     process.stdout.close()
         self.assert_no_output(self.dir / "out")
+
+    def test_a_job_in_the_background_goes_on_when_the_foreground_is_interrupted(self):
+        script = self.dir / "in-background"  # shells without job control let such jobs ignore SIGINT
+        script.write_text(f"#!/bin/sh\ntrap '' INT\nexec {shlex.quote(str(BINARY))} \"$@\"\n")
+        script.chmod(0o755)
+        process = start("encode", "--tokenizer", make_tokenizer(), stdin=subprocess.PIPE, binary=script)
+        process.stdin.write(b"the cat\n")
+        process.stdin.flush()
+        self.assertTrue(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        process.stdin.write(b"the dog\n")
+        result = finish(process)
+        self.assertEqual((result.code, len(result.out.splitlines())), (0, 1), result)
+
+    def test_a_lost_reader_of_the_log_ends_nothing_that_prints_one_result(self):
+        empty = self.dir / "empty.txt"  # is warned of
+        empty.touch()
+        commands = {"tokenize": ["--input", text_fixture(), "--output", self.dir / "tok", "--vocab-size", 200],
+                    "pack": ["--input", text_fixture(), "--input", empty, "--tokenizer", make_tokenizer(),
+                             "--output", self.dir / "packed", "--seq-len", 32, "--valid-frac", 0.1]}
+        for name, words in commands.items():
+            with self.subTest(command=name):
+                reader, writer = os.pipe()
+                os.close(reader)
+                process = start(name, *words, "--threads", 1, "--json", stderr=writer)
+                os.close(writer)
+                result = self.assert_ok(finish(process))
+                self.assertIsInstance(result.json, dict)
 
     def test_json_of_every_stage_is_one_object(self):
         tok, packed, run = self.dir / "tok", self.dir / "packed", self.dir / "run"

@@ -2,13 +2,16 @@
 
 import json
 import os
+import pathlib
+import resource
+import shlex
 import signal
 import socket
 import threading
 import unittest
 
 from dashboards import Dashboard, SimulatedRun
-from support import INPUT, RESOURCES, USAGE, E2ETestCase
+from support import BINARY, INPUT, RESOURCES, USAGE, E2ETestCase
 
 TOKEN = "correct-horse-battery-staple"
 
@@ -130,6 +133,46 @@ class Routes(ServeTestCase):
             self.assertEqual(result.error_lines, ["stopped"])
             idle.close()
             stream.close()
+
+
+class FewThreads(ServeTestCase):
+    """Where the machine refuses threads. With stacks this large their number is told by the address space."""
+
+    GIB = 1 << 30
+
+    def limited(self, stack_gib, space_gib):
+        """bertcram with so much address space in all, and so much for the stack of each of its threads."""
+        if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
+            self.skipTest("larger stacks are not allowed here")
+        script = self.dir / f"limited-{stack_gib}-{space_gib}"
+        script.write_text(f"#!/bin/sh\nulimit -S -v {space_gib * self.GIB // 1024} && ulimit -S -s {stack_gib * self.GIB // 1024} && "
+                          f"exec {shlex.quote(str(BINARY))} \"$@\"\n")
+        script.chmod(0o755)
+        return script
+
+    def test_one_that_cannot_answer_says_so_before_its_address(self):
+        result = self.bertcram("serve", "--runs", self.runs, "--port", 0, binary=self.limited(4, 2))
+        self.assert_fails(result, RESOURCES, "thread", "ulimit")
+
+    def test_few_threads_answer_and_can_be_stopped(self):
+        self.run_of()
+        with Dashboard(self.runs, binary=self.limited(1, 6)) as dashboard:  # of the 254 that there may be, some 4
+            streams = [EventStream(dashboard)]
+            while streams[-1].response.status == 200 and len(streams) < 20:
+                streams.append(EventStream(dashboard))
+            refused = streams.pop()
+            self.assertEqual(refused.response.status, 503, "streams leave a thread for answers")
+            refused.close()
+            self.assertEqual(dashboard.runs()["first"]["step"], 40)
+            for stream in streams:
+                stream.close()
+            self.assertEqual(dashboard.end().code, 143)
+
+    def test_while_nobody_looks_there_are_few(self):
+        with Dashboard(self.runs) as dashboard:
+            tasks = pathlib.Path(f"/proc/{dashboard.process.pid}/task")
+            dashboard.runs()
+            self.assertLess(len(list(tasks.iterdir())), 20)
 
 
 class Access(ServeTestCase):

@@ -34,6 +34,13 @@ TEST(MakeShape, TakesTheConfiguredSizes) {
   EXPECT_EQ(shape.ffn, 128);
   EXPECT_EQ(shape.max_positions, 32);
   EXPECT_EQ(shape.pad_id, 3);
+  EXPECT_EQ(shape.token_types, 2);
+}
+
+TEST(MakeShape, OfAModernEncoderIsWhatItsFolderSays) {
+  const config::ModelConfig config{.arch = config::Arch::kModern, .layers = 2, .max_positions = 32};
+  const EncoderShape shape = make_shape(config, 500, 3);
+  EXPECT_EQ(shape.token_types, 1) << "config.json has none, and is read so";
 }
 
 }  // namespace

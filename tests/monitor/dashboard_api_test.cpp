@@ -144,6 +144,27 @@ TEST_F(DashboardApiTest, LongSeriesKeepTheirExtremes) {
   EXPECT_EQ(series["series"]["loss"]["x"].back(), 20'000);
 }
 
+TEST_F(DashboardApiTest, LongSeriesWithGapsHaveNoMorePointsThanAskedFor) {
+  std::string text;
+  for (int step = 1; step <= 20'000;
+       ++step) {  // in each stretch the ends, a low, a high and a gap are five different ones
+    text += cat("{\"step\":", step, ",\"loss\":", step % 7 == 0 ? "null" : cat(step * 37 % 101), "}\n");
+  }
+  write_metrics(text);
+  const json y = get(path("/series"), {{"points", "100"}})["series"]["loss"]["y"];
+  EXPECT_LE(y.size(), 100U);
+  EXPECT_GT(y.size(), 60U);
+  EXPECT_NE(std::find(y.begin(), y.end(), json()), y.end());
+}
+
+TEST_F(DashboardApiTest, ASeedThatDoublesDoNotHoldIsText) {
+  write_metrics(
+      "{\"event\":\"start\",\"step\":0,\"seed\":9007199254740993}\n{\"event\":\"start\",\"step\":1,\"seed\":7}\n");
+  const json sessions = get(path())["sessions"];
+  EXPECT_EQ(sessions[0]["seed"], "9007199254740993");
+  EXPECT_EQ(sessions[1]["seed"], 7);
+}
+
 TEST_F(DashboardApiTest, WhatIsNoNumberIsAGap) {
   write_metrics(
       "{\"step\":1,\"loss\":1}\n{\"step\":2,\"loss\":null}\n{\"step\":3,\"loss\":\"NaN\"}\n{\"step\":4,\"loss\":2}\n");

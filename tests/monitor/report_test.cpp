@@ -52,6 +52,25 @@ TEST_F(ReportTest, ShowsFiguresCurvesSessionsDataAndChanges) {
   EXPECT_FALSE(has(html, "<h2>GLUE"));
 }
 
+TEST_F(ReportTest, ShowsTheSeedAsItWasGiven) {
+  const auto folder = make_run("first");
+  scratch_.write("first/metrics.jsonl",
+                 "{\"event\":\"start\",\"step\":0,\"seed\":9007199254740993}\n"
+                 "{\"event\":\"start\",\"step\":0,\"seed\":\"x\"}\n");
+  const std::string html = html_of({read_run(folder, 10)});
+  EXPECT_TRUE(has(html, "<td>9007199254740993</td>")) << html;
+}
+
+TEST_F(ReportTest, NumbersThatNoCounterHoldsAreShownAsTheLargest) {
+  const auto folder = make_run("first");
+  scratch_.write("first/status.json", R"({"state":"finished","step":1e300,"tokens":1e300,"elapsed_seconds":1e-300})");
+  scratch_.write("first/metrics.jsonl", "{\"event\":\"start\",\"step\":1e300,\"parameters\":-1e300}\n");
+  scratch_.write("packed/manifest.json", R"({"counts":{},"filters":{"dedup":{"removed":1e300}}})");
+  const std::string html = html_of({read_run(folder, 10)});
+  EXPECT_TRUE(has(html, "<td>removed by dedup</td><td>9,200,000,000,000,000,000</td>")) << html;
+  EXPECT_TRUE(has(html, "<td>-9,200,000,000,000,000,000</td>"));
+}
+
 TEST_F(ReportTest, ShowsWhatWasExpectedInGaps) {
   const auto folder = make_run("first");
   EXPECT_FALSE(has(html_of({read_run(folder, 10)}), "Gaps in held-out text"));

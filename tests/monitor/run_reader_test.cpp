@@ -151,5 +151,19 @@ TEST(FindRuns, NamesRunsByTheirPath) {
   EXPECT_TRUE(find_runs(scratch / "none").empty());
 }
 
+TEST(FindRuns, FilesBehindLinksThatLeadOutMakeNoRun) {
+  const ScratchDirectory scratch;
+  const ScratchDirectory outside;
+  outside.write("file", "");
+  scratch.write("in/file", "");
+  std::filesystem::create_directories(scratch / "out");
+  std::filesystem::create_symlink(outside / "file", scratch / "out/status.json");
+  std::filesystem::create_symlink(outside / "file", scratch / "out/metrics.jsonl");
+  std::filesystem::create_symlink("file", scratch / "in/metrics.jsonl");
+  const auto runs = find_runs(scratch.path());
+  EXPECT_EQ(runs.size(), 1U);
+  EXPECT_TRUE(runs.contains("in"));
+}
+
 }  // namespace
 }  // namespace bertcram::monitor

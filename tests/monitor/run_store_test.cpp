@@ -257,6 +257,7 @@ TEST_F(RunStoreTest, FilesBehindLinksThatLeadOutAreMissing) {
   std::filesystem::create_symlink("inner.log", scratch_ / "b/run.log");
   open();
   EXPECT_TRUE(row("a")["loss"].is_null());
+  EXPECT_EQ(row("a")["metrics_bytes"], 0) << "nor is the size told of what is outside";
   const auto run = store_->find(row("a")["id"]);
   EXPECT_EQ(*run->answer(
                 "q", now_,

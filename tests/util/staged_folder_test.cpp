@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <map>
+#include <thread>
 
 #include "bertcram/util/file.h"
 #include "util/test_support.h"
@@ -142,6 +144,23 @@ TEST(StagedFolder, RefusesAJournalThatNamesFilesElsewhere) {
     scratch.write("folder/.partial/.publish.json", journal);
     EXPECT_TRUE(contains(message_of<DataError>([&] { const StagedFolder staged(scratch / "folder"); }), "damaged"));
     EXPECT_EQ(test::read_bytes(scratch / "outside"), "kept");
+  }
+}
+
+TEST(HalfPublished, CanBeAskedWhileAWriterPublishes) {
+  const ScratchDirectory scratch;
+  const auto folder = scratch / "out";
+  std::atomic<bool> is_done = false;
+  std::jthread writer([&] {
+    for (int i = 0; i < 100; ++i) {
+      StagedFolder staged(folder);
+      stage_new(staged);
+      staged.publish("seal", {});
+    }
+    is_done = true;
+  });
+  while (!is_done) {
+    EXPECT_NO_THROW((void)is_half_published(folder)) << "a journal may go while it is looked at";
   }
 }
 

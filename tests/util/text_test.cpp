@@ -52,6 +52,8 @@ TEST(Text, FormatsDurations) {
   EXPECT_EQ(format_duration(200), "3 min 20 s");
   EXPECT_EQ(format_duration(3600 * 4 + 5 * 60), "4 h 05 min");
   EXPECT_EQ(format_duration(3600 * 100), "100 h 00 min");
+  EXPECT_TRUE(format_duration(1e300).ends_with(" min")) << format_duration(1e300);
+  EXPECT_FALSE(format_duration(1e300).starts_with("-")) << format_duration(1e300);
 }
 
 TEST(Text, ReadsDurations) {

@@ -24,7 +24,8 @@ struct StoredModel {
 std::vector<nn::NamedTensor> model_tensors(const model::EncoderShape& shape, const model::Head& head,
                                            nn::Parameters& parameters, const std::string& prefix = "");
 
-/// Writes the folder; every file is replaced in one step, config.json last.
+/// Writes the folder; every file is replaced in one step, config.json last. @throws ResourceError
+/// REQUIRES: nobody else writes to the folder meanwhile (hold its DirectoryLock).
 void write_model_directory(const std::filesystem::path& directory, const StoredModel& model,
                            const text::Tokenizer& tokenizer);
 

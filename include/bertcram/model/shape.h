@@ -18,7 +18,7 @@ struct EncoderShape {
   int64_t heads = 12;
   int64_t ffn = 3072;  ///< modern: of each half of the gated layer
   int64_t max_positions = 512;
-  int64_t token_types = 2;  ///< bert only
+  int64_t token_types = 2;  ///< 1 for modern, which has none
   double layer_norm_eps = 1e-12;
   double init_std = 0.02;
   int32_t pad_id = 0;

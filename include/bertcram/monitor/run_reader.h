@@ -69,7 +69,8 @@ struct RunStatus {
 RunStatus read_status(const std::filesystem::path& run, double now, const std::filesystem::path& within = {});
 
 /// The folders of runs in `folder`, itself included, by the name under which they are shown: the path from there. Links and
-/// hidden names are passed over; a run's own folders are not looked into; three levels deep.
+/// hidden names are passed over, files that links lead out of `folder` make no run; a run's own folders are not looked into;
+/// three levels deep.
 std::map<std::string, std::filesystem::path> find_runs(const std::filesystem::path& folder);
 
 }  // namespace bertcram::monitor

@@ -53,7 +53,8 @@ std::string tick_text(double value);
 /// The exponential moving average over about `span` points, without the pull of its start; gaps stay gaps.
 std::vector<double> smoothed(const std::vector<double>& values, double span);
 
-/// As few points as draw the same line: of each of `buckets` stretches the first, smallest, largest and last.
+/// As few points as draw the same line: of each of `buckets` stretches the first, smallest, largest and last, and a gap
+/// where there is one.
 void thin_out(std::vector<double>& x, std::vector<double>& y, size_t buckets);
 
 /// For text in HTML and SVG.

@@ -15,6 +15,9 @@ std::string_view trim(std::string_view text);  ///< without ASCII white space at
 std::string to_lower_ascii(std::string_view text);
 std::string join(std::span<const std::string> parts, std::string_view separator);
 
+/// Without what follows the point; the nearest there is for numbers that int64_t does not hold, 0 for none at all (NaN).
+int64_t whole_number(double value);
+
 std::string format_bytes(int64_t bytes);      ///< "512 B", "3.4 MiB"
 std::string format_count(int64_t count);      ///< "12,345,678"
 std::string format_duration(double seconds);  ///< "59 s", "3 min 20 s", "4 h 05 min"
