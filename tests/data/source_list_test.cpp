@@ -110,7 +110,8 @@ TEST_F(SourceList, MistakesAreReportedAllAtOnceWithTheirLines) {
   EXPECT_TRUE(contains(refusal("sources:\n  - path: a.txt\nseed: 1\n"), "list.yaml:3: unknown key 'seed'"));
   EXPECT_TRUE(contains(refusal("sources:\n  - path: a.txt\nsources:\n  - path: a.txt\n"),
                        "list.yaml:3: duplicate key 'sources'"));
-  EXPECT_TRUE(contains(refusal("? [a]\n: 1\nsuorces: 2\n"), "list.yaml:3: unknown key 'suorces'"));
+  EXPECT_TRUE(
+      contains(refusal("sources:\n  - path: a.txt\n? [a]\n: 1\nsuorces: 2\n"), "list.yaml:5: unknown key 'suorces'"));
   EXPECT_TRUE(contains(refusal("sources: a.txt\n"), "list.yaml:1: 'sources' must be a list"));
   EXPECT_TRUE(contains(refusal("sources: []\n"), "list.yaml:1: 'sources' must be a list"));
   EXPECT_TRUE(contains(refusal("sources:\n  - a.txt\n"), "list.yaml:2: expected 'key: value' lines"));
