@@ -43,6 +43,7 @@ constexpr std::array<Target, 8> kTargets = {{{"pretrain", dump<config::PretrainC
 /// "pretrain, finetune-glue, …"
 std::string names_of_targets() {
   std::vector<std::string> names;
+  names.reserve(kTargets.size());
   for (const Target& target : kTargets) {
     names.emplace_back(target.command);
   }
