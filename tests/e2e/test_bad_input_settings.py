@@ -94,8 +94,8 @@ class TaskData(E2ETestCase):
 
     def test_a_task_and_a_task_file_at_once(self):
         task = make_task(self.dir / "task")
-        for name in ("rte", "all"):
-            result = self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, "--task", name))
+        for words in (("--task", "rte"), ("--task", "all"), ("--set", "task=all")):
+            result = self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, *words))
             self.assert_fails(result, USAGE, "give --task or --task-file, not both")
 
     def test_eval_of_a_missing_text(self):
