@@ -47,9 +47,7 @@ void run(config::FillMaskConfig& config, bool as_json, const Session& session) {
   int64_t number = 0;
   for (std::string chunk = chunks.next(); !chunk.empty(); chunk = chunks.next()) {
     for (const std::string_view text : lines_of(chunk)) {
-      if (session.stop.requested()) {
-        throw util::StoppedError(session.stop, "fill-mask: stopped");
-      }
+      util::throw_if_stopped(session.stop, "fill-mask: stopped");
       ++number;
       try {
         const auto masks = util::trim(text).empty() ? std::vector<train::FilledMask>() : filler->fill(text);

@@ -104,9 +104,7 @@ Cooccurrences count_cooccurrences(const RowStore& rows, std::span<const uint64_t
       counter.add(ids);
     }
   });
-  if (stop.requested()) {
-    throw util::StoppedError(stop, "stopped while counting which tokens stand near which; nothing was trained yet");
-  }
+  util::throw_if_stopped(stop, "stopped while counting which tokens stand near which; nothing was trained yet");
   return result;
 }
 

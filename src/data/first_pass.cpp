@@ -7,7 +7,7 @@
 #include "bertcram/util/hash.h"
 #include "bertcram/util/parallel.h"
 #include "document_order.h"
-#include "pack_stop.h"
+#include "stop_messages.h"
 
 namespace bertcram::data {
 namespace {
@@ -94,7 +94,7 @@ PackCounts FirstPass::run(DocumentReader& reader, util::Progress& progress) {
 std::optional<DocumentBatch> FirstPass::next_batch(DocumentReader& reader) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return !is_saving_; });
-  stop_packing_if_asked(context_.stop);
+  util::throw_if_stopped(context_.stop, kPackStopped);
   if (unsaved_bytes_ >= config_.save_every * kMebibyte) {
     save_alone(lock, reader);
   }

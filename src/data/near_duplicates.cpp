@@ -9,7 +9,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/random.h"
-#include "pack_stop.h"
+#include "stop_messages.h"
 #include "word_runs.h"
 
 namespace bertcram::data {
@@ -121,7 +121,7 @@ void NearDuplicates::link(const util::StopFlag& stop) {
   parents_.resize(places_.size());
   std::iota(parents_.begin(), parents_.end(), 0U);
   for (SpillFile* const file : files_) {
-    stop_packing_if_asked(stop);
+    util::throw_if_stopped(stop, kPackStopped);
     std::vector<Entry> entries;
     {
       const util::MappedFile bytes = file->read();

@@ -17,9 +17,9 @@
 #include "first_pass.h"
 #include "near_duplicates.h"
 #include "pack_manifest.h"
-#include "pack_stop.h"
 #include "second_pass.h"
 #include "sources.h"
+#include "stop_messages.h"
 #include "work_folder.h"
 
 namespace bertcram::data {
@@ -141,7 +141,7 @@ PackCounts pack_into(const fs::path& staging, const Job& job, WorkFolder& work) 
       std::ranges::any_of(job.inputs.sources, [](const auto& source) { return source.weight > 1.0; });
   SecondPass second(config, job.tokenizer, staging, linked, has_copies ? Copies::kSome : Copies::kNone);
   buckets.for_each_in_order([&](const PackedDocument& document) {
-    stop_packing_if_asked(stop);
+    util::throw_if_stopped(stop, kPackStopped);
     second.add(document, counts);
   });
   second.finish(counts);

@@ -7,7 +7,7 @@
 #include "bertcram/util/random.h"
 #include "bertcram/util/text.h"
 #include "sources.h"
-#include "tokenize_stop.h"
+#include "stop_messages.h"
 
 namespace bertcram::data {
 namespace {
@@ -98,7 +98,7 @@ SampledText sample_sentences(const config::TokenizeConfig& config, const InputLi
   SampledText text;
   SentenceSample sample(config.sample_bytes);
   while (const auto batch = reader.next()) {
-    stop_tokenizing_if_asked(context.stop);
+    util::throw_if_stopped(context.stop, kTokenizeStopped);
     for (size_t i = 0; i < batch->size(); ++i) {
       for (int64_t copy = 0; copy < batch->copies[i]; ++copy) {
         for (const std::string_view line : util::split((*batch)[i], '\n')) {

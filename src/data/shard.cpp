@@ -187,9 +187,7 @@ void ShardReader::verify_block(int64_t block) const {
 
 void ShardReader::verify(const util::StopFlag& stop) const {
   for (size_t block = 0; block < block_hashes_.size(); ++block) {
-    if (stop.requested()) {
-      throw util::StoppedError(stop, "stopped while checking the packed data");
-    }
+    util::throw_if_stopped(stop, "stopped while checking the packed data");
     verify_block(static_cast<int64_t>(block));
   }
 }

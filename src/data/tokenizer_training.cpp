@@ -21,7 +21,7 @@
 #include "bertcram/util/text.h"
 #include "sentence_sample.h"
 #include "sources.h"
-#include "tokenize_stop.h"
+#include "stop_messages.h"
 
 namespace bertcram::data {
 namespace {
@@ -77,7 +77,7 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
   util::WorkerGroup workers;
   const auto next_batch = [&]() -> std::optional<DocumentBatch> {
     const std::lock_guard lock(mutex);
-    stop_tokenizing_if_asked(context.stop);
+    util::throw_if_stopped(context.stop, kTokenizeStopped);
     return reader.next();
   };
   std::atomic<int64_t> invalid = 0;
@@ -143,7 +143,7 @@ text::WordPieceTrainOptions train_options(const config::TokenizeConfig& config, 
   options.vocab_size = config.vocab_size;
   options.min_frequency = static_cast<uint64_t>(config.min_frequency);
   options.limit_alphabet = config.limit_alphabet;
-  options.check_stop = [&context] { stop_tokenizing_if_asked(context.stop); };
+  options.check_stop = [&context] { util::throw_if_stopped(context.stop, kTokenizeStopped); };
   return options;
 }
 
@@ -161,7 +161,7 @@ Trained train_wordpiece(const config::TokenizeConfig& config, const InputList& i
                         " times were left out, and with several --threads the vocabulary may differ from run to run"));
   }
   std::vector<std::string> vocabulary = text::train_wordpiece(counts, train_options(config, context));
-  stop_tokenizing_if_asked(context.stop);
+  util::throw_if_stopped(context.stop, kTokenizeStopped);
   return {.tokenizer = text::make_wordpiece_tokenizer(std::move(vocabulary), normalizer_options(config)),
           .words = static_cast<int64_t>(counts.total_words),
           .invalid_utf8 = counted.invalid_utf8,
@@ -184,7 +184,7 @@ Trained train_sentencepiece(const config::TokenizeConfig& config, const InputLis
        .vocab_size = config.vocab_size,
        .casing = config.cased ? text::Casing::kCased : text::Casing::kUncased,
        .character_coverage = config.character_coverage});
-  stop_tokenizing_if_asked(context.stop);
+  util::throw_if_stopped(context.stop, kTokenizeStopped);
   return {.tokenizer = text::make_subword_tokenizer(model, "the trained model"),
           .words = sampled.words,
           .invalid_utf8 = sampled.invalid_utf8,

@@ -58,9 +58,7 @@ class ModelEmbedder : public Embedder {
     }
     std::vector<float> vectors(texts.size() * static_cast<size_t>(width()));
     for_each_batch(runtime_, std::ssize(batches), [&](int64_t i) {
-      if (stop_.requested()) {
-        throw util::StoppedError(stop_, "embed: stopped");
-      }
+      util::throw_if_stopped(stop_, "embed: stopped");
       const auto batch = batches[static_cast<size_t>(i)];
       store(embed_batch(encoded, batch), batch, vectors);
     });

@@ -152,9 +152,7 @@ void make_baselines(FinetuneFolder& folder, const glue::GlueResults& results, co
     if (folder.has_baselines(run.task.name)) {
       continue;
     }
-    if (stop.requested()) {
-      throw util::StoppedError(stop, "finetune-glue: stopped before all baselines; the same command makes the others");
-    }
+    util::throw_if_stopped(stop, "finetune-glue: stopped before all baselines; the same command makes the others");
     const auto splits = glue::present_dev_splits(run.task, data);
     std::vector<glue::Dataset> dev;
     std::ranges::transform(splits, std::back_inserter(dev),

@@ -118,9 +118,7 @@ class PairEvaluator {
 
   /// The logarithm of the probability of each masked token.
   void answer(const std::vector<EncodedText>& encoded, std::span<const Question> batch, std::span<double> logs) const {
-    if (stop_.requested()) {
-      throw util::StoppedError(stop_, "eval: stopped");
-    }
+    util::throw_if_stopped(stop_, "eval: stopped");
     const auto rows = std::ssize(batch);
     const auto seq = std::ssize(encoded[batch.front().sentence].ids);
     const at::Tensor ids = at::empty({rows, seq}, at::kInt);

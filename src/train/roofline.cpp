@@ -35,16 +35,30 @@ double product_seconds(at::Tensor& product, const at::Tensor& left, const at::Te
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// The best of several: others on the machine can only take away.
+double product_operations(int64_t rows, int64_t inner, int64_t columns) {
+  return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
+}
+
+/// Any numbers, the same each time.
+at::Tensor square_matrix(int64_t size, const Runtime& runtime) {
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(runtime.device);
+  return at::arange(size * size, options).sin().view({size, size}).to(runtime.compute_type);
+}
+
+/// The best of several: others on the machine can only take away. Of fewer where one takes long.
 double least_seconds(const ProductShape& shape, const Runtime& runtime) {
-  constexpr int kRuns = 7;
+  constexpr int kMostRuns = 7;
+  constexpr double kSeconds = 0.75;
   const auto options = at::TensorOptions().dtype(runtime.compute_type).device(runtime.device);
   const at::Tensor left = at::empty({shape.rows, shape.inner}, options).uniform_(-1, 1);
   const at::Tensor right = at::empty({shape.inner, shape.columns}, options).uniform_(-1, 1);
   at::Tensor product = at::mm(left, right);
   double least = std::numeric_limits<double>::infinity();
-  for (int run = 0; run < kRuns; ++run) {
-    least = std::min(least, product_seconds(product, left, right, runtime));
+  double spent = 0;
+  for (int run = 0; run < kMostRuns && spent < kSeconds; ++run) {
+    const double seconds = product_seconds(product, left, right, runtime);
+    least = std::min(least, seconds);
+    spent += seconds;
   }
   return least;
 }
@@ -61,18 +75,23 @@ double quick_roofline(const Runtime& runtime) {
   constexpr double kSeconds = 0.25;
   constexpr int kMostRuns = 30;
   const c10::NoGradGuard no_grad;
-  const int64_t size = runtime.device.is_cpu() ? 1024 : 4096;
-  const auto options = at::TensorOptions().dtype(runtime.compute_type).device(runtime.device);
-  const at::Tensor factor = at::arange(size * size, options.dtype(at::kFloat)).sin().view({size, size}).to(options);
+  const int64_t largest = runtime.device.is_cpu() ? 1024 : 4096;
+  int64_t size = runtime.device.is_cpu() ? 128 : largest;  // a CPU may know the format by name only: fp16, bf16
+  at::Tensor factor = square_matrix(size, runtime);
   at::Tensor product = at::mm(factor, factor);
-  double best = std::numeric_limits<double>::infinity();
+  double best = 0;
   double spent = 0;
   for (int run = 0; run < kMostRuns && spent < kSeconds; ++run) {
     const double seconds = product_seconds(product, factor, factor, runtime);
-    best = std::min(best, seconds);
+    best = std::max(best, product_operations(size, size, size) / seconds);
     spent += seconds;
+    if (size < largest && spent + 8 * seconds < kSeconds) {  // twice the size takes eight times as long
+      size *= 2;
+      factor = square_matrix(size, runtime);
+      product = at::mm(factor, factor);
+    }
   }
-  return 2.0 * static_cast<double>(size) * static_cast<double>(size) * static_cast<double>(size) / best;
+  return best;
 }
 
 double measured_roofline(const Runtime& runtime) {
@@ -80,8 +99,7 @@ double measured_roofline(const Runtime& runtime) {
   double best = 0;
   const auto measure = [&](const auto& shapes) {
     for (const ProductShape& shape : shapes) {
-      const double operations =
-          2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.inner) * static_cast<double>(shape.columns);
+      const double operations = product_operations(shape.rows, shape.inner, shape.columns);
       best = std::max(best, operations / least_seconds(shape, runtime));
     }
   };

@@ -8,10 +8,11 @@ namespace bertcram::train {
 void require_fast_products(const Runtime& runtime);
 
 /// Floating-point operations per second that large matrix products reach here in the runtime's number format: the fastest of
-/// a few shapes, median of several runs each. Takes about a second.
+/// a few shapes and several runs each. Takes a second, or a few where products are slow.
 double measured_roofline(const Runtime& runtime);
 
-/// The same of one shape within a quarter of a second, the fastest of several runs: what `mfu` in metrics.jsonl is a share of.
+/// The same of square matrices, within a quarter of a second, so of smaller ones where products are slow: what `mfu` in
+/// metrics.jsonl is a share of.
 /// Draws no random numbers and leaves nothing behind that a run could depend on.
 double quick_roofline(const Runtime& runtime);
 

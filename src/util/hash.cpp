@@ -44,9 +44,7 @@ void StreamHash::update(std::span<const std::byte> bytes) {
 void StreamHash::update(std::string_view bytes, const StopFlag& stop) {
   constexpr size_t kPieceBytes = size_t{4} << 20;
   for (; !bytes.empty(); bytes.remove_prefix(std::min(kPieceBytes, bytes.size()))) {
-    if (stop.requested()) {
-      throw StoppedError(stop, "stopped while comparing files with what is known of them");
-    }
+    throw_if_stopped(stop, "stopped while comparing files with what is known of them");
     update(bytes.substr(0, kPieceBytes));
   }
 }

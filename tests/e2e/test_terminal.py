@@ -38,7 +38,7 @@ class Terminal(E2ETestCase):
 
     def test_it_fits_a_narrow_terminal(self):
         for columns in (80, 40, 24):
-            live, stays = self.shown(columns)
+            live, stays = self.shown(columns, steps=300, eval__every_steps=100)
             self.assertTrue(live)
             self.assertLessEqual(max(map(len, live)), columns)
             self.assertTrue(live[-1].startswith("pretrain "), live[-1])

@@ -2,6 +2,8 @@
 // The request to stop, as it travels from a signal to the loops that heed it.
 
 #include <atomic>
+#include <string>
+#include <string_view>
 
 #include "bertcram/util/error.h"
 
@@ -24,6 +26,13 @@ class StoppedError : public Error {
   StoppedError(const StopFlag& flag, const std::string& message)
       : Error(static_cast<ExitCode>(128 + flag.signal_number()), message) {}
 };
+
+/// @throws StoppedError with the message if asked to stop
+inline void throw_if_stopped(const StopFlag& flag, std::string_view message) {
+  if (flag.requested()) {
+    throw StoppedError(flag, std::string(message));
+  }
+}
 
 /// Waits until a read of the descriptor would not block. @return false if asked to stop before that
 bool wait_readable(int descriptor, const StopFlag& stop);
