@@ -286,8 +286,8 @@ TrainState read_state(const fs::path& checkpoint) { return state_of(read_state_j
 
 TrainState load_checkpoint(const fs::path& checkpoint, const TrainTensors& tensors) {
   const json stored = read_state_json(checkpoint);
-  // All files are checked before the first tensor changes: a caller that goes on without a damaged checkpoint finds
-  // its tensors as they were.
+  // All files are checked for damage before the first tensor changes: a caller that goes on without a damaged checkpoint
+  // finds its tensors as they were.
   for (const auto& [name, list] : files_of(tensors)) {
     const fs::path path = checkpoint / name;
     if (util::hash_file(path).hex() != stored.at("xxh3_128").at(name)) {

@@ -136,6 +136,11 @@ std::vector<std::string> without_place(const std::vector<std::string>& unexpecte
   return names;
 }
 
+/// config.json of such a model.
+std::string config_text(const StoredModel& model) {
+  return util::json_text(model::to_hub_config(model.shape, model.head), 2) + "\n";
+}
+
 }  // namespace
 
 std::vector<nn::NamedTensor> model_tensors(const model::EncoderShape& shape, const model::Head& head,
@@ -158,8 +163,7 @@ void write_model_directory(const fs::path& directory, const StoredModel& model, 
   tokenizer.save(staged.staging(),
                  {.max_tokens = model.shape.max_positions, .has_token_types = model.shape.arch == config::Arch::kBert});
   write_tensors(staged.staging() / kWeightsFile, model.tensors);
-  util::write_file_atomically(staged.staging() / kConfigFile,
-                              util::json_text(model::to_hub_config(model.shape, model.head), 2) + "\n");
+  util::write_file_atomically(staged.staging() / kConfigFile, config_text(model));
   staged.publish(kConfigFile, {});
 }
 
@@ -168,7 +172,8 @@ bool is_model_of(const fs::path& directory, const StoredModel& model, const text
     return false;
   }
   try {
-    if (open_model_directory(directory).tokenizer->fingerprint() != tokenizer.fingerprint()) {
+    if (util::read_file(directory / kConfigFile) != config_text(model) ||
+        open_model_directory(directory).tokenizer->fingerprint() != tokenizer.fingerprint()) {
       return false;
     }
     const SafetensorsFile file(directory / kWeightsFile);

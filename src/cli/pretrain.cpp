@@ -69,7 +69,7 @@ train::PretrainResult train_and_tell(const config::PretrainConfig& config, const
   }
 }
 
-/// A line about the lowest held-out loss during training, which is of fewer rows than the last one may be; empty without.
+/// A line about the lowest held-out loss of evaluations like the first: the last may be of more rows; empty without.
 std::string best_on_the_way(const std::filesystem::path& folder) {
   monitor::MetricsReader metrics(folder / "metrics.jsonl");
   metrics.refresh();
@@ -78,12 +78,23 @@ std::string best_on_the_way(const std::filesystem::path& folder) {
   if (losses == table.columns.end() || table.size() < 2) {
     return {};
   }
-  const std::vector<double>& values = losses->second;
+  std::vector<double> values = losses->second;
+  if (const auto sizes = table.columns.find("eval_masked_tokens"); sizes != table.columns.end()) {
+    const auto& tokens = sizes->second;
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = tokens[i] == tokens.front() ? values[i] : std::nan("");
+    }
+  }
+  const int64_t alike = std::ranges::count_if(values, [](double loss) { return std::isfinite(loss); });
+  if (alike < 2) {
+    return {};
+  }
   const auto is_better = [](double a, double b) { return std::isfinite(a) && (a < b || !std::isfinite(b)); };
   const auto best = std::ranges::min_element(values, is_better);
   const double step = table.steps[static_cast<size_t>(best - values.begin())];
-  return cat("best of ", table.size(), " evaluations on the way: ", util::format_fixed(*best, 4), " at step ",
-             util::format_count(std::llround(step)), "\n");
+  const bool are_fewer = std::isnan(values.back()) && std::isfinite(losses->second.back());
+  return cat("best of ", alike, " evaluations on the way", are_fewer ? ", of fewer rows than the last" : "", ": ",
+             util::format_fixed(*best, 4), " at step ", util::format_count(std::llround(step)), "\n");
 }
 
 void run(const config::PretrainConfig& config, const RunOptions& options, const Session& session) {

@@ -23,9 +23,13 @@ std::atomic<Fusing>& flag() {
   return choice;
 }
 
+bool asked_for_cuda() {
+  const char* const given = std::getenv("BERTCRAM_CUDA_KERNELS");
+  return given != nullptr && std::string_view(given) == "on";
+}
+
 std::atomic<bool>& cuda_flag() {
-  const char* const word = std::getenv("BERTCRAM_CUDA_KERNELS");
-  static std::atomic<bool> is_on = word != nullptr && std::string_view(word) == "on";
+  static std::atomic<bool> is_on = asked_for_cuda();
   return is_on;
 }
 

@@ -91,11 +91,11 @@ const at::Tensor& Parameters::leaf(const std::string& name) const { return slot(
 
 const at::Tensor& Parameters::master_leaf(const std::string& name) const { return slot(name).master; }
 
-void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double init_std) {
+void Parameters::initialise(const Slot& slot, uint64_t seed, double init_std) {
   const c10::NoGradGuard no_grad;
-  const Slot& found = slot(name);
-  at::Tensor target = view_of(masters_, found);
-  switch (found.spec.init) {
+  const ParameterSpec& spec = slot.spec;
+  at::Tensor target = view_of(masters_, slot);
+  switch (spec.init) {
     case Init::kZeros: target.zero_(); return;
     case Init::kOnes: target.fill_(1.0); return;
     case Init::kNormal:
@@ -103,18 +103,18 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
     case Init::kSimilarity:
     case Init::kSinusoid: break;
   }
-  if (found.spec.init == Init::kSinusoid) {
-    at::Tensor host = at::empty(found.spec.shape, at::kFloat);
+  if (spec.init == Init::kSinusoid) {
+    at::Tensor host = at::empty(spec.shape, at::kFloat);
     fill_sinusoid(host.data_ptr<float>(), host.size(0), host.size(1), init_std);
     target.copy_(host);
     return;
   }
-  const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(name)});
-  const double standard_deviation = init_std * found.spec.init_scale;
-  const at::Tensor host = found.spec.init == Init::kTruncatedNormal
-                              ? truncated_normal_tensor(found.spec.shape, standard_deviation, random)
-                              : normal_tensor(found.spec.shape, standard_deviation, random);
-  if (found.spec.init == Init::kSimilarity) {
+  const util::RandomStream random(seed, util::RandomPurpose::kInitialisation, {util::hash64(spec.leaf)});
+  const double standard_deviation = init_std * spec.init_scale;
+  const at::Tensor host = spec.init == Init::kTruncatedNormal
+                              ? truncated_normal_tensor(spec.shape, standard_deviation, random)
+                              : normal_tensor(spec.shape, standard_deviation, random);
+  if (spec.init == Init::kSimilarity) {
     const int64_t rows = host.size(0) / 3;
     host.narrow(0, rows, rows).copy_(host.narrow(0, 0, rows));
   }
@@ -123,7 +123,7 @@ void Parameters::initialise_leaf(const std::string& name, uint64_t seed, double 
 
 void Parameters::initialise(uint64_t seed, double init_std) {
   for (const Slot& each : slots_) {
-    initialise_leaf(each.spec.leaf, seed, init_std);
+    initialise(each, seed, init_std);
   }
   sync_compute();
 }

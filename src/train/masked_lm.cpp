@@ -21,12 +21,6 @@ data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t
           .vocab_size = vocab_size};
 }
 
-at::Tensor masked_lm_loss(const model::Encoder& encoder, const data::MaskedBatch& batch,
-                          const model::EncodeOptions& options, at::Device device) {
-  const BatchTensors tensors = tensors_of(batch, device);
-  return encoder.masked_lm_loss(encoder.encode_at(tensors.input, tensors.positions, options), tensors.targets);
-}
-
 std::optional<HeldOutScores> evaluate_masked_lm(const model::Encoder& encoder, const data::MaskedBatches& batches,
                                                 int64_t rows, int64_t micro_rows, at::Device device,
                                                 const util::StopFlag& stop) {

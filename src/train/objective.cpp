@@ -86,7 +86,7 @@ class ReplacedTokenObjective : public Objective {
       if (stop.requested()) {
         return std::nullopt;
       }
-      seed_generators(static_cast<uint64_t>(first));  // the same samples whenever these rows are scored
+      seed_generators(static_cast<uint64_t>(first));  // the same samples whenever as many rows of a pass begin here
       score(tensors_of(batches.assemble(first, std::min(micro_rows, rows - first)), device()), sums);
     }
     const auto share = [](double part, double whole) { return part / std::max(1.0, whole); };

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <chrono>
 
+#include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/config/resolve.h"
+#include "bertcram/model/hub_config.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/file.h"
+#include "bertcram/util/json_fields.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "data_start.h"
@@ -13,6 +17,7 @@
 namespace bertcram::train {
 namespace {
 
+namespace fs = std::filesystem;
 using config::ModelConfig;
 
 /// What of a shape stands in the configuration.
@@ -48,13 +53,24 @@ std::vector<std::string> overruled(ModelConfig given, ModelConfig folder) {
   return found;
 }
 
+/// What an earlier session noted, if it came to its first checkpoint.
+std::optional<model::EncoderShape> noted_shape(const fs::path& run) {
+  const fs::path file = run / kOriginFile;
+  if (!fs::exists(file) || checkpoint::list_checkpoints(run / kCheckpointsFolder).empty()) {
+    return std::nullopt;
+  }
+  return model::shape_from_hub_config(util::parse_json_file(file), file.string());
+}
+
 }  // namespace
 
 Origin::Origin(const config::PretrainConfig& config, const RunData& data) : config_(config) {
   if (config.init_from.empty()) {
     shape_ = model::make_shape(config.model, data.manifest.vocab_size, data.tokenizer->special().pad);
+  } else if (const auto noted = noted_shape(config.output)) {
+    take_over_shape(*noted);
   } else {
-    take_over_shape(data);
+    take_over_folder(data);
   }
   if (data.manifest.seq_len > shape_.max_positions) {
     throw ConfigError(cat(config.init_from.empty() ? "" : config.init_from + ": ", "model.max_positions ",
@@ -63,7 +79,7 @@ Origin::Origin(const config::PretrainConfig& config, const RunData& data) : conf
   }
 }
 
-void Origin::take_over_shape(const RunData& data) {
+void Origin::take_over_folder(const RunData& data) {
   const std::string& path = config_.init_from;
   folder_ = checkpoint::open_model_directory(path);
   if (folder_->tokenizer->fingerprint() != data.manifest.tokenizer_fingerprint) {
@@ -73,17 +89,29 @@ void Origin::take_over_shape(const RunData& data) {
   if (folder_->head.kind == model::HeadKind::kMaskedLm && !folder_->head.refusal.empty()) {
     throw DataError(folder_->head.refusal);
   }
-  shape_ = folder_->shape;
-  if (shape_.arch == config::Arch::kModern) {  // rotary positions go on for ever
-    shape_.max_positions = std::max(shape_.max_positions, data.manifest.seq_len);
+  model::EncoderShape shape = folder_->shape;
+  if (shape.arch == config::Arch::kModern) {  // rotary positions go on for ever
+    shape.max_positions = std::max(shape.max_positions, data.manifest.seq_len);
   }
-  const ModelConfig resolved = with_shape(config_.model, shape_);
-  overruled_ = overruled(config_.model, resolved);
-  config_.model = resolved;
+  overruled_ = overruled(config_.model, with_shape(config_.model, shape));
+  take_over_shape(shape);
+}
+
+void Origin::take_over_shape(const model::EncoderShape& shape) {
+  shape_ = shape;
+  config_.model = with_shape(config_.model, shape);
+}
+
+void Origin::leave_note(const RunDirectory& run) const {
+  if (folder_) {
+    const auto config = model::to_hub_config(shape_, {.kind = model::HeadKind::kNone});
+    util::write_file_atomically(run.path() / kOriginFile, util::json_text(config, 2) + "\n");
+  }
 }
 
 double Origin::start(const RunData& data, int64_t threads, const util::StopFlag& stop,
                      nn::Parameters& parameters) const {
+  BC_CHECK(config_.init_from.empty() || folder_);
   if (!folder_) {
     return start_from_data(config_, data, threads, stop, parameters);
   }

@@ -7,6 +7,7 @@
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/nn/parameters.h"
+#include "bertcram/train/run_directory.h"
 #include "bertcram/util/stop.h"
 #include "run_data.h"
 
@@ -15,6 +16,8 @@ namespace bertcram::train {
 /// What a run starts from: a model folder (`init_from`), or random weights and what the training data tells.
 class Origin {
  public:
+  /// A run that has checkpoints takes its shape from what leave_note() wrote: the folder may be gone by then, or its name, such
+  /// as `latest`, lead elsewhere.
   /// @throws ConfigError if the rows are longer than the model; DataError if the folder holds no encoder or masked LM of
   /// the data's tokenizer
   Origin(const config::PretrainConfig& config, const RunData& data);
@@ -23,12 +26,16 @@ class Origin {
   const config::PretrainConfig& config() const { return config_; }
   const model::EncoderShape& shape() const { return shape_; }
 
-  /// Fills freshly drawn weights. @return seconds that it took: they belong to the budget
+  /// Writes the shape that was taken over into the run's folder, for later sessions.
+  void leave_note(const RunDirectory& run) const;
+
+  /// Fills freshly drawn weights. REQUIRES: the run has no checkpoints. @return seconds that it took: they belong to the budget
   /// @throws DataError if the folder's weights are not all numbers, util::StoppedError
   double start(const RunData& data, int64_t threads, const util::StopFlag& stop, nn::Parameters& parameters) const;
 
  private:
-  void take_over_shape(const RunData& data);
+  void take_over_folder(const RunData& data);
+  void take_over_shape(const model::EncoderShape& shape);
 
   config::PretrainConfig config_;
   std::optional<checkpoint::ModelDirectory> folder_;

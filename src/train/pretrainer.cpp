@@ -87,7 +87,7 @@ class Pretrainer {
       const double trained_until = clock.seconds();
       state_.position.elapsed_seconds = trained_until;
       if (!figures) {
-        end_stopped(here(), context_, save_unless_ill());
+        stop(save_unless_ill());
       }
       if (health_.after_step(*figures, trained_until - began, state_.position)) {
         go_back(cat("the gradient was not finite in ", health_.skipped_in_a_row(), " steps in a row, up to step ",
@@ -254,8 +254,13 @@ class Pretrainer {
       checkpoints_.save_in_background();
     }
     if (is_stopping && (!budget_.is_spent(usage()) || lacks_final_evaluation())) {
-      end_stopped(here(), context_, saved);
+      stop(saved);
     }
+  }
+
+  [[noreturn]] void stop(const char* saved) {
+    state_.leave_models(run_.path(), *data_.tokenizer);
+    end_stopped(here(), context_, saved);
   }
 
   /// @return what became of it, for the message of a stop
@@ -287,7 +292,7 @@ class Pretrainer {
     if (lacks_final_evaluation()) {  // a session was stopped between its last step and the end of its last evaluation
       evaluate_at_the_end();
       if (!final_scores_) {
-        end_stopped(here(), context_, kSaved);
+        stop(kSaved);
       }
       if (!is_sound()) {
         end_diverged(here(), "the held-out loss of the last checkpoint is no number");
@@ -337,6 +342,7 @@ class Pretrainer {
     } else {
       start_fresh();
     }
+    origin_.leave_note(run_);
     monitor::rewind_metrics(run_.metrics_file(), state_.position.metrics_bytes);
   }
 
@@ -351,9 +357,7 @@ class Pretrainer {
   void start_fresh() {
     check_stored_config(run_, identity());
     checkpoint::require_room(run_.checkpoints(), state_.tensors());
-    util::log_info("pretrain", "checking the packed data");
-    data_.train.verify(context_.stop);
-    data_.valid.verify(context_.stop);
+    data_.verify(context_.stop);
     step_.choose_passes(/*stored=*/{});
     state_.position.elapsed_seconds = origin_.start(data_, runtime_.threads, context_.stop, state_.parameters);
     state_.position.config_yaml = config_text(config_);

@@ -109,9 +109,14 @@ void check_not_finished(const RunDirectory& run, const RunIdentity& identity) {
 }  // namespace
 
 bool is_own_checkpoint(const RunDirectory& run, const ResumeChoice& choice) {
+  if (choice.kind != ResumeChoice::Kind::kPath) {
+    return true;
+  }
+  const fs::path whole = fs::absolute(choice.path).lexically_normal();
+  const fs::path folder =
+      whole.has_filename() ? whole : whole.parent_path();  // `step-0000001000/`, as shells complete it
   std::error_code missing;
-  return choice.kind != ResumeChoice::Kind::kPath ||
-         fs::equivalent(choice.path.lexically_normal().parent_path(), run.checkpoints(), missing);
+  return fs::equivalent(folder.parent_path(), run.checkpoints(), missing);
 }
 
 bool resume_run(const RunDirectory& run, const ResumeChoice& choice, const RunIdentity& identity,

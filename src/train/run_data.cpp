@@ -3,6 +3,7 @@
 #include "bertcram/data/packed_files.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/hash.h"
+#include "bertcram/util/log.h"
 
 namespace bertcram::train {
 
@@ -17,6 +18,12 @@ RunData::RunData(const std::filesystem::path& directory)
                         ": the tokenizer in it is not the one that its shards were packed with; "
                         "pack the data again"));
   }
+}
+
+void RunData::verify(const util::StopFlag& stop) const {
+  util::log_info("pretrain", "checking the packed data");
+  train.verify(stop);
+  valid.verify(stop);
 }
 
 }  // namespace bertcram::train

@@ -6,6 +6,7 @@
 
 #include "bertcram/data/packed_dataset.h"
 #include "bertcram/text/tokenizer.h"
+#include "bertcram/util/stop.h"
 
 namespace bertcram::train {
 
@@ -13,6 +14,9 @@ namespace bertcram::train {
 struct RunData {
   /// @throws DataError if anything is missing or damaged, or the tokenizer is not the shards'
   explicit RunData(const std::filesystem::path& directory);
+
+  /// Reads all rows once. @throws DataError if one is damaged, util::StoppedError
+  void verify(const util::StopFlag& stop) const;
 
   data::PackedManifest manifest;
   std::unique_ptr<text::Tokenizer> tokenizer;

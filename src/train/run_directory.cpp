@@ -17,15 +17,15 @@ namespace fs = std::filesystem;
 
 /// What a run writes itself: a session that was killed early leaves some of it without config.yaml.
 bool is_ours(const std::string& name) {
-  constexpr std::array<std::string_view, 7> kOurs = {".lock",       "run.log", "status.json", "metrics.jsonl",
-                                                     "checkpoints", "model",   "config.yaml"};
+  constexpr std::array<std::string_view, 8> kOurs = {
+      ".lock", "run.log", "status.json", "metrics.jsonl", kCheckpointsFolder, "model", "config.yaml", kOriginFile};
   return std::ranges::find(kOurs, name) != kOurs.end() || name.find(".tmp-") != std::string::npos;
 }
 
 /// By its logs, or by a checkpoint: a log that somebody removed is made again.
 bool is_run(const fs::path& folder) {
   return (fs::exists(folder / "config.yaml") && fs::exists(folder / "metrics.jsonl")) ||
-         !checkpoint::list_checkpoints(folder / "checkpoints").empty();
+         !checkpoint::list_checkpoints(folder / kCheckpointsFolder).empty();
 }
 
 enum class Lock { kOurs, kMissing, kTaken };

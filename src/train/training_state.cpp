@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/log.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::train {
 
@@ -33,7 +35,7 @@ TrainingState::TrainingState(const config::PretrainConfig& config, const model::
   parameters.initialise(static_cast<uint64_t>(config.seed), shape.init_std);
 }
 
-checkpoint::TrainTensors TrainingState::tensors() {
+checkpoint::TrainTensors train_tensors(nn::Parameters& parameters, optim::Optimizer& optimizer) {
   return {.masters = parameters.stored_views(parameters.masters()),
           .first_moments = parameters.stored_views(optimizer.first_moments()),
           .second_moments = parameters.stored_views(optimizer.second_moments())};
@@ -58,6 +60,18 @@ checkpoint::StoredModel TrainingState::stored(const TrainedModel& model) {
 void TrainingState::write_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer) {
   for (const TrainedModel& model : objective->models()) {
     checkpoint::write_model_directory(run / model.folder, stored(model), tokenizer);
+  }
+}
+
+void TrainingState::leave_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer) noexcept {
+  try {
+    if (is_finite(parameters)) {
+      write_models(run, tokenizer);
+      return;
+    }
+    util::log_warning("pretrain", cat("no model of step ", position.step, ": its weights are no numbers"));
+  } catch (const std::exception& error) {
+    util::log_warning("pretrain", cat("no model of step ", position.step, ": ", error.what()));
   }
 }
 

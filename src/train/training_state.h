@@ -18,6 +18,9 @@ namespace bertcram::train {
 /// Whether all weights are numbers.
 bool is_finite(nn::Parameters& parameters);
 
+/// What a checkpoint holds of a model in training: views.
+checkpoint::TrainTensors train_tensors(nn::Parameters& parameters, optim::Optimizer& optimizer);
+
 /// Parameters, optimizer and position of a run. Its members refer to each other: it stays where it was made.
 class TrainingState {
  public:
@@ -31,13 +34,15 @@ class TrainingState {
   std::unique_ptr<Objective> objective;
   checkpoint::TrainState position;
 
-  /// What a checkpoint holds: views.
-  checkpoint::TrainTensors tensors();
+  checkpoint::TrainTensors tensors() { return train_tensors(parameters, optimizer); }
   /// Continues from this checkpoint. @throws DataError if it is damaged
   void load(const std::filesystem::path& checkpoint);
 
   /// Writes the models of the objective into the run's folder.
   void write_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer);
+  /// The same for a run that is stopped, whose state is saved: it continues without them. That they cannot be written, or
+  /// that weights are no numbers, is logged.
+  void leave_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer) noexcept;
   /// Whether they are there, bit for bit.
   bool has_models(const std::filesystem::path& run, const text::Tokenizer& tokenizer);
 

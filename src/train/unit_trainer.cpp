@@ -97,11 +97,7 @@ UnitTrainer::UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Run
   encoder_ = model::make_encoder(shape, head_, parameters_);
 }
 
-checkpoint::TrainTensors UnitTrainer::tensors() {
-  return {.masters = parameters_.stored_views(parameters_.masters()),
-          .first_moments = parameters_.stored_views(optimizer_.first_moments()),
-          .second_moments = parameters_.stored_views(optimizer_.second_moments())};
-}
+checkpoint::TrainTensors UnitTrainer::tensors() { return train_tensors(parameters_, optimizer_); }
 
 void UnitTrainer::use_checkpoints(const fs::path& folder) {
   checkpoints_ = folder;

@@ -187,6 +187,9 @@ class Signals(ResumeTestCase):
         steps = [int(path.name.split("-")[1]) for path in checkpoints(self.run_folder)]
         self.assertEqual((max(steps), last_step(self.run_folder)), (7, 7))
         self.assertEqual(json.loads((self.run_folder / "status.json").read_text())["state"], "stopped")
+        self.assertGreater(self.assert_ok(self.bertcram("eval", "--model", self.run_folder / "model", "--data", make_packed(), "--json")).json["loss"],
+                           0, "the model of that step")
+        self.assertNotEqual(weights(self.run_folder), weights(self.whole))
         self.assert_no_temporaries()
         again = self.finish_run()
         self.assertIn(f"continuing from step-{max(steps):010}", again.err)

@@ -7,8 +7,10 @@
 
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/optim/optimizer.h"
+#include "bertcram/train/objective.h"
 #include "data/packing_support.h"
 #include "nn/tensor_support.h"
+#include "train/batch_tensors.h"
 
 namespace bertcram::train {
 namespace {
@@ -51,17 +53,21 @@ data::MaskedBatch part_of(const data::MaskedBatch& batch, int64_t first, int64_t
 struct TinyModel {
   explicit TinyModel(at::ScalarType type)
       : parameters(model::parameter_specs(kTiny, {}), type, at::kCPU),
-        encoder(model::make_encoder(kTiny, {}, parameters)) {
+        objective(make_objective({}, kTiny, parameters)) {
     parameters.initialise(5, 0.1);
   }
+  /// Summed over the batch, in nats.
+  at::Tensor loss(const data::MaskedBatch& batch) const {
+    return objective->loss(tensors_of(batch, at::kCPU), /*mask_prob=*/0, {}).total;
+  }
   nn::Parameters parameters;
-  std::unique_ptr<model::Encoder> encoder;
+  std::unique_ptr<Objective> objective;
 };
 
 at::Tensor gradient_of(const data::MaskedBatch& batch, int64_t micro_rows, at::ScalarType type) {
   TinyModel model(type);
   for (int64_t first = 0; first < batch.rows; first += micro_rows) {
-    masked_lm_loss(*model.encoder, part_of(batch, first, micro_rows), {}, at::kCPU).backward();
+    model.loss(part_of(batch, first, micro_rows)).backward();
   }
   return model.parameters.gradients();
 }
@@ -89,7 +95,7 @@ TEST(MaskedLm, ATinyModelLearnsOneBatchByHeart) {
     double first = 0;
     double last = 0;
     for (int step = 0; step < 150; ++step) {
-      const at::Tensor loss = masked_lm_loss(*model.encoder, batch, {}, at::kCPU);
+      const at::Tensor loss = model.loss(batch);
       loss.backward();
       optimizer.step(5e-3, masked);
       last = loss.item<double>() / masked;
@@ -133,7 +139,8 @@ class HeldOutTest : public ::testing::Test {
 
 TEST_F(HeldOutTest, AModelThatKnowsNothingScoresTheLogarithmOfTheVocabulary) {
   model_.parameters.masters().zero_();
-  const HeldOutScores scores = evaluate_masked_lm(*model_.encoder, *batches_, 20, 7, at::kCPU, stop_).value();
+  const HeldOutScores scores =
+      evaluate_masked_lm(model_.objective->masked_lm(), *batches_, 20, 7, at::kCPU, stop_).value();
   EXPECT_EQ(scores.masked_tokens, 20 * 2);  // 0.15 * 16 = 2.4
   EXPECT_NEAR(scores.loss, std::log(57.0), 1e-5);
   EXPECT_NEAR(scores.perplexity(), 57.0, 1e-3);
@@ -141,9 +148,11 @@ TEST_F(HeldOutTest, AModelThatKnowsNothingScoresTheLogarithmOfTheVocabulary) {
 }
 
 TEST_F(HeldOutTest, PassesOfAnySizeGiveTheSameScores) {
-  const HeldOutScores whole = evaluate_masked_lm(*model_.encoder, *batches_, 20, 20, at::kCPU, stop_).value();
+  const HeldOutScores whole =
+      evaluate_masked_lm(model_.objective->masked_lm(), *batches_, 20, 20, at::kCPU, stop_).value();
   for (const int64_t micro_rows : {1, 3, 100}) {
-    const HeldOutScores parts = evaluate_masked_lm(*model_.encoder, *batches_, 20, micro_rows, at::kCPU, stop_).value();
+    const HeldOutScores parts =
+        evaluate_masked_lm(model_.objective->masked_lm(), *batches_, 20, micro_rows, at::kCPU, stop_).value();
     EXPECT_NEAR(parts.loss, whole.loss, 1e-5);
     EXPECT_EQ(parts.accuracy, whole.accuracy);
     EXPECT_EQ(parts.masked_tokens, whole.masked_tokens);
@@ -153,7 +162,7 @@ TEST_F(HeldOutTest, PassesOfAnySizeGiveTheSameScores) {
 TEST_F(HeldOutTest, AStopEndsIt) {
   util::StopFlag stop;
   stop.request(2);
-  EXPECT_FALSE(evaluate_masked_lm(*model_.encoder, *batches_, 20, 5, at::kCPU, stop).has_value());
+  EXPECT_FALSE(evaluate_masked_lm(model_.objective->masked_lm(), *batches_, 20, 5, at::kCPU, stop).has_value());
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include "train/origin.h"
 
+#include <ATen/ops/equal.h>
+
 #include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/util/error.h"
@@ -46,6 +48,24 @@ TEST_F(OriginTest, TheWeightsAreTheFoldersBitForBit) {
   }
 }
 
+TEST_F(OriginTest, ARunGoesOnWithoutTheFolderItStartedFrom) {
+  for (const auto arch : {config::Arch::kBert, config::Arch::kModern}) {
+    const auto first = first_run(arch);
+    auto config = second_run(first);
+    config.init_from = (scratch_ / "latest/model").string();  // which leads to the new run as soon as that trains
+    config.budget.steps = 2;
+    config.optim.learning_rate = 1e-3;
+    run(config);
+    const std::string whole = weights_of(config);
+    forget_after(config, 1);
+    std::filesystem::remove_all(std::filesystem::path(config.output) / "model");
+    std::filesystem::remove_all(first.output);
+    EXPECT_EQ(run(config).steps, 2);
+    EXPECT_TRUE(weights_of(config) == whole);
+    std::filesystem::remove_all(config.output);
+  }
+}
+
 TEST_F(OriginTest, TheConfigurationSaysTheFoldersShape) {
   const auto first = first_run();
   const auto second = second_run(first);
@@ -68,6 +88,10 @@ TEST_F(OriginTest, AnEncoderWithoutAHeadGetsANewOne) {
   auto config = second_run(first);
   config.init_from = (scratch_ / "encoder").string();
   EXPECT_NO_THROW(run(config));
+  const auto written = checkpoint::open_model_directory(config.output + "/model");
+  nn::Parameters kept(model::parameter_specs(written.shape, {.kind = model::HeadKind::kNone}), at::kFloat, at::kCPU);
+  checkpoint::load_weights(written.path, kept, checkpoint::Strictness::kEncoderOnly);
+  EXPECT_TRUE(at::equal(kept.masters(), encoder.masters())) << "its encoder is the folder's";
   EXPECT_TRUE(contains(test::read_bytes(std::filesystem::path(config.output) / "run.log"), "has no masked-LM head"));
 }
 

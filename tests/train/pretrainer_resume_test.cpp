@@ -180,7 +180,7 @@ TEST_P(PretrainResume, AFinishedRunWhoseModelIsDamagedWritesItAgain) {
     damaged[damaged.size() / 2] ^= 0x10;
     test::write_bytes(model / file, damaged);
     run(config);
-    EXPECT_TRUE(std::string_view(file) == "config.json" || read_bytes(model / file) == content);
+    EXPECT_TRUE(read_bytes(model / file) == content);
     std::filesystem::remove(model / file);
     run(config);
     EXPECT_TRUE(read_bytes(model / file) == content);
@@ -216,16 +216,19 @@ TEST_P(PretrainResume, AStopFromAnotherThreadLosesNothing) {
   auto stopped = config_for("stopped", GetParam());
   stopped.checkpoint.every_steps = 0;
   util::StopFlag stop;
-  std::jthread stopper([&] {
-    while (!std::filesystem::exists(std::filesystem::path(stopped.output) / "status.json")) {
-      std::this_thread::yield();
+  {
+    const std::jthread stopper([&](const std::stop_token& is_over) {
+      while (!is_over.stop_requested() &&
+             !std::filesystem::exists(std::filesystem::path(stopped.output) / "status.json")) {
+        std::this_thread::yield();
+      }
+      stop.request(SIGINT);
+    });
+    try {
+      run(stopped, stop);  // to its end, where the machine is slow to let the other thread go on
+    } catch (const util::StoppedError&) {
+      EXPECT_FALSE(checkpoint::list_checkpoints(checkpoints_of(stopped)).empty());
     }
-    stop.request(SIGINT);
-  });
-  try {
-    run(stopped, stop);
-  } catch (const util::StoppedError&) {
-    EXPECT_FALSE(checkpoint::list_checkpoints(checkpoints_of(stopped)).empty());
   }
   run(stopped);
   EXPECT_TRUE(weights_of(stopped) == weights_of(whole));

@@ -9,6 +9,8 @@
 #include "bertcram/model/encoder.h"
 #include "bertcram/model/parameter_specs.h"
 #include "bertcram/train/masked_lm.h"
+#include "bertcram/train/objective.h"
+#include "train/batch_tensors.h"
 #include "train/pretrain_support.h"
 
 namespace bertcram::train {
@@ -99,12 +101,12 @@ TEST_F(Pretrain, StepNTrainsOnTheSamplesBehindThoseOfStepNMinusOne) {
     const auto shape = model::make_shape(config.model, 57, 0);
     nn::Parameters parameters(model::parameter_specs(shape, {}), at::kFloat, at::kCPU);
     parameters.initialise(4, shape.init_std);
-    const auto encoder = model::make_encoder(shape, {}, parameters);
+    const auto objective = make_objective(config, shape, parameters);
     int64_t step = 0;
     for (const auto& line : metrics_of(config)) {
       if (line.contains("loss")) {
         const auto batch = batches.assemble(8 * step++, 8);
-        const at::Tensor loss = masked_lm_loss(*encoder, batch, {}, at::kCPU);
+        const at::Tensor loss = objective->loss(tensors_of(batch, at::kCPU), /*mask_prob=*/0.3, {}).total;
         EXPECT_NEAR(line["loss"].get<double>(), loss.item<double>() / static_cast<double>(batch.targets.size()), 1e-5)
             << name << " " << step;
       }
@@ -144,8 +146,10 @@ TEST_F(Pretrain, ResumeNeverAndResumeFromAPathDoWhatTheySay) {
   EXPECT_THROW(run(config, {}, {.kind = ResumeChoice::Kind::kNever, .path = {}}), ConfigError);
   const auto third = checkpoint::list_checkpoints(checkpoints_of(config))[3];
   EXPECT_EQ(checkpoint::read_state(third).step, 3);
-  run(config, {}, {.kind = ResumeChoice::Kind::kPath, .path = third});
-  EXPECT_TRUE(weights_of(config) == expected);
+  for (const auto& typed : {third, third / ""}) {  // as it is, and as shells complete it
+    run(config, {}, {.kind = ResumeChoice::Kind::kPath, .path = typed});
+    EXPECT_TRUE(weights_of(config) == expected);
+  }
   test::write_bytes(third / "state.json", "{}");
   EXPECT_THROW(run(config, {}, {.kind = ResumeChoice::Kind::kPath, .path = third}), DataError);
 }

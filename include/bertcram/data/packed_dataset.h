@@ -61,7 +61,7 @@ class RowStore {
 };
 
 /// Where the documents of a row begin, and its end: {0, …, row.size()}. [SEP] stands behind every document and nowhere
-/// else, so that attention can be kept within documents (`cu_seqlens` of a row) without anything stored for it.
+/// else, so that attention could be kept within documents (`cu_seqlens` of a row) without anything stored for it.
 std::vector<int32_t> document_bounds(std::span<const int32_t> row, int32_t sep);
 
 /// How often each token occurs in the training documents: [vocab_size]. @throws DataError

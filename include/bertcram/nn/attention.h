@@ -27,7 +27,7 @@ struct AttentionOptions {
 };
 
 /// Scaled dot-product attention (Vaswani et al. 2017), scale head_dim^-1/2.
-/// @param qkv  [batch, seq, 3 * hidden]: query, key and value blocks, heads inside each; fp64, fp32 or bf16
+/// @param qkv  [batch, seq, 3 * hidden]: query, key and value blocks, heads inside each; fp64, fp32, bf16 or fp16
 /// @return     [batch, seq, hidden], dtype of qkv; differentiable in qkv. Zeros for a query that may look at no key.
 /// @throws ShapeError
 /// Pinned by: tests/nn/attention_test.cpp

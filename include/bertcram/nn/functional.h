@@ -1,7 +1,7 @@
 #pragma once
 // The mathematics of an encoder as free functions on tensors. Dimension words: batch seq hidden heads head_dim ffn masked
 // vocab classes. All are differentiable unless said otherwise; deterministic on the CPU for a fixed thread count. Tensors
-// of one call share dtype (fp64, fp32 or bf16) and device; the result has the same. Shapes that do not fit throw
+// of one call share dtype (fp64, fp32, bf16 or fp16) and device; the result has the same. Shapes that do not fit throw
 // ShapeError, which names the argument. Pinned by: tests/nn/functional_test.cpp
 
 #include <ATen/core/Tensor.h>

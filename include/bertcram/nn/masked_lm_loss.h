@@ -12,7 +12,7 @@ namespace bertcram::nn {
 /// backward. Softmax and sum in fp32, for a few rows at a time: fp32 logits of a whole bf16 batch never exist.
 /// Source: Devlin et al. 2019, §3.1, Task 1.
 ///
-/// @param states     [masked, hidden]  fp32 or bf16; rows already gathered at the masked positions
+/// @param states     [masked, hidden]  fp32, bf16 or fp16; rows already gathered at the masked positions
 /// @param embedding  [vocab, hidden]   dtype and device of states; tied to the input embedding
 /// @param bias       [vocab]           dtype and device of states
 /// @param targets    [masked]          int64 in [0, vocab)

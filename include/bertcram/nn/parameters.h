@@ -39,7 +39,6 @@ class Parameters {
 
   /// Draws initial weights, N(0, init_std), as a pure function of (seed, name): equal on every device and thread count.
   void initialise(uint64_t seed, double init_std);
-  void initialise_leaf(const std::string& name, uint64_t seed, double init_std);
 
   /// One stored tensor: a view into the masters. @throws InternalError for an unknown name
   at::Tensor stored(const std::string& name) const;
@@ -76,6 +75,7 @@ class Parameters {
     at::Tensor compute;  // compute type; the same tensor as master when that is fp32
   };
   const Slot& slot(const std::string& name) const;
+  void initialise(const Slot& slot, uint64_t seed, double init_std);
   at::Tensor view_of(const at::Tensor& flat, const Slot& slot) const;
   void make_leaves();
 

@@ -20,7 +20,7 @@ RotaryTables rotary_tables(const at::Tensor& positions, int64_t head_dim, double
 
 /// Turns the queries and keys; values stay. Component i of a head is paired with component i + head_dim / 2, as in
 /// Hugging Face; products in fp32.
-/// @param qkv  [batch, seq, 3 * heads * head_dim], dtype fp64, fp32 or bf16  @param tables  of `seq` tokens
+/// @param qkv  [batch, seq, 3 * heads * head_dim], dtype fp64, fp32, bf16 or fp16  @param tables  of `seq` tokens
 /// @return     shape and dtype of qkv; differentiable in qkv. @throws ShapeError
 /// Pinned by: tests/nn/rotary_test.cpp
 at::Tensor rotate(const at::Tensor& qkv, const RotaryTables& tables, int64_t heads);

@@ -1,5 +1,5 @@
 #pragma once
-// Masked language modelling on batches: from token rows to the loss, and its held-out figures.
+// Masked language modelling: what of rows is masked, and held-out figures.
 
 #include <cstdint>
 #include <optional>
@@ -16,11 +16,6 @@ namespace bertcram::train {
 /// Masking of this tokenizer's rows. `special_ids` are never predicted.
 data::MaskingOptions masking_options(const text::SpecialTokens& special, int64_t vocab_size,
                                      const config::MaskConfig& mask);
-
-/// Summed loss of one batch in nats, ready for backward.
-/// @return [] fp32 on `device`, which the model's parameters are on
-at::Tensor masked_lm_loss(const model::Encoder& encoder, const data::MaskedBatch& batch,
-                          const model::EncodeOptions& options, at::Device device);
 
 /// Scores samples [0, rows) in forward passes of micro_rows. @return nullopt when asked to stop on the way
 std::optional<HeldOutScores> evaluate_masked_lm(const model::Encoder& encoder, const data::MaskedBatches& batches,

@@ -16,6 +16,10 @@ class RunTakenError : public ResourceError {
   using ResourceError::ResourceError;
 };
 
+/// Names in the folder of a run.
+inline constexpr const char* kCheckpointsFolder = "checkpoints";
+inline constexpr const char* kOriginFile = "origin.json";  ///< the shape of the model that `init_from` named
+
 class RunDirectory {
  public:
   /// Makes or opens the folder and locks it. @throws ResourceError if it cannot be written or is in use;
@@ -27,7 +31,7 @@ class RunDirectory {
   std::filesystem::path metrics_file() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path log_file() const { return path_ / "run.log"; }
   std::filesystem::path status_file() const { return path_ / "status.json"; }
-  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path checkpoints() const { return path_ / kCheckpointsFolder; }
   std::filesystem::path model() const { return path_ / "model"; }
 
   /// Whether the folder, its configuration and its lock are still there.
