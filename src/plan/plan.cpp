@@ -118,7 +118,7 @@ Reach reach_of(const PretrainConfig& config, const Plan& plan, const PlanOptions
 }
 
 /// What could be done about a model that does not fit.
-std::vector<std::string> advice_for(const PretrainConfig& config, const Plan& plan) {
+std::vector<std::string> advice_for(const Plan& plan) {
   std::vector<std::string> advice;
   const MemoryNeed least = memory_need(plan.workload, 1, true, plan.machine);
   const int64_t fixed = least.total() - least.activations - least.workspace;
@@ -137,11 +137,7 @@ std::vector<std::string> advice_for(const PretrainConfig& config, const Plan& pl
     advice.push_back(
         cat("rows of ", plan.workload.seq_len / 2, " tokens, packed with --seq-len, need half the memory"));
   }
-  if (!plan.machine.is_gpu || config.runtime.memory_limit.empty()) {
-    advice.emplace_back("a card with more memory: see --gpu list");
-  } else {
-    advice.emplace_back("a larger --memory-limit");
-  }
+  advice.emplace_back(plan.machine.is_limited ? "a larger --memory-limit" : "a card with more memory: see --gpu list");
   return advice;
 }
 
@@ -169,7 +165,7 @@ Plan make_plan(const PretrainConfig& config, const PlanOptions& options, const M
   plan.micro_rows = rows_of_pass(config, options.seq_len, std::max<int64_t>(1, largest), machine);
   plan.memory = memory_need(plan.workload, plan.micro_rows, plan.recomputes, machine);
   if (plan.memory.total() > machine.memory_bytes) {
-    plan.advice = advice_for(config, plan);
+    plan.advice = advice_for(plan);
     if (plan.largest_rows) {
       plan.advice.insert(plan.advice.begin(),
                          cat("batch.micro_rows of at most ", *plan.largest_rows, "; the batch stays the same"));

@@ -56,6 +56,8 @@ class Cards(E2ETestCase):
         text = must("plan", "--gpu", "3060ti", *big).text
         self.assertIn("it does not fit", text)
         self.assertIn("fewer model.layers", text)
+        for limit, advice in (("100GB", "a card with more memory"), ("4GiB", "a larger --memory-limit")):
+            self.assertIn(advice, must("plan", "--gpu", "3060ti", "--memory-limit", limit, *big).text)
         result = must("plan", "--gpu", "3060ti", *big, "--json").json
         self.assertFalse(result["fits"])
         self.assertEqual(result["largest_micro_batch"], 0)

@@ -273,6 +273,30 @@ TEST(Plans, SayWhatToChangeWhereNothingFits) {
   EXPECT_NE(crowded.advice[0].find("batch.micro_rows of at most"), std::string::npos) << crowded.advice[0];
 }
 
+TEST(Plans, AdviseALargerLimitOnlyWhereTheLimitIsLessThanTheMemory) {
+  config::PretrainConfig config = bert_base();
+  config.model.hidden = 4096;
+  config.model.heads = 32;
+  config.model.ffn = 16'384;
+  const auto last_advice = [&](const Machine& machine) { return make_plan(config, {}, machine).advice.back(); };
+  constexpr const char* kLargerCard = "a card with more memory: see --gpu list";
+  constexpr const char* kLargerLimit = "a larger --memory-limit";
+  EXPECT_EQ(last_advice(card("3060ti")), kLargerCard);
+  config.runtime.memory_limit = "100GB";
+  EXPECT_EQ(last_advice(machine_of(*find_card("3060ti"), config.runtime)), kLargerCard);
+  config.runtime.memory_limit = "4GiB";
+  EXPECT_EQ(last_advice(machine_of(*find_card("3060ti"), config.runtime)), kLargerLimit);
+  Machine cpu = {.name = "this machine",
+                 .precision = Precision::kBf16,
+                 .memory_bytes = int64_t{4} << 30,
+                 .flops = 1e12,
+                 .bytes_per_second = 20e9,
+                 .is_limited = true};
+  EXPECT_EQ(last_advice(cpu), kLargerLimit);
+  cpu.is_limited = false;
+  EXPECT_EQ(last_advice(cpu), kLargerCard);
+}
+
 TEST(Plans, RefuseAModelThatContradictsItself) {
   config::PretrainConfig config = bert_base();
   config.model.heads = 7;
