@@ -18,6 +18,15 @@ int budgets_of(const BudgetConfig& budget) {
 
 }  // namespace
 
+int64_t BatchConfig::rows_at(double share) const {
+  if (start_rows == 0 || share >= ramp_frac) {
+    return rows;
+  }
+  const double progress = std::max(0.0, share) / ramp_frac;
+  const auto grown = static_cast<int64_t>(progress * static_cast<double>(rows - start_rows));
+  return start_rows + grown / start_rows * start_rows;
+}
+
 std::vector<std::string> model_contradictions(const PretrainConfig& config) {
   std::vector<std::string> problems;
   const auto require = [&](bool holds, const std::string& text) {

@@ -101,7 +101,8 @@ Machine machine_of(const Card& card, const config::RuntimeConfig& runtime) {
           .own_bytes = static_cast<int64_t>(kOwnGiB * kGiB),
           .flops = 1e12 * (chosen == Precision::kFp32 ? fp32_tflops(card, runtime.tf32) : card.tensor_tflops),
           .bytes_per_second = 1e9 * card.gigabytes_per_second,
-          .watts = card.watts};
+          .watts = card.watts,
+          .is_limited = util::parse_bytes(runtime.memory_limit).value_or(memory) < memory};
 }
 
 }  // namespace bertcram::plan

@@ -56,20 +56,56 @@ int64_t rows_of_pass(const PretrainConfig& config, int64_t seq_len, int64_t larg
   return largest == config.batch.rows ? largest : rows;
 }
 
-Reach reach_of(const PretrainConfig& config, const Plan& plan, const PlanOptions& options) {
-  const auto tokens_per_step = static_cast<double>(config.batch.rows * options.seq_len);
-  Reach reach;
-  if (config.budget.steps > 0) {
-    reach.tokens = static_cast<int64_t>(static_cast<double>(config.budget.steps) * tokens_per_step);
-  } else if (config.budget.tokens > 0) {
-    reach.tokens = config.budget.tokens;
-  } else {
-    const double seconds = util::parse_duration(config.budget.time).value_or(0);
-    reach.tokens = static_cast<int64_t>(seconds * plan.tokens_per_second);
+/// Tokens per second of an optimizer step: the fewer rows it has, the more its update weighs.
+double rate_of_step(const Plan& plan, int64_t rows) {
+  const int64_t rows_per_pass = std::min(rows, plan.micro_rows);
+  const int64_t passes = (rows + rows_per_pass - 1) / rows_per_pass;
+  return plan.calibration * tokens_per_second(plan.workload, rows_per_pass, passes, plan.recomputes, plan.machine);
+}
+
+struct Usage {
+  double steps = 0;
+  double tokens = 0;
+  double seconds = 0;
+};
+
+/// Of the steps of a budget, taken as pretrain does: their rows grow with the used share of steps, tokens or time, whichever
+/// is limited. Of the last one only the part that the budget has left.
+Usage spend(const PretrainConfig& config, const Plan& plan) {
+  constexpr double kMostTurns = 1e6;  // of the loop; in longer ramps one stands for several steps
+  const config::BudgetConfig& budget = config.budget;
+  const auto spent = [&](const Usage& usage) {
+    return budget.steps > 0 ? usage.steps : budget.tokens > 0 ? usage.tokens : usage.seconds;
+  };
+  const auto step_of = [&](int64_t rows) -> Usage {
+    const auto tokens = static_cast<double>(rows * plan.workload.seq_len);
+    return {.steps = 1, .tokens = tokens, .seconds = tokens / rate_of_step(plan, rows)};
+  };
+  const double limit = spent({.steps = static_cast<double>(budget.steps),
+                              .tokens = static_cast<double>(budget.tokens),
+                              .seconds = util::parse_duration(budget.time).value_or(0)});
+  const double most_steps = limit / spent(step_of(config.batch.rows_at(0)));
+  const double stride = std::max(1.0, std::floor(most_steps / kMostTurns));
+  Usage usage;
+  while (spent(usage) < limit) {
+    const int64_t rows = config.batch.rows_at(spent(usage) / limit);
+    const Usage step = step_of(rows);
+    const double left = (limit - spent(usage)) / spent(step);
+    const double count = rows == config.batch.rows ? left : std::min(stride, left);
+    usage.steps += count;
+    usage.tokens += count * step.tokens;
+    usage.seconds += count * step.seconds;
   }
+  return usage;
+}
+
+Reach reach_of(const PretrainConfig& config, const Plan& plan, const PlanOptions& options) {
+  const Usage usage = spend(config, plan);
+  Reach reach;
+  reach.seconds = usage.seconds;
+  reach.tokens = std::llround(usage.tokens);
+  reach.steps = std::llround(usage.steps);
   const auto tokens = static_cast<double>(reach.tokens);
-  reach.steps = std::llround(tokens / tokens_per_step);
-  reach.seconds = tokens / plan.tokens_per_second;
   reach.flops = tokens * plan.workload.flops_per_token;
   if (options.train_rows) {
     reach.epochs = tokens / static_cast<double>(*options.train_rows * options.seq_len);
@@ -82,7 +118,7 @@ Reach reach_of(const PretrainConfig& config, const Plan& plan, const PlanOptions
 }
 
 /// What could be done about a model that does not fit.
-std::vector<std::string> advice_for(const PretrainConfig& config, const Plan& plan) {
+std::vector<std::string> advice_for(const Plan& plan) {
   std::vector<std::string> advice;
   const MemoryNeed least = memory_need(plan.workload, 1, true, plan.machine);
   const int64_t fixed = least.total() - least.activations - least.workspace;
@@ -101,11 +137,7 @@ std::vector<std::string> advice_for(const PretrainConfig& config, const Plan& pl
     advice.push_back(
         cat("rows of ", plan.workload.seq_len / 2, " tokens, packed with --seq-len, need half the memory"));
   }
-  if (!plan.machine.is_gpu || config.runtime.memory_limit.empty()) {
-    advice.emplace_back("a card with more memory: see --gpu list");
-  } else {
-    advice.emplace_back("a larger --memory-limit");
-  }
+  advice.emplace_back(plan.machine.is_limited ? "a larger --memory-limit" : "a card with more memory: see --gpu list");
   return advice;
 }
 
@@ -133,15 +165,13 @@ Plan make_plan(const PretrainConfig& config, const PlanOptions& options, const M
   plan.micro_rows = rows_of_pass(config, options.seq_len, std::max<int64_t>(1, largest), machine);
   plan.memory = memory_need(plan.workload, plan.micro_rows, plan.recomputes, machine);
   if (plan.memory.total() > machine.memory_bytes) {
-    plan.advice = advice_for(config, plan);
+    plan.advice = advice_for(plan);
     if (plan.largest_rows) {
       plan.advice.insert(plan.advice.begin(),
                          cat("batch.micro_rows of at most ", *plan.largest_rows, "; the batch stays the same"));
     }
   }
-  const int64_t passes = std::max<int64_t>(1, (config.batch.rows + plan.micro_rows - 1) / plan.micro_rows);
-  plan.tokens_per_second =
-      options.calibration * tokens_per_second(plan.workload, plan.micro_rows, passes, plan.recomputes, machine);
+  plan.tokens_per_second = rate_of_step(plan, config.batch.rows);
   plan.mfu = plan.tokens_per_second * plan.workload.flops_per_token / machine.flops;
   if (config.budget.steps > 0 || config.budget.tokens > 0 || !config.budget.time.empty()) {
     plan.reach = reach_of(config, plan, options);

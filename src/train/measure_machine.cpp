@@ -75,7 +75,8 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
           .has_kernels = !is_gpu && runtime.compute_type == at::kBFloat16 && nn::has_bf16_kernels(),
           .sums_gradients = !is_gpu && ((runtime.compute_type == at::kFloat && nn::uses_fused()) ||
                                         (runtime.compute_type == at::kBFloat16 && nn::has_bf16_kernels())),
-          .is_measured = true};
+          .is_measured = true,
+          .is_limited = limit.value_or(memory) < memory};
 }
 
 }  // namespace bertcram::train

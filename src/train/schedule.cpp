@@ -34,15 +34,6 @@ double learning_rate(const config::ScheduleConfig& schedule, double peak, double
   return peak * std::lerp(schedule.end_frac, 1.0, height_at(schedule.anneal, down));
 }
 
-int64_t rows_at(const config::BatchConfig& batch, double share) {
-  if (batch.start_rows == 0 || share >= batch.ramp_frac) {
-    return batch.rows;
-  }
-  const double progress = std::max(0.0, share) / batch.ramp_frac;
-  const auto grown = static_cast<int64_t>(progress * static_cast<double>(batch.rows - batch.start_rows));
-  return batch.start_rows + grown / batch.start_rows * batch.start_rows;
-}
-
 double mask_prob_at(const config::MaskConfig& mask, double share) {
   return mask.end_mask_prob > 0 ? std::lerp(mask.mask_prob, mask.end_mask_prob, std::clamp(share, 0.0, 1.0))
                                 : mask.mask_prob;
@@ -83,7 +74,7 @@ double Budget::share_for_step(const Usage& usage, int64_t tokens_per_step) const
 
 StepSettings next_step_settings(const config::PretrainConfig& config, const Budget& budget, const Usage& usage,
                                 int64_t seq_len) {
-  const int64_t rows = rows_at(config.batch, budget.share(usage));
+  const int64_t rows = config.batch.rows_at(budget.share(usage));
   const double share = budget.share_for_step(usage, rows * seq_len);
   return {.learning_rate = learning_rate(config.schedule, config.optim.learning_rate, share),
           .rows = rows,

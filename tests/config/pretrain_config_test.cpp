@@ -22,6 +22,21 @@ PretrainConfig sound() {
   return config;
 }
 
+TEST(BatchConfig, RowsGrowByTheirFirstNumberOverTheRamp) {
+  const BatchConfig batch{.rows = 256, .start_rows = 32, .ramp_frac = 0.5};
+  EXPECT_EQ(batch.rows_at(0.0), 32);
+  EXPECT_EQ(batch.rows_at(0.07), 32);
+  EXPECT_EQ(batch.rows_at(0.072), 64);
+  EXPECT_EQ(batch.rows_at(0.25), 128);
+  EXPECT_EQ(batch.rows_at(0.499), 224);
+  EXPECT_EQ(batch.rows_at(0.5), 256);
+  EXPECT_EQ(batch.rows_at(1.0), 256);
+  const BatchConfig constant{.rows = 100, .start_rows = 0};
+  EXPECT_EQ(constant.rows_at(0.0), 100) << "no ramp";
+  const BatchConfig instant{.rows = 100, .start_rows = 30, .ramp_frac = 0.0};
+  EXPECT_EQ(instant.rows_at(0.0), 100);
+}
+
 TEST(Contradictions, ASoundConfigurationHasNone) {
   EXPECT_TRUE(contradictions(sound()).empty());
   PretrainConfig small = sound();

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -169,6 +170,85 @@ TEST(Plans, SpendTheBudgetAtThePredictedRate) {
   EXPECT_FALSE(make_plan(config, {}, card("3060ti")).reach.has_value());
 }
 
+/// BERT-base with the batch of base.yaml, which grows over 60 % of the budget.
+config::PretrainConfig with_ramp() {
+  config::PretrainConfig config = bert_base();
+  config.batch = {.rows = 4096, .start_rows = 128, .ramp_frac = 0.6};
+  return config;
+}
+
+struct Sums {
+  int64_t steps = 0;
+  int64_t tokens = 0;
+  double seconds = 0;
+};
+
+/// Whole steps one by one, as pretrain takes them. @param spent  of Sums what `limit` is in
+template <class Spent>
+Sums steps_until(double limit, const config::BatchConfig& batch, const Plan& plan, Spent spent) {
+  Sums sums;
+  while (spent(sums) < limit) {
+    const int64_t rows = batch.rows_at(spent(sums) / limit);
+    const int64_t per_pass = std::min(rows, plan.micro_rows);
+    const int64_t passes = (rows + per_pass - 1) / per_pass;
+    ++sums.steps;
+    sums.tokens += rows * 128;
+    sums.seconds += static_cast<double>(rows * 128) /
+                    tokens_per_second(plan.workload, per_pass, passes, plan.recomputes, plan.machine);
+  }
+  return sums;
+}
+
+TEST(Plans, OfStepsCountTheSmallOnesOfABatchRamp) {
+  config::PretrainConfig config = with_ramp();
+  config.budget.steps = 10'000;
+  const Plan plan = make_plan(config, {.train_rows = 1'000'000}, card("3060ti"));
+  const Sums expected =
+      steps_until(10'000, config.batch, plan, [](const Sums& sums) { return static_cast<double>(sums.steps); });
+  EXPECT_EQ(plan.reach->steps, 10'000);
+  EXPECT_EQ(plan.reach->tokens, expected.tokens);
+  EXPECT_EQ(plan.reach->tokens, 3'669'770'240);  // 5,242,880,000 of full steps
+  EXPECT_NEAR(plan.reach->seconds / expected.seconds, 1.0, 1e-9);
+  EXPECT_GT(plan.reach->seconds, 3'669'770'240 / plan.tokens_per_second) << "small steps have more updates";
+  EXPECT_NEAR(*plan.reach->kilowatt_hours, 200 * expected.seconds / 3.6e6, 1e-6);
+  EXPECT_NEAR(*plan.reach->epochs, 3'669'770'240 / 128e6, 1e-9);
+  EXPECT_NEAR(plan.reach->flops / (3'669'770'240 * plan.workload.flops_per_token), 1.0, 1e-9);
+}
+
+TEST(Plans, OfTokensTakeMoreStepsInABatchRamp) {
+  config::PretrainConfig config = with_ramp();
+  config.budget.tokens = 9'509'762'974;
+  const Plan plan = make_plan(config, {}, card("3060ti"));
+  const Sums expected = steps_until(9'509'762'974.0, config.batch, plan,
+                                    [](const Sums& sums) { return static_cast<double>(sums.tokens); });
+  EXPECT_EQ(expected.steps, 52'500);  // 18,139 full ones
+  EXPECT_NEAR(static_cast<double>(plan.reach->steps), 52'500, 1.0);
+  EXPECT_EQ(plan.reach->tokens, 9'509'762'974);
+  EXPECT_LE(plan.reach->seconds, expected.seconds);
+  EXPECT_NEAR(plan.reach->seconds / expected.seconds, 1.0, 1e-4);
+}
+
+TEST(Plans, OfTimeTakeMoreStepsInABatchRamp) {
+  config::PretrainConfig config = with_ramp();
+  config.budget.time = "100h";
+  const Plan plan = make_plan(config, {}, card("3060ti"));
+  const Sums expected = steps_until(360'000, config.batch, plan, [](const Sums& sums) { return sums.seconds; });
+  EXPECT_NEAR(plan.reach->seconds, 360'000, 1e-6);
+  EXPECT_NEAR(static_cast<double>(plan.reach->steps), static_cast<double>(expected.steps), 1.0);
+  EXPECT_NEAR(static_cast<double>(plan.reach->tokens), static_cast<double>(expected.tokens), 4096 * 128);
+  EXPECT_GT(plan.reach->steps, 5 * plan.reach->tokens / (2 * 4096 * 128)) << "of full steps it would be 1";
+}
+
+TEST(Plans, OfVeryManyStepsInABatchRampAreQuickAndNearTheMean) {
+  config::PretrainConfig config = with_ramp();
+  config.budget.steps = 1'000'000'000'000;
+  // 128, 256, … 3968 rows for equal shares of the ramp, then 4096.
+  const double mean_rows = 0.6 * 2048 + 0.4 * 4096;
+  const Plan plan = make_plan(config, {}, card("3060ti"));
+  EXPECT_EQ(plan.reach->steps, 1'000'000'000'000);
+  EXPECT_NEAR(static_cast<double>(plan.reach->tokens) / (1e12 * mean_rows * 128), 1.0, 1e-5);
+}
+
 TEST(Plans, ACalibrationScalesEveryRate) {
   const Plan plain = make_plan(bert_base(), {}, card("3060ti"));
   const Plan half = make_plan(bert_base(), {.calibration = 0.5}, card("3060ti"));
@@ -191,6 +271,30 @@ TEST(Plans, SayWhatToChangeWhereNothingFits) {
   const Plan crowded = make_plan(config, {}, card("3060ti"));
   ASSERT_FALSE(crowded.advice.empty());
   EXPECT_NE(crowded.advice[0].find("batch.micro_rows of at most"), std::string::npos) << crowded.advice[0];
+}
+
+TEST(Plans, AdviseALargerLimitOnlyWhereTheLimitIsLessThanTheMemory) {
+  config::PretrainConfig config = bert_base();
+  config.model.hidden = 4096;
+  config.model.heads = 32;
+  config.model.ffn = 16'384;
+  const auto last_advice = [&](const Machine& machine) { return make_plan(config, {}, machine).advice.back(); };
+  constexpr const char* kLargerCard = "a card with more memory: see --gpu list";
+  constexpr const char* kLargerLimit = "a larger --memory-limit";
+  EXPECT_EQ(last_advice(card("3060ti")), kLargerCard);
+  config.runtime.memory_limit = "100GB";
+  EXPECT_EQ(last_advice(machine_of(*find_card("3060ti"), config.runtime)), kLargerCard);
+  config.runtime.memory_limit = "4GiB";
+  EXPECT_EQ(last_advice(machine_of(*find_card("3060ti"), config.runtime)), kLargerLimit);
+  Machine cpu = {.name = "this machine",
+                 .precision = Precision::kBf16,
+                 .memory_bytes = int64_t{4} << 30,
+                 .flops = 1e12,
+                 .bytes_per_second = 20e9,
+                 .is_limited = true};
+  EXPECT_EQ(last_advice(cpu), kLargerLimit);
+  cpu.is_limited = false;
+  EXPECT_EQ(last_advice(cpu), kLargerCard);
 }
 
 TEST(Plans, RefuseAModelThatContradictsItself) {

@@ -56,19 +56,6 @@ TEST(LearningRate, OneMinusSquareRoot) {
   EXPECT_NEAR(learning_rate(schedule, 1.0, 1.0), 0.0, 1e-12);
 }
 
-TEST(RowsAt, GrowByTheirFirstNumberOverTheRamp) {
-  const config::BatchConfig batch{.rows = 256, .start_rows = 32, .ramp_frac = 0.5};
-  EXPECT_EQ(rows_at(batch, 0.0), 32);
-  EXPECT_EQ(rows_at(batch, 0.07), 32);
-  EXPECT_EQ(rows_at(batch, 0.072), 64);
-  EXPECT_EQ(rows_at(batch, 0.25), 128);
-  EXPECT_EQ(rows_at(batch, 0.499), 224);
-  EXPECT_EQ(rows_at(batch, 0.5), 256);
-  EXPECT_EQ(rows_at(batch, 1.0), 256);
-  EXPECT_EQ(rows_at({.rows = 100, .start_rows = 0}, 0.0), 100) << "no ramp";
-  EXPECT_EQ(rows_at({.rows = 100, .start_rows = 30, .ramp_frac = 0.0}, 0.0), 100);
-}
-
 TEST(MaskProbAt, IsLinearInTheShareOfTheBudget) {
   const config::MaskConfig mask{.mask_prob = 0.30, .end_mask_prob = 0.15};
   EXPECT_DOUBLE_EQ(mask_prob_at(mask, 0.0), 0.30);

@@ -54,6 +54,9 @@ struct BatchConfig {
   int64_t micro_rows = 0;
   bool recompute = false;
 
+  /// Of the optimizer step that begins at `share` of the budget: from start_rows to rows over ramp_frac, in steps of start_rows.
+  int64_t rows_at(double share) const;
+
   void visit(FieldVisitor& v) {
     v("rows", rows, "rows per optimizer step (the effective batch)", InRange{1, 1'000'000});
     v("start_rows", start_rows, "rows of the first steps, growing by as many at a time; 0 = rows from the start",

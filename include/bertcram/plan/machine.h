@@ -43,6 +43,7 @@ struct Machine {
   bool has_kernels = false;     ///< own kernels of all functions in this precision, see nn/fused.h
   bool sums_gradients = false;  ///< products add to the gradients of weights that are there; so do own kernels
   bool is_measured = false;     ///< rates are measured ones, not from a data sheet
+  bool is_limited = false;      ///< memory_bytes are --memory-limit, which is less than there is
 };
 
 /// @param runtime  its precision, where kAuto is bf16, or fp16 where the card has no bf16; tf32; and memory_limit

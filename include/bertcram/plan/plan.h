@@ -41,10 +41,10 @@ struct Plan {
   double calibration = 1;  ///< what `bench` measured on this machine as a share of what was predicted there
   std::optional<int64_t> largest_rows = {};  ///< per pass, of those in a step; nullopt: not even one row fits
   bool recomputes = false;
-  int64_t micro_rows = 0;  ///< that pretrain would take
-  MemoryNeed memory = {};  ///< with these
-  double tokens_per_second = 0;
-  double mfu = 0;  ///< share of the machine's rate for large products
+  int64_t micro_rows = 0;        ///< that pretrain would take
+  MemoryNeed memory = {};        ///< with these
+  double tokens_per_second = 0;  ///< of a step of batch.rows
+  double mfu = 0;                ///< of such a step, share of the machine's rate for large products
   std::optional<Reach> reach = {};
   int64_t glue_epochs = 5;
   std::vector<TaskTime> glue = {};

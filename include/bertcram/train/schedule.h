@@ -11,9 +11,6 @@ namespace bertcram::train {
 /// down. Source: Smith & Topin 2018. Pinned by: tests/train/schedule_test.cpp
 double learning_rate(const config::ScheduleConfig& schedule, double peak, double share);
 
-/// Rows per optimizer step: from start_rows to rows over ramp_frac, in steps of start_rows.
-int64_t rows_at(const config::BatchConfig& batch, double share);
-
 /// Share of the tokens that are predicted: linear from mask_prob to end_mask_prob (Ankner et al. 2024).
 double mask_prob_at(const config::MaskConfig& mask, double share);
 
