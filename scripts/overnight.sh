@@ -8,13 +8,18 @@
 #     --output DIR       where everything goes
 #     --tokenizer-text F text that the tokenizer learns from, as --text (default: the training text)
 #     --heldout FILES    text files for a held-out evaluation at the end, as --text
-#     --pack-config F    configuration of `pack`: filters, length of rows, share of held-out documents
-#     --config NAME      training configuration (default mini.yaml, for CPU cores; base.yaml is for an 8 GB card, with
-#                        --vocab-size 32768)
+#     --pack-config F    configuration of `pack`: filters, length of rows, share of held-out documents. With base.yaml the
+#                        default is what it asks for: documents of 0.25 or more tokens per character are left out, which in
+#                        Chinese or Japanese are all; --pack-config '' keeps them
+#     --config NAME      training configuration (default mini.yaml, for CPU cores; base.yaml is for an 8 GB card)
 #     --finetune-config F  fine-tuning configuration; empty: the protocol's own (default: finetune-mini.yaml, a rate of 3e-4,
 #                        for models of a width up to 256, else the protocol's 4e-5)
 #     --budget TIME      time of pretraining alone (default: the configuration's own; 15m if it has none)
-#     --vocab-size N     (default 8192)
+#     --vocab-size N     (default: that of a tokenizer that is in OUTPUT already; else 8192 for models of a width up to 256,
+#                        as mini.yaml and tiny.yaml, and 32768 for wider ones, as base.yaml)
+#     --allow-config-change  go on with a run that was begun with other settings, for a longer --budget above all. If it was
+#                        finished, its learning rate had come to its end and climbs again. Scores that are there are of the
+#                        model before: move OUTPUT/run/glue* and OUTPUT/glue-random* away first
 #     --small TASKS      tasks with three seeds (default rte,mrpc,cola,stsb)
 #     --large TASKS      tasks with one seed (default sst2)
 #                        Where finetune-mini.yaml is the default, --large has two epochs and a folder of its own; else all
@@ -27,8 +32,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 text=() tokenizer_text=() heldout=() glue="" out=""
-config=mini.yaml budget="" vocab=8192 small=rte,mrpc,cola,stsb large=sst2 threads=0
-finetune_config=auto large_epochs=() large_folder="" pack_config=()
+config=mini.yaml budget="" vocab="" small=rte,mrpc,cola,stsb large=sst2 threads=0
+finetune_config=auto large_epochs=() large_folder="" pack_config=auto change=()
 
 # The paths that VALUE means, into `paths`: itself, what it matches, or where it is neither, each of its words likewise.
 paths_in() {  # paths_in VALUE
@@ -99,6 +104,7 @@ check_tasks() {  # check_tasks OPTION TASKS
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit 0 ;;
+    --allow-config-change) change=("$1") && shift && continue ;;
   esac
   [ $# -ge 2 ] || die 2 "$1 needs a value; see --help"
   case "$1" in
@@ -108,7 +114,7 @@ while [ $# -gt 0 ]; do
     --tokenizer-text) paths_in "$2" && tokenizer_text+=("${paths[@]}") ;;
     --heldout) paths_in "$2" && heldout+=("${paths[@]}") ;;
     --config) config=$2 ;;
-    --pack-config) pack_config=(--config "$2") ;;
+    --pack-config) pack_config=$2 ;;
     --finetune-config) finetune_config=$2 ;;
     --budget) budget=$2 ;;
     --vocab-size) vocab=$2 ;;
@@ -126,16 +132,26 @@ fi
 bertcram="${BERTCRAM:-$root/build/bertcram}"
 [ -x "$bertcram" ] || die 2 "$bertcram is not there; build it with scripts/build.sh"
 # What only the morning would show otherwise.
-[ -d "$glue" ] || die 3 "--glue $glue: no such folder; expected the GLUE tasks in it (RTE, MRPC, …)"
+[ -d "$glue" ] || die 3 "--glue $glue: no such folder; scripts/get_glue.sh --output $glue fetches the GLUE tasks into it"
 check_tasks --small "$small"
 check_tasks --large "$large"
 settings=$("$bertcram" config pretrain --config "$config" ${budget:+--set "budget.time=$budget"})
 if [ -z "$budget" ] && ! sed -n '/^budget:/,/^[a-z]*:$/p' <<<"$settings" | grep -Eq '^  (time: [^"]|(steps|tokens): [1-9])'; then
   budget=15m
 fi
-"$bertcram" config pack "${pack_config[@]}" >/dev/null
+packing=()
+if [ "$pack_config" != auto ] && [ -n "$pack_config" ]; then
+  packing=(--config "$pack_config")
+  "$bertcram" config pack "${packing[@]}" >/dev/null
+elif [ "$pack_config" = auto ] && [[ ${config##*/} =~ ^base(\.yaml)?$ ]]; then
+  packing=(--max-tokens-per-char 0.25)
+fi
+width=$(sed -n 's/^  hidden: \([0-9]*\)$/\1/p' <<<"$settings")
+if [ -z "$vocab" ] && [ -f "$out/tokenizer/manifest.json" ]; then
+  vocab=$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$out/tokenizer/manifest.json")
+fi
+[ -n "$vocab" ] || vocab=$((width <= 256 ? 8192 : 32768))
 if [ "$finetune_config" = auto ]; then
-  width=$(sed -n 's/^  hidden: \([0-9]*\)$/\1/p' <<<"$settings")
   finetune_config=""
   if [ "$width" -le 256 ]; then
     finetune_config=finetune-mini.yaml large_epochs=(--epochs 2)
@@ -155,10 +171,10 @@ mkdir -p "$out"
 [ "${#tokenizer_text[@]}" -gt 0 ] || tokenizer_text=("${text[@]}")
 "$bertcram" tokenize --input "${tokenizer_text[@]}" --output "$out/tokenizer" --vocab-size "$vocab" \
   --threads "$threads"
-"$bertcram" pack --input "${text[@]}" --tokenizer "$out/tokenizer" --output "$out/packed" "${pack_config[@]}" \
+"$bertcram" pack --input "${text[@]}" --tokenizer "$out/tokenizer" --output "$out/packed" "${packing[@]}" \
   --threads "$threads"
 "$bertcram" pretrain --config "$config" --data "$out/packed" --output "$out/run" ${budget:+--budget "$budget"} \
-  --threads "$threads"
+  "${change[@]}" --threads "$threads"
 
 for file in "${heldout[@]}"; do
   printf 'held out, %s: ' "$(basename "$file")"

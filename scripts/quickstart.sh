@@ -6,6 +6,12 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+for word in "$@"; do
+  case "$word" in
+    -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit 0 ;;
+    -*) die 2 "unknown argument '$word'; usage: scripts/quickstart.sh [OUTPUT]" ;;
+  esac
+done
 out=${1:-"$root/quickstart"}
 bertcram="$root/build/bertcram"
 

@@ -194,6 +194,18 @@ std::string unknown_command(std::span<const char* const> words) {
   return "";
 }
 
+/// A configuration that was given without its --config; empty if there is none.
+std::string config_without_option(const CLI::App& app, const CLI::App& command) {
+  if (command.get_option_no_throw("--config") != nullptr) {
+    for (const std::string& word : app.remaining(/*recurse=*/true)) {
+      if (word.ends_with(".yaml") || word.ends_with(".yml")) {
+        return word;
+      }
+    }
+  }
+  return "";
+}
+
 /// The usage error behind CLI11's: the first option or command that does not exist, with the nearest that does.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std::span<const char* const> words) {
   const auto chosen = app.get_subcommands();
@@ -215,6 +227,11 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std
     }
     if (chosen.empty() && !word.starts_with("-")) {
       return unknown_command(words.subspan(i));
+    }
+  }
+  if (!chosen.empty() && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    if (const std::string file = config_without_option(app, *chosen.front()); !file.empty()) {
+      return cat("unexpected '", file, "'; did you mean '--config ", file, "'?");
     }
   }
   return cat(error.what(), "; see 'bertcram ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help'");

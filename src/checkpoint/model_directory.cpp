@@ -16,6 +16,7 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/staged_folder.h"
 #include "bertcram/util/text.h"
+#include "missing_model.h"
 
 namespace bertcram::checkpoint {
 namespace {
@@ -29,11 +30,8 @@ constexpr size_t kShownNames = 5;
 json read_config(const fs::path& directory) {
   const fs::path path = directory / kConfigFile;
   if (!fs::exists(path)) {
-    const fs::path inside = directory / "model";  // of a run
-    throw DataError(cat(directory.string(), ": no model here (", kConfigFile, " is missing); ",
-                        fs::exists(inside / kConfigFile)
-                            ? cat("did you mean ", inside.string(), "?")
-                            : "expected a folder written by 'bertcram pretrain' or Hugging Face"));
+    throw DataError(
+        cat(directory.string(), ": no model here (", kConfigFile, " is missing); ", instead_of_a_model(directory)));
   }
   try {
     return util::parse_json(util::MappedFile(path).text());

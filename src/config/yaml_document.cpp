@@ -3,9 +3,11 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/text.h"
 
 namespace bertcram::config {
 namespace {
@@ -37,6 +39,18 @@ std::vector<YAML::Mark> first_documents(const std::string& text) {
   return starts.marks;
 }
 
+/// What is often the reason, where the line or the one before is indented with a tab; else empty.
+std::string advice_on_tabs(const std::string& text, int line) {
+  const auto lines = util::split(text, '\n');
+  for (int at = std::max(0, line - 1); at <= line && at < static_cast<int>(lines.size()); ++at) {
+    const std::string_view each = lines[static_cast<size_t>(at)];
+    if (each.substr(0, each.find_first_not_of(" \t")).find('\t') != std::string_view::npos) {
+      return "; indent with spaces, not tabs";
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 std::optional<YAML::Node> read_yaml_document(const std::string& text, const std::string& where,
@@ -50,7 +64,8 @@ std::optional<YAML::Node> read_yaml_document(const std::string& text, const std:
     problems.push_back(cat(where, ":", marks[1].line + 1,
                            is_stuck ? ": not valid YAML" : ": a second document (after ---), expected one"));
   } catch (const YAML::Exception& error) {
-    problems.push_back(cat(where, ":", error.mark.line + 1, ": not valid YAML: ", error.msg));
+    problems.push_back(
+        cat(where, ":", error.mark.line + 1, ": not valid YAML: ", error.msg, advice_on_tabs(text, error.mark.line)));
   }
   return std::nullopt;
 }

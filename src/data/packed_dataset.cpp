@@ -29,6 +29,15 @@ int64_t whole_number(const std::filesystem::path& path, const nlohmann::json& ob
   return value;
 }
 
+/// Whether `pack` would take it for its output: nothing is there, or nothing that shows itself.
+bool is_free(const std::filesystem::path& folder) {
+  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
+    return !std::filesystem::exists(folder);
+  }
+  return std::ranges::all_of(std::filesystem::directory_iterator(folder),
+                             [](const auto& entry) { return entry.path().filename().string().starts_with("."); });
+}
+
 }  // namespace
 
 PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
@@ -39,7 +48,7 @@ PackedManifest read_packed_manifest(const std::filesystem::path& directory) {
   if (!std::filesystem::exists(path)) {
     throw DataError(cat(directory.string(), ": no packed data here (", kManifestFile,
                         " is missing); make it with 'bertcram pack --input TEXT --tokenizer T --output ",
-                        directory.string(), "'"));
+                        is_free(directory) ? directory.string() + "'" : "PACKED' in a new folder, and give that"));
   }
   try {
     const auto json = util::parse_json(util::read_file(path));

@@ -46,6 +46,9 @@ Paradigm read_paradigm(const fs::path& file) {
 }  // namespace
 
 std::vector<Paradigm> read_minimal_pairs(const fs::path& folder) {
+  if (!fs::exists(folder)) {
+    throw DataError(cat("--blimp ", folder.string(), ": no such folder; expected one with the *.jsonl files of BLiMP"));
+  }
   std::vector<fs::path> files;
   if (fs::is_regular_file(folder)) {
     files.push_back(folder);

@@ -29,8 +29,8 @@ std::vector<std::string> folder_names(const fs::path& data_dir) {
     }
   }
   if (failure) {
-    throw DataError(cat(data_dir.string(), ": cannot list the GLUE folder: ", failure.message(),
-                        "; expected a folder with CoLA, SST-2, … inside (--data)"));
+    throw DataError(
+        cat(data_dir.string(), ": cannot list the GLUE folder: ", failure.message(), "; ", how_to_get_glue(data_dir)));
   }
   std::ranges::sort(names);
   return names;
@@ -53,6 +53,11 @@ bool has_companions(const SourceSpec& source, const fs::path& path) {
 }
 
 }  // namespace
+
+std::string how_to_get_glue(const fs::path& data_dir) {
+  return cat("fetch it with 'scripts/get_glue.sh --output ", data_dir.string(),
+             "', or name where it is with --data (your own task: --task-file)");
+}
 
 fs::path find_task_folder(const TaskSpec& task, const fs::path& data_dir) {
   const std::vector<std::string> names = folder_names(data_dir);

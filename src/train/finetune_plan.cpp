@@ -99,13 +99,14 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
     log_task_notes(glue::notes_on(task));
     return {task};
   }
+  const std::vector<std::string> names = glue::expand_task_list(config.task);
   const fs::path data = config.data;
   if (!fs::is_directory(data)) {
-    throw DataError(cat("--data ", data.string(), ": no such folder; expected the GLUE folder with CoLA, RTE, …"));
+    throw DataError(cat("--data ", data.string(), ": no such folder with GLUE; ", glue::how_to_get_glue(data)));
   }
   const bool is_all = util::to_lower_ascii(util::trim(config.task)) == "all";
   std::vector<glue::TaskSpec> tasks;
-  for (const std::string& name : glue::expand_task_list(config.task)) {
+  for (const std::string& name : names) {
     const glue::TaskSpec& task = glue::find_task(name);
     if (const std::string lack = is_all ? lack_of_training_data(task, data) : ""; !lack.empty()) {
       util::log_warning(kRoom, cat(task.name, ": ", lack, "; it is left out"));

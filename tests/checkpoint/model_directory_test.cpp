@@ -122,6 +122,31 @@ TEST(ModelDirectory, WhatIsMissingOrUnsuitableIsSaid) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { open_model_directory(scratch / "small"); }), "57 pieces"));
 }
 
+TEST(ModelDirectory, WhatIsThereInsteadOfAModelSaysWhereItIs) {
+  const ScratchDirectory scratch;
+  const auto refusal = [&](const std::string& folder) {
+    return message_of<DataError>([&] { open_model_directory(scratch / folder); });
+  };
+  for (const char* file : {"run/config.yaml", "run/metrics.jsonl", "run/checkpoints/step-0000000003/state.json",
+                           "run/checkpoints/step-0000000003/weights.safetensors", "own/config.yaml"}) {
+    scratch.write(file, "");
+  }
+  EXPECT_TRUE(contains(refusal("run"), "the run has written no model yet: it does when it stops or ends"));
+  EXPECT_TRUE(contains(refusal("own"), "expected a folder written by 'bertcram pretrain' or Hugging Face"));
+  const std::string step = (scratch / "run/checkpoints/step-0000000003").string();
+  for (const char* end : {"", "/"}) {
+    const std::string message = refusal(std::string("run/checkpoints/step-0000000003") + end);
+    EXPECT_TRUE(contains(message, "checkpoint; the model is " + (scratch / "run/model").string() + " once")) << message;
+    EXPECT_TRUE(contains(message, "'bertcram pretrain --resume " + step + " --output OTHER'")) << message;
+  }
+  write_model(scratch / "glue/mood-seed0/model");
+  EXPECT_TRUE(contains(refusal("glue"), "did you mean " + (scratch / "glue/mood-seed0/model").string() + "?"));
+  std::filesystem::create_directory_symlink("mood-seed0/model", scratch / "glue/mood");
+  EXPECT_TRUE(contains(refusal("glue/"), "did you mean " + (scratch / "glue/mood").string() + "?"));
+  write_model(scratch / "run/model");
+  EXPECT_TRUE(contains(refusal("run"), "did you mean " + (scratch / "run/model").string() + "?"));
+}
+
 /// What another kind of model left in a file beside ours.
 void add_to_weights(const std::filesystem::path& folder, std::vector<nn::NamedTensor> more) {
   nn::Parameters source = parameters_for({}, 1);

@@ -242,6 +242,14 @@ TEST(Resolve, InvalidYamlNamesItsLine) {
   EXPECT_TRUE(contains(refusal(",seed: 1\n"), "run.yaml:1: not valid YAML")) << "yaml-cpp never ends at it";
 }
 
+TEST(Resolve, ATabThatIndentsIsNamed) {
+  for (const char* yaml : {"mask:\n\tmask_prob: 0.2\n", "seed: 1\nmask:\n  mask_prob: 0.2\n\tend_mask_prob: 0.1\n",
+                           "mask:\n  mask_prob: 0.2\n \tend_mask_prob: 0.1\n"}) {
+    EXPECT_TRUE(contains(refusal(yaml), "; indent with spaces, not tabs")) << yaml;
+  }
+  EXPECT_FALSE(contains(refusal("seed: 1\n  mask:\t2: 3\n"), "tabs")) << "it indents nothing";
+}
+
 TEST(Resolve, OddShapesOfYamlAreRefusedNotFatal) {
   for (const char* yaml :
        {"? [a, b]\n: 1\n", "{a: b}: 1\n", "seed: {[1]: 2}\n", "data: [[1], {a: b}]\n", "? {x: y}\n"}) {

@@ -98,6 +98,14 @@ class TaskData(E2ETestCase):
             result = self.bertcram(*finetune_args(task, make_model(), self.dir / "out", 1, *words))
             self.assert_fails(result, USAGE, "give --task or --task-file, not both")
 
+    def test_the_way_to_the_data_is_said_where_it_is_missing(self):
+        absent = self.dir / "absent"
+        for command, words in (("finetune-glue", ("--output", self.dir / "out")), ("eval", ())):
+            for task, code, said in (("cola", INPUT, f"scripts/get_glue.sh --output {absent}'"), ("coal", USAGE, "did you mean 'cola'")):
+                with self.subTest(command=command, task=task):
+                    self.assert_fails(self.bertcram(command, "--model", make_model(), "--task", task, "--data", absent, *words),
+                                      code, said)
+
     def test_eval_of_a_missing_text(self):
         self.assert_fails(self.bertcram("eval", "--model", make_model(), "--text", self.dir / "absent.txt"), INPUT,
                           "--text", "absent.txt")

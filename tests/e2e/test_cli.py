@@ -165,6 +165,12 @@ class Misspellings(E2ETestCase):
     def test_a_stray_word(self):
         self.assert_fails(self.bertcram("encode", "stray", "--tokenizer", make_tokenizer()), USAGE, "stray")
 
+    def test_a_configuration_without_its_option(self):
+        for words in (("pretrain", "quickstart.yaml"), ("plan", "--gpu", "3060ti", "my.yml"), ("config", "pretrain", "base.yaml")):
+            with self.subTest(words=words):
+                self.assert_fails(self.bertcram(*words), USAGE, f"did you mean '--config {words[-1]}'?")
+        self.assert_fails(self.bertcram("encode", "base.yaml"), USAGE, "base.yaml", "'bertcram encode --help'")  # has none
+
     def test_config_of_an_unknown_command(self):
         self.assert_fails(self.bertcram("config", "encode"), USAGE, "encode", "pretrain")
 

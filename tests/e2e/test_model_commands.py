@@ -165,7 +165,9 @@ class MinimalPairs(E2ETestCase):
                 (self.dir / "pairs" / "x.jsonl").write_text(content)
             self.assert_fails(self.bertcram("eval", "--model", make_model(), "--blimp", self.dir / "pairs", *more), code,
                               *fragments)
-        fails("--blimp", "jsonl")
+        fails("pairs: no such folder", "jsonl")
+        (self.dir / "pairs").mkdir()
+        fails("--blimp", "no *.jsonl files")
         good = '{"sentence_good": "the cat", "sentence_bad": "cat the"}\n'
         fails("x.jsonl:2", "sentence_bad", content=good + '{"sentence_good": "the cat"}\n')
         fails("x.jsonl:1", "sentence_good", content="no json\n")

@@ -13,7 +13,7 @@ SCRIPTS_WITH_THEIR_OWN_RUN = ("./scripts/quickstart.sh", "./scripts/test.sh")  #
 # These would download gigabytes; tests/scripts runs them against a server of its own. The files are put in place here.
 FETCH_SCRIPTS = ("./scripts/get_corpus.sh ", "./scripts/get_glue.sh ")
 # What a command gets on top, or instead, to be over in seconds.
-INSTEAD = {"--config base.yaml --vocab-size 32768 --budget 24h": "--budget 2s",  # of overnight.sh
+INSTEAD = {"--config base.yaml --budget 24h": "--budget 2s",  # of overnight.sh
            "--budget 15m": "--steps 4", "--vocab-size 32768": "--vocab-size 8192",
            "pretrain --config base.yaml": "pretrain --config base.yaml --steps 2 --set model.hidden=48 --set model.heads=4 --set model.layers=2 "
                                           "--set batch.rows=4 --set batch.start_rows=2"}

@@ -171,6 +171,7 @@ TEST(Reader, NamesWhatIsMissing) {
   EXPECT_EQ(split_availability(rte, rte.dev[0], data.root() / "nowhere"), Availability::kMissing);
   const auto message = message_of<DataError>([&] { read_split(rte, *rte.train, data.root() / "nowhere"); });
   EXPECT_TRUE(contains(message, "nowhere: cannot list the GLUE folder"));
+  EXPECT_TRUE(contains(message, "scripts/get_glue.sh --output " + (data.root() / "nowhere").string() + "'"));
 }
 
 TEST(Reader, AnUnknownLabelIsNamedWithItsPlaceAndTheKnownOnes) {

@@ -112,6 +112,42 @@ class Overnight(ScriptTest):
         self.assertEqual(values(self.calls("pack")[0], "--config"), ["filters.yaml"])
         self.assertIn(["config", "pack", "--config", "filters.yaml"], self.calls("config"))
 
+    def test_the_vocabulary_fits_the_model_and_the_folder(self):
+        tokenizer = self.folder / "out/tokenizer/manifest.json"
+        for config, words, there, expected in (("small.yaml", (), "", "8192"), ("large.yaml", (), "", "32768"),
+                                               ("large.yaml", ("--vocab-size", "16000"), "", "16000"),
+                                               ("large.yaml", (), '{\n "version": 1,\n "vocab_size": 9000\n}\n', "9000"),
+                                               ("small.yaml", ("--vocab-size", "16000"), '{"vocab_size":9000}', "16000")):
+            with self.subTest(config=config, words=words, there=there):
+                if there:
+                    self.write("out/tokenizer/manifest.json", there)
+                self.finished(*words, config=config)
+                self.assertEqual(values(self.calls("tokenize")[0], "--vocab-size"), [expected])
+                tokenizer.unlink(missing_ok=True)
+
+    def test_base_yaml_is_packed_as_it_asks_unless_told(self):
+        self.write("base.yaml", "768")
+        for config, words, filtered, own in (("base.yaml", (), ["0.25"], None), ("./base.yaml", (), ["0.25"], None),
+                                             ("base.yaml", ("--pack-config", ""), None, None),
+                                             ("base.yaml", ("--pack-config", "own.yaml"), None, ["own.yaml"]),
+                                             ("large.yaml", (), None, None)):
+            with self.subTest(config=config, words=words):
+                self.finished(*words, config=config)
+                (pack,) = self.calls("pack")
+                for option, expected in (("--max-tokens-per-char", filtered), ("--config", own)):
+                    self.assertEqual(values(pack, option) if option in pack else None, expected)
+
+    def test_a_change_of_the_configuration_is_for_the_training_alone(self):
+        for words, expected in (((), 0), (("--allow-config-change", "--budget", "20h"), 1),
+                                (("--budget", "20h", "--allow-config-change"), 1)):
+            with self.subTest(words=words):
+                self.finished(*words)
+                (run,) = self.calls("pretrain")
+                self.assertEqual(run.count("--allow-config-change"), expected)
+                everything = [word for call in map(json.loads, self.log.read_text().splitlines()) for word in call]
+                self.assertEqual(everything.count("--allow-config-change"), expected)
+                self.assertEqual(values(run, "--budget"), ["20h" if words else "15m"])
+
     def refused(self, code, words, expected):
         result = self.overnight(*words)
         self.assert_code(result, code)
@@ -120,6 +156,7 @@ class Overnight(ScriptTest):
 
     def test_missing_task_data_is_found_before_the_training(self):
         (self.folder / "glue/RTE/dev.tsv").unlink()
+        self.refused(INPUT, ("--glue", "none"), "--glue none: no such folder; scripts/get_glue.sh --output none fetches")
         self.refused(INPUT, (), "glue/RTE: no dev.tsv of rte, which --small names")
         self.refused(INPUT, ("--small", "all"), "glue/RTE: no dev.tsv of RTE")  # as finetune-glue does
         self.finished("--small", "mrpc, SST_2")

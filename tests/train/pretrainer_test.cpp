@@ -176,6 +176,10 @@ TEST_F(Pretrain, UnsuitableInputIsRefused) {
   config = config_for("run2");
   config.data = (scratch_ / "none").string();
   EXPECT_TRUE(contains(message_of<DataError>([&] { run(config); }), "no packed data here"));
+  EXPECT_TRUE(contains(message_of<DataError>([&] { run(config); }), "--output " + config.data + "'"));
+  scratch_.write("texts/a.txt", "text");
+  config.data = (scratch_ / "texts").string();
+  EXPECT_TRUE(contains(message_of<DataError>([&] { run(config); }), "--output PACKED' in a new folder"));
   config = config_for("foreign");
   scratch_.write("foreign/precious.txt", "");
   EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "holds no training run"));

@@ -53,6 +53,9 @@ std::vector<std::string> collect_labels(const TaskSpec& task, const SplitSpec& s
 /// @throws DataError that says what was looked for and what is there
 std::filesystem::path find_task_folder(const TaskSpec& task, const std::filesystem::path& data_dir);
 
+/// What to do where the GLUE folder is not there; the end of a message.
+std::string how_to_get_glue(const std::filesystem::path& data_dir);
+
 /// Whether a file for the split exists, for saying early what a run lacks; never throws for missing files or folders.
 enum class Availability { kPresent, kMissing };
 Availability split_availability(const TaskSpec& task, const SplitSpec& split, const std::filesystem::path& data_dir);
