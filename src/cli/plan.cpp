@@ -257,12 +257,10 @@ Run setup_plan(CLI::App& app) {
   flags.add("--memory-limit", "runtime.memory_limit", fields);
   flags.add_config_options();
   constexpr int64_t kMostIds = 10'000'000;
-  app.add_option("--vocab-size", words->vocab_size, "entries of the vocabulary [that of --data, or 32768]")
-      ->check(CLI::Range(int64_t{16}, kMostIds));
-  app.add_option("--seq-len", words->seq_len, "tokens per row [those of --data, or 128]")
-      ->check(CLI::Range(int64_t{8}, int64_t{65'536}));
-  app.add_option("--glue-epochs", words->glue_epochs, "passes over GLUE's training sets [5]")
-      ->check(CLI::Range(1, 100));
+  take_count(app.add_option("--vocab-size", words->vocab_size, "entries of the vocabulary [that of --data, or 32768]"),
+             16, kMostIds);
+  take_count(app.add_option("--seq-len", words->seq_len, "tokens per row [those of --data, or 128]"), 8, 65'536);
+  take_count(app.add_option("--glue-epochs", words->glue_epochs, "passes over GLUE's training sets [5]"), 1, 100);
   app.add_flag("--json", words->as_json, "print the result as JSON");
   return [config, words, flags](const Session& session) {
     flags.apply(config::fields_of(*config), session);

@@ -132,10 +132,9 @@ std::string dump_yaml(const std::vector<Field>& fields, DumpStyle style) {
     open = sections;
     const std::string indent(2 * sections.size(), ' ');
     if (style == DumpStyle::kCommented) {
-      const std::string range = field.range.empty() || field.is_duration ? "" : ", " + field.range;
       const auto lines = util::split(field.help, '\n');
       text += cat(indent, "# ", util::join(std::vector<std::string>(lines.begin(), lines.end()), "\n" + indent + "# "),
-                  " (", field.is_duration ? "duration" : field.type_name(), range, ")\n");
+                  " (", field.kind(), ")\n");
     }
     const bool is_hidden = field.is_private && style == DumpStyle::kPlain;
     text += cat(indent, parts.back(), ": ", is_hidden ? "\"\"" : field.text(), "\n");

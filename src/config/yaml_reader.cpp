@@ -59,7 +59,7 @@ void YamlReader::assign(const Field& field, const YAML::Node& key, const YAML::N
   } else if (value.IsScalar() || value.IsNull()) {
     wrong = field.assign(value.IsNull() ? "" : value.as<std::string>());
   } else {
-    wrong = cat("a section is not ", field.type_name());
+    wrong = cat("a section is not ", field.kind());
   }
   if (wrong) {
     problem(value.IsNull() ? key : value, cat(field.path, ": ", *wrong));  // nothing stands on no line

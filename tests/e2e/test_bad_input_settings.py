@@ -167,7 +167,7 @@ class ConfigErrors(E2ETestCase):
         self.config("seed: 1\nmodel:\n  hidden: 64\nseed: 2\n", fragments=["small.yaml:4", "seed", "duplicate"])
 
     def test_a_wrong_type(self):
-        self.config("seed: 1\nmodel:\n  hidden: wide\n", fragments=["small.yaml:3", "model.hidden", "wide", "integer"])
+        self.config("seed: 1\nmodel:\n  hidden: wide\n", fragments=["small.yaml:3", "model.hidden", "wide", "whole number"])
 
     def test_a_value_out_of_range(self):
         self.config("mask:\n  mask_prob: 1.5\n", fragments=["small.yaml:2", "mask.mask_prob", "1.5", "0.9"])

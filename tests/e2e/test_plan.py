@@ -27,6 +27,11 @@ class Cards(E2ETestCase):
         self.assertAlmostEqual(sum(task["seconds"] for task in result["glue"]["tasks"].values()), result["glue"]["seconds"])
         self.assertEqual(len(result["glue"]["tasks"]), 9)
 
+    def test_counts_are_read_as_people_write_them(self):
+        card = ["plan", "--gpu", "3060ti", "--json"]
+        written = must(*card, "--tokens", "2.3B", "--vocab-size", "32k", "--set", "batch.rows=1e3").json
+        self.assertEqual(written, must(*card, "--tokens", 2_300_000_000, "--vocab-size", 32_000, "--set", "batch.rows=1000").json)
+
     def test_every_installed_config_has_a_plan(self):
         for config in sorted((ROOT / "configs").glob("*.yaml")):
             if "finetune" in config.name:
