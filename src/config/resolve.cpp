@@ -9,6 +9,7 @@
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/text.h"
+#include "unknown_key.h"
 #include "yaml_reader.h"
 
 namespace bertcram::config {
@@ -34,11 +35,7 @@ void throw_problems(const std::vector<std::string>& problems) {
 void apply_override(const std::vector<Field>& fields, const Override& override, std::vector<std::string>& problems) {
   const auto field = std::ranges::find(fields, override.path, &Field::path);
   if (field == fields.end()) {
-    std::vector<std::string> names;
-    std::ranges::transform(fields, std::back_inserter(names), &Field::path);
-    const auto nearest = util::nearest_name(override.path, names);
-    problems.push_back(cat(override.origin, ": unknown key '", override.path, "'",
-                           nearest ? "; did you mean '" + *nearest + "'?" : ""));
+    problems.push_back(cat(override.origin, ": ", unknown_key(override.path, fields)));
     return;
   }
   const bool is_list = std::holds_alternative<std::vector<std::string>*>(field->value);

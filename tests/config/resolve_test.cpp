@@ -152,6 +152,26 @@ TEST(Resolve, AnUnknownKeyIsRefusedWithItsLineAndTheNearestKey) {
   EXPECT_EQ(refusal("qqqqqqqqqqqq: 1\n"), "run.yaml:1: unknown key 'qqqqqqqqqqqq'");
 }
 
+TEST(Resolve, AKeyOfAnotherSectionCommandOrProgramIsRecognised) {
+  EXPECT_EQ(refusal("budgett:\n  steps: 5\n"), "run.yaml:1: unknown key 'budgett'; did you mean 'budget'?");
+  EXPECT_EQ(refusal("optim: {lr: 1e-3}\n"), "run.yaml:1: unknown key 'optim.lr'; did you mean 'optim.learning_rate'?");
+  EXPECT_EQ(refusal("batch_size: 32\n"), "run.yaml:1: unknown key 'batch_size'; did you mean 'batch.rows'?");
+  EXPECT_EQ(
+      refusal("learning_rate: 1e-3\n"),
+      "run.yaml:1: unknown key 'learning_rate'; did you mean 'optim.learning_rate'? It is a key of finetune-glue");
+  EXPECT_EQ(refusal("lerning_rate: 1e-3\n"),
+            "run.yaml:1: unknown key 'lerning_rate'; did you mean 'optim.learning_rate'?");
+  EXPECT_EQ(refusal("task_file: own.yaml\n"), "run.yaml:1: unknown key 'task_file'; it is a key of finetune-glue");
+  FinetuneConfig finetune;
+  EXPECT_EQ(message_of<ConfigError>([&] { apply_yaml(fields_of(finetune), "optim: {beta1: 0.9}\n", "run.yaml"); }),
+            "run.yaml:1: unknown key 'optim'; it is a key of pretrain");
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] {
+                         apply_sources(fields_of(finetune),
+                                       {.files = {}, .overrides = {parse_set_argument("batch_size=8")}});
+                       }),
+                       "--set batch_size=8: unknown key 'batch_size'; did you mean 'batch_rows'?"));
+}
+
 TEST(Resolve, ADuplicateKeyIsRefused) {
   EXPECT_EQ(refusal("seed: 1\nmask:\n  mask_prob: 0.2\nseed: 2\n"), "run.yaml:4: duplicate key 'seed'");
   EXPECT_EQ(refusal("mask:\n  mask_prob: 0.2\nmask:\n  mask_prob: 0.3\n"), "run.yaml:3: duplicate key 'mask'");

@@ -175,6 +175,13 @@ class Misspellings(E2ETestCase):
 
     def test_config_of_an_unknown_command(self):
         self.assert_fails(self.bertcram("config", "encode"), USAGE, "encode", "pretrain")
+        self.assert_fails(self.bertcram("config", "finetune"), USAGE, "'finetune'", "did you mean 'finetune-glue'")
+        self.assert_fails(self.bertcram("config", "pertrain"), USAGE, "did you mean 'pretrain'")
+
+    def test_what_is_not_near_is_not_suggested(self):
+        result = self.assert_fails(self.bertcram("fill-mask", "--text", "a [MASK]"), USAGE, "'--text'", "'bertcram fill-mask --help'")
+        self.assertNotIn("did you mean", result)
+        self.assertIn("on stdin", self.bertcram("fill-mask", "--help").text)
 
 
 class Streams(E2ETestCase):
