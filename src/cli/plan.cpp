@@ -217,6 +217,7 @@ void run(const config::PretrainConfig& config, const Words& words, const ConfigF
   }
   check_consistent(config, words, flags);
   plan::PlanOptions options = {.glue_epochs = words.glue_epochs};
+  options.seq_len = std::min(options.seq_len, config.model.max_positions);
   if (!config.data.empty()) {
     const data::PackedManifest manifest = data::read_packed_manifest(config.data);
     if (flags.gives("data")) {  // with data of a configuration file they are a question of "what if"
@@ -259,7 +260,9 @@ Run setup_plan(CLI::App& app) {
   constexpr int64_t kMostIds = 10'000'000;
   take_count(app.add_option("--vocab-size", words->vocab_size, "entries of the vocabulary [that of --data, or 32768]"),
              16, kMostIds);
-  take_count(app.add_option("--seq-len", words->seq_len, "tokens per row [those of --data, or 128]"), 8, 65'536);
+  take_count(app.add_option("--seq-len", words->seq_len,
+                            "tokens per row [those of --data, or 128, at most what the model takes]"),
+             8, 65'536);
   take_count(app.add_option("--glue-epochs", words->glue_epochs, "passes over GLUE's training sets [5]"), 1, 100);
   app.add_flag("--json", words->as_json, "print the result as JSON");
   return [config, words, flags](const Session& session) {

@@ -102,7 +102,7 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
     throw ConfigError(util::join(problems, "\n"));
   }
   EncoderShape shape = model::make_shape(config.model, vocab, /*pad_id=*/0);
-  shape.max_positions = std::max(shape.max_positions, seq_len);
+  shape.max_positions = std::max(shape.max_positions, seq_len);  // as bench does; make_plan refuses it
   Workload workload = {.parts = {},
                        .seq_len = seq_len,
                        .uses_muon = config.optim.algorithm == config::Algorithm::kMuon,

@@ -27,6 +27,15 @@ class Cards(E2ETestCase):
         self.assertAlmostEqual(sum(task["seconds"] for task in result["glue"]["tasks"].values()), result["glue"]["seconds"])
         self.assertEqual(len(result["glue"]["tasks"]), 9)
 
+    def test_rows_longer_than_the_model_takes_are_refused_as_pretrain_does(self):
+        card = ["plan", "--config", "base.yaml", "--gpu", "3060ti", "--json"]
+        self.assert_fails(self.bertcram(*card, "--seq-len", 512), USAGE, "model.max_positions 256", "rows of 512",
+                          "--set model.max_positions=512", "--seq-len 256")
+        self.assertEqual(must(*card, "--seq-len", 512, "--set", "model.max_positions=512").json["seq_len"], 512)
+        data = ["--data", make_packed(), "--set", "model.max_positions=16"]
+        self.assert_fails(self.bertcram(*card, *data), USAGE, "model.max_positions 16", "rows of 32", "--seq-len 16")
+        self.assertEqual(must(*card, "--set", "model.max_positions=64").json["seq_len"], 64)
+
     def test_counts_are_read_as_people_write_them(self):
         card = ["plan", "--gpu", "3060ti", "--json"]
         written = must(*card, "--tokens", "2.3B", "--vocab-size", "32k", "--set", "batch.rows=1e3").json

@@ -199,6 +199,15 @@ TEST(Plans, RefuseAModelThatContradictsItself) {
   EXPECT_THROW(make_plan(config, {}, card("3060ti")), ConfigError);
 }
 
+TEST(Plans, RefuseRowsThatPretrainWouldRefuse) {
+  config::PretrainConfig config = bert_base();
+  EXPECT_EQ(test::message_of<ConfigError>([&] { make_plan(config, {.seq_len = 512}, card("3060ti")); }),
+            "model.max_positions 128 is less than rows of 512 tokens; give --set model.max_positions=512, or rows of "
+            "--seq-len 128");
+  config.model.max_positions = 512;
+  EXPECT_EQ(make_plan(config, {.seq_len = 512}, card("3060ti")).workload.seq_len, 512);
+}
+
 // What an H100 under a cap of 8 GiB trained, most of the time waiting for its processor (bench/results/gpu_check_h100.json).
 TEST(Plans, KnowThatSmallModelsWaitForTheProcessor) {
   const Machine h100 = {
