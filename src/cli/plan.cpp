@@ -41,10 +41,15 @@ std::string count(double value) { return util::format_count(std::llround(value))
 
 /// What memory goes to, in the order it is taken.
 std::vector<std::pair<const char*, int64_t>> categories(const plan::MemoryNeed& memory) {
-  return {{"runtime", memory.runtime},           {"masters", memory.masters},
-          {"gradients", memory.gradients},       {"moments", memory.moments},
-          {"compute_copy", memory.compute_copy}, {"packed_weights", memory.packed_weights},
-          {"activations", memory.activations},   {"workspace", memory.workspace}};
+  return {{"driver_and_desktop", memory.driver_and_desktop},
+          {"runtime", memory.runtime},
+          {"masters", memory.masters},
+          {"gradients", memory.gradients},
+          {"moments", memory.moments},
+          {"compute_copy", memory.compute_copy},
+          {"packed_weights", memory.packed_weights},
+          {"activations", memory.activations},
+          {"workspace", memory.workspace}};
 }
 
 double seconds_of_glue(const Plan& plan) {

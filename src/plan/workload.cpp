@@ -141,7 +141,8 @@ Workload fine_tuning(const EncoderShape& shape, double mean_tokens, double dropo
 }
 
 int64_t MemoryNeed::total() const {
-  return runtime + masters + gradients + moments + compute_copy + packed_weights + activations + workspace;
+  return driver_and_desktop + runtime + masters + gradients + moments + compute_copy + packed_weights + activations +
+         workspace;
 }
 
 MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, const Machine& machine) {
@@ -164,7 +165,8 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
   const double heap = machine.is_gpu ? 1.0 : kHeapShare;
   kept *= heap;
   most *= heap;
-  return {.runtime = machine.own_bytes + (machine.is_gpu ? 0 : kFirstStepBytes),
+  return {.driver_and_desktop = machine.reserved_bytes,
+          .runtime = machine.own_bytes + (machine.is_gpu ? 0 : kFirstStepBytes),
           .masters = kFp32 * workload.parameters,
           .gradients = kFp32 * workload.parameters,
           .moments = 2 * kFp32 * workload.parameters,

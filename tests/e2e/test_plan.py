@@ -57,6 +57,15 @@ class Cards(E2ETestCase):
         self.assertGreater(largest(), largest("--memory-limit", "8GiB"))
         self.assertGreater(largest("--memory-limit", "8GiB"), largest("--memory-limit", "4GiB"))
 
+    def test_a_card_is_not_all_ours_but_a_limit_is(self):
+        large = ["plan", "--config", "large.yaml", "--gpu", "3060ti"]
+        self.assertRegex(must(*large).text, r"driver and desktop +512\.0 MiB")
+        self.assertNotIn("driver and desktop", must(*large, "--memory-limit", "8GiB").text)
+        whole, limited = (must(*large, *words, "--json").json for words in ([], ["--memory-limit", "7.5GiB"]))
+        self.assertEqual(whole["largest_micro_batch"], limited["largest_micro_batch"])
+        self.assertEqual(whole["memory_bytes"]["driver_and_desktop"], 512 << 20)
+        self.assertEqual(limited["memory_bytes"]["driver_and_desktop"], 0)
+
     def test_what_does_not_fit_is_said_with_what_would_help(self):
         big = ["--set", "model.hidden=4096", "--set", "model.heads=32", "--set", "model.ffn=16384", "--set", "model.layers=48"]
         text = must("plan", "--gpu", "3060ti", *big).text

@@ -107,6 +107,22 @@ TEST(MemoryNeed, IsWhatASumByHandGives) {
   EXPECT_EQ(memory_need(workload, 8, false, card("3060ti", Precision::kFp32)).compute_copy, 0);
 }
 
+TEST(MemoryNeed, LeavesRoomOnACardForItsDriverAndADesktopButNoneOfAGivenLimit) {
+  constexpr int64_t kHalfGiB = int64_t{1} << 29;
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  const Machine whole = card("3060ti");
+  EXPECT_EQ(whole.memory_bytes, 16 * kHalfGiB);
+  EXPECT_EQ(memory_need(workload, 8, false, whole).driver_and_desktop, kHalfGiB);
+  config::RuntimeConfig runtime;
+  runtime.memory_limit = "7.5GiB";
+  const Machine limited = machine_of(*find_card("3060ti"), runtime);
+  EXPECT_EQ(limited.memory_bytes, 15 * kHalfGiB);
+  EXPECT_EQ(memory_need(workload, 8, false, limited).driver_and_desktop, 0);
+  EXPECT_EQ(rows_that_fit(workload, 1'000, false, whole), rows_that_fit(workload, 1'000, false, limited));
+  EXPECT_EQ(memory_need(workload, 8, false, Machine{.name = "this machine"}).driver_and_desktop, 0)
+      << "of this machine";
+}
+
 TEST(MemoryNeed, HasNoGradientTableWhereProductsAddToTheGradients) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   Machine machine = card("3060ti", Precision::kFp32);
