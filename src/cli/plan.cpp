@@ -3,6 +3,7 @@
 #include "bertcram/plan/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -114,11 +115,20 @@ std::string memory_text(const Plan& plan) {
   return util::plain_table(table);
 }
 
+/// "1.371 exaFLOP", "45.2 teraFLOP"
+std::string work_text(double flops) {
+  constexpr std::array<std::pair<const char*, double>, 4> kUnits = {
+      {{"exa", 1e18}, {"peta", 1e15}, {"tera", 1e12}, {"giga", 1e9}}};
+  const auto* const unit =
+      std::ranges::find_if(kUnits, [&](const auto& each) { return flops >= each.second || &each == &kUnits.back(); });
+  const double count = flops / unit->second;
+  return cat(fixed(count, count < 10 ? 3 : 1), " ", unit->first, "FLOP");
+}
+
 std::string reach_text(const Plan& plan) {
-  constexpr double kExa = 1e18;
   const plan::Reach& reach = *plan.reach;
   std::string text = cat(util::format_duration(reach.seconds), ": ", util::format_count(reach.tokens), " tokens, ",
-                         util::format_count(reach.steps), " steps, ", fixed(reach.flops / kExa, 3), " exaFLOP");
+                         util::format_count(reach.steps), " steps, ", work_text(reach.flops));
   if (reach.epochs) {
     text += cat(", ", fixed(*reach.epochs, 2), " times through the data");
   }

@@ -36,6 +36,12 @@ class Cards(E2ETestCase):
         self.assert_fails(self.bertcram(*card, *data), USAGE, "model.max_positions 16", "rows of 32", "--seq-len 16")
         self.assertEqual(must(*card, "--set", "model.max_positions=64").json["seq_len"], 64)
 
+    def test_work_is_said_in_a_unit_that_fits(self):
+        card = ["plan", "--gpu", "3060ti", "--config", "base.yaml"]
+        self.assertRegex(must(*card, "--tokens", "2B").text, r", 1\.\d{3} exaFLOP")
+        self.assertRegex(must(*card, "--tokens", "2M").text, r", 1\.\d{3} petaFLOP")
+        self.assertRegex(must(*card, "--tokens", "20k").text, r", 1\d\.\d teraFLOP")
+
     def test_counts_are_read_as_people_write_them(self):
         card = ["plan", "--gpu", "3060ti", "--json"]
         written = must(*card, "--tokens", "2.3B", "--vocab-size", "32k", "--set", "batch.rows=1e3").json
