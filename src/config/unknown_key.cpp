@@ -97,8 +97,11 @@ std::vector<std::string> commands_with(const std::string& path) {
 }  // namespace
 
 std::string unknown_key(const std::string& path, const std::vector<Field>& fields) {
-  const auto nearest = nearest_key(path, names_of(fields));
   const auto commands = commands_with(path);
+  auto nearest = nearest_key(path, names_of(fields));
+  if (nearest && !commands.empty() && last_part(*nearest) != last_part(path)) {
+    nearest.reset();  // it is no slip
+  }
   std::string text = cat("unknown key '", path, "'", nearest ? "; did you mean '" + *nearest + "'?" : "");
   if (!commands.empty()) {
     text += cat(nearest ? " It" : "; it", " is a key of ", util::join(commands, ", "));
