@@ -48,7 +48,7 @@ constexpr std::array<Command, 15> kCommands = {{
      "bertcram eval --model runs/first/model --data packed", bertcram::cli::setup_eval},
     {"embed", "text lines on stdin to sentence vectors on stdout",
      "echo 'Hello, world!' | bertcram embed --model runs/first/model --json", bertcram::cli::setup_embed},
-    {"fill-mask", "what a model expects in the gaps of a text",
+    {"fill-mask", "text lines with [MASK] on stdin to what a model expects there on stdout",
      "echo 'the capital of [MASK] is paris .' | bertcram fill-mask --model runs/first/model",
      bertcram::cli::setup_fill_mask},
     {"predict", "text lines on stdin to labels of a fine-tuned model on stdout",
@@ -148,6 +148,13 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
   app.add_option("--log-file", options.log_file, "copy the log to this file");
 }
 
+/// Whether one option may be a slip of the other: `--text` is two letters off `--set`, and means something else.
+bool may_mean(const std::string& word, const std::string& option) {
+  constexpr size_t kFirstLetter = 2;
+  return word.substr(0, kFirstLetter + 1) == option.substr(0, kFirstLetter + 1) ||
+         bertcram::util::edit_distance(word, option) == 1;
+}
+
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -222,6 +229,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std
       continue;
     }
     if (word.starts_with("--") && std::ranges::find(options, word) == options.end()) {
+      std::erase_if(options, [&](const std::string& name) { return !may_mean(word, name); });
       return cat("unknown option '", word, "'",
                  chosen.empty() ? did_you_mean(word, options) : did_you_mean(word, options, help_of(*chosen.front())));
     }

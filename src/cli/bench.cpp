@@ -182,12 +182,11 @@ Run setup_bench(CLI::App& app) {
       ->type_name("LIST");
   train::BenchOptions& options = words->options;
   constexpr int64_t kMostIds = 10'000'000;
-  app.add_option("--vocab-size", options.vocab_size, "entries of the vocabulary [32768]")
-      ->check(CLI::Range(int64_t{16}, kMostIds));
-  app.add_option("--seq-len", options.seq_len, "tokens per row [128]")->check(CLI::Range(int64_t{8}, int64_t{65'536}));
-  app.add_option("--passes", options.passes, "passes per optimizer step [4]")->check(CLI::Range(1, 10'000));
-  app.add_option("--steps", options.steps, "steps per repetition [1]")->check(CLI::Range(1, 100'000));
-  app.add_option("--repeats", options.repeats, "timed repetitions [5]")->check(CLI::Range(1, 1000));
+  take_count(app.add_option("--vocab-size", options.vocab_size, "entries of the vocabulary [32768]"), 16, kMostIds);
+  take_count(app.add_option("--seq-len", options.seq_len, "tokens per row [128]"), 8, 65'536);
+  take_count(app.add_option("--passes", options.passes, "passes per optimizer step [4]"), 1, 10'000);
+  take_count(app.add_option("--steps", options.steps, "steps per repetition [1]"), 1, 100'000);
+  take_count(app.add_option("--repeats", options.repeats, "timed repetitions [5]"), 1, 1000);
   app.add_flag("--operations", options.with_operations, "also show the time of each of LibTorch's operations");
   app.add_flag("--json", words->as_json, "print the result as JSON");
   return [config, words, flags](const Session& session) {

@@ -40,20 +40,28 @@ constexpr std::array<Target, 8> kTargets = {{{"pretrain", dump<config::PretrainC
                                              {"fill-mask", dump<config::FillMaskConfig>},
                                              {"predict", dump<config::PredictConfig>}}};
 
-/// "pretrain, finetune-glue, …"
-std::string names_of_targets() {
+std::vector<std::string> targets() {
   std::vector<std::string> names;
   names.reserve(kTargets.size());
   for (const Target& target : kTargets) {
     names.emplace_back(target.command);
   }
-  return util::join(names, ", ");
+  return names;
+}
+
+/// "; did you mean 'finetune-glue'?" for `finetune` and for slips; empty if no name is near.
+std::string did_you_mean(const std::string& command) {
+  const auto names = targets();
+  const auto longer = std::ranges::find_if(names, [&](const auto& name) { return name.starts_with(command + "-"); });
+  const auto meant = longer != names.end() ? *longer : util::nearest_name(command, names);
+  return meant ? "; did you mean '" + *meant + "'?" : "";
 }
 
 void run(const std::string& command, const ConfigFlags& flags, const Session& session) {
   const auto target = std::ranges::find_if(kTargets, [&](const Target& each) { return command == each.command; });
   if (target == kTargets.end()) {
-    throw ConfigError(cat("config: no configuration for '", command, "'; there is one for ", names_of_targets()));
+    throw ConfigError(cat("config: no configuration for '", command, "', there is one for ",
+                          util::join(targets(), ", "), did_you_mean(command)));
   }
   print_result(/*as_json=*/false, {}, target->dump(flags, session));
 }
@@ -64,7 +72,7 @@ Run setup_config(CLI::App& app) {
   const auto command = std::make_shared<std::string>("pretrain");
   ConfigFlags flags(app);
   flags.add_config_options();
-  app.add_option("command", *command, cat("whose configuration: ", names_of_targets(), " [pretrain]"));
+  app.add_option("command", *command, cat("whose configuration: ", util::join(targets(), ", "), " [pretrain]"));
   return [command, flags](const Session& session) { run(*command, flags, session); };
 }
 

@@ -23,6 +23,18 @@ std::string flag_name(const std::string& field_path) {
   return flag;
 }
 
+void take_count(CLI::Option* option, int64_t least, int64_t most) {
+  const auto read = [least, most](std::string& word) -> std::string {
+    int64_t count = 0;
+    config::FieldVisitor visitor;
+    visitor("", count, "", config::InRange{static_cast<double>(least), static_cast<double>(most)});
+    const auto wrong = visitor.take().front().assign(word);
+    word = std::to_string(count);
+    return wrong.value_or("");
+  };
+  option->transform(CLI::Validator(read, ""))->type_name(cat(least, "..", most));
+}
+
 void ConfigFlags::add_config_options() {
   app_.add_option("--config", given_->files, "YAML configuration, by path or installed name; repeatable, later wins")
       ->expected(1)

@@ -2,6 +2,7 @@
 // Command-line flags for the fields of a configuration: names, help and types come from the fields themselves.
 
 #include <CLI/App.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,6 +64,9 @@ Run setup_configured(CLI::App& app, const char* json_help,
     }
   };
 }
+
+/// For an option that is no field of a configuration: a whole number as those are written (2M), its range in the help.
+void take_count(CLI::Option* option, int64_t least, int64_t most);
 
 /// "vocab_size" → "--vocab-size"
 std::string flag_name(const std::string& field_path);

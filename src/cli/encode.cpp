@@ -10,6 +10,7 @@
 #include "bertcram/util/parallel.h"
 #include "bertcram/util/text.h"
 #include "command.h"
+#include "config_flags.h"
 #include "line_chunks.h"
 #include "output.h"
 
@@ -111,7 +112,7 @@ Run setup_encode(CLI::App& app) {
   app.add_flag("--cased", options->cased, "only for a bare vocab.txt: keep case and accents");
   app.add_flag("--tokens", options->tokens, "print pieces instead of ids");
   app.add_flag("--special", options->special, "put [CLS] before and [SEP] behind every line");
-  app.add_option("--threads", options->threads, "worker threads; 0 = one per core [0]")->check(CLI::Range(0, 1024));
+  take_count(app.add_option("--threads", options->threads, "worker threads; 0 = one per core [0]"), 0, 1024);
   return [options](const Session& session) { run(*options, session); };
 }
 

@@ -3,6 +3,7 @@
 #include "bertcram/plan/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -41,10 +42,15 @@ std::string count(double value) { return util::format_count(std::llround(value))
 
 /// What memory goes to, in the order it is taken.
 std::vector<std::pair<const char*, int64_t>> categories(const plan::MemoryNeed& memory) {
-  return {{"runtime", memory.runtime},           {"masters", memory.masters},
-          {"gradients", memory.gradients},       {"moments", memory.moments},
-          {"compute_copy", memory.compute_copy}, {"packed_weights", memory.packed_weights},
-          {"activations", memory.activations},   {"workspace", memory.workspace}};
+  return {{"driver_and_desktop", memory.driver_and_desktop},
+          {"runtime", memory.runtime},
+          {"masters", memory.masters},
+          {"gradients", memory.gradients},
+          {"moments", memory.moments},
+          {"compute_copy", memory.compute_copy},
+          {"packed_weights", memory.packed_weights},
+          {"activations", memory.activations},
+          {"workspace", memory.workspace}};
 }
 
 double seconds_of_glue(const Plan& plan) {
@@ -109,11 +115,20 @@ std::string memory_text(const Plan& plan) {
   return util::plain_table(table);
 }
 
+/// "1.371 exaFLOP", "45.2 teraFLOP"
+std::string work_text(double flops) {
+  constexpr std::array<std::pair<const char*, double>, 4> kUnits = {
+      {{"exa", 1e18}, {"peta", 1e15}, {"tera", 1e12}, {"giga", 1e9}}};
+  const auto* const unit =
+      std::ranges::find_if(kUnits, [&](const auto& each) { return flops >= each.second || &each == &kUnits.back(); });
+  const double count = flops / unit->second;
+  return cat(fixed(count, count < 10 ? 3 : 1), " ", unit->first, "FLOP");
+}
+
 std::string reach_text(const Plan& plan) {
-  constexpr double kExa = 1e18;
   const plan::Reach& reach = *plan.reach;
   std::string text = cat(util::format_duration(reach.seconds), ": ", util::format_count(reach.tokens), " tokens, ",
-                         util::format_count(reach.steps), " steps, ", fixed(reach.flops / kExa, 3), " exaFLOP");
+                         util::format_count(reach.steps), " steps, ", work_text(reach.flops));
   if (reach.epochs) {
     text += cat(", ", fixed(*reach.epochs, 2), " times through the data");
   }
@@ -217,6 +232,7 @@ void run(const config::PretrainConfig& config, const Words& words, const ConfigF
   }
   check_consistent(config, words, flags);
   plan::PlanOptions options = {.glue_epochs = words.glue_epochs};
+  options.seq_len = std::min(options.seq_len, config.model.max_positions);
   if (!config.data.empty()) {
     const data::PackedManifest manifest = data::read_packed_manifest(config.data);
     if (flags.gives("data")) {  // with data of a configuration file they are a question of "what if"
@@ -257,12 +273,12 @@ Run setup_plan(CLI::App& app) {
   flags.add("--memory-limit", "runtime.memory_limit", fields);
   flags.add_config_options();
   constexpr int64_t kMostIds = 10'000'000;
-  app.add_option("--vocab-size", words->vocab_size, "entries of the vocabulary [that of --data, or 32768]")
-      ->check(CLI::Range(int64_t{16}, kMostIds));
-  app.add_option("--seq-len", words->seq_len, "tokens per row [those of --data, or 128]")
-      ->check(CLI::Range(int64_t{8}, int64_t{65'536}));
-  app.add_option("--glue-epochs", words->glue_epochs, "passes over GLUE's training sets [5]")
-      ->check(CLI::Range(1, 100));
+  take_count(app.add_option("--vocab-size", words->vocab_size, "entries of the vocabulary [that of --data, or 32768]"),
+             16, kMostIds);
+  take_count(app.add_option("--seq-len", words->seq_len,
+                            "tokens per row [those of --data, or 128, at most what the model takes]"),
+             8, 65'536);
+  take_count(app.add_option("--glue-epochs", words->glue_epochs, "passes over GLUE's training sets [5]"), 1, 100);
   app.add_flag("--json", words->as_json, "print the result as JSON");
   return [config, words, flags](const Session& session) {
     flags.apply(config::fields_of(*config), session);

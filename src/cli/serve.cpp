@@ -8,6 +8,7 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "command.h"
+#include "config_flags.h"
 #include "load_function.h"
 #include "output.h"
 
@@ -57,8 +58,8 @@ Run setup_serve(CLI::App& app) {
   const auto options = std::make_shared<ServeOptions>();
   app.add_option("--runs", options->runs,
                  "folder with the output folders of 'bertcram pretrain', or one of these [runs]");
-  app.add_option("--port", options->dashboard.port, "port to listen at; 0: any free one [8470]")
-      ->check(CLI::Range(0, kLastPort));
+  take_count(app.add_option("--port", options->dashboard.port, "port to listen at; 0: any free one [8470]"), 0,
+             kLastPort);
   app.add_option("--host", options->dashboard.host,
                  "address to listen at; 0.0.0.0: all of this machine, which needs --token-file [127.0.0.1]")
       ->check(is_given);

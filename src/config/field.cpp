@@ -1,7 +1,9 @@
 #include "bertcram/config/field.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <utility>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
@@ -47,6 +49,16 @@ bool is_too_large(const std::string& scalar) {
   return !scalar.empty() && scalar.find_first_not_of("0123456789") == std::string::npos && !util::parse_int(scalar);
 }
 
+/// How else a count may be written, where the range has room for it.
+std::string example_of(const Field& field) {
+  constexpr std::array<std::pair<double, const char*>, 2> kExamples = {
+      {{2e6, "2000000 or 2M"}, {32e3, "32000 or 32k"}}};
+  const bool is_count = std::holds_alternative<int64_t*>(field.value);
+  const auto* example = std::ranges::find_if(
+      kExamples, [&](const auto& each) { return is_count && (!field.accepts || field.accepts(each.first)); });
+  return example == kExamples.end() ? "" : cat(", such as ", example->second);
+}
+
 }  // namespace
 
 std::string Field::text() const {
@@ -59,21 +71,21 @@ std::string Field::text() const {
                     value);
 }
 
-std::string Field::type_name() const {
-  return std::visit(
-      Overloaded{[&](const int64_t*) { return std::string(zero_is_auto ? "auto or integer" : "integer"); },
-                 [](const double*) { return std::string("number"); },
-                 [](const bool*) { return std::string("true or false"); },
-                 [](const std::string*) { return std::string("text"); },
-                 [](const std::vector<std::string>*) { return std::string("list"); },
-                 [](const EnumRef& v) { return "one of " + util::join(v.words, "|"); }},
+std::string Field::kind() const {
+  const std::string type = std::visit(
+      Overloaded{
+          [&](const int64_t*) { return std::string(zero_is_auto ? "auto or a whole number" : "a whole number"); },
+          [](const double*) { return std::string("a number"); },
+          [](const bool*) { return std::string("true or false"); },
+          [&](const std::string*) { return std::string(is_duration ? "a duration" : "text"); },
+          [](const std::vector<std::string>*) { return std::string("a list"); },
+          [](const EnumRef& v) { return "one of " + util::join(v.words, "|"); }},
       value);
+  return range.empty() ? type : type + " " + range;
 }
 
 std::optional<std::string> Field::assign(const std::string& scalar) const {
-  const auto wrong = [&] {
-    return cat("'", util::excerpt(scalar), "' is not ", range.empty() ? type_name() : type_name() + " " + range);
-  };
+  const auto wrong = [&] { return cat("'", util::excerpt(scalar), "' is not ", kind(), example_of(*this)); };
   const auto numeric = [&](auto* target, auto parsed) -> std::optional<std::string> {
     if (!parsed || (accepts && !accepts(static_cast<double>(*parsed)))) {
       return wrong();
@@ -85,8 +97,11 @@ std::optional<std::string> Field::assign(const std::string& scalar) const {
                                  if (is_too_large(scalar) && (!accepts || accepts(static_cast<double>(kMost)))) {
                                    return cat("'", util::excerpt(scalar), "' is too large: at most ", kMost);
                                  }
-                                 const bool is_auto = zero_is_auto && scalar == "auto";
-                                 return numeric(target, is_auto ? std::optional<int64_t>(0) : util::parse_int(scalar));
+                                 if (zero_is_auto && scalar == "auto") {
+                                   *target = 0;
+                                   return std::nullopt;
+                                 }
+                                 return numeric(target, util::parse_count(scalar));
                                },
                                [&](double* target) { return numeric(target, util::parse_double(scalar)); },
                                [&](bool* target) -> std::optional<std::string> {
@@ -131,28 +146,25 @@ std::optional<std::string> Field::assign_list(std::vector<std::string> items) co
     **target = std::move(items);
     return std::nullopt;
   }
-  return cat("a list is not ", type_name());
+  return cat("a list is not ", kind());
 }
 
 void FieldVisitor::constrain(Field& field, AtLeast c) {
-  field.range = cat(">= ", util::format_number(c.bound));
+  field.range = cat("of at least ", util::format_plain(c.bound));
   field.accepts = [c](double v) { return v >= c.bound; };
 }
 
 void FieldVisitor::constrain(Field& field, Above c) {
-  field.range = cat("> ", util::format_number(c.bound));
+  field.range = cat("above ", util::format_plain(c.bound));
   field.accepts = [c](double v) { return v > c.bound; };
 }
 
 void FieldVisitor::constrain(Field& field, InRange c) {
-  field.range = cat("in [", util::format_number(c.low), ", ", util::format_number(c.high), "]");
+  field.range = cat("from ", util::format_plain(c.low), " to ", util::format_plain(c.high));
   field.accepts = [c](double v) { return v >= c.low && v <= c.high; };
 }
 
-void FieldVisitor::constrain(Field& field, Duration) {
-  field.range = "duration";
-  field.is_duration = true;
-}
+void FieldVisitor::constrain(Field& field, Duration) { field.is_duration = true; }
 
 void FieldVisitor::constrain(Field& field, Bytes) { field.is_bytes = true; }
 

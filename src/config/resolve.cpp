@@ -9,6 +9,7 @@
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
 #include "bertcram/util/text.h"
+#include "unknown_key.h"
 #include "yaml_reader.h"
 
 namespace bertcram::config {
@@ -34,11 +35,7 @@ void throw_problems(const std::vector<std::string>& problems) {
 void apply_override(const std::vector<Field>& fields, const Override& override, std::vector<std::string>& problems) {
   const auto field = std::ranges::find(fields, override.path, &Field::path);
   if (field == fields.end()) {
-    std::vector<std::string> names;
-    std::ranges::transform(fields, std::back_inserter(names), &Field::path);
-    const auto nearest = util::nearest_name(override.path, names);
-    problems.push_back(cat(override.origin, ": unknown key '", override.path, "'",
-                           nearest ? "; did you mean '" + *nearest + "'?" : ""));
+    problems.push_back(cat(override.origin, ": ", unknown_key(override.path, fields)));
     return;
   }
   const bool is_list = std::holds_alternative<std::vector<std::string>*>(field->value);
@@ -132,10 +129,9 @@ std::string dump_yaml(const std::vector<Field>& fields, DumpStyle style) {
     open = sections;
     const std::string indent(2 * sections.size(), ' ');
     if (style == DumpStyle::kCommented) {
-      const std::string range = field.range.empty() || field.is_duration ? "" : ", " + field.range;
       const auto lines = util::split(field.help, '\n');
       text += cat(indent, "# ", util::join(std::vector<std::string>(lines.begin(), lines.end()), "\n" + indent + "# "),
-                  " (", field.is_duration ? "duration" : field.type_name(), range, ")\n");
+                  " (", field.kind(), ")\n");
     }
     const bool is_hidden = field.is_private && style == DumpStyle::kPlain;
     text += cat(indent, parts.back(), ": ", is_hidden ? "\"\"" : field.text(), "\n");

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "bertcram/util/error.h"
-#include "bertcram/util/text.h"
+#include "unknown_key.h"
 
 namespace bertcram::config {
 
@@ -59,7 +59,7 @@ void YamlReader::assign(const Field& field, const YAML::Node& key, const YAML::N
   } else if (value.IsScalar() || value.IsNull()) {
     wrong = field.assign(value.IsNull() ? "" : value.as<std::string>());
   } else {
-    wrong = cat("a section is not ", field.type_name());
+    wrong = cat("a section is not ", field.kind());
   }
   if (wrong) {
     problem(value.IsNull() ? key : value, cat(field.path, ": ", *wrong));  // nothing stands on no line
@@ -86,12 +86,7 @@ bool YamlReader::is_section(const std::string& path) const {
   return std::ranges::any_of(fields_, [&](const Field& field) { return field.path.starts_with(path + "."); });
 }
 
-void YamlReader::unknown(const YAML::Node& key, const std::string& path) {
-  std::vector<std::string> names;
-  std::ranges::transform(fields_, std::back_inserter(names), &Field::path);
-  const auto nearest = util::nearest_name(path, names);
-  problem(key, cat("unknown key '", path, "'", nearest ? "; did you mean '" + *nearest + "'?" : ""));
-}
+void YamlReader::unknown(const YAML::Node& key, const std::string& path) { problem(key, unknown_key(path, fields_)); }
 
 void YamlReader::problem(const YAML::Node& node, const std::string& text) {
   problems_.push_back(cat(file_, ":", node.Mark().line + 1, ": ", text));

@@ -138,13 +138,22 @@ std::string environment_html(const RunFacts& run) {
   return rows.size() > 1 ? table_html(rows) : "";
 }
 
+/// Whether a filter of a manifest was on: 0 or 1 keeps everything in those with numbers.
+bool is_on(const json& filter) {
+  const json value = filter.is_object() && filter.contains("value") ? filter["value"] : json();
+  if (value.is_number()) {
+    return value != 0 && value != 1;
+  }
+  return value.is_array() ? !value.empty() : value == true || (value.is_string() && value != "none");
+}
+
 std::string data_html(const RunFacts& run) {
   if (!run.data.is_object() || !run.data.contains("counts") || !run.data["counts"].is_object()) {
     return "<p class=\"note\">The packed data are no longer where the run found them.</p>\n";
   }
   std::vector<Strings> rows = {{"of the text", "count"}};
   for (const auto& [name, value] : run.data["counts"].items()) {
-    if (value.is_number_integer()) {
+    if (value.is_number_integer() && value != 0) {
       std::string words = name;
       std::ranges::replace(words, '_', ' ');
       rows.push_back({words, util::format_count(value.get<int64_t>())});
@@ -152,7 +161,10 @@ std::string data_html(const RunFacts& run) {
   }
   if (run.data.contains("filters") && run.data["filters"].is_object()) {
     for (const auto& [name, filter] : run.data["filters"].items()) {
-      rows.push_back({cat("removed by ", name), util::format_count(util::whole_number(number_of(filter, "removed")))});
+      const int64_t removed = util::whole_number(number_of(filter, "removed"));
+      if (removed != 0 || is_on(filter)) {
+        rows.push_back({cat("removed by ", name), util::format_count(removed)});
+      }
     }
   }
   return table_html(rows);

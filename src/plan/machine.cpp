@@ -89,6 +89,8 @@ const Card* find_card(std::string_view name) {
 Machine machine_of(const Card& card, const config::RuntimeConfig& runtime) {
   // CUDA's context, LibTorch's loaded kernels and cuBLAS's workspace on a card; measured by nobody here yet.
   constexpr double kOwnGiB = 0.45;
+  // What the driver and a desktop have of the card before we come: a guess, some hundred MB by hearsay.
+  constexpr double kOthersGiB = 0.5;
   using config::Precision;
   const Precision chosen = runtime.precision != Precision::kAuto ? runtime.precision
                            : card.has_bf16                       ? Precision::kBf16
@@ -99,6 +101,7 @@ Machine machine_of(const Card& card, const config::RuntimeConfig& runtime) {
           .precision = chosen,
           .memory_bytes = std::min(memory, util::parse_bytes(runtime.memory_limit).value_or(memory)),
           .own_bytes = static_cast<int64_t>(kOwnGiB * kGiB),
+          .reserved_bytes = runtime.memory_limit.empty() ? static_cast<int64_t>(kOthersGiB * kGiB) : 0,
           .flops = 1e12 * (chosen == Precision::kFp32 ? fp32_tflops(card, runtime.tf32) : card.tensor_tflops),
           .bytes_per_second = 1e9 * card.gigabytes_per_second,
           .watts = card.watts,

@@ -150,6 +150,12 @@ double tokens_per_second(const Workload& workload, int64_t rows, int64_t passes,
 }
 
 Plan make_plan(const PretrainConfig& config, const PlanOptions& options, const Machine& machine) {
+  const int64_t positions = config.model.max_positions;
+  if (options.seq_len > positions) {  // as pretrain refuses it
+    throw ConfigError(cat("model.max_positions ", positions, " is less than rows of ", options.seq_len,
+                          " tokens; give --set model.max_positions=", options.seq_len, ", or rows of --seq-len ",
+                          positions));
+  }
   Plan plan = {.machine = machine,
                .workload = pretraining(config, options.vocab_size, options.seq_len),
                .calibration = options.calibration};

@@ -102,7 +102,7 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
     throw ConfigError(util::join(problems, "\n"));
   }
   EncoderShape shape = model::make_shape(config.model, vocab, /*pad_id=*/0);
-  shape.max_positions = std::max(shape.max_positions, seq_len);
+  shape.max_positions = std::max(shape.max_positions, seq_len);  // as bench does; make_plan refuses it
   Workload workload = {.parts = {},
                        .seq_len = seq_len,
                        .uses_muon = config.optim.algorithm == config::Algorithm::kMuon,
@@ -141,7 +141,8 @@ Workload fine_tuning(const EncoderShape& shape, double mean_tokens, double dropo
 }
 
 int64_t MemoryNeed::total() const {
-  return runtime + masters + gradients + moments + compute_copy + packed_weights + activations + workspace;
+  return driver_and_desktop + runtime + masters + gradients + moments + compute_copy + packed_weights + activations +
+         workspace;
 }
 
 MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, const Machine& machine) {
@@ -164,7 +165,8 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
   const double heap = machine.is_gpu ? 1.0 : kHeapShare;
   kept *= heap;
   most *= heap;
-  return {.runtime = machine.own_bytes + (machine.is_gpu ? 0 : kFirstStepBytes),
+  return {.driver_and_desktop = machine.reserved_bytes,
+          .runtime = machine.own_bytes + (machine.is_gpu ? 0 : kFirstStepBytes),
           .masters = kFp32 * workload.parameters,
           .gradients = kFp32 * workload.parameters,
           .moments = 2 * kFp32 * workload.parameters,

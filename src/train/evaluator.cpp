@@ -59,6 +59,7 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
   }
   if (manifest.seq_len > source.shape.max_positions) {
     throw DataError(cat("--data ", config.data, " has rows of ", manifest.seq_len, " tokens, the model takes ",
+                        source.shape.max_positions, "; pack the text again with --seq-len ",
                         source.shape.max_positions));
   }
   const Runtime runtime = resolve_runtime(config.runtime);

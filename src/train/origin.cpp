@@ -73,9 +73,11 @@ Origin::Origin(const config::PretrainConfig& config, const RunData& data) : conf
     take_over_folder(data);
   }
   if (data.manifest.seq_len > shape_.max_positions) {
-    throw ConfigError(cat(config.init_from.empty() ? "" : config.init_from + ": ", "model.max_positions ",
-                          shape_.max_positions, " is less than the rows of ", data.manifest.seq_len, " tokens in ",
-                          config.data));
+    throw ConfigError(
+        cat(config.init_from.empty() ? "" : config.init_from + ": ", "model.max_positions ", shape_.max_positions,
+            " is less than the rows of ", data.manifest.seq_len, " tokens in ", config.data,
+            config.init_from.empty() ? cat("; give --set model.max_positions=", data.manifest.seq_len, ", or") : ";",
+            " pack with --seq-len ", shape_.max_positions));
   }
 }
 

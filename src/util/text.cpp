@@ -67,6 +67,15 @@ std::string format_fixed(double value, int decimals) {
 std::string format_number(double value) { return shortest(value); }
 std::string format_float(float value) { return shortest(value); }
 
+std::string format_plain(double value) {
+  if (std::floor(value) == value && std::fabs(value) < 0x1p63) {
+    return format_count(static_cast<int64_t>(value));
+  }
+  std::array<char, 400> buffer{};  // the smallest double has 325 places
+  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
+  return {buffer.data(), result.ptr};
+}
+
 std::string format_bytes(int64_t bytes) {
   constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
   auto value = static_cast<double>(bytes);
@@ -123,6 +132,24 @@ std::optional<double> parse_double(std::string_view text) {
     return std::nullopt;
   }
   return value;
+}
+
+std::optional<int64_t> parse_count(std::string_view text) {
+  if (const auto whole = parse_int(text)) {
+    return whole;
+  }
+  constexpr std::array<std::pair<char, const char*>, 5> kUnits = {
+      {{'k', "e3"}, {'K', "e3"}, {'M', "e6"}, {'G', "e9"}, {'B', "e9"}}};
+  std::string number(text);
+  const auto* unit = std::ranges::find(kUnits, text.empty() ? '\0' : text.back(), &std::pair<char, const char*>::first);
+  if (unit != kUnits.end()) {
+    number.replace(number.size() - 1, 1, unit->second);  // 2.3B is read as 2.3e9, which no product rounds
+  }
+  const auto value = parse_double(number);
+  if (!value || std::floor(*value) != *value || std::fabs(*value) >= 0x1p63) {
+    return std::nullopt;
+  }
+  return static_cast<int64_t>(*value);
 }
 
 std::optional<bool> parse_bool(std::string_view text) {

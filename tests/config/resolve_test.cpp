@@ -152,17 +152,40 @@ TEST(Resolve, AnUnknownKeyIsRefusedWithItsLineAndTheNearestKey) {
   EXPECT_EQ(refusal("qqqqqqqqqqqq: 1\n"), "run.yaml:1: unknown key 'qqqqqqqqqqqq'");
 }
 
+TEST(Resolve, AKeyOfAnotherSectionCommandOrProgramIsRecognised) {
+  EXPECT_EQ(refusal("budgett:\n  steps: 5\n"), "run.yaml:1: unknown key 'budgett'; did you mean 'budget'?");
+  EXPECT_EQ(refusal("optim: {lr: 1e-3}\n"), "run.yaml:1: unknown key 'optim.lr'; did you mean 'optim.learning_rate'?");
+  EXPECT_EQ(refusal("batch_size: 32\n"), "run.yaml:1: unknown key 'batch_size'; did you mean 'batch.rows'?");
+  EXPECT_EQ(
+      refusal("learning_rate: 1e-3\n"),
+      "run.yaml:1: unknown key 'learning_rate'; did you mean 'optim.learning_rate'? It is a key of finetune-glue");
+  EXPECT_EQ(refusal("lerning_rate: 1e-3\n"),
+            "run.yaml:1: unknown key 'lerning_rate'; did you mean 'optim.learning_rate'?");
+  EXPECT_EQ(refusal("task_file: own.yaml\n"), "run.yaml:1: unknown key 'task_file'; it is a key of finetune-glue");
+  EXPECT_EQ(refusal("input: a.txt\n"), "run.yaml:1: unknown key 'input'; it is a key of tokenize, pack");
+  FinetuneConfig finetune;
+  EXPECT_EQ(message_of<ConfigError>([&] { apply_yaml(fields_of(finetune), "optim: {beta1: 0.9}\n", "run.yaml"); }),
+            "run.yaml:1: unknown key 'optim'; it is a key of pretrain");
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] {
+                         apply_sources(fields_of(finetune),
+                                       {.files = {}, .overrides = {parse_set_argument("batch_size=8")}});
+                       }),
+                       "--set batch_size=8: unknown key 'batch_size'; did you mean 'batch_rows'?"));
+}
+
 TEST(Resolve, ADuplicateKeyIsRefused) {
   EXPECT_EQ(refusal("seed: 1\nmask:\n  mask_prob: 0.2\nseed: 2\n"), "run.yaml:4: duplicate key 'seed'");
   EXPECT_EQ(refusal("mask:\n  mask_prob: 0.2\nmask:\n  mask_prob: 0.3\n"), "run.yaml:3: duplicate key 'mask'");
 }
 
 TEST(Resolve, AWrongTypeIsRefused) {
-  EXPECT_EQ(refusal("seed: many\n"), "run.yaml:1: seed: 'many' is not integer >= 0");
-  EXPECT_EQ(refusal("seed: 1.5\n"), "run.yaml:1: seed: '1.5' is not integer >= 0");
-  EXPECT_TRUE(contains(refusal("seed:\n"), "run.yaml:1: seed: '' is not integer"));
-  EXPECT_TRUE(contains(refusal("seed: [1, 2]\n"), "run.yaml:1: seed: a list is not integer"));
-  EXPECT_TRUE(contains(refusal("seed:\n  deep: 1\n"), "seed: a section is not integer"));
+  EXPECT_EQ(refusal("seed: many\n"),
+            "run.yaml:1: seed: 'many' is not a whole number of at least 0, such as 2000000 or 2M");
+  EXPECT_EQ(refusal("seed: 1.5\n"),
+            "run.yaml:1: seed: '1.5' is not a whole number of at least 0, such as 2000000 or 2M");
+  EXPECT_TRUE(contains(refusal("seed:\n"), "run.yaml:1: seed: '' is not a whole number"));
+  EXPECT_TRUE(contains(refusal("seed: [1, 2]\n"), "run.yaml:1: seed: a list is not a whole number"));
+  EXPECT_TRUE(contains(refusal("seed:\n  deep: 1\n"), "seed: a section is not a whole number"));
   EXPECT_TRUE(contains(refusal("mask: 3\n"), "expected 'key: value' lines below 'mask'"));
   EXPECT_TRUE(contains(refusal("- seed\n"), "run.yaml:1: expected 'key: value' lines"));
   EXPECT_TRUE(contains(refusal("model:\n  unigram_bias: maybe\n"), "'maybe' is not true or false"));
@@ -189,20 +212,45 @@ TEST(Resolve, TruthIsReadAsPeopleAndYamlWriteIt) {
 TEST(Resolve, AWholeNumberThatIsTooLargeIsToldSo) {
   EXPECT_EQ(refusal("seed: 9223372036854775808\n"),
             "run.yaml:1: seed: '9223372036854775808' is too large: at most 9223372036854775807");
-  EXPECT_TRUE(contains(refusal("seed: -9223372036854775809\n"), "is not integer >= 0"));
+  EXPECT_TRUE(contains(refusal("seed: -9223372036854775809\n"), "is not a whole number of at least 0"));
   PretrainConfig config;
   apply_yaml(fields_of(config), "seed: 9223372036854775807\n", "run.yaml");
   EXPECT_EQ(config.seed, 9223372036854775807);
 }
 
 TEST(Resolve, AValueOutOfRangeIsRefusedAndTheEndsAreAccepted) {
-  EXPECT_EQ(refusal("mask:\n  mask_prob: 0.95\n"), "run.yaml:2: mask.mask_prob: '0.95' is not number in [0.01, 0.9]");
-  EXPECT_TRUE(contains(refusal("seed: -1\n"), ">= 0"));
-  EXPECT_TRUE(contains(refusal("optim:\n  learning_rate: 0\n"), "> 0"));
+  EXPECT_EQ(refusal("mask:\n  mask_prob: 0.95\n"),
+            "run.yaml:2: mask.mask_prob: '0.95' is not a number from 0.01 to 0.9");
+  EXPECT_TRUE(contains(refusal("seed: -1\n"), "of at least 0"));
+  EXPECT_TRUE(contains(refusal("optim:\n  learning_rate: 0\n"), "'0' is not a number above 0"));
   PretrainConfig config;
   apply_yaml(fields_of(config), "mask: {mask_prob: 0.9}\nschedule: {warmup_frac: 1, end_frac: 0}\n", "ends");
   EXPECT_EQ(config.mask.mask_prob, 0.9);
   EXPECT_EQ(config.schedule.warmup_frac, 1.0);
+}
+
+TEST(Resolve, CountsAreReadAsPeopleWriteThemAndStoredInDigits) {
+  PretrainConfig config;
+  for (const char* text : {"2300000000", "2.3e9", "2.3B", "2.3G", "2300M", "2300000k"}) {
+    config.budget.tokens = 0;
+    apply_yaml(fields_of(config), cat("budget: {tokens: ", text, "}\n"), "run.yaml");
+    EXPECT_EQ(config.budget.tokens, 2'300'000'000) << text;
+  }
+  EXPECT_TRUE(contains(dump_yaml(fields_of(config), DumpStyle::kPlain), "  tokens: 2300000000\n"));
+  PretrainConfig digits;
+  digits.budget.tokens = 2'300'000'000;
+  EXPECT_EQ(fingerprint(fields_of(config)), fingerprint(fields_of(digits)));
+  TokenizeConfig tokenizer;
+  apply_sources(fields_of(tokenizer), {.files = {}, .overrides = {{"vocab_size", {"32k"}, "--vocab-size"}}});
+  EXPECT_EQ(tokenizer.vocab_size, 32'000);
+  const auto refused = [&](const std::string& word) {
+    return message_of<ConfigError>([&] {
+      apply_sources(fields_of(tokenizer), {.files = {}, .overrides = {{"vocab_size", {word}, "--vocab-size"}}});
+    });
+  };
+  EXPECT_EQ(refused("fast"), "--vocab-size: 'fast' is not a whole number from 10 to 1,000,000, such as 32000 or 32k");
+  EXPECT_EQ(refused("2M"), "--vocab-size: '2M' is not a whole number from 10 to 1,000,000, such as 32000 or 32k");
+  EXPECT_TRUE(contains(refusal("batch: {rows: 1.0005k}\n"), "is not a whole number"));
 }
 
 TEST(Resolve, AllProblemsOfAllSourcesComeAtOnce) {

@@ -102,8 +102,8 @@ TEST_F(SourceList, MistakesAreReportedAllAtOnceWithTheirLines) {
       "    format: csv\n    format: lines\n");
   EXPECT_TRUE(contains(message, "list.yaml:3: unknown key 'wieght'; did you mean 'weight'?"));
   EXPECT_TRUE(contains(message, "list.yaml:4: the key 'path' is missing"));
-  EXPECT_TRUE(contains(message, "list.yaml:6: weight: '0' is not number in [1e-06, 1000]"));
-  EXPECT_TRUE(contains(message, "list.yaml:7: max_documents: 'many' is not integer >= 1"));
+  EXPECT_TRUE(contains(message, "list.yaml:6: weight: '0' is not a number from 0.000001 to 1,000"));
+  EXPECT_TRUE(contains(message, "list.yaml:7: max_documents: 'many' is not a whole number of at least 1"));
   EXPECT_TRUE(contains(message, "list.yaml:8: format: 'csv' is not one of auto|blocks|lines|jsonl"));
   EXPECT_TRUE(contains(message, "list.yaml:9: duplicate key 'format'"));
   EXPECT_TRUE(contains(refusal("soruces:\n  - path: a.txt\n"), "list.yaml:1: unknown key 'soruces'; did you mean"));

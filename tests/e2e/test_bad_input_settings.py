@@ -175,7 +175,7 @@ class ConfigErrors(E2ETestCase):
         self.config("seed: 1\nmodel:\n  hidden: 64\nseed: 2\n", fragments=["small.yaml:4", "seed", "duplicate"])
 
     def test_a_wrong_type(self):
-        self.config("seed: 1\nmodel:\n  hidden: wide\n", fragments=["small.yaml:3", "model.hidden", "wide", "integer"])
+        self.config("seed: 1\nmodel:\n  hidden: wide\n", fragments=["small.yaml:3", "model.hidden", "wide", "whole number"])
 
     def test_a_value_out_of_range(self):
         self.config("mask:\n  mask_prob: 1.5\n", fragments=["small.yaml:2", "mask.mask_prob", "1.5", "0.9"])
@@ -264,7 +264,10 @@ class ConfigErrors(E2ETestCase):
 
     def test_rows_longer_than_the_model(self):
         result = self.bertcram(*pretrain_args(make_packed(), self.dir / "run", model__max_positions=16))
-        self.assert_fails(result, (USAGE, INPUT), "max_positions", "16", "32")
+        self.assert_fails(result, (USAGE, INPUT), "max_positions", "16", "32", "--set model.max_positions=32, or pack with --seq-len 16")
+        packed = make_packed(seq_len=64)
+        result = self.bertcram("eval", "--model", make_model(), "--data", packed)
+        self.assert_fails(result, INPUT, "rows of 64 tokens, the model takes 32", "pack the text again with --seq-len 32")
 
     def test_missing_required_flags_are_named(self):
         for command, flag in {"tokenize": "--input", "pack": "--input", "pretrain": "--data", "encode": "--tokenizer"}.items():

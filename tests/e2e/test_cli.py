@@ -153,6 +153,14 @@ class Misspellings(E2ETestCase):
             with self.subTest(option=option):
                 self.assert_fails(self.bertcram(command, option, value), USAGE, option, value)
 
+    def test_a_range_is_plain_text(self):
+        self.assertIn("--vocab-size 16..10000000", self.bertcram("plan", "--help").text)
+        for command in ("plan", "bench", "serve", "encode"):
+            self.assertNotRegex(self.bertcram(command, "--help").text, r"INT:|in \[", command)
+        self.assert_fails(self.bertcram("plan", "--vocab-size", "fast"), USAGE,
+                          "--vocab-size: 'fast' is not a whole number from 16 to 10,000,000, such as 2000000 or 2M")
+        self.assert_fails(self.bertcram("encode", "--threads", "1.5"), USAGE, "is not a whole number from 0 to 1,024")
+
     def test_a_word_that_is_no_choice(self):
         self.assert_fails(self.bertcram("pretrain", "--precision", "fp61"), USAGE, "fp61", "fp32", "bf16")
         self.assert_fails(self.bertcram("finetune-glue", "--protocol", "sain"), USAGE, "sain", "sane")
@@ -173,6 +181,13 @@ class Misspellings(E2ETestCase):
 
     def test_config_of_an_unknown_command(self):
         self.assert_fails(self.bertcram("config", "encode"), USAGE, "encode", "pretrain")
+        self.assert_fails(self.bertcram("config", "finetune"), USAGE, "'finetune'", "did you mean 'finetune-glue'")
+        self.assert_fails(self.bertcram("config", "pertrain"), USAGE, "did you mean 'pretrain'")
+
+    def test_what_is_not_near_is_not_suggested(self):
+        result = self.assert_fails(self.bertcram("fill-mask", "--text", "a [MASK]"), USAGE, "'--text'", "'bertcram fill-mask --help'")
+        self.assertNotIn("did you mean", result)
+        self.assertIn("on stdin", self.bertcram("fill-mask", "--help").text)
 
 
 class Streams(E2ETestCase):

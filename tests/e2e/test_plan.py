@@ -30,6 +30,26 @@ class Cards(E2ETestCase):
         self.assertAlmostEqual(sum(task["seconds"] for task in result["glue"]["tasks"].values()), result["glue"]["seconds"])
         self.assertEqual(len(result["glue"]["tasks"]), 9)
 
+    def test_rows_longer_than_the_model_takes_are_refused_as_pretrain_does(self):
+        card = ["plan", "--config", "base.yaml", "--gpu", "3060ti", "--json"]
+        self.assert_fails(self.bertcram(*card, "--seq-len", 512), USAGE, "model.max_positions 256", "rows of 512",
+                          "--set model.max_positions=512", "--seq-len 256")
+        self.assertEqual(must(*card, "--seq-len", 512, "--set", "model.max_positions=512").json["seq_len"], 512)
+        data = ["--data", make_packed(), "--set", "model.max_positions=16"]
+        self.assert_fails(self.bertcram(*card, *data), USAGE, "model.max_positions 16", "rows of 32", "--seq-len 16")
+        self.assertEqual(must(*card, "--set", "model.max_positions=64").json["seq_len"], 64)
+
+    def test_work_is_said_in_a_unit_that_fits(self):
+        card = ["plan", "--gpu", "3060ti", "--config", "base.yaml"]
+        self.assertRegex(must(*card, "--tokens", "2B").text, r", 1\.\d{3} exaFLOP")
+        self.assertRegex(must(*card, "--tokens", "2M").text, r", 1\.\d{3} petaFLOP")
+        self.assertRegex(must(*card, "--tokens", "20k").text, r", 1\d\.\d teraFLOP")
+
+    def test_counts_are_read_as_people_write_them(self):
+        card = ["plan", "--gpu", "3060ti", "--json"]
+        written = must(*card, "--tokens", "2.3B", "--vocab-size", "32k", "--set", "batch.rows=1e3").json
+        self.assertEqual(written, must(*card, "--tokens", 2_300_000_000, "--vocab-size", 32_000, "--set", "batch.rows=1000").json)
+
     def test_every_installed_config_has_a_plan(self):
         for config in sorted((ROOT / "configs").glob("*.yaml")):
             if "finetune" in config.name:
@@ -50,6 +70,15 @@ class Cards(E2ETestCase):
 
         self.assertGreater(largest(), largest("--memory-limit", "8GiB"))
         self.assertGreater(largest("--memory-limit", "8GiB"), largest("--memory-limit", "4GiB"))
+
+    def test_a_card_is_not_all_ours_but_a_limit_is(self):
+        large = ["plan", "--config", "large.yaml", "--gpu", "3060ti"]
+        self.assertRegex(must(*large).text, r"driver and desktop +512\.0 MiB")
+        self.assertNotIn("driver and desktop", must(*large, "--memory-limit", "8GiB").text)
+        whole, limited = (must(*large, *words, "--json").json for words in ([], ["--memory-limit", "7.5GiB"]))
+        self.assertEqual(whole["largest_micro_batch"], limited["largest_micro_batch"])
+        self.assertEqual(whole["memory_bytes"]["driver_and_desktop"], 512 << 20)
+        self.assertEqual(limited["memory_bytes"]["driver_and_desktop"], 0)
 
     def test_what_does_not_fit_is_said_with_what_would_help(self):
         big = ["--set", "model.hidden=4096", "--set", "model.heads=32", "--set", "model.ffn=16384", "--set", "model.layers=48"]

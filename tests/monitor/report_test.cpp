@@ -52,6 +52,24 @@ TEST_F(ReportTest, ShowsFiguresCurvesSessionsDataAndChanges) {
   EXPECT_FALSE(has(html, "<h2>GLUE"));
 }
 
+TEST_F(ReportTest, LeavesOutFiltersThatWereOffAndCountsOfNothing) {
+  const auto folder = make_run("first");
+  scratch_.write("packed/manifest.json",
+                 R"({"counts":{"documents_read":1234,"bad_records":0},"filters":{"dedup":{"value":"none","removed":0},)"
+                 R"("min_chars":{"value":1,"removed":3},"max_symbols":{"value":1.0,"removed":0},)"
+                 R"("near_duplicates":{"value":0.8,"removed":0},"duplicate_paragraphs":{"value":false,"removed":0},)"
+                 R"("decontaminate":{"value":["dev.tsv"],"removed":0}}})");
+  const std::string html = html_of({read_run(folder, 10)});
+  for (const char* part :
+       {"documents read", "removed by min_chars", "removed by near_duplicates", "removed by decontaminate"}) {
+    EXPECT_TRUE(has(html, part)) << part;
+  }
+  for (const char* part :
+       {"bad records", "removed by dedup", "removed by max_symbols", "removed by duplicate_paragraphs"}) {
+    EXPECT_FALSE(has(html, part)) << part;
+  }
+}
+
 TEST_F(ReportTest, ShowsTheSeedAsItWasGiven) {
   const auto folder = make_run("first");
   scratch_.write("first/metrics.jsonl",

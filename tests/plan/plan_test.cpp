@@ -108,6 +108,22 @@ TEST(MemoryNeed, IsWhatASumByHandGives) {
   EXPECT_EQ(memory_need(workload, 8, false, card("3060ti", Precision::kFp32)).compute_copy, 0);
 }
 
+TEST(MemoryNeed, LeavesRoomOnACardForItsDriverAndADesktopButNoneOfAGivenLimit) {
+  constexpr int64_t kHalfGiB = int64_t{1} << 29;
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  const Machine whole = card("3060ti");
+  EXPECT_EQ(whole.memory_bytes, 16 * kHalfGiB);
+  EXPECT_EQ(memory_need(workload, 8, false, whole).driver_and_desktop, kHalfGiB);
+  config::RuntimeConfig runtime;
+  runtime.memory_limit = "7.5GiB";
+  const Machine limited = machine_of(*find_card("3060ti"), runtime);
+  EXPECT_EQ(limited.memory_bytes, 15 * kHalfGiB);
+  EXPECT_EQ(memory_need(workload, 8, false, limited).driver_and_desktop, 0);
+  EXPECT_EQ(rows_that_fit(workload, 1'000, false, whole), rows_that_fit(workload, 1'000, false, limited));
+  EXPECT_EQ(memory_need(workload, 8, false, Machine{.name = "this machine"}).driver_and_desktop, 0)
+      << "of this machine";
+}
+
 TEST(MemoryNeed, HasNoGradientTableWhereProductsAddToTheGradients) {
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   Machine machine = card("3060ti", Precision::kFp32);
@@ -301,6 +317,15 @@ TEST(Plans, RefuseAModelThatContradictsItself) {
   config::PretrainConfig config = bert_base();
   config.model.heads = 7;
   EXPECT_THROW(make_plan(config, {}, card("3060ti")), ConfigError);
+}
+
+TEST(Plans, RefuseRowsThatPretrainWouldRefuse) {
+  config::PretrainConfig config = bert_base();
+  EXPECT_EQ(test::message_of<ConfigError>([&] { make_plan(config, {.seq_len = 512}, card("3060ti")); }),
+            "model.max_positions 128 is less than rows of 512 tokens; give --set model.max_positions=512, or rows of "
+            "--seq-len 128");
+  config.model.max_positions = 512;
+  EXPECT_EQ(make_plan(config, {.seq_len = 512}, card("3060ti")).workload.seq_len, 512);
 }
 
 // What an H100 under a cap of 8 GiB trained, most of the time waiting for its processor (bench/results/gpu_check_h100.json).

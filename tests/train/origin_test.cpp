@@ -128,7 +128,9 @@ TEST_F(OriginTest, LongerRowsNeedPositionsUnlessTheyAreRotary) {
   const auto bert = first_run();
   auto config = second_run(bert);
   config.data = pack_folder("long", documents_, /*seq_len=*/32);
-  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "max_positions 16 is less than the rows of 32"));
+  const std::string refusal = message_of<ConfigError>([&] { run(config); });
+  EXPECT_TRUE(contains(refusal, "max_positions 16 is less than the rows of 32"));
+  EXPECT_TRUE(refusal.ends_with("; pack with --seq-len 16")) << refusal;  // the folder decides over its positions
   std::filesystem::remove_all(bert.output);
   config.init_from = first_run(config::Arch::kModern).output + "/model";
   EXPECT_EQ(run(config).tokens, 8 * 32);

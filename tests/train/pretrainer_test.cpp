@@ -172,7 +172,10 @@ TEST_F(Pretrain, ACheckpointOfAnotherRunDoesNotReplaceARun) {
 TEST_F(Pretrain, UnsuitableInputIsRefused) {
   auto config = config_for("run");
   config.model.max_positions = 8;
-  EXPECT_TRUE(contains(message_of<ConfigError>([&] { run(config); }), "max_positions 8"));
+  const std::string refusal = message_of<ConfigError>([&] { run(config); });
+  EXPECT_TRUE(contains(refusal, "max_positions 8"));
+  EXPECT_TRUE(contains(refusal, "; give --set model.max_positions=")) << refusal;
+  EXPECT_TRUE(refusal.ends_with(", or pack with --seq-len 8")) << refusal;
   config = config_for("run2");
   config.data = (scratch_ / "none").string();
   EXPECT_TRUE(contains(message_of<DataError>([&] { run(config); }), "no packed data here"));

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "bertcram/util/random.h"
 #include "util/test_support.h"
@@ -95,6 +97,36 @@ TEST(Text, ReadsWholeNumbersOnly) {
   for (const char* text : {"", "nan", "inf", "-inf", "1e999", "1,5", "1 ", "one"}) {
     EXPECT_EQ(parse_double(text), std::nullopt) << "'" << text << "'";
   }
+}
+
+TEST(Text, ReadsCountsAsPeopleWriteThem) {
+  const std::vector<std::pair<const char*, int64_t>> counts = {
+      {"2000000", 2'000'000},
+      {"-5", -5},
+      {"1e6", 1'000'000},
+      {"2.3e9", 2'300'000'000},
+      {"32k", 32'000},
+      {"32K", 32'000},
+      {"300M", 300'000'000},
+      {"2.0", 2},
+      {"1.5G", 1'500'000'000},
+      {"2.3B", 2'300'000'000},
+      {"1.001G", 1'001'000'000},  // the product of 1.001 and 1e9 is no whole number
+      {"9223372036854775807", 9223372036854775807}};
+  for (const auto& [text, count] : counts) {
+    EXPECT_EQ(parse_count(text), count) << text;
+  }
+  for (const char* text : {"", "k", "M", "fast", "1.5", "1e-3", "2.3001k", "2MM", "2e3k", "300m", "1e19",
+                           "9223372036854775808", "10B B", " 1k", "nan", "inf", "0x10"}) {
+    EXPECT_EQ(parse_count(text), std::nullopt) << "'" << text << "'";
+  }
+}
+
+TEST(Text, WritesBoundsForPeople) {
+  EXPECT_EQ(format_plain(1e6), "1,000,000");
+  EXPECT_EQ(format_plain(1e-6), "0.000001");
+  EXPECT_EQ(format_plain(0.9), "0.9");
+  EXPECT_EQ(format_plain(-1), "-1");
 }
 
 TEST(Text, ReadsTruth) {

@@ -51,7 +51,7 @@ struct Field {
   std::string path;  ///< dotted, e.g. "schedule.warmup_frac"
   std::string help;  ///< meaning and unit
   std::variant<int64_t*, double*, bool*, std::string*, std::vector<std::string>*, EnumRef> value;
-  std::string range;                    ///< the constraint in words, e.g. "in [0, 1]"; empty if there is none
+  std::string range;                    ///< the constraint in words, e.g. "from 0 to 1"; empty if there is none
   std::function<bool(double)> accepts;  ///< the numeric constraint; empty if there is none
   bool is_duration = false;
   bool is_bytes = false;
@@ -60,9 +60,10 @@ struct Field {
   bool is_tracked = true;
   bool is_private = false;
 
-  std::string text() const;       ///< the present value as it would stand in YAML
-  std::string type_name() const;  ///< "integer", "number", "true or false", "text", "list", "one of a|b"
-  /// Reads a scalar; returns what is wrong with it, or nullopt after storing it. A list takes comma-separated items.
+  std::string text() const;  ///< the present value as it would stand in YAML
+  std::string kind() const;  ///< what it may be: "a whole number from 1 to 9", "true or false", "text", "one of a|b"
+  /// Reads a scalar, a whole number also as 2e6 or 2M (util::parse_count). Returns what is wrong with it, or nullopt after
+  /// storing it. A list takes comma-separated items.
   std::optional<std::string> assign(const std::string& scalar) const;
   std::optional<std::string> assign_list(std::vector<std::string> items) const;
 };

@@ -82,7 +82,7 @@ struct BudgetConfig {
   void visit(FieldVisitor& v) {
     v("time", time, "training time of all sessions together, e.g. 100h", Duration{}, Alternative{});
     v("steps", steps, "optimizer steps; 0 = not set", AtLeast{0}, Alternative{});
-    v("tokens", tokens, "trained tokens; 0 = not set", AtLeast{0}, Alternative{});
+    v("tokens", tokens, "trained tokens, e.g. 300M or 2.3e9; 0 = not set", AtLeast{0}, Alternative{});
   }
 };
 

@@ -34,7 +34,7 @@ struct TokenizeConfig {
     text.visit(v);
     v("output", output, "folder for the tokenizer", Untracked{});
     v("type", type, "kind of tokenizer");
-    v("vocab_size", vocab_size, "number of pieces, special tokens included", InRange{10, 1'000'000});
+    v("vocab_size", vocab_size, "number of pieces, special tokens included; 32k is 32000", InRange{10, 1'000'000});
     v("cased", cased, "keep upper case and accents");
     v("min_frequency", min_frequency, "wordpiece: a pair of pieces is merged only if it occurs this often", AtLeast{1});
     v("limit_alphabet", limit_alphabet, "wordpiece: keep at most this many different characters", AtLeast{1});

@@ -37,6 +37,7 @@ struct Machine {
   int64_t threads = 0;                                     ///< of a CPU
   int64_t memory_bytes = 0;                                ///< that may be used
   int64_t own_bytes = 0;        ///< of them taken before a model is there: CUDA's context, or LibTorch in the process
+  int64_t reserved_bytes = 0;   ///< of them others need: the card's driver and a desktop
   double flops = 0;             ///< of large products in this precision, per second
   double bytes_per_second = 0;  ///< reading and writing memory
   double watts = 0;             ///< 0 = unknown
@@ -46,7 +47,8 @@ struct Machine {
   bool is_limited = false;      ///< memory_bytes are --memory-limit, which is less than there is
 };
 
-/// @param runtime  its precision, where kAuto is bf16, or fp16 where the card has no bf16; tf32; and memory_limit
+/// @param runtime  its precision, where kAuto is bf16, or fp16 where the card has no bf16; tf32; and memory_limit, of
+///                 which nothing is left to others
 Machine machine_of(const Card& card, const config::RuntimeConfig& runtime);
 
 }  // namespace bertcram::plan

@@ -60,7 +60,7 @@ struct PlanOptions {
 };
 
 /// @param config  with model, objective, batch and, if it is set, budget
-/// @throws ConfigError for a model that contradicts itself
+/// @throws ConfigError for a model that contradicts itself, or takes fewer tokens than a row has
 Plan make_plan(const config::PretrainConfig& config, const PlanOptions& options, const Machine& machine);
 
 }  // namespace bertcram::plan

@@ -35,14 +35,15 @@ Workload fine_tuning(const model::EncoderShape& shape, double mean_tokens, doubl
 
 /// Bytes by what they are for.
 struct MemoryNeed {
-  int64_t runtime = 0;         ///< Machine::own_bytes
-  int64_t masters = 0;         ///< fp32 weights
-  int64_t gradients = 0;       ///< fp32
-  int64_t moments = 0;         ///< fp32, of the optimizer
-  int64_t compute_copy = 0;    ///< weights in the compute type
-  int64_t packed_weights = 0;  ///< the CPU's kernels' layouts of them
-  int64_t activations = 0;     ///< that the backward pass reads
-  int64_t workspace = 0;       ///< what a pass needs beside at its fullest moment
+  int64_t driver_and_desktop = 0;  ///< Machine::reserved_bytes
+  int64_t runtime = 0;             ///< Machine::own_bytes
+  int64_t masters = 0;             ///< fp32 weights
+  int64_t gradients = 0;           ///< fp32
+  int64_t moments = 0;             ///< fp32, of the optimizer
+  int64_t compute_copy = 0;        ///< weights in the compute type
+  int64_t packed_weights = 0;      ///< the CPU's kernels' layouts of them
+  int64_t activations = 0;         ///< that the backward pass reads
+  int64_t workspace = 0;           ///< what a pass needs beside at its fullest moment
   int64_t total() const;
 };
 

@@ -23,10 +23,14 @@ std::string format_count(int64_t count);      ///< "12,345,678"
 std::string format_duration(double seconds);  ///< "59 s", "3 min 20 s", "4 h 05 min"
 std::string format_fixed(double value, int decimals);
 std::string format_number(double value);  ///< shortest text that reads back as the same double
-std::string format_float(float value);    ///< likewise for a float: 1.27, where format_number has 1.2699999809265137
+std::string format_plain(
+    double value);                      ///< likewise, for people: 1,000,000 and 0.000001, where format_number has 1e+06
+std::string format_float(float value);  ///< likewise for a float: 1.27, where format_number has 1.2699999809265137
 
 std::optional<int64_t> parse_int(std::string_view text);    ///< whole text, decimal; nullopt if it is anything else
 std::optional<double> parse_double(std::string_view text);  ///< whole text, finite; nullopt if it is anything else
+/// "2000000", "2e6", "2.3e9", "32k" = 32,000, "300M", "2.3G" or "2.3B" → whole number; nullopt if it is none, or too large.
+std::optional<int64_t> parse_count(std::string_view text);
 /// true, yes or on, false, no or off, in any case, as YAML 1.1 and people write them; nullopt if it is none of these.
 std::optional<bool> parse_bool(std::string_view text);
 /// "90s", "15m", "100h", "2d", "1h30m" or bare seconds → seconds; nullopt if it is none of these.
