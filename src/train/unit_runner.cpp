@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "bertcram/glue/batching.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
@@ -50,7 +51,7 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
       trainer->use_checkpoints(checkpoints);
     }
   }
-  examples_done(std::min(trainer->steps_done() * recipe.batch_examples, task.train.size() * recipe.epochs));
+  examples_done(glue::examples_after(trainer->steps_done(), task.train.size(), recipe.batch_examples));
   for (int64_t epoch = 1; epoch <= recipe.epochs; ++epoch) {
     if (!trainer->train_epoch(epoch - 1, stop_, examples_done)) {
       throw_stopped();
@@ -137,6 +138,8 @@ std::optional<UnitRunner::Best> UnitRunner::recall(const LoadedTask& task, const
     const at::Tensor masters = trainer.parameters().masters().clone();
     try {
       checkpoint::load_weights(folder, trainer.parameters(), checkpoint::Strictness::kComplete);
+    } catch (const UnreadableError&) {
+      throw;  // it may be fine: to begin again would throw it away
     } catch (const DataError& error) {
       util::log_warning(kFinetuneRoom, error.what());
       return std::nullopt;
