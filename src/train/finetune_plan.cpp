@@ -16,8 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
-constexpr int64_t kFewestTokens = 8;
-
 bool is_present(const glue::TaskSpec& task, const glue::SplitSpec& split, const fs::path& data) {
   return glue::split_availability(task, split, data) == glue::Availability::kPresent;
 }
@@ -138,9 +136,9 @@ glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Pro
   recipe.epochs = config.epochs > 0 ? config.epochs : recipe.epochs;
   recipe.batch_examples = config.batch_rows > 0 ? config.batch_rows : recipe.batch_examples;
   recipe.seq_len = config.max_tokens > 0 ? config.max_tokens : recipe.seq_len;
-  if (recipe.seq_len < kFewestTokens) {
+  if (recipe.seq_len < model::kFewestTaskTokens) {
     throw ConfigError(
-        cat("--max-tokens ", recipe.seq_len, " leaves no room for text; expected at least ", kFewestTokens));
+        cat("--max-tokens ", recipe.seq_len, " leaves no room for text; expected at least ", model::kFewestTaskTokens));
   }
   if (config.learning_rate > 0) {
     recipe.learning_rate = config.learning_rate;
