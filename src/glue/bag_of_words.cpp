@@ -139,10 +139,11 @@ class LinearModel {
   std::vector<double> squares_;
 };
 
-/// Derivatives of cross-entropy, or of half the squared error, by the scores.
+/// Derivatives of cross-entropy, or of half the squared error in the task's unit, by the scores.
 std::vector<double> slopes_of(const TaskSpec& task, const Example& example, std::vector<double> scores) {
   if (task.kind == TaskKind::kRegression) {
-    return {scores[0] - static_cast<double>(example.target)};
+    const ScoreUnit unit = score_unit(task);
+    return {scores[0] - (static_cast<double>(example.target) - unit.low) / unit.unit};
   }
   const double largest = std::ranges::max(scores);
   double sum = 0;
@@ -176,12 +177,13 @@ std::vector<std::vector<float>> bag_of_words_outputs(const TaskSpec& task, const
       model.step(rows[chosen], slopes_of(task, train.examples[chosen], model.scores(rows[chosen])));
     }
   }
+  const ScoreUnit unit = score_unit(task);
   std::vector<std::vector<float>> outputs;
   for (const Dataset& dataset : others) {
     std::vector<float>& answers = outputs.emplace_back();
     for (const Example& example : dataset.examples) {
       for (const double score : model.scores(ids.of(example))) {
-        answers.push_back(static_cast<float>(score));
+        answers.push_back(static_cast<float>(unit.low + unit.unit * score));
       }
     }
   }

@@ -73,4 +73,10 @@ int64_t batches_per_epoch(int64_t examples, int64_t batch_examples) {
   return (examples + batch_examples - 1) / batch_examples;
 }
 
+int64_t examples_after(int64_t batches, int64_t examples, int64_t batch_examples) {
+  BC_CHECK(batches >= 0 && examples >= 1);
+  const int64_t per_epoch = batches_per_epoch(examples, batch_examples);
+  return batches / per_epoch * examples + std::min(batches % per_epoch * batch_examples, examples);
+}
+
 }  // namespace bertcram::glue

@@ -23,13 +23,6 @@ double standard_deviation(std::span<const double> values, double mean) {
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
-/// The run's value of the primary metric on one of its dev sets.
-double primary_score(const SplitScores& scores, const std::string& metric) {
-  const auto found = scores.metrics.find(metric);
-  BC_CHECK(found != scores.metrics.end() && std::isfinite(found->second), scores.reported_name, ", ", metric);
-  return found->second;
-}
-
 /// One entry per learning rate, in the order of the protocol's list.
 std::vector<GridPoint> grid_of(const FinetuneRecipe& recipe, const std::string& metric,
                                std::span<const UnitRecord> records) {
@@ -38,7 +31,7 @@ std::vector<GridPoint> grid_of(const FinetuneRecipe& recipe, const std::string& 
     std::vector<double> scores;
     for (const UnitRecord& record : records) {
       if (record.id.grid_rate == rate) {
-        scores.push_back(primary_score(record.dev.front(), metric));
+        scores.push_back(score_of(record.dev.front(), metric));
       }
     }
     if (!scores.empty()) {
@@ -51,7 +44,7 @@ std::vector<GridPoint> grid_of(const FinetuneRecipe& recipe, const std::string& 
 TaskResult summarised(TaskResult task) {
   std::vector<double> scores;
   for (const SeedResult& seed : task.seeds) {
-    scores.push_back(primary_score(seed.scores, task.metric));
+    scores.push_back(score_of(seed.scores, task.metric));
   }
   task.median = summarise(Statistic::kMedian, scores);
   task.mean = summarise(Statistic::kMean, scores);
@@ -116,7 +109,7 @@ void add_task(GlueResults& results, const TaskSpec& task, std::span<const UnitRe
   const Protocol& protocol = find_protocol(results.protocol);
   const std::string metric(metric_name(primary_metric(protocol, task)));
   const std::vector<GridPoint> grid = grid_of(recipe_for(protocol, task), metric, records);
-  const double best = grid.empty() ? 0.0 : std::ranges::max_element(grid, {}, &GridPoint::mean)->learning_rate;
+  const double best = best_rate(records, metric);
   for (const SplitScores& split : records.front().dev) {
     const auto has_it = [&](const UnitRecord& record) {
       return std::ranges::count(record.dev, split.reported_name, &SplitScores::reported_name) > 0;
@@ -130,7 +123,7 @@ void add_task(GlueResults& results, const TaskSpec& task, std::span<const UnitRe
         .metric = std::string(metric_name(primary_metric(protocol, judged))), .labels = task.labels, .grid = grid};
     for (const UnitRecord& record : records) {
       const auto same = std::ranges::find(record.dev, split.reported_name, &SplitScores::reported_name);
-      if (grid.empty() || record.id.grid_rate == best) {
+      if (record.id.grid_rate == best) {
         entry.seeds.push_back({.seed = record.id.seed, .epoch = record.epoch, .scores = *same});
       }
     }

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
+#include <set>
 
+#include "bertcram/glue/protocol.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/hash.h"
@@ -113,6 +115,23 @@ UnitRecord read_unit(const fs::path& path) {
   return record;
 }
 
+/// The best run at a rate that there is.
+UnitId best_at(double rate, std::span<const UnitRecord> records, const std::string& metric) {
+  const UnitRecord* best = nullptr;
+  for (const UnitRecord& record : records) {
+    if (record.id.grid_rate != rate) {
+      continue;
+    }
+    const double lead =
+        best == nullptr ? 1 : score_of(record.dev.front(), metric) - score_of(best->dev.front(), metric);
+    if (lead > 0 || (lead == 0 && record.id.seed < best->id.seed)) {
+      best = &record;
+    }
+  }
+  BC_CHECK(best != nullptr, rate);
+  return best->id;
+}
+
 }  // namespace
 
 std::string UnitId::folder() const {
@@ -175,27 +194,36 @@ std::optional<UnitRecord> load_unit(const fs::path& folder) {
   }
 }
 
-std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric) {
-  const auto score = [&](const UnitRecord& record) { return record.dev.front().metrics.at(metric); };
+double score_of(const SplitScores& scores, const std::string& metric) {
+  const auto found = scores.metrics.find(metric);
+  BC_CHECK(found != scores.metrics.end() && std::isfinite(found->second), scores.reported_name, ", ", metric);
+  return found->second;
+}
+
+double best_rate(std::span<const UnitRecord> records, const std::string& metric) {
+  BC_CHECK(!records.empty(), metric);
   std::map<double, std::vector<double>, std::greater<>> by_rate;
   for (const UnitRecord& record : records) {
-    by_rate[record.id.grid_rate].push_back(score(record));
+    by_rate[record.id.grid_rate].push_back(score_of(record.dev.front(), metric));
   }
-  const auto mean = [](const std::vector<double>& scores) {
-    return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-  };
-  const auto best_rate = std::ranges::max_element(by_rate, {}, [&](const auto& entry) { return mean(entry.second); });
-  const UnitRecord* best = nullptr;
-  for (const UnitRecord& record : records) {
-    if (record.id.grid_rate != best_rate->first) {
-      continue;
-    }
-    const bool is_earlier = best != nullptr && score(record) == score(*best) && record.id.seed < best->id.seed;
-    if (best == nullptr || score(record) > score(*best) || is_earlier) {
-      best = &record;
-    }
+  for (auto& [rate, scores] : by_rate) {
+    std::ranges::sort(scores);  // a sum is rounded by its order
   }
-  return best == nullptr ? std::nullopt : std::optional(best->id);
+  const auto mean = [](const auto& entry) { return summarise(Statistic::kMean, entry.second); };
+  return std::ranges::max_element(by_rate, {}, mean)->first;
+}
+
+std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric) {
+  return records.empty() ? std::nullopt : std::optional(best_at(best_rate(records, metric), records, metric));
+}
+
+std::vector<UnitId> best_of_each_rate(std::span<const UnitRecord> records, const std::string& metric) {
+  std::set<double> rates;
+  std::ranges::transform(records, std::inserter(rates, rates.end()),
+                         [](const UnitRecord& record) { return record.id.grid_rate; });
+  std::vector<UnitId> best;
+  std::ranges::transform(rates, std::back_inserter(best), [&](double rate) { return best_at(rate, records, metric); });
+  return best;
 }
 
 SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {

@@ -361,6 +361,10 @@ Head head_from_hub_config(const json& config, const std::string& where) {
     if (head.kind == HeadKind::kClassifier || head.kind == HeadKind::kTokenClassifier) {
       read_labels(config, head);
       head.max_tokens = whole_number(config, kMaxTokensKey, {.low = 0}, int64_t{0}, where);
+      if (head.max_tokens > 0 && head.max_tokens < kFewestTaskTokens) {
+        throw DataError(cat(where, ": ", kMaxTokensKey, " = ", head.max_tokens, ", expected at least ",
+                            kFewestTaskTokens, ", or 0 where it is not known"));
+      }
       head.texts = whole_number(config, kTextsKey, {.low = 0, .high = 2}, int64_t{0}, where);
     }
     if (head.kind != HeadKind::kNone) {

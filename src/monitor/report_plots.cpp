@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "bertcram/glue/published.h"
+#include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "run_facts.h"
 
@@ -65,7 +66,7 @@ Plot loss_plot(const std::vector<RunFacts>& runs, const std::string& by) {
   return plot;
 }
 
-/// The mean over seeds and its spread, BERT-base and the seed hollow beside them.
+/// The mean over seeds and its spread, and hollow beside them the published rows whose compute is known.
 Plot task_plot(const RunFacts& run) {
   Plot plot = {.title = "GLUE dev sets: this model (mean ± sd of its seeds) and published ones (hollow)",
                .y = {.label = "score"}};
@@ -74,7 +75,8 @@ Plot task_plot(const RunFacts& run) {
     plot.categories.push_back(name);
     for (const glue::PublishedRow& row : glue::published_rows()) {
       if (const auto found = row.scores.find(name); found != row.scores.end() && row.flops > 0) {
-        plot.markers.push_back({.name = "", .x = place + 0.15, .y = found->second});
+        plot.markers.push_back(
+            {.tip = cat(row.name, ": ", util::format_fixed(found->second, 1)), .x = place + 0.15, .y = found->second});
       }
     }
     const double mean = number_of(task, "mean");

@@ -204,7 +204,8 @@ class Drawing {
       out += line_between(x, up(marker.low), x, up(marker.high), cat("stroke=\"", colour, "\" stroke-width=\"1.5\""));
     }
     out += cat("<circle cx=\"", fixed(x), "\" cy=\"", fixed(y), "\" r=\"4.5\" stroke=\"", colour, "\" fill=\"",
-               marker.is_ours ? colour : "none", "\" stroke-width=\"1.8\"/>\n");
+               marker.is_ours ? colour : "none", "\" stroke-width=\"1.8\"",
+               marker.tip.empty() ? "/>" : cat("><title>", escape_html(marker.tip), "</title></circle>"), "\n");
     const bool is_at_the_right = x > kWidth - 160;
     return out + text_at(is_at_the_right ? x - 8 : x + 8, y - 6, is_at_the_right ? "end" : "start", marker.name);
   }

@@ -10,8 +10,6 @@
 namespace bertcram::nn {
 namespace {
 
-enum class Fusing { kOff, kWhereFaster, kEverywhere };
-
 Fusing asked_for() {
   const char* const given = std::getenv("BERTCRAM_FUSED");
   const std::string_view word = given == nullptr ? "" : given;
@@ -35,9 +33,11 @@ std::atomic<bool>& cuda_flag() {
 
 }  // namespace
 
-bool uses_fused() { return flag() != Fusing::kOff; }
+Fusing fusing() { return flag(); }
 
-void set_fused(bool is_on) { flag() = is_on ? Fusing::kEverywhere : Fusing::kOff; }
+void set_fusing(Fusing choice) { flag() = choice; }
+
+bool uses_fused() { return flag() != Fusing::kOff; }
 
 bool uses_cuda_kernels() { return cuda_flag(); }
 

@@ -199,9 +199,10 @@ void FinetuneFolder::note_own_task(const glue::TaskSpec& task) {
   }
 }
 
-std::optional<glue::TaskSpec> FinetuneFolder::own_task(const std::string& name) const {
+std::optional<glue::TaskSpec> FinetuneFolder::known_task(const std::string& name) const {
   if (!settings_.contains(kOwnTasks) || !settings_.at(kOwnTasks).contains(name)) {
-    return std::nullopt;
+    const auto builtin = std::ranges::find(glue::builtin_tasks(), name, &glue::TaskSpec::name);
+    return builtin == glue::builtin_tasks().end() ? std::nullopt : std::optional(*builtin);
   }
   const json& content = settings_.at(kOwnTasks).at(name);
   glue::TaskSpec task = {
@@ -214,11 +215,16 @@ std::optional<glue::TaskSpec> FinetuneFolder::own_task(const std::string& name) 
 }
 
 void FinetuneFolder::note_baselines(const std::string& task, const std::map<std::string, double>& scores) {
-  settings_[kBaselines][task] = scores;
-  save_settings();
+  if (!scores.empty()) {
+    settings_[kBaselines][task] = scores;
+    save_settings();
+  }
 }
 
-bool FinetuneFolder::has_baselines(const std::string& task) const { return settings_[kBaselines].contains(task); }
+bool FinetuneFolder::has_baselines(const std::string& task) const {
+  const json& known = settings_[kBaselines];
+  return known.contains(task) && !known.at(task).empty();  // older versions noted a task that had failed as empty
+}
 
 void FinetuneFolder::add_baselines(glue::GlueResults& results) const {
   for (const auto& [task, scores] : settings_[kBaselines].items()) {
@@ -245,7 +251,7 @@ std::vector<glue::UnitRecord> FinetuneFolder::units_but(const std::set<std::stri
         units.push_back(std::move(*record));
       }
     } catch (const DataError& error) {
-      util::log_warning("finetune-glue", cat(error.what(), "; it does not count"));
+      util::log_warning(kFinetuneRoom, cat(error.what(), "; it does not count"));
     }
   }
   return units;
@@ -253,14 +259,25 @@ std::vector<glue::UnitRecord> FinetuneFolder::units_but(const std::set<std::stri
 
 bool FinetuneFolder::has_model(const glue::UnitId& unit) const { return fs::exists(model_of(unit) / "config.json"); }
 
-void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best,
-                                 config::SaveModels which,
-                                 const std::function<bool(const glue::UnitId&)>& is_needed) const {
+void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, const std::string& metric,
+                                 const KeptModels& kept) const {
+  const auto found = glue::best_unit(records, metric);
+  if (!found) {
+    return;
+  }
+  const glue::UnitId& best = *found;
+  std::set<std::string> chosen = {best.folder()};
+  if (!kept.is_complete) {  // with the scores that are to come another rate may be the best
+    for (const glue::UnitId& unit : glue::best_of_each_rate(records, metric)) {
+      chosen.insert(unit.folder());
+    }
+  }
   for (const glue::UnitRecord& record : records) {
     // While the best one has no model, the others' are all there is.
-    const bool stays = which == config::SaveModels::kAll || (which == config::SaveModels::kBest &&
-                                                             (record.id.folder() == best.folder() || !has_model(best)));
-    if (!stays && !is_needed(record.id)) {
+    const bool stays =
+        kept.which == config::SaveModels::kAll ||
+        (kept.which == config::SaveModels::kBest && (chosen.contains(record.id.folder()) || !has_model(best)));
+    if (!stays && !(kept.is_needed && kept.is_needed(record.id))) {
       fs::remove_all(model_of(record.id));
     }
   }

@@ -19,6 +19,13 @@
 
 namespace bertcram::train {
 
+/// Which models of a task's runs stay.
+struct KeptModels {
+  config::SaveModels which = config::SaveModels::kBest;
+  bool is_complete = true;  ///< all runs of the command are done; before, the best one of each rate of a search stays
+  std::function<bool(const glue::UnitId&)> is_needed = {};  ///< whether a model has to stay for another reason
+};
+
 /// settings.json, results.json and a folder per unit (docs/formats.md). REQUIRES: the folder's lock is held.
 class FinetuneFolder {
  public:
@@ -36,8 +43,8 @@ class FinetuneFolder {
   void check_task_files(const glue::TaskSpec& task, const std::vector<std::filesystem::path>& files,
                         const std::string& owner, const std::vector<std::filesystem::path>& once_with = {});
 
-  /// An own task of this or another command, as far as its results need it; nullopt for others.
-  std::optional<glue::TaskSpec> own_task(const std::string& name) const;
+  /// An own task of this or another command, as far as its results need it, or a built-in one; nullopt for others.
+  std::optional<glue::TaskSpec> known_task(const std::string& name) const;
 
   std::filesystem::path path_of(const glue::UnitId& unit) const { return folder_ / unit.folder(); }
   std::filesystem::path model_of(const glue::UnitId& unit) const;
@@ -48,7 +55,8 @@ class FinetuneFolder {
   /// What the user changed of the protocol.
   const std::map<std::string, std::string>& overrides() const { return overrides_; }
 
-  /// What a bag of words scores on a task's development sets, by their reported names; kept for later commands.
+  /// What a bag of words scores on a task's development sets, by their reported names; kept for later commands. Nothing
+  /// if that is empty.
   void note_baselines(const std::string& task, const std::map<std::string, double>& scores);
   bool has_baselines(const std::string& task) const;
   /// Sets those of the tasks in the results.
@@ -58,9 +66,9 @@ class FinetuneFolder {
   std::vector<glue::UnitRecord> units_but(const std::set<std::string>& names) const;
 
   /// Removes the models of a task's runs that need not stay; a link with the task's name leads to the best.
-  /// @param is_needed  whether a model has to stay for another reason
-  void keep_models(const std::vector<glue::UnitRecord>& records, const glue::UnitId& best, config::SaveModels which,
-                   const std::function<bool(const glue::UnitId&)>& is_needed) const;
+  /// @param metric  by which the best is told
+  void keep_models(const std::vector<glue::UnitRecord>& records, const std::string& metric,
+                   const KeptModels& kept) const;
 
   /// Writes results.json, and remembers it.
   void save(const glue::GlueResults& results);

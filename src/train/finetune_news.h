@@ -12,9 +12,6 @@
 
 namespace bertcram::train {
 
-/// The log's name for the command.
-inline constexpr const char* kFinetuneRoom = "finetune-glue";
-
 class FinetuneNews {
  public:
   /// @param protocol, board  outlive it

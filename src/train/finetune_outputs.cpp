@@ -16,6 +16,7 @@
 #include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
+#include "finetune_plan.h"
 #include "task_model.h"
 #include "unit_runner.h"
 
@@ -25,8 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 using nlohmann::json;
-
-constexpr const char* kRoom = "finetune-glue";
 
 const BestRun* run_of(const std::vector<BestRun>& runs, const std::string& task) {
   const auto found = std::ranges::find_if(runs, [&](const BestRun& run) { return run.task.name == task; });
@@ -53,7 +52,7 @@ std::vector<std::string> answers_of(const FinetuneConfig& config, const glue::Su
   const glue::TaskSpec& task = glue::find_task(entry.task);
   const TaskModel model(folder, task, config.runtime);
   const EncodedSplit split = model.encode(glue::read_split(task, glue::test_split_of(entry), config.data), entry.name);
-  log_notes(kRoom, split);
+  log_notes(kFinetuneRoom, split);
   const auto outputs = model.outputs(split, stop);
   if (!outputs) {
     throw util::StoppedError(stop, "finetune-glue: stopped while answering the test sets; the same command goes on");
@@ -115,21 +114,23 @@ void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder
       util::write_file_atomically(record_file, util::json_text(record, 1) + "\n");
     }
     if (const int64_t rows = std::ranges::count(text, '\n') - 1; rows != entry.rows) {
-      util::log_warning(kRoom, cat(entry.name, ": ", util::format_count(rows), " answers; the official test set has ",
-                                   util::format_count(entry.rows), " rows, and the GLUE site takes no other"));
+      util::log_warning(kFinetuneRoom,
+                        cat(entry.name, ": ", util::format_count(rows), " answers; the official test set has ",
+                            util::format_count(entry.rows), " rows, and the GLUE site takes no other"));
     }
     files[entry.name] = std::move(text);
   }
   if (!filled.empty() && !config.fill_missing) {  // a task failed on the way
-    util::log_error(kRoom, cat("no submission: nothing answers ", util::join(filled, ", ")));
+    util::log_error(kFinetuneRoom, cat("no submission: nothing answers ", util::join(filled, ", ")));
     return;
   }
   if (!filled.empty()) {
-    util::log_warning(kRoom, cat("submission: filled with the most frequent answer: ", util::join(filled, ", ")));
+    util::log_warning(kFinetuneRoom,
+                      cat("submission: filled with the most frequent answer: ", util::join(filled, ", ")));
   }
   const fs::path path = submission_path(config);
   glue::write_submission(path, files);
-  util::log_info(kRoom, cat("submission in ", path.string()));
+  util::log_info(kFinetuneRoom, cat("submission in ", path.string()));
 }
 
 void write_mistakes(const FinetuneConfig& config, const fs::path& file, const std::vector<BestRun>& runs) {
@@ -142,7 +143,7 @@ void write_mistakes(const FinetuneConfig& config, const fs::path& file, const st
     }
   }
   util::write_file_atomically(file, text);
-  util::log_info(kRoom, cat("mistakes in ", file.string()));
+  util::log_info(kFinetuneRoom, cat("mistakes in ", file.string()));
 }
 
 /// Scores a bag of words on the tasks for which the folder does not know it yet.
@@ -208,7 +209,7 @@ void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const st
                   const util::StopFlag& stop, glue::GlueResults& results, std::exception_ptr& failure) {
   const auto note = [&](const Error& error) {
     if (failure) {
-      util::log_error(kRoom, error.what());
+      util::log_error(kFinetuneRoom, error.what());
     } else {
       failure = std::current_exception();  // which ends the command, with its message, below the table
     }

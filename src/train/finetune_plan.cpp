@@ -16,9 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
-constexpr const char* kRoom = "finetune-glue";
-constexpr int64_t kFewestTokens = 8;
-
 bool is_present(const glue::TaskSpec& task, const glue::SplitSpec& split, const fs::path& data) {
   return glue::split_availability(task, split, data) == glue::Availability::kPresent;
 }
@@ -39,8 +36,8 @@ bool is_asked_for(const FinetuneConfig& config, const glue::TaskSpec& task) {
 }
 
 void log_task_notes(const glue::TaskNotes& notes) {
-  std::ranges::for_each(notes.facts, [](const std::string& fact) { util::log_info(kRoom, fact); });
-  std::ranges::for_each(notes.warnings, [](const std::string& warning) { util::log_warning(kRoom, warning); });
+  std::ranges::for_each(notes.facts, [](const std::string& fact) { util::log_info(kFinetuneRoom, fact); });
+  std::ranges::for_each(notes.warnings, [](const std::string& warning) { util::log_warning(kFinetuneRoom, warning); });
 }
 
 /// Texts are not needed once they are encoded.
@@ -54,7 +51,7 @@ void drop_texts(glue::Dataset& dataset) {
 EncodedSplit read_and_encode(const glue::TaskSpec& task, const glue::SplitSpec& split, const fs::path& data,
                              const text::Tokenizer& tokenizer, int64_t max_tokens) {
   EncodedSplit encoded = encode_split(glue::read_split(task, split, data), split.reported_name, tokenizer, max_tokens);
-  log_notes(kRoom, encoded);
+  log_notes(kFinetuneRoom, encoded);
   drop_texts(encoded.dataset);
   return encoded;
 }
@@ -109,7 +106,7 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
   for (const std::string& name : names) {
     const glue::TaskSpec& task = glue::find_task(name);
     if (const std::string lack = is_all ? lack_of_training_data(task, data) : ""; !lack.empty()) {
-      util::log_warning(kRoom, cat(task.name, ": ", lack, "; it is left out"));
+      util::log_warning(kFinetuneRoom, cat(task.name, ": ", lack, "; it is left out"));
       continue;
     }
     tasks.push_back(task);
@@ -124,7 +121,8 @@ std::vector<glue::TaskSpec> chosen_tasks(const FinetuneConfig& config, const glu
   for (size_t i = 0; i < tasks.size(); ++i) {  // what others start from is trained too
     const std::string& first = glue::recipe_for(protocol, tasks[i]).start_from;
     if (!first.empty() && std::ranges::find(tasks, first, &glue::TaskSpec::name) == tasks.end()) {
-      util::log_info(kRoom, cat(tasks[i].name, " starts from the ", first, " model: ", first, " is trained too"));
+      util::log_info(kFinetuneRoom,
+                     cat(tasks[i].name, " starts from the ", first, " model: ", first, " is trained too"));
       tasks.push_back(glue::find_task(first));
     }
   }
@@ -139,9 +137,9 @@ glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Pro
   recipe.epochs = config.epochs > 0 ? config.epochs : recipe.epochs;
   recipe.batch_examples = config.batch_rows > 0 ? config.batch_rows : recipe.batch_examples;
   recipe.seq_len = config.max_tokens > 0 ? config.max_tokens : recipe.seq_len;
-  if (recipe.seq_len < kFewestTokens) {
+  if (recipe.seq_len < model::kFewestTaskTokens) {
     throw ConfigError(
-        cat("--max-tokens ", recipe.seq_len, " leaves no room for text; expected at least ", kFewestTokens));
+        cat("--max-tokens ", recipe.seq_len, " leaves no room for text; expected at least ", model::kFewestTaskTokens));
   }
   if (config.learning_rate > 0) {
     recipe.learning_rate = config.learning_rate;
@@ -155,8 +153,8 @@ glue::FinetuneRecipe chosen_recipe(const FinetuneConfig& config, const glue::Pro
 LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe, const fs::path& data,
                      const checkpoint::ModelDirectory& model) {
   if (recipe.seq_len > model.shape.max_positions) {
-    util::log_warning(kRoom, cat(spec.name, ": the model takes ", model.shape.max_positions,
-                                 " tokens; longer examples are cut to that"));
+    util::log_warning(kFinetuneRoom, cat(spec.name, ": the model takes ", model.shape.max_positions,
+                                         " tokens; longer examples are cut to that"));
   }
   LoadedTask task = {.spec = spec, .recipe = recipe, .max_tokens = text_limit(model.shape, spec, recipe.seq_len)};
   const auto read = [&](const glue::TaskSpec& of, const glue::SplitSpec& split) {
@@ -167,7 +165,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   const auto present = glue::present_dev_splits(spec, data);
   for (const glue::SplitSpec& split : spec.dev) {
     if (std::ranges::find(present, split.reported_name, &glue::SplitSpec::reported_name) == present.end()) {
-      util::log_warning(kRoom, cat(split.reported_name, ": no dev set in ", data.string(), "; it is left out"));
+      util::log_warning(kFinetuneRoom, cat(split.reported_name, ": no dev set in ", data.string(), "; it is left out"));
     }
   }
   for (const glue::SplitSpec& split : present) {
@@ -185,7 +183,7 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
       task.left_out[other.name] = std::current_exception();
     }
   }
-  util::log_info(kRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples"));
+  util::log_info(kFinetuneRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples"));
   return task;
 }
 
@@ -224,7 +222,7 @@ int64_t runs_side_by_side(const FinetuneConfig& config, const Runtime& runtime, 
                           const Workload& work) {
   if (!runtime.device.is_cpu()) {
     if (config.jobs > 1) {
-      util::log_warning(kRoom, "--jobs: runs go one after the other on a GPU");
+      util::log_warning(kFinetuneRoom, "--jobs: runs go one after the other on a GPU");
     }
     return 1;
   }

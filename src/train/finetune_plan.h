@@ -19,6 +19,8 @@
 
 namespace bertcram::train {
 
+inline constexpr const char* kFinetuneRoom = "finetune-glue";  ///< the log's name for the command
+
 /// A dev set, and the task by whose rules it is judged: AX is scored by MNLI's model, but not by MNLI's metric.
 struct DevSet {
   glue::TaskSpec judge;

@@ -30,10 +30,6 @@ namespace {
 namespace fs = std::filesystem;
 using config::FinetuneConfig;
 
-bool is_builtin(const std::string& task) {
-  return std::ranges::find(glue::builtin_tasks(), task, &glue::TaskSpec::name) != glue::builtin_tasks().end();
-}
-
 /// All runs of one command.
 class Finetuner {
  public:
@@ -103,7 +99,7 @@ class Finetuner {
   std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
     if (const std::string start = start_of(config_, recipe); results_.failed.contains(start)) {
-      results_.failed[spec.name] = cat("starts from the ", start, " model, which there is not");
+      fall_with(spec.name, start);
       return {};
     }
     std::vector<PlannedUnit> pending;
@@ -124,10 +120,10 @@ class Finetuner {
     try {
       action();
       return true;
-    } catch (const DataError&) {
-      note_failure(task);
-    } catch (const ConfigError&) {
-      note_failure(task);
+    } catch (const DataError& error) {
+      note_failure(task, error);
+    } catch (const ConfigError& error) {
+      note_failure(task, error);
     }
     return false;
   }
@@ -185,7 +181,7 @@ class Finetuner {
   void add_other_runs() {
     for (const glue::UnitRecord& record : folder_->units_but(planned_)) {
       const std::string& name = record.id.task;
-      if (tasks_.contains(name) || results_.failed.contains(name) || folder_->own_task(name) || is_builtin(name)) {
+      if (tasks_.contains(name) || results_.failed.contains(name) || folder_->known_task(name)) {
         runs_.add_other(record);
       } else {
         util::log_warning(kFinetuneRoom, cat(record.id.text(), ": a task that is not known here; it does not count"));
@@ -193,14 +189,13 @@ class Finetuner {
     }
   }
 
-  bool is_planned(const glue::UnitId& id) const { return planned_.contains(id.folder()); }
-
-  /// What is made of the best runs.
+  /// What is made of the best runs; of failed tasks nothing.
   void finish(const std::vector<glue::TaskSpec>& tasks) {
     std::vector<BestRun> runs;
     for (const glue::TaskSpec& task : tasks) {
-      const auto records = runs_.of(task.name);
-      const auto best = glue::best_unit(records, primary_metric_of(task));
+      const auto best = results_.failed.contains(task.name)
+                            ? std::nullopt
+                            : glue::best_unit(runs_.of(task.name), primary_metric_of(task));
       if (!best) {
         continue;
       }
@@ -209,7 +204,7 @@ class Finetuner {
         util::log_warning(
             kFinetuneRoom,
             cat(task.name, ": the model of the best run was not kept; remove ", runs.back().folder.string(), ", and ",
-                is_planned(*best) ? "the same command" : "a command for its seed", " trains it again"));
+                planned_.contains(best->folder()) ? "the same command" : "a command for its seed", " trains it again"));
       }
     }
     if (!runs.empty()) {
@@ -293,10 +288,10 @@ class Finetuner {
       if (is_start(unit.id)) {
         queue.note_model(unit.id.task);
       }
-    } catch (const DataError&) {
-      give_up(unit.id, queue);
-    } catch (const DivergedError&) {
-      give_up(unit.id, queue);
+    } catch (const DataError& error) {
+      give_up(unit.id, error, queue);
+    } catch (const DivergedError& error) {
+      give_up(unit.id, error, queue);
     } catch (const ResourceError&) {
       const std::scoped_lock lock(mutex_);
       unsaved_ = std::current_exception();
@@ -304,26 +299,32 @@ class Finetuner {
     }
   }
 
-  void give_up(const glue::UnitId& id, UnitQueue& queue) {
+  void give_up(const glue::UnitId& id, const Error& error, UnitQueue& queue) {
     const std::scoped_lock lock(mutex_);
-    note_failure(id.task);
+    note_failure(id.task, error);
     for (const std::string& other : queue.give_up(id.task, is_start(id))) {
-      board_.note_failure(other);
-      results_.failed.try_emplace(other, cat("starts from the ", id.task, " model, which there is not"));
+      if (!results_.failed.contains(other)) {
+        fall_with(other, id.task);
+      }
     }
     publish();
   }
 
-  /// Remembers the exception that is being handled.
-  void note_failure(const std::string& task) {
-    board_.note_failure(task);
+  /// @param error  that is being handled
+  void note_failure(const std::string& task, const Error& error) {
     first_failure_ = first_failure_ ? first_failure_ : std::current_exception();
-    try {
-      throw;
-    } catch (const std::exception& error) {
-      news_.task_failed(task, error.what());
-      results_.failed[task] = error.what();
-    }
+    fail(task, error.what());
+  }
+
+  /// A task that cannot start, as another one has no model for it.
+  void fall_with(const std::string& task, const std::string& start) {
+    fail(task, cat("starts from the ", start, " model, which there is not"));
+  }
+
+  void fail(const std::string& task, const std::string& reason) {
+    board_.note_failure(task);
+    news_.task_failed(task, reason);
+    results_.failed[task] = reason;
   }
 
   fs::path start_weights(const PlannedUnit& unit) const {
@@ -344,13 +345,12 @@ class Finetuner {
 
   /// Removes the models that need not stay; a link with the task's name leads to the best.
   void keep_models(const LoadedTask& task) const {
-    const std::vector<glue::UnitRecord> records = runs_.of(task.spec.name);
-    const auto best = glue::best_unit(records, primary_metric_of(task.spec));
     const bool is_none = config_.save_models == config::SaveModels::kNone;  // says nothing of what other commands kept
-    if (best) {
-      folder_->keep_models(records, *best, config_.save_models,
-                           [&](const glue::UnitId& id) { return is_start(id) || (is_none && !runs_.is_own(id)); });
-    }
+    folder_->keep_models(
+        runs_.of(task.spec.name), primary_metric_of(task.spec),
+        {.which = config_.save_models,
+         .is_complete = board_.is_complete(task.spec.name),
+         .is_needed = [&](const glue::UnitId& id) { return is_start(id) || (is_none && !runs_.is_own(id)); }});
   }
 
   /// Writes results.json from what there is.
@@ -358,8 +358,7 @@ class Finetuner {
     results_.tasks.clear();
     for (const auto& [name, records] : runs_.all()) {
       if (!results_.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
-        const auto own = folder_->own_task(name);
-        glue::add_task(results_, own ? *own : glue::find_task(name), records);
+        glue::add_task(results_, *folder_->known_task(name), records);
       }
     }
     std::erase_if(results_.tasks, [&](const auto& entry) { return results_.failed.contains(entry.first); });

@@ -53,13 +53,10 @@ model::Head task_head(const glue::TaskSpec& task) {
 }
 
 int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted) {
-  constexpr int64_t kFewest = 8;  // what is left of a pair beside [CLS] and two [SEP] should still say something
-  if (wanted < kFewest) {
-    throw ConfigError(
-        cat("texts of ", wanted, " tokens (--max-tokens) are too short to learn from; give at least ", kFewest));
-  }
-  if (shape.max_positions < kFewest) {
-    throw DataError(cat("the model takes only ", shape.max_positions, " tokens; at least ", kFewest, " are needed"));
+  BC_CHECK(wanted >= model::kFewestTaskTokens, wanted);
+  if (shape.max_positions < model::kFewestTaskTokens) {
+    throw DataError(cat("the model takes only ", shape.max_positions, " tokens; at least ", model::kFewestTaskTokens,
+                        " are needed"));
   }
   if (task.train && task.train->sources.front().text_b && shape.arch == config::Arch::kBert && shape.token_types < 2) {
     throw DataError(cat(task.name,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "bertcram/glue/batching.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
@@ -12,7 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRoom = "finetune-glue";
 constexpr const char* kBestPrefix = "best-epoch-";  ///< folder of the best epoch's model beside the checkpoints
 
 /// Has the classifier give scores as they are, not in the unit that it was trained in.
@@ -45,13 +45,13 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
   if (looks_often && trainer->steps_done() > trainer->steps_per_epoch()) {
     best = recall(task, checkpoints, *trainer);
     if (!best) {
-      util::log_warning(kRoom, cat(plan.name, ": its best epoch so far is not there: begins again"));
+      util::log_warning(kFinetuneRoom, cat(plan.name, ": its best epoch so far is not there: begins again"));
       fs::remove_all(checkpoints);
       trainer.emplace(plan, start, runtime);
       trainer->use_checkpoints(checkpoints);
     }
   }
-  examples_done(std::min(trainer->steps_done() * recipe.batch_examples, task.train.size() * recipe.epochs));
+  examples_done(glue::examples_after(trainer->steps_done(), task.train.size(), recipe.batch_examples));
   for (int64_t epoch = 1; epoch <= recipe.epochs; ++epoch) {
     if (!trainer->train_epoch(epoch - 1, stop_, examples_done)) {
       throw_stopped();
@@ -117,7 +117,7 @@ void UnitRunner::keep(const Best& best, const fs::path& checkpoints, UnitTrainer
   try {
     write_model(folder, trainer);
   } catch (const ResourceError& error) {  // the run can still be finished; interrupted, it begins again
-    util::log_warning(kRoom, cat("the best epoch so far is not kept: ", error.what()));
+    util::log_warning(kFinetuneRoom, cat("the best epoch so far is not kept: ", error.what()));
     folder.clear();
   }
   std::vector<fs::path> others;
@@ -138,8 +138,10 @@ std::optional<UnitRunner::Best> UnitRunner::recall(const LoadedTask& task, const
     const at::Tensor masters = trainer.parameters().masters().clone();
     try {
       checkpoint::load_weights(folder, trainer.parameters(), checkpoint::Strictness::kComplete);
+    } catch (const UnreadableError&) {
+      throw;  // it may be fine: to begin again would throw it away
     } catch (const DataError& error) {
-      util::log_warning(kRoom, error.what());
+      util::log_warning(kFinetuneRoom, error.what());
       return std::nullopt;
     }
     std::optional<Best> best = look(task, folder.string(), epoch, trainer);

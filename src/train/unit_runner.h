@@ -57,7 +57,8 @@ class UnitRunner {
   /// Keeps the weights as they are beside the checkpoints, instead of those of an earlier epoch. That they cannot be written
   /// is logged.
   void keep(const Best& best, const std::filesystem::path& checkpoints, UnitTrainer& trainer);
-  /// Looks once more at what was kept, and gives the trainer its own weights back; nullopt if it is not there.
+  /// Looks once more at what was kept, and gives the trainer its own weights back; nullopt if it is not there, or damaged.
+  /// @throws UnreadableError if it may be fine
   std::optional<Best> recall(const LoadedTask& task, const std::filesystem::path& checkpoints,
                              UnitTrainer& trainer) const;
   void leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best);

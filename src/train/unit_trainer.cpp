@@ -17,6 +17,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/random.h"
 #include "bertcram/util/text.h"
+#include "finetune_plan.h"
 #include "micro_batch.h"
 #include "run_header.h"
 
@@ -25,7 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRoom = "finetune-glue";
 constexpr double kSaveSeconds = 600;  ///< training time between two checkpoints: what a crash costs at most
 
 config::OptimConfig optim_config(const glue::FinetuneRecipe& recipe) {
@@ -107,7 +107,7 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     } catch (const UnreadableError&) {
       throw;  // it may be fine: to begin again would throw it away
     } catch (const DataError& error) {
-      util::log_warning(kRoom, cat(plan_.name, ": a checkpoint is of no use: ", error.what()));
+      util::log_warning(kFinetuneRoom, cat(plan_.name, ": a checkpoint is of no use: ", error.what()));
       continue;
     }
     optimizer_.restore_steps(state_.optimizer_steps);
@@ -115,8 +115,8 @@ void UnitTrainer::use_checkpoints(const fs::path& folder) {
     parameters_.sync_compute();
     saved_seconds_ = state_.elapsed_seconds;
     passes_ = state_.passes.rows > 0 && plan_.micro_rows == 0 ? state_.passes : passes_;
-    warn_of_other_circumstances(kRoom, plan_.name, state_.runtime, circumstances());
-    util::log_info(kRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
+    warn_of_other_circumstances(kFinetuneRoom, plan_.name, state_.runtime, circumstances());
+    util::log_info(kFinetuneRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
     break;
   }
   checkpoint::discard_newer(folder, state_.step);  // else they would count as newer than what is saved from here on
@@ -141,7 +141,7 @@ void UnitTrainer::try_save() {
   try {
     save();
   } catch (const std::exception& error) {
-    util::log_warning(kRoom, cat(plan_.name, ": not saved: ", error.what()));
+    util::log_warning(kFinetuneRoom, cat(plan_.name, ": not saved: ", error.what()));
   }
 }
 
@@ -172,7 +172,7 @@ void UnitTrainer::step(const std::vector<int64_t>& batch) {
       util::mix_key({static_cast<uint64_t>(plan_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
                      static_cast<uint64_t>(state_.step)});
   const std::string place = cat(plan_.name, ", step ", state_.step + 1);
-  with_back_off(passes_, parameters_, {kRoom, place}, [&] { return accumulate(batch, key); });
+  with_back_off(passes_, parameters_, {kFinetuneRoom, place}, [&] { return accumulate(batch, key); });
   const auto total_steps = static_cast<double>(steps_per_epoch_ * plan_.recipe.epochs);
   const double rate = learning_rate(schedule_config(plan_.recipe), plan_.recipe.learning_rate,
                                     (static_cast<double>(state_.step) + 0.5) / total_steps);

@@ -7,7 +7,7 @@ import shutil
 import unittest
 import zipfile
 
-from glue_folders import NLI, NOUNS, arguments, make_glue
+from glue_folders import NLI, NOUNS, arguments, make_glue, table
 from support import INPUT, RESOURCES, USAGE, E2ETestCase, finetune_args, fixtures, make_model, make_task, must
 
 # What the GLUE site asks for (gluebenchmark.com, FAQ): file, rows of the official test set, the words it takes.
@@ -118,6 +118,24 @@ class Submission(E2ETestCase):
         result = must(*command)
         self.assertEqual(answers.read_bytes(), before)
         self.assertIn("RTE: 3 answers; the official test set has 3,000 rows", result.err)
+
+    def test_nothing_is_made_of_a_task_that_failed(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2", test=3)
+        must(*arguments(data, self.out, "--task", "rte,sst2", seeds=1))
+        dev = data / "SST-2" / "dev.tsv"
+        before = dev.read_bytes()
+        dev.write_bytes(before + b"the dog sees the cat .\t1\n")
+        command = arguments(data, self.out, "--task", "rte,sst2", "--first-seed", 1, "--baseline", "--errors", 9, "--submission", "zip",
+                            "--fill-missing", seeds=1)
+        result = self.bertcram(*command)
+        self.assertEqual(result.code, USAGE, result)
+        self.assertRegex(result.err, "holds results of sst2 .* on other data")
+        self.assertRegex(result.err, "filled with the most frequent answer: .*SST-2")
+        self.assertNotIn("sst2", {row["task"] for row in table(self.out / "errors.tsv")})
+        dev.write_bytes(before)
+        must(*command)
+        tasks = json.loads((self.out / "results.json").read_text())["tasks"]
+        self.assertEqual([name for name in tasks if "bag_of_words" in tasks[name]], ["sst2", "rte"])
 
     def test_contradictions(self):
         data = make_glue(self.dir / "glue", "rte")

@@ -168,6 +168,23 @@ class Finetuning(Hooked):
         self.assertEqual(self.events(), ["task_failed", "start", "run_finished", "task_finished", "finished"])
         self.assertIn("sst2", self.told()[-1]["failed"])
 
+    def test_tasks_that_fall_with_their_start_are_told(self):
+        data = make_glue(self.dir / "glue", "mnli", "rte", "sst2")
+        command = ["finetune-glue", "--model", make_model(), "--data", data, "--protocol", "transfer", "--seeds", 1, "--epochs", 1,
+                   "--threads", 1, *self.tells]
+        result = self.bertcram(*command, "--task", "mnli,rte", "--learning-rate", "1e30", "--output", self.dir / "wild")
+        self.assertEqual(result.code, DIVERGED, result)
+        self.assertEqual(self.events(), ["start", "task_failed", "task_failed", "diverged"])
+        self.assertEqual([m["task"] for m in self.told()[1:3]], ["mnli", "rte"])
+        self.assertEqual(self.told()[2]["reason"], "starts from the mnli model, which there is not")
+        self.told_file.unlink()
+        (data / "MNLI" / "train.tsv").write_text("nonsense\n")
+        result = self.bertcram(*command, "--task", "mnli,rte,sst2", "--output", self.dir / "scores")
+        self.assertEqual(result.code, INPUT, result)
+        self.assertEqual(self.events(), ["task_failed", "task_failed", "start", "run_finished", "task_finished", "finished"])
+        self.assertEqual({m["task"] for m in self.told()[:2]}, {"mnli", "rte"})
+        self.assertIn("rte", self.told()[-1]["failed"])
+
 
 class Webhook(Hooked):
     """The examples of docs/monitoring.md, against a server on this machine."""

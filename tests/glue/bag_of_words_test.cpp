@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
+#include <span>
 
 #include "bertcram/glue/metrics.h"
 #include "bertcram/util/random.h"
@@ -40,7 +42,7 @@ std::vector<int32_t> labels(const Dataset& dataset) {
   return all;
 }
 
-TEST(BagOfWords, LearnsWordsAndForgetsNothingOfTheOrder) {
+TEST(BagOfWords, LearnsWordsAndIsDeterministic) {
   const Dataset dev = sentiments(2, 300);
   const auto outputs = bag_of_words_outputs(find_task("sst2"), sentiments(1, 400), {dev}).front();
   ASSERT_EQ(outputs.size(), 600U);
@@ -103,6 +105,41 @@ TEST(BagOfWords, FitsScores) {
   const auto outputs = bag_of_words_outputs(find_task("stsb"), train, {train}).front();
   EXPECT_GT(outputs[0], 4);
   EXPECT_LT(outputs[1], 1);
+}
+
+// Found by review: steps are of a fixed size, so that of scores from -50 to 50 less was learnt than of the same from 0 to 5.
+TEST(BagOfWords, TheUnitOfScoresDoesNotMatter) {
+  util::RandomStream random(8);
+  Dataset small = {.labelling = Labelling::kLabelled};
+  for (int i = 0; i < 300; ++i) {
+    std::string text;
+    float target = 0;
+    for (int word = 0; word < 5; ++word) {
+      const auto which = random.below(40);
+      text += "w" + std::to_string(which) + " ";
+      target += which < 20 ? 1 : 0;
+    }
+    small.examples.push_back({.text_a = text, .target = target});
+  }
+  Dataset large = small;
+  for (Example& example : large.examples) {
+    example.target = 20 * example.target - 50;
+  }
+  TaskSpec task = find_task("stsb");
+  const auto in_fives = bag_of_words_outputs(task, small, {small}).front();
+  task.range_low = -50;
+  task.range_high = 50;
+  const auto in_hundreds = bag_of_words_outputs(task, large, {large}).front();
+  std::vector<float> targets;
+  std::ranges::transform(small.examples, std::back_inserter(targets), &Example::target);
+  const auto correlation = [&](const std::vector<float>& outputs) {
+    return compute_metrics(task, std::span<const float>(outputs), std::span<const float>(targets)).at("pearson");
+  };
+  EXPECT_GT(correlation(in_fives), 0.8);
+  EXPECT_NEAR(correlation(in_hundreds), correlation(in_fives), 1e-6);
+  for (size_t i = 0; i < in_fives.size(); ++i) {
+    ASSERT_NEAR(in_hundreds[i], 20 * in_fives[i] - 50, 1e-3);
+  }
 }
 
 TEST(BagOfWords, WordsThatTrainingDidNotHaveSayNothing) {

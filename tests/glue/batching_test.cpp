@@ -114,6 +114,16 @@ TEST(Batching, EveryExampleIsAsLikelyToComeFirst) {
   }
 }
 
+// Found by review: each epoch's short batch counted as full, so that a run that went on began beyond what it had done.
+TEST(Batching, ExamplesBehindARunAreThoseThatThereAre) {
+  EXPECT_EQ(examples_after(0, 10, 4), 0);
+  EXPECT_EQ(examples_after(2, 10, 4), 8);
+  EXPECT_EQ(examples_after(3, 10, 4), 10) << "an epoch of 4 + 4 + 2";
+  EXPECT_EQ(examples_after(7, 10, 4), 24) << "two epochs and a batch";
+  EXPECT_EQ(examples_after(6, 8, 4), 24);
+  EXPECT_EQ(examples_after(5, 3, 16), 15) << "an epoch is one short batch";
+}
+
 TEST(Batching, EvaluationGoesFromLongToShortInFileOrder) {
   EXPECT_EQ(evaluation_batches(std::vector<int64_t>{4, 9, 4, 7, 9}, 2), (std::vector<Batch>{{1, 4}, {3, 0}, {2}}));
   EXPECT_TRUE(evaluation_batches({}, 3).empty());

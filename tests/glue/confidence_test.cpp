@@ -35,6 +35,7 @@ TEST(Confidence, IsAPureFunctionAndHasEveryMetric) {
   ASSERT_EQ(first.size(), 3U);
   for (const auto& [name, interval] : first) {
     EXPECT_EQ(second.at(name).low, interval.low) << name;
+    EXPECT_EQ(second.at(name).high, interval.high) << name;
     EXPECT_LT(interval.low, interval.high) << name;
   }
 }
@@ -46,7 +47,9 @@ TEST(Confidence, OfAPerfectOrConstantPredictionHasNoWidth) {
   EXPECT_EQ(interval.high, 1);
   const std::vector<float> constant(12, 2.5F);
   const std::vector<float> targets = {0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5};
-  EXPECT_EQ(bootstrap_intervals(find_task("stsb"), constant, targets).at("pearson").high, 0);
+  const Interval pearson = bootstrap_intervals(find_task("stsb"), constant, targets).at("pearson");
+  EXPECT_EQ(pearson.low, 0);
+  EXPECT_EQ(pearson.high, 0);
 }
 
 // The interval of a correlation of n pairs by Fisher's transformation.
@@ -82,6 +85,9 @@ TEST(Confidence, CountsClassesByHand) {
 
 TEST(Confidence, UnequalOrNoInputIsOurMistake) {
   EXPECT_THROW(bootstrap_intervals(find_task("rte"), std::vector<int32_t>{}, std::vector<int32_t>{}), InternalError);
+  EXPECT_THROW(bootstrap_intervals(find_task("rte"), std::vector<int32_t>{1, 0}, std::vector<int32_t>{1}),
+               InternalError);
+  EXPECT_THROW(bootstrap_intervals(find_task("stsb"), std::vector<float>{1}, std::vector<float>{1, 0}), InternalError);
 }
 
 }  // namespace

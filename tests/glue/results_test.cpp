@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -86,6 +87,20 @@ TEST(Results, TheBestPointOfASearchCountsWithAllItsSeeds) {
   EXPECT_EQ(rte.grid[0].learning_rate, 5e-5);
   EXPECT_EQ(rte.grid[0].mean, 55);
   EXPECT_TRUE(contains(format_results_table(results), "tried for rte: 5e-05 55.00, 2e-05 58.00"));
+}
+
+TEST(Results, OfEqualPointsTheOneOfTheBestUnitCounts) {
+  std::vector<UnitRecord> records;
+  for (int64_t seed = 0; seed < 3; ++seed) {  // the same three scores, added in another order
+    const double score = static_cast<double>(seed + 1) / 10;
+    records.push_back(record("rte", seed, {{.reported_name = "rte", .metrics = {{"accuracy", score}}}}, 2e-5));
+    records.push_back(record("rte", 2 - seed, {{.reported_name = "rte", .metrics = {{"accuracy", score}}}}, 5e-5));
+  }
+  std::ranges::sort(records, {}, [](const UnitRecord& each) { return each.id.seed; });
+  GlueResults results{.protocol = "search"};
+  add_task(results, find_task("rte"), records);
+  EXPECT_EQ(best_unit(records, "accuracy")->grid_rate, 5e-5);
+  EXPECT_EQ(results.tasks.at("rte").seeds[0].scores.metrics.at("accuracy"), 3 / 10.0) << "seed 0 at 5e-5";
 }
 
 TEST(Results, MnliReportsBothSetsAndTheDiagnosticOneByItsOwnMetric) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bertcram/glue/task.h"
@@ -82,6 +83,36 @@ TEST(Unit, ATruncatedFileIsRefusedAtEveryLength) {
     scratch.write(kUnitFile, whole.substr(0, length));
     EXPECT_TRUE(contains(message_of<DataError>([&] { load_unit(scratch.root()); }), "remove the folder")) << length;
   }
+}
+
+/// A run of a search.
+UnitRecord tried(double rate, int64_t seed, double score) {
+  return {.id = {.task = "rte", .seed = seed, .grid_rate = rate},
+          .dev = {{.reported_name = "rte", .metrics = {{"accuracy", score}}}}};
+}
+
+TEST(Unit, TheBestRateIsThatOfTheBestMeanAndOfEqualOnesTheHighest) {
+  std::vector<UnitRecord> records = {tried(2e-5, 0, 0.1), tried(5e-5, 0, 0.3), tried(2e-5, 1, 0.2),
+                                     tried(5e-5, 1, 0.2), tried(2e-5, 2, 0.3), tried(5e-5, 2, 0.1)};
+  EXPECT_GT(0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1) << "as a computer adds them";
+  for (int turn = 0; turn < 6; ++turn) {
+    EXPECT_EQ(best_rate(records, "accuracy"), 5e-5);
+    EXPECT_EQ(best_unit(records, "accuracy")->folder(), "rte-seed0-rate5e-05");
+    std::ranges::rotate(records, records.begin() + 1);
+  }
+  records.push_back(tried(2e-5, 3, 0.3));
+  EXPECT_EQ(best_rate(records, "accuracy"), 2e-5);
+  EXPECT_EQ(best_unit(records, "accuracy")->folder(), "rte-seed2-rate2e-05") << "the earlier of two equal seeds";
+  EXPECT_EQ(best_unit({}, "accuracy"), std::nullopt);
+}
+
+TEST(Unit, OfEachRateTheBestRunIsKnown) {
+  const std::vector<UnitRecord> records = {tried(2e-5, 1, 50), tried(5e-5, 0, 40), tried(2e-5, 0, 50),
+                                           tried(5e-5, 1, 41)};
+  const auto best = best_of_each_rate(records, "accuracy");
+  ASSERT_EQ(best.size(), 2U);
+  EXPECT_EQ(best[0].folder(), "rte-seed0-rate2e-05");
+  EXPECT_EQ(best[1].folder(), "rte-seed1-rate5e-05");
 }
 
 TEST(Unit, ScoresHavePointsIntervalsAndClasses) {

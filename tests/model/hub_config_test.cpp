@@ -296,6 +296,20 @@ TEST(HubConfig, HeadsAreToldByTheirClass) {
   EXPECT_EQ(head_from_hub_config(mean, "x").pooling, ClassifierPooling::kMean) << "for classifiers made of it";
 }
 
+// Found by review: `eval --task` and `predict` blamed --max-tokens, which nobody had given.
+TEST(HubConfig, ALimitOfTextsThatIsTooSmallIsTheFoldersFault) {
+  const auto limit = [](int64_t tokens) {
+    json config = to_hub_config(kBase, {.kind = HeadKind::kClassifier, .outputs = 2});
+    config["bertcram_max_tokens"] = tokens;
+    return head_from_hub_config(config, "config.json").max_tokens;
+  };
+  EXPECT_EQ(limit(0), 0) << "unknown";
+  EXPECT_EQ(limit(kFewestTaskTokens), kFewestTaskTokens);
+  for (int64_t tokens = 1; tokens < kFewestTaskTokens; ++tokens) {
+    EXPECT_TRUE(contains(message_of<DataError>([&] { limit(tokens); }), cat("bertcram_max_tokens = ", tokens)));
+  }
+}
+
 TEST(HubConfig, HeadsThatRotaryPositionsCannotTurnAreRefused) {
   json config = to_hub_config(kModern, {});
   config["hidden_size"] = 12 * 7;

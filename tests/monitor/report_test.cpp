@@ -134,6 +134,7 @@ TEST_F(ReportTest, SetsGlueBesidePublishedRows) {
   const auto rte = std::ranges::find_if(tasks->plot.markers, &Marker::is_ours);
   ASSERT_NE(rte, tasks->plot.markers.end());
   EXPECT_EQ(std::vector({rte->low, rte->y, rte->high}), std::vector({55.2 - 1.5, 55.2, 55.2 + 1.5}));
+  EXPECT_TRUE(has(html, "<title>BERT-base: 59.2</title></circle>")) << "who the hollow ones are";
 }
 
 TEST_F(ReportTest, MarksWhereSessionsBeganAndPlotsComputeOnlyWhereItIsKnown) {

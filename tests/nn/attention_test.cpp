@@ -17,6 +17,7 @@
 #include "nn/kernels/bf16.h"
 #include "nn/kernels/fp32.h"
 #include "nn/tensor_support.h"
+#include "nn/with_fusing.h"
 #include "util/test_support.h"
 
 namespace bertcram::nn {
@@ -202,15 +203,11 @@ class FusedAttention : public ::testing::TestWithParam<Kernels> {
       GTEST_SKIP() << "this processor has no "
                    << (GetParam().fp32_instructions == kernels::InstructionSet::kAvx2 ? "AVX2 with FMA" : "AVX-512");
     }
-    set_fused(true);
   }
-  void TearDown() override {
-    kernels::allow_fp32_instructions(kernels::InstructionSet::kAvx512);
-    set_fused(was_fused_);
-  }
+  void TearDown() override { kernels::allow_fp32_instructions(kernels::InstructionSet::kAvx512); }
 
  private:
-  bool was_fused_ = uses_fused();  // BERTCRAM_FUSED
+  test::WithFusing fusing_{Fusing::kEverywhere};
 };
 
 using FusedAttentionProperty = FusedAttention;

@@ -125,7 +125,7 @@ TEST_F(FusedLinearTest, ShapesThatDoNotFitAreLeftToLibTorch) {
   EXPECT_FALSE(fuses({4, 8, 64}, {30, 64}, at::kBFloat16));
   EXPECT_FALSE(fuses({4, 8, 48}, {32, 48}, at::kBFloat16));
   EXPECT_FALSE(fuses({3, 64}, {32, 64}, at::kBFloat16)) << "too few tokens";
-  set_fused(false);
+  set_fusing(Fusing::kOff);
   EXPECT_FALSE(fuses({4, 8, 64}, {32, 64}, at::kBFloat16));
 }
 

@@ -140,7 +140,7 @@ TEST_F(FusedNormTest, WhatDoesNotFitIsLeftToLibTorch) {
   EXPECT_TRUE(fuses(48, at::kBFloat16));
   EXPECT_FALSE(fuses(40, at::kBFloat16));
   EXPECT_FALSE(fuses(48, at::kFloat));
-  set_fused(false);
+  set_fusing(Fusing::kOff);
   EXPECT_FALSE(fuses(48, at::kBFloat16));
 }
 

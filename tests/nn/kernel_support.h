@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "bertcram/nn/fused.h"
 #include "nn/kernels/bf16.h"
+#include "nn/with_fusing.h"
 
 namespace bertcram::test {
 
@@ -14,12 +14,10 @@ class WithBf16Kernels : public ::testing::Test {
     if (!nn::kernels::has_avx512_bf16()) {
       GTEST_SKIP() << "this processor has no AVX-512 BF16";
     }
-    nn::set_fused(true);
   }
-  void TearDown() override { nn::set_fused(was_fused_); }
 
  private:
-  bool was_fused_ = nn::uses_fused();  // BERTCRAM_FUSED
+  WithFusing fusing_{nn::Fusing::kEverywhere};
 };
 
 }  // namespace bertcram::test

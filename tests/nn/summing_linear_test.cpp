@@ -12,6 +12,7 @@
 #include "bertcram/nn/functional.h"
 #include "bertcram/nn/fused.h"
 #include "nn/tensor_support.h"
+#include "nn/with_fusing.h"
 #include "util/test_support.h"
 
 namespace bertcram::nn {
@@ -70,9 +71,8 @@ TEST_P(SummingLinearMap, SumsTheGradientsOfWeightsInFp32WhereTheLeavesHaveThem) 
 INSTANTIATE_TEST_SUITE_P(Biases, SummingLinearMap, ::testing::Bool());
 
 TEST(SummingLinear, IsTheLinearMapOfACpuInFp32) {
-  const bool was_fused = uses_fused();
+  const test::WithFusing fusing(Fusing::kEverywhere);
   const at::Tensor x = at::ones({2, 3});
-  set_fused(true);
   EXPECT_TRUE(can_sum_gradients(x, x));
   EXPECT_FALSE(can_sum_gradients(x, x.to(at::kDouble)));
   EXPECT_FALSE(can_sum_gradients(x.to(at::kDouble), x.to(at::kDouble)));
@@ -82,9 +82,8 @@ TEST(SummingLinear, IsTheLinearMapOfACpuInFp32) {
   linear(x, weight, at::Tensor()).sum().backward();
   EXPECT_TRUE(at::equal(sums, at::full({4, 3}, 7.0F)));
   EXPECT_TRUE(weight.grad().is_same(sums));
-  set_fused(false);
+  set_fusing(Fusing::kOff);
   EXPECT_FALSE(can_sum_gradients(x, x));
-  set_fused(was_fused);
 }
 
 TEST(SummingLinear, LeavesWhatNeedsNoGradientAlone) {

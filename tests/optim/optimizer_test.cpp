@@ -6,6 +6,7 @@
 
 #include "bertcram/nn/fused.h"
 #include "nn/tensor_support.h"
+#include "nn/with_fusing.h"
 #include "util/test_support.h"
 
 namespace bertcram::optim {
@@ -90,8 +91,7 @@ struct AfterSteps {
 };
 
 AfterSteps after_steps(at::ScalarType type, bool is_fused) {
-  const bool was_fused = nn::uses_fused();
-  nn::set_fused(is_fused);
+  const test::WithFusing fusing(is_fused ? nn::Fusing::kEverywhere : nn::Fusing::kOff);
   constexpr int64_t kMany = 100'003;
   AfterSteps result = {
       .parameters = nn::Parameters({{.leaf = "w", .parts = {"w"}, .shape = {kMany}},
@@ -110,7 +110,6 @@ AfterSteps after_steps(at::ScalarType type, bool is_fused) {
   }
   result.first = optimizer.first_moments();
   result.second = optimizer.second_moments();
-  nn::set_fused(was_fused);
   return result;
 }
 

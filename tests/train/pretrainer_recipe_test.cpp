@@ -12,6 +12,7 @@
 #include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
 #include "nn/kernels/linear_bf16.h"
+#include "nn/with_fusing.h"
 #include "train/pretrain_support.h"
 
 namespace bertcram::train {
@@ -61,7 +62,7 @@ TEST_F(PretrainRecipe, LearnsTheSameWithAndWithoutFusedOperations) {
     GTEST_SKIP() << "this processor has no AVX-512 BF16";
   }
   const auto losses = [&](bool is_fused) {
-    nn::set_fused(is_fused);
+    const test::WithFusing fusing(is_fused ? nn::Fusing::kEverywhere : nn::Fusing::kOff);
     auto config = config_for(is_fused ? "fused" : "plain", Precision::kBf16);
     config.model.hidden = 64;  // with two heads of 32 the sizes that the kernels take
     config.model.ffn = 64;
@@ -79,10 +80,8 @@ TEST_F(PretrainRecipe, LearnsTheSameWithAndWithoutFusedOperations) {
     }
     return found;
   };
-  const bool was_fused = nn::uses_fused();
   const auto fused = losses(true);
   const auto plain = losses(false);
-  nn::set_fused(was_fused);
   ASSERT_EQ(fused.size(), 100U);
   const auto mean = [](const std::vector<double>& values, size_t first) {
     return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(first),

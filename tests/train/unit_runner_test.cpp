@@ -2,6 +2,8 @@
 
 #include "train/unit_runner.h"
 
+#include <sys/stat.h>
+
 #include <csignal>
 #include <set>
 
@@ -137,6 +139,26 @@ TEST_F(UnitRunnerTest, ACheckpointThatCannotBeReadIsNotThrownAway) {
   fs::create_symlink("weights.safetensors", newest / "weights.safetensors");  // "too many levels"
   EXPECT_THROW(run_unit("stopped", 0), UnreadableError);
   EXPECT_EQ(checkpoint::list_checkpoints(checkpoints("stopped")).front(), newest);
+}
+
+// Found by review: a disk that fails for a moment cost all epochs.
+TEST_F(UnitRunnerTest, ABestEpochThatCannotBeReadIsNotThrownAway) {
+  run_unit("whole", 0);
+  EXPECT_THROW(run_unit("stopped", 0, 3 * kExamples + 4), util::StoppedError);
+  const auto before = checkpoint::list_checkpoints(checkpoints("stopped"));
+  int64_t epoch = 1;
+  while (epoch < kEpochs && !fs::exists(checkpoints("stopped") / cat("best-epoch-", epoch))) {
+    ++epoch;
+  }
+  const fs::path weights = checkpoints("stopped") / cat("best-epoch-", epoch) / "model.safetensors";
+  const fs::path aside = weights.parent_path() / "aside";
+  fs::rename(weights, aside);
+  ASSERT_EQ(::mknod(weights.c_str(), S_IFSOCK | S_IRUSR, 0), 0) << "a socket: there, and not to be opened";
+  EXPECT_THROW(run_unit("stopped", 0), UnreadableError);
+  EXPECT_EQ(checkpoint::list_checkpoints(checkpoints("stopped")), before);
+  fs::rename(aside, weights);
+  run_unit("stopped", 0);
+  EXPECT_TRUE(bytes("stopped") == bytes("whole"));
 }
 
 TEST_F(UnitRunnerTest, AStopThatCannotSaveSaysSo) {

@@ -4,7 +4,7 @@
 
 namespace bertcram::config {
 
-/// Options of `bertcram eval`: exactly one of data (packed), text, blimp, or task with data.
+/// Options of `bertcram eval`: exactly one of data (packed), text, blimp, task with data, or task_file, which needs no data.
 struct EvalConfig {
   std::string model = "runs/latest/model";
   std::string data;

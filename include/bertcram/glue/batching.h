@@ -32,4 +32,8 @@ std::vector<Batch> evaluation_batches(std::span<const int64_t> lengths_tokens, i
 /// Batches per epoch: examples / batch_examples, rounded up.
 int64_t batches_per_epoch(int64_t examples, int64_t batch_examples);
 
+/// Examples that a run has seen after so many training batches. Within an epoch all count as full: which one is not is
+/// left open, so that it may be up to a batch less. REQUIRES: examples >= 1.
+int64_t examples_after(int64_t batches, int64_t examples, int64_t batch_examples);
+
 }  // namespace bertcram::glue

@@ -1,6 +1,6 @@
 #pragma once
-// Reads a task's TSV files in the official GLUE layout: fields between tabs, quotes literal, \r\n and a missing final
-// newline tolerated, a byte order mark skipped.
+// Reads a task's TSV, CSV and JSON-lines files. TSV is in the official GLUE layout: fields between tabs, quotes literal.
+// \r\n and a missing final newline are tolerated, a byte order mark is skipped.
 
 #include <cstdint>
 #include <filesystem>

@@ -63,9 +63,20 @@ void save_unit(const UnitRecord& record, const std::filesystem::path& folder);
 /// @throws DataError if its file is damaged, or has been changed since it was written
 std::optional<UnitRecord> load_unit(const std::filesystem::path& folder);
 
-/// The run with the best score on its first dev set, of a search among those at the rate with the best mean. Of equal ones
-/// the higher rate and then the earlier seed: it does not depend on the order of the records. nullopt without any.
+/// A run's value of the metric on one of its dev sets. @throws InternalError unless it is there and finite
+double score_of(const SplitScores& scores, const std::string& metric);
+
+/// Of a search, the learning rate with the best mean over its runs' first dev sets; of equal ones the highest. It does not
+/// depend on the order of the records. 0 without a search. REQUIRES: at least one record.
+double best_rate(std::span<const UnitRecord> records, const std::string& metric);
+
+/// The run at the best rate with the best score on its first dev set, of equal ones that with the earlier seed: it does not
+/// depend on the order of the records. nullopt without any.
 std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric);
+
+/// Of a search, the best run at each rate. While runs are missing, best_unit may still become any of them, as the best rate
+/// is one of means; within a rate it only moves to runs that come.
+std::vector<UnitId> best_of_each_rate(std::span<const UnitRecord> records, const std::string& metric);
 
 /// All scores of a task's outputs on a labelled split. @param outputs  rows of task.classes() numbers (or one)
 SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs);

@@ -49,6 +49,9 @@ enum class HeadKind {
 /// What of the token states a classifier reads.
 enum class ClassifierPooling { kFirst, kMean };
 
+/// Of texts that a classifier is trained on: what is left of a pair beside [CLS] and two [SEP] should still say something.
+inline constexpr int64_t kFewestTaskTokens = 8;
+
 struct Head {
   HeadKind kind = HeadKind::kMaskedLm;
   int64_t outputs = 0;                        ///< classifiers: classes, or 1 for regression

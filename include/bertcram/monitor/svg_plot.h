@@ -17,7 +17,8 @@ struct Curve {
 
 /// A named point, with an interval if low < high.
 struct Marker {
-  std::string name = {};
+  std::string name = {};  ///< beside it
+  std::string tip = {};   ///< shown while the mouse is on it, where there is no room for a name
   double x = 0;
   double y = 0;
   double low = 0;

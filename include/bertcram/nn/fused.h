@@ -4,10 +4,16 @@
 
 namespace bertcram::nn {
 
-/// On, unless the environment says BERTCRAM_FUSED=off. Also whether products in fp32 on any CPU add to the gradients of weights.
+enum class Fusing {
+  kOff,          ///< BERTCRAM_FUSED=off
+  kWhereFaster,  ///< unless the environment says something else
+  kEverywhere,   ///< BERTCRAM_FUSED=on: also where LibTorch's operations should be faster
+};
+Fusing fusing();
+void set_fusing(Fusing choice);
+
+/// Whether they are not off. Also whether products in fp32 on any CPU add to the gradients of weights.
 bool uses_fused();
-/// On also where LibTorch's operations should be faster, as with BERTCRAM_FUSED=on.
-void set_fused(bool is_on);
 /// Whether they are on and this processor has what those for bf16 need.
 bool has_bf16_kernels();
 /// Likewise for fp32 (attention).

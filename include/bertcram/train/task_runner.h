@@ -37,7 +37,8 @@ void log_notes(const char* room, const EncodedSplit& split);
 model::Head task_head(const glue::TaskSpec& task);
 
 /// Tokens that texts of the task are cut to: `wanted`, or fewer where the model has fewer positions.
-/// @throws ConfigError, DataError if that is too few; DataError if the task has pairs and the model no second token type
+/// REQUIRES: wanted >= model::kFewestTaskTokens.
+/// @throws DataError if the model has too few positions, or the task has pairs and the model no second token type
 int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted);
 
 /// @throws DataError if the folder holds a model without a classifier
