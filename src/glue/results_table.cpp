@@ -86,14 +86,6 @@ bool is_scored_with_another(const std::string& name) {
   return is_glue && (own == builtin_tasks().end() || !own->scored_with.empty());
 }
 
-/// No average can be of it: a task that was run alone, MNLI with both its sets.
-bool is_of_one_task(const GlueResults& results) {
-  const auto count = std::ranges::count_if(reported_order(), [&](const std::string& name) {
-    return results.tasks.contains(name) && !is_scored_with_another(name);
-  });
-  return count <= 1 && results.failed.empty();
-}
-
 std::string grid_lines(const GlueResults& results) {
   std::string lines;
   for (const std::string& name : ordered_names(results)) {
@@ -131,14 +123,10 @@ std::string format_results_table(const GlueResults& results, TableStyle style) {
   if (!has_glue(results)) {
     return text;
   }
-  const std::vector<std::string> missing = missing_entries(task_scores(results));
-  if (is_of_one_task(results)) {
-    return text + cat("\nsane9 and transfer8, the averages to set beside published ones, need ",
-                      util::join(missing, ", "), " as well\n");
-  }
   const std::string statistic = protocol.statistic == Statistic::kMedian ? "medians" : "means";
   text += cat("\n", formatted(table_of_averages(results), style), "\nsane9 is the mean of 9 ", statistic,
               ", mnli and mnli-mm each counting once; transfer8 of 8, mnli as the mean of its two sets\n");
+  const std::vector<std::string> missing = missing_entries(task_scores(results));
   return missing.empty() ? text : cat(text, "both need ", util::join(missing, ", "), "\n");
 }
 

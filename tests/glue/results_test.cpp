@@ -180,23 +180,6 @@ TEST(ResultsTable, SaysWhichEntriesAnAverageLacksAndWhichTasksFailed) {
   EXPECT_EQ(nlohmann::json::parse(results_to_json(results))["failed"]["qqp"], "no such file");
 }
 
-TEST(ResultsTable, OneTaskAloneHasALineInPlaceOfAverages) {
-  GlueResults results{.protocol = "sane"};
-  add(results, "mnli", {60});
-  add(results, "mnli-mm", {61});
-  const std::string table = format_results_table(results);
-  EXPECT_FALSE(contains(table, "this model")) << table;
-  EXPECT_FALSE(contains(table, "BERT-base")) << table;
-  EXPECT_TRUE(contains(table, "\nsane9 and transfer8, the averages to set beside published ones, need cola, "))
-      << table;
-  EXPECT_TRUE(table.ends_with(" as well\n")) << table;
-  add(results, "rte", {50});
-  EXPECT_TRUE(contains(format_results_table(results), "\nthis model ")) << "several tasks";
-  results.tasks.erase("rte");
-  results.failed["rte"] = "no such file";
-  EXPECT_TRUE(contains(format_results_table(results), "\nthis model ")) << "several were asked for";
-}
-
 TEST(ResultsTable, OwnTasksStandWithoutGlueAverages) {
   GlueResults results{.protocol = "sane"};
   add(results, "pets", {50});
