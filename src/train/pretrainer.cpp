@@ -1,7 +1,6 @@
 #include "bertcram/train/pretrainer.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "bertcram/monitor/metrics_log.h"
 #include "bertcram/train/masked_lm.h"
@@ -64,7 +63,7 @@ class Pretrainer {
   PretrainResult train() {
     util::add_log_file(run_.log_file());
     start_or_resume();
-    if (budget_.is_spent(usage()) && state_.has_models(run_.path(), *data_.tokenizer)) {
+    if (budget_.is_spent(usage()) && !lacks_final_evaluation() && state_.has_models(run_.path(), *data_.tokenizer)) {
       util::log_info("pretrain", cat(run_.path().string(), " is already finished; nothing to train"));
       conclude();
       return result();

@@ -163,7 +163,8 @@ TEST(Resolve, AKeyOfAnotherSectionCommandOrProgramIsRecognised) {
       "run.yaml:1: unknown key 'learning_rate'; did you mean 'optim.learning_rate'? It is a key of finetune-glue");
   EXPECT_EQ(refusal("lerning_rate: 1e-3\n"),
             "run.yaml:1: unknown key 'lerning_rate'; did you mean 'optim.learning_rate'?");
-  EXPECT_EQ(refusal("task_file: own.yaml\n"), "run.yaml:1: unknown key 'task_file'; it is a key of finetune-glue");
+  EXPECT_EQ(refusal("task_file: own.yaml\n"),
+            "run.yaml:1: unknown key 'task_file'; it is a key of finetune-glue, eval");
   EXPECT_EQ(refusal("input: a.txt\n"), "run.yaml:1: unknown key 'input'; it is a key of tokenize, pack");
   FinetuneConfig finetune;
   EXPECT_EQ(message_of<ConfigError>([&] { apply_yaml(fields_of(finetune), "optim: {beta1: 0.9}\n", "run.yaml"); }),

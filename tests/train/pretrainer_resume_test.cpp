@@ -132,9 +132,10 @@ TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
     }
     EXPECT_EQ(checkpoint::read_state(checkpoint::list_checkpoints(checkpoints_of(stopped))[0]).step, step);
   }
-  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(stopped.output) / "model"));  // the last evaluation is due
+  EXPECT_TRUE(weights_of(stopped) == weights_of(whole)) << "the model as it is, though the last evaluation is due";
   run(stopped);
   EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
+  EXPECT_EQ(metrics_of(stopped), metrics_of(whole)) << "with the last evaluation";
 }
 
 TEST_P(PretrainResume, AnEvaluationThatAStopCutOffIsMadeUpFor) {
