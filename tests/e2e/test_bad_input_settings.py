@@ -100,11 +100,12 @@ class TaskData(E2ETestCase):
 
     def test_the_way_to_the_data_is_said_where_it_is_missing(self):
         absent = self.dir / "absent"
-        for command, words in (("finetune-glue", ("--output", self.dir / "out")), ("eval", ())):
-            for task, code, said in (("cola", INPUT, f"scripts/get_glue.sh --output {absent}'"), ("coal", USAGE, "did you mean 'cola'")):
-                with self.subTest(command=command, task=task):
-                    self.assert_fails(self.bertcram(command, "--model", make_model(), "--task", task, "--data", absent, *words),
-                                      code, said)
+        out = ("--output", self.dir / "out")
+        for command, task, words, code, said in (("finetune-glue", "cola", out, INPUT, f"scripts/get_glue.sh --output {absent}'"),
+                                                 ("finetune-glue", "coal", out, USAGE, "did you mean 'cola'"),
+                                                 ("eval", "coal", (), USAGE, "did you mean 'cola'")):
+            with self.subTest(command=command, task=task):
+                self.assert_fails(self.bertcram(command, "--model", make_model(), "--task", task, "--data", absent, *words), code, said)
 
     def test_eval_of_a_missing_text(self):
         self.assert_fails(self.bertcram("eval", "--model", make_model(), "--text", self.dir / "absent.txt"), INPUT,

