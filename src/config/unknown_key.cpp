@@ -49,16 +49,16 @@ std::optional<std::string> key_ending(const std::string& last, const std::string
 
 std::optional<std::string> nearest_key(const std::string& path, const std::vector<std::string>& names) {
   const std::string last = last_part(path);
-  if (const auto key = key_ending(last, path, names)) {  // of another section, or of none
+  if (auto key = key_ending(last, path, names)) {  // of another section, or of none
     return key;
   }
   for (const auto& [other, ours] : kOtherNames) {
-    const auto key = other == last ? key_ending(std::string(ours), path, names) : std::nullopt;
+    auto key = other == last ? key_ending(std::string(ours), path, names) : std::nullopt;
     if (key) {
       return key;
     }
   }
-  if (const auto name = util::nearest_name(path, names)) {
+  if (auto name = util::nearest_name(path, names)) {
     return name;
   }
   constexpr size_t kFewLetters = 5;  // fewer are near to many words
