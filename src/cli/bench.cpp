@@ -45,7 +45,7 @@ config::Precision parse_precision(const std::string& word) {
 
 int64_t parse_rows(const std::string& word) {
   constexpr int64_t kMost = 1'000'000;
-  const auto rows = util::parse_int(word);
+  const auto rows = util::parse_count(word);
   if (!rows || *rows < 1 || *rows > kMost) {
     throw ConfigError(cat("--micro-batch: '", word, "' is no number of rows from 1 to ", kMost));
   }

@@ -97,6 +97,11 @@ std::vector<std::string> commands_with(const std::string& path) {
 }  // namespace
 
 std::string unknown_key(const std::string& path, const std::vector<Field>& fields) {
+  const auto inside =
+      std::ranges::find_if(fields, [&](const auto& field) { return field.path.starts_with(path + "."); });
+  if (inside != fields.end()) {
+    return cat("'", path, "' is a section; give one of its keys, such as '", inside->path, "'");
+  }
   const auto commands = commands_with(path);
   auto nearest = nearest_key(path, names_of(fields));
   if (nearest && !commands.empty() && last_part(*nearest) != last_part(path)) {
@@ -104,7 +109,7 @@ std::string unknown_key(const std::string& path, const std::vector<Field>& field
   }
   std::string text = cat("unknown key '", path, "'", nearest ? "; did you mean '" + *nearest + "'?" : "");
   if (!commands.empty()) {
-    text += cat(nearest ? " It" : "; it", " is a key of ", util::join(commands, ", "));
+    text += cat(nearest ? " '" + path + "'" : "; it", " is a key of ", util::join(commands, ", "));
   }
   return text;
 }

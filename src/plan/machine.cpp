@@ -96,16 +96,17 @@ Machine machine_of(const Card& card, const config::RuntimeConfig& runtime) {
                            : card.has_bf16                       ? Precision::kBf16
                                                                  : Precision::kFp16;
   const auto memory = static_cast<int64_t>(card.memory_gib * kGiB);
+  const int64_t usable = std::min(memory, util::parse_bytes(runtime.memory_limit).value_or(memory));
   return {.name = std::string(card.title),
           .is_gpu = true,
           .precision = chosen,
-          .memory_bytes = std::min(memory, util::parse_bytes(runtime.memory_limit).value_or(memory)),
+          .memory_bytes = usable,
           .own_bytes = static_cast<int64_t>(kOwnGiB * kGiB),
-          .reserved_bytes = runtime.memory_limit.empty() ? static_cast<int64_t>(kOthersGiB * kGiB) : 0,
+          .reserved_bytes = std::max<int64_t>(0, static_cast<int64_t>(kOthersGiB * kGiB) - (memory - usable)),
           .flops = 1e12 * (chosen == Precision::kFp32 ? fp32_tflops(card, runtime.tf32) : card.tensor_tflops),
           .bytes_per_second = 1e9 * card.gigabytes_per_second,
           .watts = card.watts,
-          .is_limited = util::parse_bytes(runtime.memory_limit).value_or(memory) < memory};
+          .is_limited = usable < memory};
 }
 
 }  // namespace bertcram::plan

@@ -103,8 +103,8 @@ Reach reach_of(const PretrainConfig& config, const Plan& plan, const PlanOptions
   const Usage usage = spend(config, plan);
   Reach reach;
   reach.seconds = usage.seconds;
-  reach.tokens = std::llround(usage.tokens);
-  reach.steps = std::llround(usage.steps);
+  reach.tokens = util::whole_number(std::round(usage.tokens));
+  reach.steps = util::whole_number(std::round(usage.steps));
   const auto tokens = static_cast<double>(reach.tokens);
   reach.flops = tokens * plan.workload.flops_per_token;
   if (options.train_rows) {

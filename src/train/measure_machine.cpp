@@ -56,7 +56,9 @@ config::Precision precision_of(at::ScalarType type) {
 
 plan::Machine measure_machine(const config::RuntimeConfig& config) {
   const c10::NoGradGuard no_grad;
-  const Runtime runtime = resolve_runtime(config);
+  config::RuntimeConfig unlimited = config;  // what is measured needs some hundred MiB
+  unlimited.memory_limit.clear();
+  const Runtime runtime = resolve_runtime(unlimited);
   require_fast_products(runtime);
   const bool is_gpu = !runtime.device.is_cpu();
   const auto limit = util::parse_bytes(config.memory_limit);

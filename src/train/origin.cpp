@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/model/hub_config.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
-#include "bertcram/util/json_fields.h"
+#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "data_start.h"
@@ -53,13 +54,17 @@ std::vector<std::string> overruled(ModelConfig given, ModelConfig folder) {
   return found;
 }
 
-/// What an earlier session noted, if it came to its first checkpoint.
-std::optional<model::EncoderShape> noted_shape(const fs::path& run) {
-  const fs::path file = run / kOriginFile;
-  if (!fs::exists(file) || checkpoint::list_checkpoints(run / kCheckpointsFolder).empty()) {
-    return std::nullopt;
+/// What an earlier session noted; null if it did not, or if that is damaged.
+nlohmann::json read_note(const fs::path& file) {
+  if (!fs::exists(file)) {
+    return {};
   }
-  return model::shape_from_hub_config(util::parse_json_file(file), file.string());
+  nlohmann::json note = util::try_parse_json(util::read_file(file));
+  if (!note.is_object() || !note.contains("config") || util::text_member(note, "folder").empty()) {
+    util::log_warning("pretrain", cat(file.string(), " is damaged: the run goes by init_from alone"));
+    return {};
+  }
+  return note;
 }
 
 }  // namespace
@@ -67,10 +72,15 @@ std::optional<model::EncoderShape> noted_shape(const fs::path& run) {
 Origin::Origin(const config::PretrainConfig& config, const RunData& data) : config_(config) {
   if (config.init_from.empty()) {
     shape_ = model::make_shape(config.model, data.manifest.vocab_size, data.tokenizer->special().pad);
-  } else if (const auto noted = noted_shape(config.output)) {
-    take_over_shape(*noted);
   } else {
-    take_over_folder(data);
+    const fs::path run = config.output;
+    const nlohmann::json note = read_note(run / kOriginFile);
+    if (!note.is_null() && !checkpoint::list_checkpoints(run / kCheckpointsFolder).empty()) {
+      take_over_shape(model::shape_from_hub_config(note.at("config"), (run / kOriginFile).string()));
+    } else {
+      const bool is_noted = util::text_member(note, "init_from") == config.init_from;
+      take_over_folder(is_noted ? util::text_member(note, "folder") : config.init_from, data);
+    }
   }
   if (data.manifest.seq_len > shape_.max_positions) {
     throw ConfigError(
@@ -81,8 +91,7 @@ Origin::Origin(const config::PretrainConfig& config, const RunData& data) : conf
   }
 }
 
-void Origin::take_over_folder(const RunData& data) {
-  const std::string& path = config_.init_from;
+void Origin::take_over_folder(const std::string& path, const RunData& data) {
   folder_ = checkpoint::open_model_directory(path);
   if (folder_->tokenizer->fingerprint() != data.manifest.tokenizer_fingerprint) {
     throw DataError(cat("init_from ", path, ": its tokenizer is not the one of ", config_.data,
@@ -106,8 +115,10 @@ void Origin::take_over_shape(const model::EncoderShape& shape) {
 
 void Origin::leave_note(const RunDirectory& run) const {
   if (folder_) {
-    const auto config = model::to_hub_config(shape_, {.kind = model::HeadKind::kNone});
-    util::write_file_atomically(run.path() / kOriginFile, util::json_text(config, 2) + "\n");
+    const nlohmann::json note = {{"init_from", config_.init_from},
+                                 {"folder", fs::weakly_canonical(fs::absolute(folder_->path)).string()},
+                                 {"config", model::to_hub_config(shape_, {.kind = model::HeadKind::kNone})}};
+    util::write_file_atomically(run.path() / kOriginFile, util::json_text(note, 2) + "\n");
   }
 }
 

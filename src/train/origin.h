@@ -16,8 +16,8 @@ namespace bertcram::train {
 /// What a run starts from: a model folder (`init_from`), or random weights and what the training data tells.
 class Origin {
  public:
-  /// A run that has checkpoints takes its shape from what leave_note() wrote: the folder may be gone by then, or its name, such
-  /// as `latest`, lead elsewhere.
+  /// A run that was begun goes by what leave_note() wrote: the name, such as `latest`, may lead elsewhere by then, and once
+  /// there are checkpoints the folder may be gone.
   /// @throws ConfigError if the rows are longer than the model; DataError if the folder holds no encoder or masked LM of
   /// the data's tokenizer
   Origin(const config::PretrainConfig& config, const RunData& data);
@@ -26,7 +26,7 @@ class Origin {
   const config::PretrainConfig& config() const { return config_; }
   const model::EncoderShape& shape() const { return shape_; }
 
-  /// Writes the shape that was taken over into the run's folder, for later sessions.
+  /// Writes into the run's folder, for later sessions, where the model was found and its shape.
   void leave_note(const RunDirectory& run) const;
 
   /// Fills freshly drawn weights. REQUIRES: the run has no checkpoints. @return seconds that it took: they belong to the budget
@@ -34,7 +34,7 @@ class Origin {
   double start(const RunData& data, int64_t threads, const util::StopFlag& stop, nn::Parameters& parameters) const;
 
  private:
-  void take_over_folder(const RunData& data);
+  void take_over_folder(const std::string& path, const RunData& data);
   void take_over_shape(const model::EncoderShape& shape);
 
   config::PretrainConfig config_;

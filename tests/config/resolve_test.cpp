@@ -158,13 +158,19 @@ TEST(Resolve, AKeyOfAnotherSectionCommandOrProgramIsRecognised) {
   EXPECT_EQ(refusal("budgett:\n  steps: 5\n"), "run.yaml:1: unknown key 'budgett'; did you mean 'budget'?");
   EXPECT_EQ(refusal("optim: {lr: 1e-3}\n"), "run.yaml:1: unknown key 'optim.lr'; did you mean 'optim.learning_rate'?");
   EXPECT_EQ(refusal("batch_size: 32\n"), "run.yaml:1: unknown key 'batch_size'; did you mean 'batch.rows'?");
-  EXPECT_EQ(
-      refusal("learning_rate: 1e-3\n"),
-      "run.yaml:1: unknown key 'learning_rate'; did you mean 'optim.learning_rate'? It is a key of finetune-glue");
+  EXPECT_EQ(refusal("learning_rate: 1e-3\n"),
+            "run.yaml:1: unknown key 'learning_rate'; did you mean 'optim.learning_rate'? 'learning_rate' is a key of "
+            "finetune-glue");
   EXPECT_EQ(refusal("lerning_rate: 1e-3\n"),
             "run.yaml:1: unknown key 'lerning_rate'; did you mean 'optim.learning_rate'?");
   EXPECT_EQ(refusal("task_file: own.yaml\n"),
             "run.yaml:1: unknown key 'task_file'; it is a key of finetune-glue, eval");
+  PretrainConfig pretrain;
+  EXPECT_TRUE(contains(message_of<ConfigError>([&] {
+                         apply_sources(fields_of(pretrain),
+                                       {.files = {}, .overrides = {parse_set_argument("optim=1")}});
+                       }),
+                       "'optim' is a section; give one of its keys, such as 'optim."));
   EXPECT_EQ(refusal("input: a.txt\n"), "run.yaml:1: unknown key 'input'; it is a key of tokenize, pack");
   FinetuneConfig finetune;
   EXPECT_EQ(message_of<ConfigError>([&] { apply_yaml(fields_of(finetune), "optim: {beta1: 0.9}\n", "run.yaml"); }),

@@ -71,10 +71,12 @@ class Cards(E2ETestCase):
         self.assertGreater(largest(), largest("--memory-limit", "8GiB"))
         self.assertGreater(largest("--memory-limit", "8GiB"), largest("--memory-limit", "4GiB"))
 
-    def test_a_card_is_not_all_ours_but_a_limit_is(self):
+    def test_a_card_is_not_all_ours_unless_a_limit_leaves_the_rest(self):
         large = ["plan", "--config", "large.yaml", "--gpu", "3060ti"]
         self.assertRegex(must(*large).text, r"driver and desktop +512\.0 MiB")
-        self.assertNotIn("driver and desktop", must(*large, "--memory-limit", "8GiB").text)
+        self.assertEqual(must(*large, "--memory-limit", "99GiB", "--json").json["largest_micro_batch"],
+                         must(*large, "--json").json["largest_micro_batch"])
+        self.assertNotIn("driver and desktop", must(*large, "--memory-limit", "7.5GiB").text)
         whole, limited = (must(*large, *words, "--json").json for words in ([], ["--memory-limit", "7.5GiB"]))
         self.assertEqual(whole["largest_micro_batch"], limited["largest_micro_batch"])
         self.assertEqual(whole["memory_bytes"]["driver_and_desktop"], 512 << 20)

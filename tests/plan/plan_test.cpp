@@ -108,7 +108,7 @@ TEST(MemoryNeed, IsWhatASumByHandGives) {
   EXPECT_EQ(memory_need(workload, 8, false, card("3060ti", Precision::kFp32)).compute_copy, 0);
 }
 
-TEST(MemoryNeed, LeavesRoomOnACardForItsDriverAndADesktopButNoneOfAGivenLimit) {
+TEST(MemoryNeed, LeavesRoomOnACardForItsDriverAndADesktopUnlessALimitDoes) {
   constexpr int64_t kHalfGiB = int64_t{1} << 29;
   const Workload workload = pretraining(bert_base(), 32'768, 128);
   const Machine whole = card("3060ti");
@@ -120,6 +120,10 @@ TEST(MemoryNeed, LeavesRoomOnACardForItsDriverAndADesktopButNoneOfAGivenLimit) {
   EXPECT_EQ(limited.memory_bytes, 15 * kHalfGiB);
   EXPECT_EQ(memory_need(workload, 8, false, limited).driver_and_desktop, 0);
   EXPECT_EQ(rows_that_fit(workload, 1'000, false, whole), rows_that_fit(workload, 1'000, false, limited));
+  for (const auto& [limit, left] : {std::pair("7.75GiB", kHalfGiB / 2), std::pair("99GiB", kHalfGiB)}) {
+    runtime.memory_limit = limit;
+    EXPECT_EQ(memory_need(workload, 8, false, machine_of(*find_card("3060ti"), runtime)).driver_and_desktop, left);
+  }
   EXPECT_EQ(memory_need(workload, 8, false, Machine{.name = "this machine"}).driver_and_desktop, 0)
       << "of this machine";
 }

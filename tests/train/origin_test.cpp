@@ -57,13 +57,29 @@ TEST_F(OriginTest, ARunGoesOnWithoutTheFolderItStartedFrom) {
     config.optim.learning_rate = 1e-3;
     run(config);
     const std::string whole = weights_of(config);
+    const std::filesystem::path output = config.output;
+    forget_after(config, 0);  // as if it had been killed before its first checkpoint
+    std::filesystem::remove_all(output / "model");
+    run(config);
+    EXPECT_TRUE(weights_of(config) == whole);
     forget_after(config, 1);
-    std::filesystem::remove_all(std::filesystem::path(config.output) / "model");
+    std::filesystem::remove_all(output / "model");
     std::filesystem::remove_all(first.output);
     EXPECT_EQ(run(config).steps, 2);
     EXPECT_TRUE(weights_of(config) == whole);
     std::filesystem::remove_all(config.output);
   }
+}
+
+TEST_F(OriginTest, WithADamagedNoteTheFolderIsReadAgain) {
+  auto config = second_run(first_run());
+  run(config);
+  const std::string whole = weights_of(config);
+  const std::filesystem::path output = config.output;
+  std::filesystem::remove_all(output / "model");
+  test::write_bytes(output / "origin.json", "");
+  run(config);
+  EXPECT_TRUE(weights_of(config) == whole);
 }
 
 TEST_F(OriginTest, TheConfigurationSaysTheFoldersShape) {

@@ -47,8 +47,8 @@ struct Machine {
   bool is_limited = false;      ///< memory_bytes are --memory-limit, which is less than there is
 };
 
-/// @param runtime  its precision, where kAuto is bf16, or fp16 where the card has no bf16; tf32; and memory_limit, of
-///                 which nothing is left to others
+/// @param runtime  its precision, where kAuto is bf16, or fp16 where the card has no bf16; tf32; and memory_limit, which
+///                 leaves the rest of the card to others
 Machine machine_of(const Card& card, const config::RuntimeConfig& runtime);
 
 }  // namespace bertcram::plan

@@ -18,7 +18,7 @@ class RunTakenError : public ResourceError {
 
 /// Names in the folder of a run.
 inline constexpr const char* kCheckpointsFolder = "checkpoints";
-inline constexpr const char* kOriginFile = "origin.json";  ///< the shape of the model that `init_from` named
+inline constexpr const char* kOriginFile = "origin.json";  ///< the folder that `init_from` named, and the shape
 
 class RunDirectory {
  public:
