@@ -55,6 +55,7 @@ json to_json(const TrainState& state, const json& hashes) {
           {"evaluated_share", state.evaluated_share},
           {"reserved_seconds", state.reserved_seconds},
           {"final_evaluation_step", state.final_evaluation_step},
+          {"final_evaluation_rows", state.final_evaluation_rows},
           {"metrics_bytes", state.metrics_bytes},
           {"eval_loss", state.eval_loss ? json(*state.eval_loss) : json(nullptr)},
           {"rows_per_pass", state.passes.rows},
@@ -105,6 +106,7 @@ TrainState state_of(const json& stored) {
   state.evaluated_share = stored.value("evaluated_share", 0.0);
   state.reserved_seconds = stored.value("reserved_seconds", 0.0);
   state.final_evaluation_step = stored.value("final_evaluation_step", int64_t{-1});
+  state.final_evaluation_rows = stored.value("final_evaluation_rows", int64_t{0});
   state.metrics_bytes = stored.value("metrics_bytes", int64_t{0});
   if (const auto loss = stored.find("eval_loss"); loss != stored.end() && loss->is_number()) {
     state.eval_loss = loss->get<double>();

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <vector>
 
 #include "bertcram/util/error.h"
+#include "bertcram/util/folders.h"
 
 namespace bertcram::checkpoint {
 namespace {
@@ -17,26 +19,15 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-/// The folders in it that show themselves, by name.
-std::vector<fs::path> folders_in(const fs::path& folder) {
-  std::vector<fs::path> folders;
-  std::error_code failure;
-  for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end; entry.increment(failure)) {
-    std::error_code ignored;
-    if (entry->is_directory(ignored) && !entry->path().filename().string().starts_with(".")) {
-      folders.push_back(entry->path());
-    }
-  }
-  std::ranges::sort(folders);
-  return folders;
-}
-
 /// `model` of a run, TASK or TASK-seedN/model of finetune-glue; nullopt if there is none.
 std::optional<fs::path> model_inside(const fs::path& folder) {
+  std::error_code ignored;
+  std::vector<std::string> folders = util::folder_names_in(folder, ignored);
+  std::erase_if(folders, [](const std::string& name) { return name.starts_with("."); });
   std::vector<fs::path> candidates = {folder / "model"};
-  const std::vector<fs::path> folders = folders_in(folder);
-  candidates.insert(candidates.end(), folders.begin(), folders.end());
-  std::ranges::transform(folders, std::back_inserter(candidates), [](const fs::path& each) { return each / "model"; });
+  std::ranges::transform(folders, std::back_inserter(candidates), [&](const auto& name) { return folder / name; });
+  std::ranges::transform(folders, std::back_inserter(candidates),
+                         [&](const auto& name) { return folder / name / "model"; });
   const auto found =
       std::ranges::find_if(candidates, [](const fs::path& each) { return is_there(each / "config.json"); });
   return found == candidates.end() ? std::nullopt : std::optional(*found);
@@ -47,11 +38,14 @@ std::optional<fs::path> model_inside(const fs::path& folder) {
 std::string instead_of_a_model(const fs::path& folder) {
   const fs::path plain = folder.has_filename() ? folder : folder.parent_path();  // without a slash at the end
   if (is_there(plain / "state.json") && is_there(plain / "weights.safetensors")) {
-    const fs::path model = (plain / ".." / ".." / "model").lexically_normal();
-    return cat("it is a checkpoint; the model is ", model.string(),
-               " once the run has stopped or ended; to go on from "
-               "here: 'bertcram pretrain --resume ",
-               plain.string(), " --output OTHER'");
+    const fs::path home = (plain / ".." / "..").lexically_normal();
+    const std::string model = (home / "model").string();
+    if (is_there(home / ".." / "settings.json")) {
+      return cat("it is a checkpoint of fine-tuning; the model is ", model, " once the run has ended");
+    }
+    return cat("it is a checkpoint; the model is ", model,
+               " once the run has stopped or ended; to go on from here: 'bertcram pretrain --resume ", plain.string(),
+               " --output OTHER'");
   }
   if (const auto inside = model_inside(plain)) {
     return cat("did you mean ", inside->string(), "?");

@@ -1,15 +1,9 @@
 // bertcram config: the resolved configuration of a command, every key with its meaning.
 
 #include <algorithm>
-#include <array>
 
-#include "bertcram/config/embed_config.h"
-#include "bertcram/config/eval_config.h"
-#include "bertcram/config/finetune_config.h"
-#include "bertcram/config/pack_config.h"
-#include "bertcram/config/predict_config.h"
-#include "bertcram/config/pretrain_config.h"
-#include "bertcram/config/tokenize_config.h"
+#include "bertcram/config/commands.h"
+#include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 #include "command.h"
@@ -19,33 +13,9 @@
 namespace bertcram::cli {
 namespace {
 
-/// Applies the sources to one command's configuration and dumps it.
-template <class Config>
-std::string dump(const ConfigFlags& flags, const Session& session) {
-  Config config;
-  flags.apply(config::fields_of(config), session);
-  return config::dump_yaml(config::fields_of(config), config::DumpStyle::kCommented);
-}
-
-struct Target {
-  const char* command;
-  std::string (*dump)(const ConfigFlags&, const Session&);
-};
-constexpr std::array<Target, 8> kTargets = {{{"pretrain", dump<config::PretrainConfig>},
-                                             {"finetune-glue", dump<config::FinetuneConfig>},
-                                             {"tokenize", dump<config::TokenizeConfig>},
-                                             {"pack", dump<config::PackConfig>},
-                                             {"eval", dump<config::EvalConfig>},
-                                             {"embed", dump<config::EmbedConfig>},
-                                             {"fill-mask", dump<config::FillMaskConfig>},
-                                             {"predict", dump<config::PredictConfig>}}};
-
 std::vector<std::string> targets() {
   std::vector<std::string> names;
-  names.reserve(kTargets.size());
-  for (const Target& target : kTargets) {
-    names.emplace_back(target.command);
-  }
+  config::for_each_command([&](const char* command, const auto&) { names.emplace_back(command); });
   return names;
 }
 
@@ -57,13 +27,19 @@ std::string did_you_mean(const std::string& command) {
   return meant ? "; did you mean '" + *meant + "'?" : "";
 }
 
-void run(const std::string& command, const ConfigFlags& flags, const Session& session) {
-  const auto target = std::ranges::find_if(kTargets, [&](const Target& each) { return command == each.command; });
-  if (target == kTargets.end()) {
-    throw ConfigError(cat("config: no configuration for '", command, "', there is one for ",
-                          util::join(targets(), ", "), did_you_mean(command)));
+void run(const std::string& target, const ConfigFlags& flags, const Session& session) {
+  bool found = false;
+  config::for_each_command([&](const char* command, auto config) {
+    if (target == command) {
+      found = true;
+      flags.apply(config::fields_of(config), session);
+      print_result(/*as_json=*/false, {}, config::dump_yaml(config::fields_of(config), config::DumpStyle::kCommented));
+    }
+  });
+  if (!found) {
+    throw ConfigError(cat("config: no configuration for '", target, "', there is one for ", util::join(targets(), ", "),
+                          did_you_mean(target)));
   }
-  print_result(/*as_json=*/false, {}, target->dump(flags, session));
 }
 
 }  // namespace

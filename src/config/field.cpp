@@ -46,7 +46,8 @@ constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
 /// Whether it is a whole number beyond kMost.
 bool is_too_large(const std::string& scalar) {
-  return !scalar.empty() && scalar.find_first_not_of("0123456789") == std::string::npos && !util::parse_int(scalar);
+  const auto number = util::parse_double(scalar);
+  return number && *number >= 0x1p63;
 }
 
 /// How else a count may be written, where the range has room for it.

@@ -6,13 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "bertcram/config/embed_config.h"
-#include "bertcram/config/eval_config.h"
-#include "bertcram/config/finetune_config.h"
-#include "bertcram/config/pack_config.h"
-#include "bertcram/config/predict_config.h"
-#include "bertcram/config/pretrain_config.h"
-#include "bertcram/config/tokenize_config.h"
+#include "bertcram/config/commands.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 
@@ -68,29 +62,14 @@ std::optional<std::string> nearest_key(const std::string& path, const std::vecto
   return nearest ? key_ending(*nearest, path, names) : std::nullopt;
 }
 
-template <class Config>
-bool has_key(const std::string& path) {
-  Config config;
-  const auto names = names_of(fields_of(config));
-  return std::ranges::find(names, path) != names.end();
-}
-
 std::vector<std::string> commands_with(const std::string& path) {
-  constexpr std::array<std::pair<const char*, bool (*)(const std::string&)>, 8> kCommands = {
-      {{"pretrain", has_key<PretrainConfig>},
-       {"finetune-glue", has_key<FinetuneConfig>},
-       {"tokenize", has_key<TokenizeConfig>},
-       {"pack", has_key<PackConfig>},
-       {"eval", has_key<EvalConfig>},
-       {"embed", has_key<EmbedConfig>},
-       {"fill-mask", has_key<FillMaskConfig>},
-       {"predict", has_key<PredictConfig>}}};
   std::vector<std::string> commands;
-  for (const auto& [command, has] : kCommands) {
-    if (has(path)) {
+  for_each_command([&](const char* command, auto config) {
+    const auto names = names_of(fields_of(config));
+    if (std::ranges::find(names, path) != names.end()) {
       commands.emplace_back(command);
     }
-  }
+  });
   return commands;
 }
 

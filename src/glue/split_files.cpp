@@ -7,6 +7,7 @@
 
 #include "bertcram/glue/reader.h"
 #include "bertcram/util/error.h"
+#include "bertcram/util/folders.h"
 #include "bertcram/util/text.h"
 
 namespace bertcram::glue {
@@ -20,19 +21,12 @@ bool is_file(const fs::path& path) {
 }
 
 std::vector<std::string> folder_names(const fs::path& data_dir) {
-  std::vector<std::string> names;
   std::error_code failure;
-  for (fs::directory_iterator entry(data_dir, failure), end; !failure && entry != end; entry.increment(failure)) {
-    std::error_code ignored;
-    if (entry->is_directory(ignored)) {
-      names.push_back(entry->path().filename().string());
-    }
-  }
+  std::vector<std::string> names = util::folder_names_in(data_dir, failure);
   if (failure) {
     throw DataError(
         cat(data_dir.string(), ": cannot list the GLUE folder: ", failure.message(), "; ", how_to_get_glue(data_dir)));
   }
-  std::ranges::sort(names);
   return names;
 }
 

@@ -56,9 +56,9 @@ std::optional<HeldOutScores> HeldOutRows::score_some(const Objective& objective,
   return scores;
 }
 
-std::optional<HeldOutScores> HeldOutRows::score_last(const Objective& objective, int64_t rows_per_pass,
+std::optional<HeldOutScores> HeldOutRows::score_last(const Objective& objective, int64_t rows, int64_t rows_per_pass,
                                                      const util::StopFlag& stop) const {
-  const int64_t count = rows_of_last();
+  const int64_t count = rows == 0 ? rows_.rows() : std::min(rows, rows_.rows());
   if (count < rows_.rows()) {
     util::log_info("pretrain",
                    cat("the last evaluation takes ", count, " of ", rows_.rows(),

@@ -28,15 +28,16 @@ class HeldOutRows {
   /// The rows that are scored during training. @return nullopt when asked to stop on the way
   std::optional<HeldOutScores> score_some(const Objective& objective, int64_t rows_per_pass,
                                           const util::StopFlag& stop);
-  /// All rows, or those that a twentieth of the time budget suffices for (logged), judged by the last score_some.
-  std::optional<HeldOutScores> score_last(const Objective& objective, int64_t rows_per_pass,
+  /// All rows, or those that a twentieth of the time budget suffices for, judged by the last score_some.
+  int64_t rows_of_last() const;
+  /// @param rows  from the first; 0 = all. That it is not all of them is logged.
+  std::optional<HeldOutScores> score_last(const Objective& objective, int64_t rows, int64_t rows_per_pass,
                                           const util::StopFlag& stop) const;
-  /// What score_last will take, judged by the last score_some; 0 before.
+  /// What the rows of the last will take, judged by the last score_some; 0 before.
   double seconds_for_last() const { return static_cast<double>(rows_of_last()) * seconds_per_row_; }
 
  private:
   int64_t rows_of_some() const;
-  int64_t rows_of_last() const;
   std::optional<HeldOutScores> score(const Objective& objective, int64_t rows, int64_t rows_per_pass,
                                      const util::StopFlag& stop) const;
 

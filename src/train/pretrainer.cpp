@@ -217,6 +217,7 @@ class Pretrainer {
       return;
     }
     step_.release_memory();
+    state_.position.final_evaluation_rows = held_out_.rows_of_last();
     final_scores_ = score_last();
     if (final_scores_) {
       record(*final_scores_);
@@ -230,7 +231,8 @@ class Pretrainer {
   }
 
   std::optional<HeldOutScores> score_last() const {
-    return held_out_.score_last(*state_.objective, step_.passes().rows, context_.stop);
+    return held_out_.score_last(*state_.objective, state_.position.final_evaluation_rows, step_.passes().rows,
+                                context_.stop);
   }
 
   void record(const HeldOutScores& scores) {
@@ -312,7 +314,6 @@ class Pretrainer {
   }
 
   PretrainResult result() {
-    const auto& position = state_.position;
     if (!final_scores_ && !held_out_.is_empty()) {
       step_.release_memory();
       final_scores_ = score_last();
@@ -323,9 +324,9 @@ class Pretrainer {
     const auto models = state_.objective->models();
     return {.model = run_.model(),
             .generator = models.size() > 1 ? std::optional(run_.path() / models[1].folder) : std::nullopt,
-            .steps = position.step,
-            .tokens = position.tokens,
-            .elapsed_seconds = position.elapsed_seconds,
+            .steps = state_.position.step,
+            .tokens = state_.position.tokens,
+            .elapsed_seconds = state_.position.elapsed_seconds,
             .unigram_entropy = data_.manifest.unigram_entropy,
             .held_out = final_scores_};
   }

@@ -7,11 +7,16 @@
 #include <limits>
 
 #include "bertcram/nn/to_device.h"
+#include "bertcram/util/error.h"
 
 namespace bertcram::train {
 
 EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
                         int64_t max_tokens, int64_t& truncated) {
+  const int64_t marks = text_b.empty() ? 2 : 3;
+  if (max_tokens <= marks) {
+    throw ConfigError(cat(max_tokens, " tokens have no room for text; [CLS] and [SEP] take ", marks));
+  }
   const text::SpecialTokens& special = tokenizer.special();
   std::vector<int32_t> a;
   std::vector<int32_t> b;
@@ -19,7 +24,7 @@ EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& tex
   if (!text_b.empty()) {
     tokenizer.encode(text_b, b);
   }
-  const size_t room = static_cast<size_t>(max_tokens) - (text_b.empty() ? 2 : 3);
+  const size_t room = static_cast<size_t>(max_tokens - marks);
   if (a.size() + b.size() > room) {
     ++truncated;
     const bool is_b_shorter = a.size() > b.size();

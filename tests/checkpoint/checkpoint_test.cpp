@@ -63,6 +63,7 @@ TrainState state_at(int64_t step) {
           .evaluated_share = 0.3,
           .reserved_seconds = 1.7,
           .final_evaluation_step = step,
+          .final_evaluation_rows = 2 * step,
           .metrics_bytes = 99,
           .eval_loss = 4.5,
           .passes = {.rows = 7, .recomputes = true},
@@ -119,6 +120,7 @@ TEST(Checkpoint, RestoresExactlyWhatWasSaved) {
     EXPECT_EQ(read.evaluated_share, wanted.evaluated_share);
     EXPECT_EQ(read.reserved_seconds, wanted.reserved_seconds);
     EXPECT_EQ(read.final_evaluation_step, wanted.final_evaluation_step);
+    EXPECT_EQ(read.final_evaluation_rows, wanted.final_evaluation_rows);
     EXPECT_EQ(read.metrics_bytes, wanted.metrics_bytes);
     EXPECT_EQ(read.eval_loss, wanted.eval_loss);
     EXPECT_EQ(read.passes.rows, wanted.passes.rows);

@@ -139,6 +139,14 @@ TEST(ModelDirectory, WhatIsThereInsteadOfAModelSaysWhereItIs) {
     EXPECT_TRUE(contains(message, "checkpoint; the model is " + (scratch / "run/model").string() + " once")) << message;
     EXPECT_TRUE(contains(message, "'bertcram pretrain --resume " + step + " --output OTHER'")) << message;
   }
+  for (const char* file : {"glue/settings.json", "glue/mood-seed0/checkpoints/step-3/state.json",
+                           "glue/mood-seed0/checkpoints/step-3/weights.safetensors"}) {
+    scratch.write(file, "");
+  }
+  const std::string message = refusal("glue/mood-seed0/checkpoints/step-3");
+  EXPECT_TRUE(
+      contains(message, "of fine-tuning; the model is " + (scratch / "glue/mood-seed0/model").string() + " once"))
+      << message;
   write_model(scratch / "glue/mood-seed0/model");
   EXPECT_TRUE(contains(refusal("glue"), "did you mean " + (scratch / "glue/mood-seed0/model").string() + "?"));
   std::filesystem::create_directory_symlink("mood-seed0/model", scratch / "glue/mood");

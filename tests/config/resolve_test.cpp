@@ -221,6 +221,7 @@ TEST(Resolve, TruthIsReadAsPeopleAndYamlWriteIt) {
 TEST(Resolve, AWholeNumberThatIsTooLargeIsToldSo) {
   EXPECT_EQ(refusal("seed: 9223372036854775808\n"),
             "run.yaml:1: seed: '9223372036854775808' is too large: at most 9223372036854775807");
+  EXPECT_EQ(refusal("seed: 1e30\n"), "run.yaml:1: seed: '1e30' is too large: at most 9223372036854775807");
   EXPECT_TRUE(contains(refusal("seed: -9223372036854775809\n"), "is not a whole number of at least 0"));
   PretrainConfig config;
   apply_yaml(fields_of(config), "seed: 9223372036854775807\n", "run.yaml");

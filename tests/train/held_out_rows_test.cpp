@@ -67,14 +67,16 @@ TEST_F(HeldOutRowsTest, DuringTrainingAreAsManyAsAreThere) {
   EXPECT_EQ(rows({.rows = 2}).score_some(objective, 4, stop_)->masked_tokens, 2);
   EXPECT_EQ(rows({.rows = 100'000}).score_some(objective, 4, stop_)->masked_tokens, all);
   EXPECT_EQ(rows({.rows = 0}).score_some(objective, 4, stop_)->masked_tokens, all);
-  EXPECT_EQ(rows({.rows = 2}).score_last(objective, 4, stop_)->masked_tokens, all);
+  EXPECT_EQ(rows({.rows = 2}).score_last(objective, 0, 4, stop_)->masked_tokens, all);
+  EXPECT_EQ(rows({.rows = 2}).score_last(objective, 3, 4, stop_)->masked_tokens, 3) << "as were scored before";
+  EXPECT_EQ(rows({.rows = 2}).score_last(objective, all + 1, 4, stop_)->masked_tokens, all);
 }
 
 TEST_F(HeldOutRowsTest, WithoutMemoryAreScoredInSmallerPasses) {
   const Asked objective(3);
-  EXPECT_TRUE(rows({.rows = 2}).score_last(objective, 64, stop_));
+  EXPECT_TRUE(rows({.rows = 2}).score_last(objective, 0, 64, stop_));
   EXPECT_EQ(objective.passes, (std::vector<int64_t>{2}));  // 64, 32, 16, 8 and 4 found none
-  EXPECT_THROW(rows({.rows = 2}).score_last(Asked(0), 64, stop_), std::bad_alloc);
+  EXPECT_THROW(rows({.rows = 2}).score_last(Asked(0), 0, 64, stop_), std::bad_alloc);
 }
 
 TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
@@ -85,14 +87,15 @@ TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
   EXPECT_EQ(some.score_some(objective, 4, stop_)->masked_tokens, 2);
   EXPECT_FALSE(some.is_due(2, 0.3, 1, 0.051));
   EXPECT_TRUE(some.is_due(2, 0.6, 1, 0.051));
-  const int64_t last = some.score_last(objective, 4, stop_)->masked_tokens;
+  const int64_t last = some.score_last(objective, some.rows_of_last(), 4, stop_)->masked_tokens;
   EXPECT_GE(last, 2);
   EXPECT_LE(last, 6);
   EXPECT_LE(some.seconds_for_last(), 0.65);
   HeldOutRows tight(config, data_.valid, {}, /*budget_seconds=*/1);
   tight.score_some(objective, 4, stop_);
   EXPECT_FALSE(tight.is_due(2, 0.999, 1, 0.051));
-  EXPECT_EQ(tight.score_last(objective, 4, stop_)->masked_tokens, 2) << "as many as in mid-run all the same";
+  EXPECT_EQ(tight.score_last(objective, tight.rows_of_last(), 4, stop_)->masked_tokens, 2)
+      << "as many as in mid-run all the same";
 }
 
 TEST_F(HeldOutRowsTest, TellWhatTheLastOnesWillTake) {

@@ -126,6 +126,16 @@ TEST_F(Pretrain, AFinishedRunIsLeftAsItIs) {
   EXPECT_EQ(read_bytes(scratch_ / "run/metrics.jsonl"), metrics);
 }
 
+TEST_F(Pretrain, AFinishedRunIsScoredAgainOnTheRowsOfItsLastEvaluation) {
+  const auto config = config_for("run");
+  const int64_t of_all = run(config).held_out.value().masked_tokens;
+  checkpoint::TrainState state = checkpoint::read_state(checkpoint::list_checkpoints(checkpoints_of(config))[0]);
+  EXPECT_GT(state.final_evaluation_rows, 1);
+  state.final_evaluation_rows = 1;  // as of a time budget that had no room for more
+  checkpoint::update_state(checkpoints_of(config), state);
+  EXPECT_LT(run(config).held_out.value().masked_tokens, of_all);
+}
+
 TEST_F(Pretrain, OtherSettingsOrOtherDataAreRefusedByName) {
   const auto config = config_for("run");
   run(config);

@@ -55,6 +55,14 @@ TEST(EncodeText, BothAreCutWhenBothAreLong) {
   EXPECT_EQ(truncated, 1);
 }
 
+TEST(EncodeText, MustHaveRoomForText) {
+  int64_t truncated = 0;
+  for (const auto& [second, fewest] : {std::pair("", 3), std::pair("x", 4)}) {
+    EXPECT_EQ(std::ssize(encode("a b c", second, fewest, truncated).ids), fewest);
+    EXPECT_TRUE(contains(message_of<ConfigError>([&] { encode("a", second, fewest - 1, truncated); }), "no room"));
+  }
+}
+
 // As Hugging Face's tokenizers cut "longest first", with room for five.
 TEST(EncodeText, OfAnOddRoomTheLongerHasMore) {
   const auto tokens_of_a = [](const std::string& a, const std::string& b) {

@@ -19,6 +19,7 @@ struct EncodedText {
 
 /// Encodes a text, or a pair when `text_b` is not empty. Longer ones are cut to max_tokens, one token at a time from
 /// the end of the longer text. @param truncated is increased by one if anything was cut
+/// @throws ConfigError if max_tokens leave no room for text
 EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
                         int64_t max_tokens, int64_t& truncated);
 
