@@ -47,7 +47,7 @@ constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 /// Whether it is a whole number beyond kMost.
 bool is_too_large(const std::string& scalar) {
   const auto number = util::parse_double(scalar);
-  return number && *number >= 0x1p63;
+  return number && *number >= 0x1p63 && !util::parse_int(scalar);  // as a double, the largest is one too large
 }
 
 /// How else a count may be written, where the range has room for it.

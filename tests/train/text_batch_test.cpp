@@ -10,6 +10,8 @@
 namespace bertcram::train {
 namespace {
 
+using test::contains;
+using test::message_of;
 using Ids = std::vector<int32_t>;
 
 constexpr int32_t kCls = 2;
