@@ -13,6 +13,7 @@
 #include "command.h"
 #include "config_flags.h"
 #include "line_chunks.h"
+#include "output.h"
 #include "training.h"
 
 namespace bertcram::cli {
@@ -46,13 +47,13 @@ void append_line(std::string_view text, std::span<const float> vector, bool as_j
 void run(config::EmbedConfig& config, bool as_json, const Session& session) {
   const auto embedder = training().open_embedder(config, session.stop);
   const auto width = static_cast<size_t>(embedder->width());
-  for_each_texts(session.stop, "embed", kChunkBytes, [&](std::span<const std::string_view> texts) {
+  for_each_lines(session.stop, "embed", kChunkBytes, [&](int64_t /*first*/, std::span<const std::string_view> texts) {
     const std::vector<float> vectors = embedder->embed(texts);
     std::string out;
     for (size_t i = 0; i < texts.size(); ++i) {
       append_line(texts[i], std::span(vectors).subspan(i * width, width), as_json, out);
     }
-    return out;
+    write_stdout(out);
   });
   warn_of_cut_texts("embed", embedder->truncated());
 }

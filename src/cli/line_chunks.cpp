@@ -10,7 +10,6 @@
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
-#include "output.h"
 
 namespace bertcram::cli {
 namespace {
@@ -76,16 +75,17 @@ std::vector<std::string_view> lines_of(std::string_view chunk) {
   return lines;
 }
 
-void for_each_texts(const util::StopFlag& stop, const std::string& command, size_t chunk_bytes,
-                    const std::function<std::string(std::span<const std::string_view>)>& make) {
-  constexpr size_t kMostTexts = 8192;  // what is made of them is held in memory
+void for_each_lines(const util::StopFlag& stop, const std::string& command, size_t chunk_bytes, const UseLines& use) {
+  constexpr size_t kMostLines = 8192;  // what is made of them is held in memory
   LineChunks chunks(stop, command, chunk_bytes);
+  int64_t first = 1;
   for (std::string chunk = chunks.next(); !chunk.empty(); chunk = chunks.next()) {
-    const std::vector<std::string_view> lines = lines_of(chunk);
-    for (std::span<const std::string_view> rest = lines; !rest.empty();) {
-      const auto texts = rest.first(std::min(rest.size(), kMostTexts));
-      rest = rest.subspan(texts.size());
-      write_stdout(make(texts));
+    const std::vector<std::string_view> all = lines_of(chunk);
+    for (std::span<const std::string_view> rest = all; !rest.empty();) {
+      const auto lines = rest.first(std::min(rest.size(), kMostLines));
+      rest = rest.subspan(lines.size());
+      use(first, lines);
+      first += std::ssize(lines);
     }
   }
 }

@@ -40,10 +40,11 @@ std::string_view take_line(std::string_view& lines);
 /// All lines of a chunk.
 std::vector<std::string_view> lines_of(std::string_view chunk);
 
-/// Hands all lines of standard input on, as they come, some thousands at a time at most; prints what is made of them.
-/// @param make  the lines, without their ends → what goes to standard output
-void for_each_texts(const util::StopFlag& stop, const std::string& command, size_t chunk_bytes,
-                    const std::function<std::string(std::span<const std::string_view>)>& make);
+/// Lines without their ends, and the number of the first of them, counted from 1.
+using UseLines = std::function<void(int64_t first, std::span<const std::string_view> lines)>;
+
+/// Hands all lines of standard input on, as they come, some thousands at a time at most.
+void for_each_lines(const util::StopFlag& stop, const std::string& command, size_t chunk_bytes, const UseLines& use);
 
 /// Warns that so many texts were cut; says nothing of none.
 void warn_of_cut_texts(const char* command, int64_t count);

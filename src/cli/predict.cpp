@@ -43,17 +43,28 @@ std::string to_text(const train::Prediction& prediction, const std::vector<std::
   return cat(prediction.label, "\t", util::format_fixed(*best, 4), "\n");
 }
 
+void answer(train::Classifier& classifier, std::span<const std::string_view> lines, bool as_json) {
+  const std::vector<train::Prediction> predictions = classifier.predict(lines);
+  std::string out;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    out +=
+        as_json ? to_json(lines[i], predictions[i], classifier.labels()) : to_text(predictions[i], classifier.labels());
+  }
+  write_stdout(out);
+}
+
 void run(config::PredictConfig& config, bool as_json, const Session& session) {
   require_flags({{"--model", !config.model.empty()}});
   const auto classifier = training().open_classifier(config, session.stop);
-  for_each_texts(session.stop, "predict", kChunkBytes, [&](std::span<const std::string_view> texts) {
-    const std::vector<train::Prediction> predictions = classifier->predict(texts);
-    std::string out;
-    for (size_t i = 0; i < texts.size(); ++i) {
-      out += as_json ? to_json(texts[i], predictions[i], classifier->labels())
-                     : to_text(predictions[i], classifier->labels());
+  const auto is_refused = [&](std::string_view line) { return !classifier->refusal_of(line).empty(); };
+  for_each_lines(session.stop, "predict", kChunkBytes, [&](int64_t first, std::span<const std::string_view> lines) {
+    const auto refused = std::ranges::find_if(lines, is_refused);
+    const auto taken = lines.first(static_cast<size_t>(refused - lines.begin()));
+    answer(*classifier, taken, as_json);
+    if (refused != lines.end()) {
+      throw DataError(
+          cat("line ", first + std::ssize(taken), " of standard input: ", classifier->refusal_of(*refused)));
     }
-    return out;
   });
   warn_of_cut_texts("predict", classifier->truncated());
 }

@@ -14,15 +14,23 @@
 namespace bertcram::train {
 namespace {
 
-constexpr int64_t kFewestTokens = 3;  ///< [CLS], [SEP] and something between
+bool takes_pairs(const checkpoint::ModelDirectory& source) {
+  return source.head.texts != 1 && (source.shape.arch != config::Arch::kBert || source.shape.token_types > 1);
+}
 
 int64_t text_tokens(const config::PredictConfig& config, const checkpoint::ModelDirectory& source) {
+  const bool has_pairs = takes_pairs(source);
+  const int64_t fewest = has_pairs ? 4 : 3;  // [CLS], [SEP] and something between, of a pair another [SEP]
   const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : trained_tokens(source.head);
-  if (wanted < kFewestTokens) {
-    throw ConfigError(cat("--max-tokens ", wanted, ": no text fits beside [CLS] and [SEP]"));
+  if (wanted < fewest) {
+    throw ConfigError(cat("--max-tokens ", wanted, ": no text fits beside [CLS] and ", has_pairs ? "two " : "",
+                          "[SEP]; expected at least ", fewest));
   }
   return std::min(wanted, source.shape.max_positions);
 }
+
+/// A blank line is one text, whatever it consists of.
+bool is_pair(std::string_view line) { return line.find('\t') != std::string_view::npos && !util::trim(line).empty(); }
 
 class ModelClassifier : public Classifier {
  public:
@@ -34,8 +42,7 @@ class ModelClassifier : public Classifier {
         model_(source, source.head, runtime_),
         outputs_(source.head.outputs),
         takes_single_texts_(source.head.texts != 2),
-        takes_pairs_(source.head.texts != 1 &&
-                     (source.shape.arch != config::Arch::kBert || source.shape.token_types > 1)),
+        takes_pairs_(takes_pairs(source)),
         tokenizer_(std::move(source.tokenizer)) {
     if (outputs_ > 1) {
       labels_ = source.head.label_words;
@@ -48,17 +55,22 @@ class ModelClassifier : public Classifier {
   const std::vector<std::string>& labels() const override { return labels_; }
   int64_t truncated() const override { return truncated_; }
 
-  std::vector<Prediction> predict(std::span<const std::string_view> texts) override {
+  std::string refusal_of(std::string_view line) const override {
+    const bool is_two = is_pair(line);
+    if (util::trim(line).empty() || (is_two ? takes_pairs_ : takes_single_texts_)) {
+      return "";
+    }
+    return cat("--model ", name_, is_two ? " takes single texts" : " takes two texts with a tab between", ", and '",
+               util::excerpt(line), is_two ? "' is two" : "' is one");
+  }
+
+  std::vector<Prediction> predict(std::span<const std::string_view> lines) override {
+    if (lines.empty()) {
+      return {};
+    }
     EncodedSplit split;
-    for (const std::string_view line : texts) {
-      const size_t tab = line.find('\t');
-      const bool is_pair = tab != std::string_view::npos;
-      if (is_pair ? !takes_pairs_ : !takes_single_texts_) {
-        throw DataError(cat("--model ", name_, is_pair ? " takes single texts" : " takes two texts with a tab between",
-                            ", and '", util::excerpt(line), is_pair ? "' is two" : "' is one"));
-      }
-      split.texts.push_back(encode_text(*tokenizer_, std::string(line.substr(0, tab)),
-                                        is_pair ? std::string(line.substr(tab + 1)) : "", max_tokens_, truncated_));
+    for (const std::string_view line : lines) {
+      split.texts.push_back(encode_line(line));
       split.lengths.push_back(std::ssize(split.texts.back().ids));
     }
     const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, stop_);
@@ -70,6 +82,16 @@ class ModelClassifier : public Classifier {
   }
 
  private:
+  EncodedText encode_line(std::string_view line) {
+    BC_CHECK(refusal_of(line).empty());
+    if (!is_pair(line)) {
+      return encode_text(*tokenizer_, std::string(line), "", max_tokens_, truncated_);
+    }
+    const size_t tab = line.find('\t');
+    return encode_text(*tokenizer_, std::string(line.substr(0, tab)), std::string(line.substr(tab + 1)), max_tokens_,
+                       truncated_);
+  }
+
   std::vector<Prediction> predictions_of(const std::vector<float>& outputs) const {
     std::vector<Prediction> predictions;
     if (labels_.empty()) {

@@ -191,6 +191,33 @@ class Predict(E2ETestCase):
         (config / "config.json").write_text(json.dumps(words))  # as of a folder that others made: nobody knows
         self.assert_ok(self.bertcram("predict", "--model", config, stdin="a dog\na dog\ta cat\n"))
 
+    def test_a_refused_line_is_named_behind_the_answers_to_those_before(self):
+        answers = must("predict", "--model", self.model, stdin="the cat sees\nthe dog sees\n").text
+        result = self.bertcram("predict", "--model", self.model, stdin="the cat sees\nthe dog sees\nbad\tpair\nthe cat\n")
+        self.assertEqual(result.code, INPUT, result)
+        self.assertEqual(len(result.error_lines), 1, result)
+        self.assertIn(f"line 3 of standard input: --model {self.model} takes single texts, and 'bad?pair' is two", result.err)
+        self.assertEqual(result.text, answers)
+        more_than_at_once = "the cat\n" * 8200
+        many = self.bertcram("predict", "--model", self.model, stdin=more_than_at_once + "bad\tpair\n")
+        self.assertEqual(many.code, INPUT, many.err)
+        self.assertIn("line 8201 of standard input", many.err)
+        self.assertEqual(len(many.text.splitlines()), 8200)
+
+    def test_a_blank_line_is_a_text_without_words_for_models_of_pairs_too(self):
+        result = must("predict", "--model", self.root / "scores" / "stsb", "--json", stdin="a dog\ta cat\n\n \t\na\tb\n")
+        objects = list(map(json.loads, result.text.splitlines()))
+        self.assertEqual([object_["text"] for object_ in objects], ["a dog\ta cat", "", " \t", "a\tb"])
+        self.assertTrue(all(isinstance(object_["score"], float) for object_ in objects))
+        must("predict", "--model", self.model, stdin="\t\n")
+
+    def test_too_few_tokens_for_two_texts_are_refused_before_any_line(self):
+        pair = self.root / "scores" / "stsb"
+        self.assert_fails(self.bertcram("predict", "--model", pair, "--max-tokens", 3, stdin="a\tb\n"), USAGE,
+                          "--max-tokens 3: no text fits beside [CLS] and two [SEP]; expected at least 4")
+        self.assert_ok(self.bertcram("predict", "--model", pair, "--max-tokens", 4, stdin="a\tb\n"))
+        self.assert_ok(self.bertcram("predict", "--model", self.model, "--max-tokens", 3, stdin="a\n"))
+
     def test_order_and_batches_do_not_matter(self):
         texts = [f"the {noun} sees {'the ' * (i % 7)}tree" for i, noun in enumerate(NOUNS * 10)]
         together = must("predict", "--model", self.model, "--precision", "fp32", stdin="\n".join(texts) + "\n").text

@@ -27,9 +27,12 @@ class Classifier {
 
   /// Label words; empty of a model that gives a score.
   virtual const std::vector<std::string>& labels() const = 0;
-  /// @param texts  each a text, or two with a tab between them  @throws util::StoppedError; DataError if the outputs are
-  /// not numbers, as those of damaged weights
-  virtual std::vector<Prediction> predict(std::span<const std::string_view> texts) = 0;
+  /// Why the model does not take a line, which is a text or two with a tab between them; empty if it does. A blank line is
+  /// a text without words, which every model takes.
+  virtual std::string refusal_of(std::string_view line) const = 0;
+  /// REQUIRES: none of the lines is refused.
+  /// @throws util::StoppedError; DataError if the outputs are not numbers, as those of damaged weights
+  virtual std::vector<Prediction> predict(std::span<const std::string_view> lines) = 0;
   /// Texts so far that were cut.
   virtual int64_t truncated() const = 0;
 };
