@@ -200,7 +200,10 @@ std::vector<std::string> TaskFile::read_labels() const {
   }
   std::vector<std::string> labels;
   for (const auto& item : node) {
-    labels.push_back(scalar(item, "labels"));
+    labels.emplace_back(util::trim(scalar(item, "labels")));  // as those of the rows
+    if (labels.back().empty()) {
+      fail(item.Mark(), "a label is empty");
+    }
     if (labels.back().find_first_of("\t\r\n") != std::string::npos) {
       fail(item.Mark(), cat("label '", util::excerpt(labels.back()), "' has a tab or a line break in it"));
     }

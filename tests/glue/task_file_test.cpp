@@ -83,6 +83,13 @@ TEST(TaskFile, KeepsTheOrderOfListedLabels) {
   EXPECT_EQ(task.metrics.size(), 2U);
 }
 
+TEST(TaskFile, LabelsAreReadWithoutWhiteSpaceAtTheirEndsAsThoseOfTheRows) {
+  const Scratch scratch;
+  const TaskSpec task = load(scratch, std::string(kGood) + "labels: [\" verb\", \"noun \\t\", \"two words\"]\n");
+  EXPECT_EQ(task.labels, (std::vector<std::string>{"verb", "noun", "two words"}));
+  EXPECT_EQ(read_split(task, *task.train, {}).label_counts, (std::vector<int64_t>{1, 2, 0}));
+}
+
 TEST(TaskFile, ReadsARegressionTaskByColumnNumbers) {
   const Scratch scratch;
   scratch.write("s.tsv", "1.5\ta\tb\n5\tc\td\n");
@@ -212,6 +219,9 @@ TEST(TaskFile, RefusesWhatItCannotMean) {
   EXPECT_TRUE(contains(refusal(good + "format: jsonl\nheader: no\n"), ":6: 'header' is for tsv and csv"));
   EXPECT_TRUE(contains(refusal(good + "labels: [a]\n"), "at least two"));
   EXPECT_TRUE(contains(refusal(good + "labels: [a, b, a]\n"), "'a' is listed twice"));
+  EXPECT_TRUE(contains(refusal(good + "labels: [a, \" a\"]\n"), ":5: label 'a' is listed twice"));
+  EXPECT_TRUE(contains(refusal(good + "labels: [a, \" \\t\"]\n"), ":5: a label is empty"));
+  EXPECT_TRUE(contains(refusal(good + "labels: [a, \"b\\tc\"]\n"), ":5: label 'b?c' has a tab"));
   EXPECT_TRUE(contains(refusal(good + "labels: [a, b]\nrange: [0, 1]\n"), "exclude each other"));
   EXPECT_TRUE(contains(refusal(good + "range: [5, 0]\n"), "the smaller first"));
   EXPECT_TRUE(contains(refusal(good + "range: [0, 5]\nmetric: f1\n"), ":6: metric f1 needs classes"));
