@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
+#include <optional>
 #include <span>
 #include <sstream>
 #include <string_view>
@@ -163,10 +164,8 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-/// @param help  what to look at if no name is like the word
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& names,
-                         const std::string& help = "see 'bertcram --help'") {
-  const auto nearest = bertcram::util::nearest_name(word, names);
+/// @param nearest  the name that may be meant  @param help  what to look at if there is none
+std::string did_you_mean(const std::optional<std::string>& nearest, const std::string& help = "see 'bertcram --help'") {
   return "; " + (nearest ? "did you mean '" + *nearest + "'?" : help);
 }
 
@@ -192,10 +191,7 @@ std::string unknown_command(std::span<const char* const> words) {
     if (word == kLogFile) {
       ++i;
     } else if (!word.starts_with("-")) {
-      const auto longer =
-          std::ranges::find_if(commands, [&](const auto& name) { return name.starts_with(word + "-"); });
-      return cat("unknown command '", word, "'",
-                 longer != commands.end() ? "; did you mean '" + *longer + "'?" : did_you_mean(word, commands));
+      return cat("unknown command '", word, "'", did_you_mean(bertcram::util::nearest_command(word, commands)));
     }
   }
   return "";
@@ -230,8 +226,9 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, std
     }
     if (word.starts_with("--") && std::ranges::find(options, word) == options.end()) {
       std::erase_if(options, [&](const std::string& name) { return !may_mean(word, name); });
+      const auto nearest = bertcram::util::nearest_name(word, options);
       return cat("unknown option '", word, "'",
-                 chosen.empty() ? did_you_mean(word, options) : did_you_mean(word, options, help_of(*chosen.front())));
+                 chosen.empty() ? did_you_mean(nearest) : did_you_mean(nearest, help_of(*chosen.front())));
     }
     if (chosen.empty() && !word.starts_with("-")) {
       return unknown_command(words.subspan(i));

@@ -1,7 +1,5 @@
 // bertcram config: the resolved configuration of a command, every key with its meaning.
 
-#include <algorithm>
-
 #include "bertcram/config/commands.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
@@ -19,14 +17,6 @@ std::vector<std::string> targets() {
   return names;
 }
 
-/// "; did you mean 'finetune-glue'?" for `finetune` and for slips; empty if no name is near.
-std::string did_you_mean(const std::string& command) {
-  const auto names = targets();
-  const auto longer = std::ranges::find_if(names, [&](const auto& name) { return name.starts_with(command + "-"); });
-  const auto meant = longer != names.end() ? *longer : util::nearest_name(command, names);
-  return meant ? "; did you mean '" + *meant + "'?" : "";
-}
-
 void run(const std::string& target, const ConfigFlags& flags, const Session& session) {
   bool found = false;
   config::for_each_command([&](const char* command, auto config) {
@@ -37,8 +27,9 @@ void run(const std::string& target, const ConfigFlags& flags, const Session& ses
     }
   });
   if (!found) {
+    const auto nearest = util::nearest_command(target, targets());
     throw ConfigError(cat("config: no configuration for '", target, "', there is one for ", util::join(targets(), ", "),
-                          did_you_mean(target)));
+                          nearest ? "; did you mean '" + *nearest + "'?" : ""));
   }
 }
 

@@ -96,10 +96,7 @@ Metric parse_metric(std::string_view name) {
   if (found != kNames.end()) {
     return found->first;
   }
-  const std::vector<std::string> names = metric_names();
-  const auto nearest = util::nearest_name(name, names);
-  throw ConfigError(cat("unknown metric '", util::excerpt(name), "'; ",
-                        nearest ? cat("did you mean '", *nearest, "'?") : cat("known: ", util::join(names, ", "))));
+  throw ConfigError(cat("unknown metric '", util::excerpt(name), "'; ", util::nearest_or_known(name, metric_names())));
 }
 
 double accuracy(std::span<const int32_t> predictions, std::span<const int32_t> labels) {

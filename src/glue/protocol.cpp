@@ -137,10 +137,8 @@ const Protocol& find_protocol(std::string_view name) {
       return *protocol;
     }
   }
-  const std::vector<std::string> names = protocol_names();
-  const auto nearest = util::nearest_name(name, names);
-  throw ConfigError(cat("unknown protocol '", util::excerpt(name), "'; ",
-                        nearest ? cat("did you mean '", *nearest, "'?") : cat("known: ", util::join(names, ", "))));
+  throw ConfigError(
+      cat("unknown protocol '", util::excerpt(name), "'; ", util::nearest_or_known(name, protocol_names())));
 }
 
 const FinetuneRecipe& recipe_for(const Protocol& protocol, const TaskSpec& task) {

@@ -61,10 +61,8 @@ void TaskFile::check_keys(const YAML::Node& map, const std::string& prefix, std:
   for (const auto& entry : map) {
     const std::string key = scalar(entry.first, "a key");
     if (std::ranges::find(known, key) == known.end()) {
-      const auto nearest = util::nearest_name(key, known);
       fail(entry.first.Mark(),
-           cat("unknown key '", shown, util::excerpt(key), "'; ",
-               nearest ? cat("did you mean '", shown, *nearest, "'?") : cat("known: ", util::join(known, ", "))));
+           cat("unknown key '", shown, util::excerpt(key), "'; ", util::nearest_or_known(key, known, shown)));
     }
     if (!seen.insert(key).second) {
       fail(entry.first.Mark(), cat("duplicate key '", shown, key, "'"));

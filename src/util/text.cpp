@@ -235,6 +235,18 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
   return best;
 }
 
+std::optional<std::string> nearest_command(std::string_view word, std::span<const std::string> candidates) {
+  const std::string beginning = std::string(word) + "-";
+  const auto longer =
+      std::ranges::find_if(candidates, [&](const std::string& name) { return name.starts_with(beginning); });
+  return longer == candidates.end() ? nearest_name(word, candidates) : std::optional(*longer);
+}
+
+std::string nearest_or_known(std::string_view word, std::span<const std::string> known, std::string_view section) {
+  const auto nearest = nearest_name(word, known);
+  return nearest ? "did you mean '" + std::string(section) + *nearest + "'?" : "known: " + join(known, ", ");
+}
+
 std::string excerpt(std::string_view text, size_t max_chars) {
   const bool cut = text.size() > max_chars;
   size_t length = std::min(text.size(), max_chars);

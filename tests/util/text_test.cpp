@@ -189,6 +189,20 @@ TEST(Text, NearestNameIsTheOneThatWasMeant) {
   EXPECT_EQ(nearest_name("zzzzzz", names), std::nullopt);
 }
 
+TEST(Text, NearestCommandIsTheOneThatBeginsWithTheWord) {
+  const Strings names = {"fill-mask", "finetune-glue", "plan"};
+  EXPECT_EQ(nearest_command("finetune", names), "finetune-glue");
+  EXPECT_EQ(nearest_command("plam", names), "plan");
+  EXPECT_EQ(nearest_command("fine", names), std::nullopt) << "a part of its first word";
+}
+
+TEST(Text, AnUnknownNameHasItsNearestOrAllThatAreKnown) {
+  const Strings names = {"sentence1", "label"};
+  EXPECT_EQ(nearest_or_known("lable", names), "did you mean 'label'?");
+  EXPECT_EQ(nearest_or_known("lable", names, "columns."), "did you mean 'columns.label'?");
+  EXPECT_EQ(nearest_or_known("zzzzzz", names, "columns."), "known: sentence1, label");
+}
+
 TEST(Text, ExcerptIsOneLine) {
   EXPECT_EQ(excerpt("a\nb\x01"), "a?b?");
   EXPECT_EQ(excerpt("abcdef", 3), "abc…");

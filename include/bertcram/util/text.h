@@ -42,6 +42,11 @@ std::optional<int64_t> parse_bytes(std::string_view text);
 int64_t edit_distance(std::string_view a, std::string_view b);
 /// The candidate nearest to `word` if it is near enough to be meant, otherwise nullopt.
 std::optional<std::string> nearest_name(std::string_view word, std::span<const std::string> candidates);
+/// Likewise, but a word that a candidate goes on from with '-' means that one: finetune is finetune-glue.
+std::optional<std::string> nearest_command(std::string_view word, std::span<const std::string> candidates);
+/// What to say of a word that is none of these: "did you mean 'f1'?", or "known: accuracy, f1" if none is near enough.
+/// @param section  stands before the nearest name
+std::string nearest_or_known(std::string_view word, std::span<const std::string> known, std::string_view section = "");
 
 /// The text on one line, cut after max_chars bytes, control characters as '?'; for showing input in messages.
 std::string excerpt(std::string_view text, size_t max_chars = 60);
