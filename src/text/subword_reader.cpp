@@ -11,6 +11,7 @@
 #include "bertcram/util/json_fields.h"
 #include "frame_reader.h"
 #include "hub_pipeline_reader.h"
+#include "named_token.h"
 #include "unigram.h"
 #include "vocab_map.h"
 
@@ -145,9 +146,7 @@ void read_named_roles(const fs::path& path, SubwordDefinition& definition) {
   const util::JsonFields fields(document, path.string());
   for (const RoleNames& role : kRoleNames) {
     const std::string key = cat(role.role, "_token");
-    const json* value = fields.find(key);
-    const auto name = value != nullptr && value->is_object() ? fields.object(key).get<std::string>("content", "")
-                                                             : fields.get<std::string>(key, "");
+    const std::string name = read_named_token(fields, key, "");
     if (name.empty()) {
       continue;
     }

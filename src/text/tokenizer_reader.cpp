@@ -4,6 +4,7 @@
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/json_fields.h"
 #include "frame_reader.h"
+#include "named_token.h"
 #include "vocab_map.h"
 
 namespace bertcram::text {
@@ -85,21 +86,12 @@ void check_frame_names(const WordPieceDefinition& definition, const SpecialNames
   }
 }
 
-/// A token in tokenizer_config.json or special_tokens_map.json: a string or {"content": …}.
-std::string read_special(const util::JsonFields& fields, const std::string& key, const std::string& fallback) {
-  const json* value = fields.find(key);
-  if (value != nullptr && value->is_object()) {
-    return fields.object(key).get("content", fallback);
-  }
-  return fields.get(key, fallback);
-}
-
 void read_special_names(const util::JsonFields& fields, SpecialNames& names) {
-  names.pad = read_special(fields, "pad_token", names.pad);
-  names.unk = read_special(fields, "unk_token", names.unk);
-  names.cls = read_special(fields, "cls_token", names.cls);
-  names.sep = read_special(fields, "sep_token", names.sep);
-  names.mask = read_special(fields, "mask_token", names.mask);
+  names.pad = read_named_token(fields, "pad_token", names.pad);
+  names.unk = read_named_token(fields, "unk_token", names.unk);
+  names.cls = read_named_token(fields, "cls_token", names.cls);
+  names.sep = read_named_token(fields, "sep_token", names.sep);
+  names.mask = read_named_token(fields, "mask_token", names.mask);
 }
 
 NormalizerOptions read_config_options(const util::JsonFields& config, const NormalizerOptions& defaults) {

@@ -147,6 +147,16 @@ TEST(TokenizerFiles, ADirectoryWithVocabTxtObeysItsConfiguration) {
   EXPECT_TRUE(mentions(saved.refusal(), "T5Tokenizer"));
 }
 
+TEST(TokenizerFiles, ASpecialTokenIsNamedByAStringOrAnObject) {
+  SavedTokenizer saved;
+  for (const json& named : {json("a"), json{{"content", "a"}, {"lstrip", false}}}) {
+    saved.change("tokenizer_config.json", [&](json& j) { j["mask_token"] = named; });
+    EXPECT_EQ(load_tokenizer(saved.scratch.path(), std::nullopt)->special().mask, 5) << named;
+  }
+  saved.change("tokenizer_config.json", [](json& j) { j["mask_token"] = {{"content", 7}}; });
+  EXPECT_TRUE(mentions(saved.refusal(), "mask_token: 'content' has the wrong type: 7"));
+}
+
 TEST(TokenizerFiles, MissingEmptyAndDamagedFilesAreNamed) {
   const ScratchDirectory scratch;
   const auto refusal = [&](std::string_view name) {
