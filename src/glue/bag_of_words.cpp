@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "bertcram/glue/class_outputs.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/permutation.h"
 #include "bertcram/util/random.h"
@@ -145,15 +146,7 @@ std::vector<double> slopes_of(const TaskSpec& task, const Example& example, std:
     const ScoreUnit unit = score_unit(task);
     return {scores[0] - (static_cast<double>(example.target) - unit.low) / unit.unit};
   }
-  const double largest = std::ranges::max(scores);
-  double sum = 0;
-  for (double& score : scores) {
-    score = std::exp(score - largest);
-    sum += score;
-  }
-  for (double& score : scores) {
-    score /= sum;
-  }
+  softmax(scores);
   scores[static_cast<size_t>(example.label)] -= 1;
   return scores;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "bertcram/glue/class_outputs.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
 #include "bertcram/util/text.h"
@@ -110,7 +111,7 @@ std::vector<std::string> submission_answers(const TaskSpec& task, std::span<cons
       const double score = std::clamp(static_cast<double>(scores[0]), task.range_low, task.range_high);
       answers.push_back(util::format_fixed(score, 3));
     } else {
-      answers.push_back(task.labels[static_cast<size_t>(std::ranges::max_element(scores) - scores.begin())]);
+      answers.push_back(task.labels[static_cast<size_t>(best_class(scores))]);
     }
   }
   return answers;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "bertcram/glue/class_outputs.h"
 #include "bertcram/glue/protocol.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -76,11 +77,6 @@ SplitScores split_of(const JsonFields& fields) {
 }
 
 std::string seal_of(const json& content) { return util::hash128(util::json_text(content)).hex(); }
-
-/// The class with the highest output.
-int32_t best_class(std::span<const float> row) {
-  return static_cast<int32_t>(std::ranges::max_element(row) - row.begin());
-}
 
 std::span<const float> row_of(std::span<const float> outputs, int64_t classes, size_t index) {
   return outputs.subspan(index * static_cast<size_t>(classes), static_cast<size_t>(classes));
@@ -254,23 +250,6 @@ SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<
   split.intervals = to_points(bootstrap_intervals(task, predictions, labels));
   split.classes = count_classes(classes, predictions, labels);
   return split;
-}
-
-std::vector<double> probabilities_of(std::span<const float> outputs, int64_t classes) {
-  std::vector<double> probabilities(outputs.size());
-  for (size_t row = 0; row < outputs.size(); row += static_cast<size_t>(classes)) {
-    const auto scores = outputs.subspan(row, static_cast<size_t>(classes));
-    const double largest = std::ranges::max(scores);
-    double sum = 0;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      probabilities[row + i] = std::exp(static_cast<double>(scores[i]) - largest);
-      sum += probabilities[row + i];
-    }
-    for (size_t i = 0; i < scores.size(); ++i) {
-      probabilities[row + i] /= sum;
-    }
-  }
-  return probabilities;
 }
 
 void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs,

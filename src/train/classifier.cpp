@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bertcram/checkpoint/model_directory.h"
-#include "bertcram/glue/unit.h"
+#include "bertcram/glue/class_outputs.h"
 #include "bertcram/train/batches.h"
 #include "bertcram/train/loaded_model.h"
 #include "bertcram/train/runtime.h"
@@ -100,11 +100,11 @@ class ModelClassifier : public Classifier {
       }
       return predictions;
     }
-    const std::vector<double> all = glue::probabilities_of(outputs, outputs_);
-    for (auto row = all.begin(); row != all.end(); row += outputs_) {
-      const auto best = std::max_element(row, row + outputs_) - row;
-      predictions.push_back(
-          {.label = labels_[static_cast<size_t>(best)], .probabilities = std::vector<double>(row, row + outputs_)});
+    const auto classes = static_cast<size_t>(outputs_);
+    for (size_t first = 0; first < outputs.size(); first += classes) {
+      const auto row = std::span(outputs).subspan(first, classes);
+      predictions.push_back({.label = labels_[static_cast<size_t>(glue::best_class(row))],
+                             .probabilities = glue::probabilities_of(row, outputs_)});
     }
     return predictions;
   }

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "bertcram/glue/task.h"
 #include "bertcram/util/file.h"
@@ -126,13 +125,6 @@ TEST(Unit, ScoresHavePointsIntervalsAndClasses) {
   EXPECT_GT(scores.intervals.at("accuracy").high, 66.7);
   EXPECT_EQ(scores.classes[0].predicted, 2);
   EXPECT_EQ(scores.classes[1].correct, 1);
-}
-
-TEST(Unit, ProbabilitiesAreTheSoftmaxOfEachRow) {
-  const auto probabilities = probabilities_of(std::vector<float>{0, 0, 1000, 0}, 2);
-  EXPECT_EQ(probabilities, (std::vector<double>{0.5, 0.5, 1, 0}));
-  const auto three = probabilities_of(std::vector<float>{1, 2, 3}, 3);
-  EXPECT_NEAR(three[0], 1 / (1 + std::exp(1.0) + std::exp(2.0)), 1e-15);
 }
 
 TEST(Unit, PredictionsStateLineLabelAndProbabilities) {

@@ -81,9 +81,6 @@ std::vector<UnitId> best_of_each_rate(std::span<const UnitRecord> records, const
 /// All scores of a task's outputs on a labelled split. @param outputs  rows of task.classes() numbers (or one)
 SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs);
 
-/// Class probabilities of rows of outputs. @param outputs  [examples * classes]  @return likewise, each row sums to 1
-std::vector<double> probabilities_of(std::span<const float> outputs, int64_t classes);
-
 /// Writes a TSV of what was predicted: `line label prediction` and the probability of each class, or `line target
 /// prediction`. The columns label and target are left out where there are none. @throws ResourceError
 void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs,
