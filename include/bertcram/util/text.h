@@ -23,8 +23,8 @@ std::string format_count(int64_t count);      ///< "12,345,678"
 std::string format_duration(double seconds);  ///< "59 s", "3 min 20 s", "4 h 05 min"
 std::string format_fixed(double value, int decimals);
 std::string format_number(double value);  ///< shortest text that reads back as the same double
-std::string format_plain(
-    double value);                      ///< likewise, for people: 1,000,000 and 0.000001, where format_number has 1e+06
+/// Likewise, for people: 1,000,000 and 0.000001, where format_number has 1e+06.
+std::string format_plain(double value);
 std::string format_float(float value);  ///< likewise for a float: 1.27, where format_number has 1.2699999809265137
 
 std::optional<int64_t> parse_int(std::string_view text);    ///< whole text, decimal; nullopt if it is anything else
