@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -31,6 +32,13 @@ std::string folder_name(int64_t step) {
   std::array<char, 32> name{};
   std::snprintf(name.data(), name.size(), "%s%010lld", kPrefix, static_cast<long long>(step));
   return name.data();
+}
+
+/// Whether the folder is named as a checkpoint: copies that people keep beside them ("step-0000000004.good") are theirs.
+bool is_named_as_checkpoint(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  const auto step = name.starts_with(kPrefix) ? util::parse_int(name.substr(std::strlen(kPrefix))) : std::nullopt;
+  return step && name == folder_name(*step);
 }
 
 /// The three tensor files of a checkpoint.
@@ -276,7 +284,7 @@ std::vector<fs::path> list_checkpoints(const fs::path& directory) {
   std::vector<fs::path> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    if (entry.path().filename().string().starts_with(kPrefix) && fs::exists(entry.path() / kStateFile)) {
+    if (is_named_as_checkpoint(entry.path()) && fs::exists(entry.path() / kStateFile)) {
       found.push_back(entry.path());
     }
   }

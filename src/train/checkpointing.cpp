@@ -28,6 +28,8 @@ void Checkpointing::starts_here(bool is_saved) {
   saved_step_ = is_saved ? state_.position.step : kNoStep;
   saved_seconds_ = state_.position.elapsed_seconds;
   retry_seconds_ = 0;
+  best_loss_ = kNoLoss;  // what came behind is given up
+  is_best_ = false;
 }
 
 void Checkpointing::after_evaluation(double held_out_loss) {
@@ -114,6 +116,7 @@ void Checkpointing::note_failure(const std::exception& error) {
   util::log_error("pretrain", cat("no checkpoint of step ", saved_step_, ": ", error.what(), "; trying again in ",
                                   util::format_duration(kRetrySeconds)));
   saved_step_ = kNoStep;
+  best_loss_ = kNoLoss;  // of what may not be on disk
   retry_seconds_ = state_.position.elapsed_seconds + kRetrySeconds;
 }
 

@@ -32,7 +32,7 @@ class Checkpointing {
   /// Until nothing is being written; failures are logged.
   void finish_writing();
 
-  /// Whether the state is on disk as it is now.
+  /// Whether the state is on disk as it is now, or being written: finish_writing() tells whether that works.
   bool is_saved() const { return saved_step_ == state_.position.step; }
   /// Whether a checkpoint is on disk; waits for one that is being written.
   bool has_any();
@@ -41,6 +41,8 @@ class Checkpointing {
   double seconds_of_last() const { return writer_.seconds_of_last(); }
 
  private:
+  static constexpr double kNoLoss = std::numeric_limits<double>::infinity();
+
   void make_room();
   void is_saving();
   void note_failure(const std::exception& error);
@@ -50,8 +52,8 @@ class Checkpointing {
   TrainingState& state_;
   checkpoint::BackgroundWriter writer_;
   int64_t saved_step_;
-  double best_loss_ = std::numeric_limits<double>::infinity();  ///< of this session
-  bool is_best_ = false;                                        ///< and not saved yet
+  double best_loss_ = kNoLoss;  ///< of this session
+  bool is_best_ = false;        ///< and not saved yet
   double saved_seconds_ = 0;
   double retry_seconds_ = 0;  ///< elapsed time of the next attempt after a failure; 0 = none failed
 };

@@ -78,8 +78,9 @@ bool HealthWatch::after_step(const StepFigures& figures, double seconds, checkpo
                                       " times as long as the ones before; is the machine busy or too hot?"));
   }
   if (const auto share = stalls_.after_step(figures.phases.load, seconds)) {
-    util::log_warning("pretrain", cat(step, ": ", util::format_fixed(100 * *share, 0),
-                                      " % of the time goes into waiting for data; copy it to a faster disk"));
+    util::log_warning("pretrain",
+                      cat(step, ": ", util::format_fixed(100 * *share, 0),
+                          " % of the time goes into reading and masking rows; is the packed data on a slow disk?"));
   }
   if (position.step == 1) {
     warn_of_long_steps(seconds);

@@ -39,8 +39,11 @@ int64_t HeldOutRows::rows_of_some() const {
 }
 
 int64_t HeldOutRows::rows_of_last() const {
-  if (!share_of_budget_ || seconds_per_row_ == 0) {
+  if (!share_of_budget_) {
     return rows_.rows();
+  }
+  if (seconds_per_row_ == 0) {
+    return remembered_rows_of_last_ == 0 ? rows_.rows() : std::min(remembered_rows_of_last_, rows_.rows());
   }
   const auto affordable = static_cast<int64_t>(std::min(1e15, *share_of_budget_ / seconds_per_row_));
   return std::clamp(affordable, rows_of_some(), rows_.rows());
@@ -51,8 +54,10 @@ std::optional<HeldOutScores> HeldOutRows::score_some(const Objective& objective,
   const int64_t count = rows_of_some();
   const auto start = std::chrono::steady_clock::now();
   const auto scores = score(objective, count, rows_per_pass, stop);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  seconds_per_row_ = seconds / static_cast<double>(count);
+  if (scores) {
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds_per_row_ = seconds / static_cast<double>(count);
+  }
   return scores;
 }
 

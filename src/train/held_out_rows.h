@@ -28,8 +28,11 @@ class HeldOutRows {
   /// The rows that are scored during training. @return nullopt when asked to stop on the way
   std::optional<HeldOutScores> score_some(const Objective& objective, int64_t rows_per_pass,
                                           const util::StopFlag& stop);
-  /// All rows, or those that a twentieth of the time budget suffices for, judged by the last score_some.
+  /// All rows, or those that a twentieth of the time budget suffices for, judged by the last score_some, or by an earlier
+  /// session as long as there was none.
   int64_t rows_of_last() const;
+  /// @param rows  what rows_of_last() was in an earlier session; 0 = all
+  void remember(int64_t rows) { remembered_rows_of_last_ = rows; }
   /// @param rows  from the first; 0 = all. That it is not all of them is logged.
   std::optional<HeldOutScores> score_last(const Objective& objective, int64_t rows, int64_t rows_per_pass,
                                           const util::StopFlag& stop) const;
@@ -46,6 +49,7 @@ class HeldOutRows {
   data::MaskingOptions masking_;
   std::optional<double> share_of_budget_;  ///< seconds
   double seconds_per_row_ = 0;
+  int64_t remembered_rows_of_last_ = 0;
 };
 
 }  // namespace bertcram::train

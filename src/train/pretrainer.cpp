@@ -95,23 +95,24 @@ class Pretrainer {
         continue;
       }
       step_seconds_ = trained_until - began;
-      log_step(*figures);
+      recorder_->step(usage(), *figures, budget_.share(usage()));
       const double logged_until = clock.seconds();
       evaluate_if_due();
       state_.position.elapsed_seconds = clock.seconds();
-      const double evaluated = state_.position.elapsed_seconds - logged_until;
+      recorder_->leave_out(state_.position.elapsed_seconds - trained_until,
+                           state_.position.elapsed_seconds - logged_until);
       if (budget_.is_spent(usage())) {
-        log_last_step(*figures);
-        evaluate_at_the_end();
+        recorder_->last_step(usage(), *figures, budget_.share(usage()));
+        evaluate_at_the_end(clock);
         if (!is_sound()) {
           go_back(cat("weights or held-out loss are no numbers after the last step, ", state_.position.step), clock);
           continue;
         }
       }
       save_if_due();
-      recorder_->leave_out(clock.seconds() - trained_until, evaluated);
+      recorder_->leave_out(clock.seconds() - state_.position.elapsed_seconds, 0);
     }
-    return finish();
+    return finish(clock);
   }
 
   /// The last heartbeat of a session that ends for want of memory or data, or by a bug, and the last whole step of it.
@@ -121,6 +122,7 @@ class Pretrainer {
       return;
     }
     try {
+      checkpoints_.finish_writing();
       if (is_between_steps_ && !checkpoints_.is_saved()) {
         util::log_warning("pretrain", cat("ending at step ", state_.position.step, " ", save_unless_ill()));
       }
@@ -180,19 +182,6 @@ class Pretrainer {
                                       " of the learning rate"));
   }
 
-  void log_step(const StepFigures& figures) {
-    recorder_->advance(usage(), figures, budget_.share(usage()));
-    if (state_.position.step % config_.log_every_steps == 0) {
-      recorder_->step(usage(), figures, budget_.share(usage()));
-    }
-  }
-
-  void log_last_step(const StepFigures& figures) {
-    if (recorder_->last_logged_step() != state_.position.step) {
-      recorder_->step(usage(), figures, budget_.share(usage()));
-    }
-  }
-
   /// Also at the start of a session: the one before may have been stopped in an evaluation.
   void evaluate_if_due() {
     auto& position = state_.position;
@@ -206,13 +195,14 @@ class Pretrainer {
       checkpoints_.after_evaluation(scores->loss);
       position.evaluated_step = position.step;
       position.evaluated_share = share;
+      position.final_evaluation_rows = held_out_.rows_of_last();
       position.reserved_seconds = held_out_.seconds_for_last() + checkpoints_.seconds_of_last() + 0.5 * step_seconds_;
       budget_.reserve(position.reserved_seconds);
     }
   }
 
   /// Once the budget is spent; before the last checkpoint, which remembers that it is recorded.
-  void evaluate_at_the_end() {
+  void evaluate_at_the_end(const TrainingClock& clock) {
     if (!lacks_final_evaluation()) {
       return;
     }
@@ -224,6 +214,7 @@ class Pretrainer {
       state_.position.final_evaluation_step = state_.position.step;
       state_.position.metrics_bytes = recorder_->metrics_bytes();
     }
+    state_.position.elapsed_seconds = clock.seconds();
   }
 
   bool lacks_final_evaluation() const {
@@ -289,9 +280,9 @@ class Pretrainer {
     state_.position.runtime = circumstances();
   }
 
-  PretrainResult finish() {
+  PretrainResult finish(const TrainingClock& clock) {
     if (lacks_final_evaluation()) {  // a session was stopped between its last step and the end of its last evaluation
-      evaluate_at_the_end();
+      evaluate_at_the_end(clock);
       if (!final_scores_) {
         stop(kSaved);
       }
@@ -351,6 +342,7 @@ class Pretrainer {
     auto& position = state_.position;
     position.config_yaml = config_text(config_);
     budget_.reserve(position.reserved_seconds);
+    held_out_.remember(position.final_evaluation_rows);
     position.evaluated_share = std::min(position.evaluated_share, budget_.share(usage()));  // of a budget that grew
   }
 

@@ -63,6 +63,7 @@ RunRecorder::RunRecorder(RunDirectory& run, const config::PretrainConfig& config
                          util::ProgressStyle progress, monitor::RunEvents& events)
     : run_(run),
       config_yaml_(config_text(config)),
+      log_every_steps_(config.log_every_steps),
       histograms_every_steps_(config.histograms_every_steps),
       metrics_(run.metrics_file(), start.steps + 1),
       events_(events),
@@ -120,16 +121,25 @@ void RunRecorder::restore_what_is_gone() {
                                     "in them (run.log in the next session); the run goes on"));
 }
 
-void RunRecorder::advance(const Usage& usage, const StepFigures& figures, double share) {
+void RunRecorder::step(const Usage& usage, const StepFigures& figures, double share) {
   constexpr double kHeartbeatSeconds = 15;
   if (usage.seconds - heartbeat_seconds_ >= kHeartbeatSeconds) {
     heartbeat(usage, share);
   }
   load_seconds_ += figures.phases.load;
   terminal_.advance(figures.tokens, share);
+  if (usage.steps % log_every_steps_ == 0) {
+    log(usage, figures, share);
+  }
 }
 
-void RunRecorder::step(const Usage& usage, const StepFigures& figures, double share) {
+void RunRecorder::last_step(const Usage& usage, const StepFigures& figures, double share) {
+  if (last_.steps != usage.steps) {
+    log(usage, figures, share);
+  }
+}
+
+void RunRecorder::log(const Usage& usage, const StepFigures& figures, double share) {
   const double seconds = std::max(1e-9, usage.seconds - last_.seconds);
   const double rate = static_cast<double>(usage.tokens - last_.tokens) / seconds;
   const auto mfu = peak_flops_ > 0 ? std::optional(rate * flops_per_token_ / peak_flops_) : std::nullopt;

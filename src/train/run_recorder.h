@@ -55,11 +55,11 @@ class RunRecorder {
               monitor::RunEvents& events);
 
   void header(const nlohmann::json& about_the_run);
-  /// Moves the live line, and the heartbeat if that is a quarter of a minute old; called every step.
+  /// Moves the live line, and the heartbeat if that is a quarter of a minute old; every so many steps, a line of metrics.
   /// @param share of the budget used
-  void advance(const Usage& usage, const StepFigures& figures, double share);
-  /// A metrics line, the heartbeat and the live line's text. @param share of the budget used
   void step(const Usage& usage, const StepFigures& figures, double share);
+  /// A line of metrics of the last step, if it has none.
+  void last_step(const Usage& usage, const StepFigures& figures, double share);
   /// @param share of the budget used
   void evaluation(const Usage& usage, const HeldOutScores& scores, const std::vector<GapSample>& samples,
                   double unigram_entropy, double share);
@@ -75,15 +75,17 @@ class RunRecorder {
     overhead_seconds_ += seconds - evaluation_seconds;
   }
 
-  int64_t last_logged_step() const { return last_.steps; }
   int64_t metrics_bytes() { return metrics_.flushed_bytes(); }
 
  private:
+  /// A metrics line, the heartbeat and the live line's text.
+  void log(const Usage& usage, const StepFigures& figures, double share);
   void heartbeat(const Usage& usage, double share);
   void restore_what_is_gone();
 
   RunDirectory& run_;
   std::string config_yaml_;
+  int64_t log_every_steps_;
   int64_t histograms_every_steps_;
   monitor::MetricsSink metrics_;
   monitor::RunEvents& events_;

@@ -251,6 +251,24 @@ TEST(Checkpoint, PartialFoldersAreNotListedAndGoWithTheNextSave) {
   }
 }
 
+// Found by review: a copy stood for the newest, and what it was copied from went as "newer".
+TEST(Checkpoint, CopiesUnderOtherNamesAreNotListedAndStay) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), {.newest = 1});
+  const auto original = list_checkpoints(scratch.path()).at(0);
+  const std::vector<std::string> copies = {"step-0000000001.good", "step-1", "step-", "step-0000000002x"};
+  for (const std::string& name : copies) {
+    std::filesystem::copy(original, scratch / name);
+  }
+  EXPECT_EQ(list_checkpoints(scratch.path()), (std::vector{original}));
+  discard_newer(scratch.path(), 1);
+  save_checkpoint(scratch.path(), state_at(2), tensors_of(1), {.newest = 1});
+  EXPECT_EQ(list_checkpoints(scratch.path()).size(), 1U);
+  for (const std::string& name : copies) {
+    EXPECT_TRUE(std::filesystem::exists(scratch / name / "weights.safetensors")) << name;
+  }
+}
+
 TEST(Checkpoint, AMissingFolderHasNone) { EXPECT_TRUE(list_checkpoints("/nowhere/checkpoints").empty()); }
 
 // Found by review: a damaged checkpoint of the same step was taken for the one to be written, and stayed for ever.

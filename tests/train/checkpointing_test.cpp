@@ -86,6 +86,28 @@ TEST_F(CheckpointingTest, IsDueWhereTheBestWasMeasuredIfThatIsKept) {
   EXPECT_FALSE(careless.is_due());
 }
 
+TEST_F(CheckpointingTest, TheBestIsNoLongerWhatWasGivenUpOrNotWritten) {
+  config_.checkpoint = {.every_steps = 0, .every_time = "", .keep = 9, .keep_best = true};
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  at(5, 1);
+  checkpoints.after_evaluation(3.0);
+  checkpoints.starts_here(/*is_saved=*/false);
+  EXPECT_FALSE(checkpoints.is_due()) << "it went back from there";
+  checkpoints.after_evaluation(3.1);
+  EXPECT_TRUE(checkpoints.is_due());
+  scratch_.write("checkpoints", "a file where the folder should be");
+  checkpoints.save_in_background();
+  checkpoints.finish_writing();
+  std::filesystem::remove(folder_);
+  at(6, 1000);
+  checkpoints.save_in_background();
+  checkpoints.finish_writing();
+  EXPECT_EQ(saved_steps(), (std::vector<int64_t>{6}));
+  at(7, 1001);
+  checkpoints.after_evaluation(3.2);
+  EXPECT_TRUE(checkpoints.is_due()) << "that of 3.1 was not written";
+}
+
 TEST_F(CheckpointingTest, WritesInTheBackgroundWhatTheStateWas) {
   Checkpointing checkpoints(config_.checkpoint, folder_, state_);
   at(3, 1);

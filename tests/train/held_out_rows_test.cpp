@@ -21,7 +21,10 @@ class Asked : public Objective {
   BatchLoss loss(const BatchTensors&, double, const model::EncodeOptions&) const override { return {}; }
   bool needs_mask_prob() const override { return false; }
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches&, int64_t rows, int64_t micro_rows,
-                                        const util::StopFlag&) const override {
+                                        const util::StopFlag& stop) const override {
+    if (stop.requested()) {
+      return std::nullopt;
+    }
     if (micro_rows > fits_) {
       throw std::bad_alloc();
     }
@@ -91,6 +94,14 @@ TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
   EXPECT_GE(last, 2);
   EXPECT_LE(last, 6);
   EXPECT_LE(some.seconds_for_last(), 0.65);
+  HeldOutRows later(config, data_.valid, {}, /*budget_seconds=*/13);
+  EXPECT_EQ(later.rows_of_last(), data_.valid.rows()) << "nothing is known";
+  later.remember(3);
+  EXPECT_EQ(later.rows_of_last(), 3) << "as another session found";
+  util::StopFlag stopped;
+  stopped.request(2);
+  EXPECT_FALSE(later.score_some(objective, 4, stopped));
+  EXPECT_EQ(later.rows_of_last(), 3) << "half an evaluation tells nothing";
   HeldOutRows tight(config, data_.valid, {}, /*budget_seconds=*/1);
   tight.score_some(objective, 4, stop_);
   EXPECT_FALSE(tight.is_due(2, 0.999, 1, 0.051));

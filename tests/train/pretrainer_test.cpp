@@ -136,6 +136,21 @@ TEST_F(Pretrain, AFinishedRunIsScoredAgainOnTheRowsOfItsLastEvaluation) {
   EXPECT_LT(run(config).held_out.value().masked_tokens, of_all);
 }
 
+TEST_F(Pretrain, AnInterruptedLastEvaluationIsMadeUpOnAsManyRowsAsItWasToTake) {
+  auto config = config_for("run");
+  config.budget = {.time = "1s"};
+  const PretrainResult all = run(config);
+  checkpoint::TrainState state = checkpoint::read_state(checkpoint::list_checkpoints(checkpoints_of(config))[0]);
+  EXPECT_GT(state.final_evaluation_rows, 1);
+  state.final_evaluation_step = -1;
+  state.final_evaluation_rows = 1;
+  checkpoint::update_state(checkpoints_of(config), state);
+  const PretrainResult made_up = run(config);
+  EXPECT_EQ(made_up.steps, all.steps);
+  EXPECT_LT(made_up.held_out.value().masked_tokens, all.held_out.value().masked_tokens);
+  EXPECT_GT(made_up.elapsed_seconds, state.elapsed_seconds);
+}
+
 TEST_F(Pretrain, OtherSettingsOrOtherDataAreRefusedByName) {
   const auto config = config_for("run");
   run(config);

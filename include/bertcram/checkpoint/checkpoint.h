@@ -33,7 +33,7 @@ struct TrainState {
   double evaluated_share = 0;   ///< share of the budget that was used then
   double reserved_seconds = 0;  ///< of a time budget, for the evaluation at its end
   int64_t final_evaluation_step = -1;  ///< step whose last evaluation is in the metrics; -1 = none
-  int64_t final_evaluation_rows = 0;   ///< held-out rows of that; 0 = all
+  int64_t final_evaluation_rows = 0;   ///< held-out rows of that, or as many as it will take; 0 = all
   int64_t metrics_bytes = 0;           ///< size of metrics.jsonl: what comes later in it is written again
   std::optional<double> eval_loss;     ///< of the last held-out evaluation
   Passes passes;                       ///< of the session that wrote it
