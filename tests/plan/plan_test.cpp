@@ -157,6 +157,17 @@ TEST(Plans, ACalibrationScalesEveryRate) {
   EXPECT_NEAR(half.glue[0].seconds, 2 * plain.glue[0].seconds, 1e-6);
 }
 
+TEST(Plans, FineTuneWithTheDropoutOfTheProtocol) {
+  constexpr size_t kRte = 7;  // long enough for the GPU not to wait for its processor
+  const auto seconds_of = [](const config::PretrainConfig& config, const PlanOptions& options) {
+    return make_plan(config, options, card("3060ti")).glue[kRte].seconds;
+  };
+  config::PretrainConfig dropping = bert_base();
+  dropping.model.dropout = 0.5;
+  EXPECT_EQ(seconds_of(dropping, {}), seconds_of(bert_base(), {}));
+  EXPECT_GT(seconds_of(bert_base(), {.glue_dropout = 0.1}), seconds_of(bert_base(), {.glue_dropout = 0}));
+}
+
 TEST(Plans, SayWhatToChangeWhereNothingFits) {
   config::PretrainConfig config = bert_base();
   config.model.hidden = 4096;
