@@ -37,6 +37,25 @@ int64_t linear_numbers(const Part& part) {
   return shape.layers * layer + head;
 }
 
+/// Of Muon's iterations (optim::orthogonalised): X·Xᵀ and its product with X, and the square of the former.
+double muon_flops(const std::vector<nn::ParameterSpec>& specs) {
+  double sum = 0;
+  for (const nn::ParameterSpec& spec : specs) {
+    if (spec.group == nn::Group::kMatrix) {
+      const auto [shorter, longer] = std::minmax({spec.shape[0] / spec.blocks, spec.shape[1]});
+      const auto m = static_cast<double>(shorter);
+      const auto n = static_cast<double>(longer);
+      sum += static_cast<double>(config::kMuonIterations * spec.blocks) * (4 * m * m * n + 2 * m * m * m);
+    }
+  }
+  return sum;
+}
+
+void add_parameters(const std::vector<nn::ParameterSpec>& specs, config::Algorithm algorithm, Workload& workload) {
+  workload.parameters = numbers_of(specs);
+  workload.update_flops = algorithm == config::Algorithm::kMuon ? muon_flops(specs) : 0;
+}
+
 /// Numbers per token that a layer leaves for the backward pass: what its linear maps, norms, attention and activation read.
 struct KeptByLayer {
   int64_t attention = 0;  ///< its input, query, key, value and output
@@ -103,10 +122,7 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
   }
   EncoderShape shape = model::make_shape(config.model, vocab, /*pad_id=*/0);
   shape.max_positions = std::max(shape.max_positions, seq_len);  // as bench does; make_plan refuses it
-  Workload workload = {.parts = {},
-                       .seq_len = seq_len,
-                       .uses_muon = config.optim.algorithm == config::Algorithm::kMuon,
-                       .dropout = config.model.dropout};
+  Workload workload = {.parts = {}, .seq_len = seq_len, .dropout = config.model.dropout};
   const auto masked_lm = [&](const EncoderShape& of) {
     const double mean = config.mask.mean_prob();
     const double most = config.mask.largest_prob();
@@ -116,10 +132,11 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
   if (config.objective == config::Objective::kRtd) {
     const EncoderShape generator = model::generator_shape(config, shape);
     workload.parts = {masked_lm(generator), {.shape = shape}};
-    workload.parameters = numbers_of(model::replaced_token_specs(shape, generator));
+    add_parameters(model::replaced_token_specs(shape, generator), config.optim.algorithm, workload);
   } else {
     workload.parts = {masked_lm(shape)};
-    workload.parameters = numbers_of(model::parameter_specs(shape, {.kind = model::HeadKind::kMaskedLm}));
+    add_parameters(model::parameter_specs(shape, {.kind = model::HeadKind::kMaskedLm}), config.optim.algorithm,
+                   workload);
   }
   for (const Part& part : workload.parts) {
     workload.packed_numbers += linear_numbers(part);
@@ -233,7 +250,8 @@ StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes,
       .products = again * tokens * workload.flops_per_token / (share * machine.flops),
       .memory = (again * tokens * touched + all_passes * per_pass + per_step) / machine.bytes_per_second,
       .update = static_cast<double>(workload.parameters) * (machine.has_kernels ? kUpdateBytes : kPlainUpdateBytes) /
-                machine.bytes_per_second};
+                    machine.bytes_per_second +
+                workload.update_flops / (share * machine.flops)};
   if (machine.is_gpu) {
     seconds.launches = std::max(0.0, again * all_passes * launch_seconds - seconds.products - seconds.memory);
   }

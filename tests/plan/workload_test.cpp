@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "plan/plan_support.h"
 
 namespace bertcram::plan {
@@ -76,6 +78,27 @@ TEST(MemoryNeed, HasNoGradientTableWhereProductsAddToTheGradients) {
   const int64_t with_table = memory_need(workload, 1, false, machine).workspace;
   machine.sums_gradients = true;
   EXPECT_GE(with_table - memory_need(workload, 1, false, machine).workspace, 4 * 32'768 * 768);
+}
+
+TEST(StepSeconds, HaveMuonsProducts) {
+  config::PretrainConfig config = bert_base();
+  const Workload adamw = pretraining(config, 32'768, 128);
+  EXPECT_EQ(adamw.update_flops, 0);
+  config.optim.algorithm = config::Algorithm::kMuon;
+  const Workload muon = pretraining(config, 32'768, 128);
+  const double square = 5 * 6 * std::pow(768.0, 3);  // 768 × 768
+  const double oblong = 5 * (4 * 768.0 * 768 * 3072 + 2 * std::pow(768.0, 3));
+  EXPECT_NEAR(muon.update_flops / (12 * (4 * square + 2 * oblong) + square), 1.0, 1e-12);
+  const Machine machine = card("3060ti");
+  EXPECT_NEAR(step_seconds(muon, 8, 4, false, machine).update - step_seconds(adamw, 8, 4, false, machine).update,
+              muon.update_flops / (0.75 * 32.4e12), 1e-9);
+
+  config.model.arch = config::Arch::kModern;  // the gated layer is two maps
+  EXPECT_NEAR(pretraining(config, 32'768, 128).update_flops / (12 * (4 * square + 3 * oblong) + square), 1.0, 1e-12);
+  config.objective = config::Objective::kRtd;
+  config.rtd.generator_layers = 4;
+  EXPECT_NEAR(pretraining(config, 32'768, 128).update_flops / ((12 + 4) * (4 * square + 3 * oblong) + 2 * square), 1.0,
+              1e-12);
 }
 
 TEST(MemoryNeed, OfRecomputedLayersIsLess) {

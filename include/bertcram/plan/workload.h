@@ -23,7 +23,7 @@ struct Workload {
   int64_t parameters = 0;      ///< trainable numbers
   int64_t packed_numbers = 0;  ///< of weights that the CPU's kernels keep in two layouts of their own
   double flops_per_token = 0;  ///< model::flops_per_token
-  bool uses_muon = false;
+  double update_flops = 0;     ///< of products in the optimizer's update: Muon's
   double dropout = 0;
 };
 
@@ -60,8 +60,8 @@ int64_t usual_rows_per_pass(int64_t seq_len, int64_t most);
 /// memory's (docs/performance.md has what this was fitted to and how far it is off).
 struct StepSeconds {
   double products = 0;
-  double memory = 0;  ///< activations, norms, additions, weights and their gradients
-  double update = 0;
+  double memory = 0;    ///< activations, norms, additions, weights and their gradients
+  double update = 0;    ///< by the optimizer
   double launches = 0;  ///< of a GPU's kernels, where they take longer than the kernels
   double total() const { return products + memory + update + launches; }
 };
