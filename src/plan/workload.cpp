@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "bertcram/model/parameter_specs.h"
+#include "bertcram/nn/sizes.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
 
@@ -28,13 +29,23 @@ int64_t numbers_of(const std::vector<nn::ParameterSpec>& specs) {
   return sum;
 }
 
+/// Whether our products in bf16 take a weight of these widths.
+bool can_pack(int64_t out, int64_t in) { return out % nn::kBf16WidthStep == 0 && in % nn::kBf16WidthStep == 0; }
+
 /// Weights of linear maps; with the decoder's if there is one.
-int64_t linear_numbers(const Part& part) {
+void add_linear_numbers(const Part& part, Workload& workload) {
   const EncoderShape& shape = part.shape;
-  const int64_t matrices = shape.arch == Arch::kModern ? 3 : 2;
-  const int64_t layer = 4 * shape.hidden * shape.hidden + matrices * shape.hidden * shape.ffn;
-  const int64_t head = part.wanted.decoded > 0 ? shape.hidden * (shape.hidden + shape.vocab) : 0;
-  return shape.layers * layer + head;
+  const auto add = [&](int64_t maps, int64_t out, int64_t in) {
+    workload.linear_numbers += maps * out * in;
+    workload.packed_numbers += can_pack(out, in) ? maps * out * in : 0;
+  };
+  add(shape.layers, 4 * shape.hidden, shape.hidden);  // query, key, value and what follows attention
+  add(shape.layers, (shape.arch == Arch::kModern ? 2 : 1) * shape.ffn, shape.hidden);
+  add(shape.layers, shape.hidden, shape.ffn);
+  if (part.wanted.decoded > 0) {
+    add(1, shape.hidden, shape.hidden);
+    add(1, shape.vocab, shape.hidden);
+  }
 }
 
 /// Of Muon's iterations (optim::orthogonalised): X·Xᵀ and its product with X, and the square of the former.
@@ -85,6 +96,11 @@ int64_t dropout_bytes(const Workload& workload, const EncoderShape& shape, int64
   return 2 * shape.hidden + workload.seq_len * shape.heads * (2 * number + 1);
 }
 
+/// Whether the decoder's product adds to the gradient of the tied embeddings.
+bool sums_decoder(const EncoderShape& shape, const Machine& machine) {
+  return machine.sums_gradients && (!machine.has_product_kernels || can_pack(shape.vocab, shape.hidden));
+}
+
 struct PassBytes {
   double kept = 0;  ///< per token, of all layers
   double fullest_layer = 0;
@@ -110,7 +126,7 @@ PassBytes bytes_per_token(const Workload& workload, const Part& part, const mode
                   (recomputes ? layers * hidden_bytes : layers * layer - unwanted),
           .fullest_layer = recomputes ? layer : 0,
           .head = logits + wanted.decoded * 4 * hidden_bytes,
-          .head_workspace = machine.sums_gradients ? 0 : logits,
+          .head_workspace = sums_decoder(shape, machine) ? 0 : logits,
           .layer_workspace = static_cast<double>((3 * shape.ffn + 2 * shape.hidden) * number)};
 }
 
@@ -139,7 +155,7 @@ Workload pretraining(const PretrainConfig& config, int64_t vocab, int64_t seq_le
                    workload);
   }
   for (const Part& part : workload.parts) {
-    workload.packed_numbers += linear_numbers(part);
+    add_linear_numbers(part, workload);
     workload.flops_per_token += model::flops_per_token(part.shape, seq_len, part.wanted);
   }
   return workload;
@@ -152,7 +168,7 @@ Workload fine_tuning(const EncoderShape& shape, double mean_tokens, double dropo
   Workload workload = {.parts = {part}, .seq_len = std::lround(mean_tokens), .dropout = dropout};
   const model::Head head = {.kind = model::HeadKind::kClassifier, .outputs = kClasses};
   workload.parameters = numbers_of(model::parameter_specs(shape, head));
-  workload.packed_numbers = linear_numbers(part);
+  add_linear_numbers(part, workload);
   workload.flops_per_token = model::flops_per_token(shape, workload.seq_len, first_tokens);
   return workload;
 }
@@ -174,7 +190,7 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
   }
   // Of LibTorch's operations alone, the gradient of the tied embeddings is a table of its own.
   const EncoderShape& shape = workload.parts.front().shape;
-  const int64_t table = machine.sums_gradients ? 0 : shape.vocab * shape.hidden * number;
+  const int64_t table = sums_decoder(shape, machine) ? 0 : shape.vocab * shape.hidden * number;
   // In a process, not an allocator of a card: what LibTorch loads with its first step, and what is kept between the uses of a
   // block or held for a moment. Fitted to eight shapes (docs/benchmarks.md).
   constexpr int64_t kFirstStepBytes = int64_t{30} << 20;
@@ -188,7 +204,7 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
           .gradients = kFp32 * workload.parameters,
           .moments = 2 * kFp32 * workload.parameters,
           .compute_copy = number == kFp32 ? 0 : number * workload.parameters,
-          .packed_weights = machine.has_kernels ? 2 * number * workload.packed_numbers : 0,
+          .packed_weights = machine.has_product_kernels ? 2 * number * workload.packed_numbers : 0,
           .activations = static_cast<int64_t>(kept * static_cast<double>(tokens)),
           .workspace = static_cast<int64_t>(most * static_cast<double>(tokens)) + table};
 }
@@ -228,9 +244,9 @@ StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes,
   constexpr double kLaunchSecondsPerLayer = 1.56e-3;
   constexpr double kLaunchSecondsPerPass = 1.4e-3;
   const auto width = static_cast<double>(workload.parts.back().shape.hidden);
-  const double share = machine.has_kernels ? kKernelShare * width / (width + kKernelWidth)
-                       : machine.is_gpu    ? kGpuShare
-                                           : kCpuShare;
+  const double share = machine.has_product_kernels ? kKernelShare * width / (width + kKernelWidth)
+                       : machine.is_gpu            ? kGpuShare
+                                                   : kCpuShare;
   const double again = recomputes ? kRecomputedShare : 1.0;
   const auto all_passes = static_cast<double>(passes);
   const double tokens = all_passes * static_cast<double>(rows * workload.seq_len);
@@ -242,10 +258,9 @@ StepSeconds step_seconds(const Workload& workload, int64_t rows, int64_t passes,
     touched += (bytes.kept + bytes.head) * (machine.has_kernels ? kKernelTouches : kTouches);
     launch_seconds += kLaunchSecondsPerPass + kLaunchSecondsPerLayer * static_cast<double>(part.shape.layers);
   }
-  // Each pass reads the weights twice and adds to their fp32 gradients; kernels pack the weights once per step.
-  const auto weights = static_cast<double>(workload.packed_numbers);
-  const double per_pass = weights * (2 * number + 2 * kFp32);
-  const double per_step = machine.has_kernels ? weights * 4 * number : 0;
+  // Each pass reads the weights twice and adds to their fp32 gradients; own products pack theirs once per step.
+  const double per_pass = static_cast<double>(workload.linear_numbers) * (2 * number + 2 * kFp32);
+  const double per_step = machine.has_product_kernels ? static_cast<double>(workload.packed_numbers) * 4 * number : 0;
   StepSeconds seconds = {
       .products = again * tokens * workload.flops_per_token / (share * machine.flops),
       .memory = (again * tokens * touched + all_passes * per_pass + per_step) / machine.bytes_per_second,

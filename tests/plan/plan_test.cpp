@@ -260,6 +260,11 @@ TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
   EXPECT_FALSE(find_record(other).has_value());
   keep_record(other, {.measured = 3, .predicted = 1, .what = "fp32"});
   other = machine_;
+  other.has_kernels = true;
+  keep_record(other, {.measured = 5, .predicted = 1, .what = "products by oneDNN"});
+  other.has_product_kernels = other.sums_gradients = true;
+  EXPECT_FALSE(find_record(other).has_value()) << "BERTCRAM_FUSED=on";
+  other = machine_;
   other.model = "Ryzen";
   EXPECT_FALSE(find_record(other).has_value()) << "a home directory shared by two machines";
   other.model = "GeForce";

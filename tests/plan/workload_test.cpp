@@ -80,6 +80,61 @@ TEST(MemoryNeed, HasNoGradientTableWhereProductsAddToTheGradients) {
   EXPECT_GE(with_table - memory_need(workload, 1, false, machine).workspace, 4 * 32'768 * 768);
 }
 
+/// A CPU with our kernels for bf16 whose products are oneDNN's, as with AMX.
+Machine with_their_products() {
+  return {.name = "this machine",
+          .precision = Precision::kBf16,
+          .flops = 1e12,
+          .bytes_per_second = 20e9,
+          .has_kernels = true};
+}
+
+Machine with_our_products() {
+  Machine machine = with_their_products();
+  machine.has_product_kernels = machine.sums_gradients = true;
+  return machine;
+}
+
+TEST(MemoryNeed, HasPackedWeightsWhereProductsAreOursAndGradientsWhereTheyAreNot) {
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  const MemoryNeed ours = memory_need(workload, 8, false, with_our_products());
+  const MemoryNeed theirs = memory_need(workload, 8, false, with_their_products());
+  EXPECT_EQ(workload.packed_numbers, workload.linear_numbers);
+  EXPECT_EQ(ours.packed_weights, 2 * 2 * workload.packed_numbers);
+  EXPECT_EQ(theirs.packed_weights, 0);
+  EXPECT_GE(theirs.workspace - ours.workspace, 2 * 32'768 * 768);
+  EXPECT_EQ(theirs.activations, ours.activations);
+}
+
+TEST(MemoryNeed, HasADecoderThatIsNotPackedWhereItsWidthDoesNotFitOurProducts) {
+  config::PretrainConfig config = bert_base();
+  config.mask.mask_prob = 0.40;  // so that the head is the fullest moment
+  const Workload fits = pretraining(config, 30'528, 128);
+  const Workload odd = pretraining(config, 30'522, 128);  // BERT's own vocabulary
+  EXPECT_EQ(fits.packed_numbers, fits.linear_numbers);
+  EXPECT_EQ(odd.packed_numbers, odd.linear_numbers - 30'522 * 768);
+  const auto workspace_above = [&](const Machine& machine) {
+    return static_cast<double>(memory_need(odd, 8, false, machine).workspace -
+                               memory_need(fits, 8, false, machine).workspace);
+  };
+  // A copy of the logits, and the gradient of the embeddings as a table of its own.
+  EXPECT_NEAR(workspace_above(with_our_products()),
+              1.15 * 8 * 128 * 0.40 * 2 * (2 * 30'522 - 30'528) + 2 * 30'522 * 768, 2);
+  EXPECT_LT(workspace_above({.name = "this machine", .precision = Precision::kFp32, .sums_gradients = true}), 0)
+      << "LibTorch's products take any width";
+}
+
+TEST(StepSeconds, AreThoseOfTheProductsThatRun) {
+  const Workload workload = pretraining(bert_base(), 32'768, 128);
+  const StepSeconds ours = step_seconds(workload, 8, 4, false, with_our_products());
+  const StepSeconds theirs = step_seconds(workload, 8, 4, false, with_their_products());
+  const double flops = 4 * 8 * 128 * workload.flops_per_token;
+  EXPECT_NEAR(theirs.products, flops / (0.80 * 1e12), 1e-9);
+  EXPECT_NEAR(ours.products, flops / (1.04 * 768 / (768 + 60) * 1e12), 1e-9);
+  EXPECT_NEAR(ours.memory - theirs.memory, 4 * 2 * static_cast<double>(workload.packed_numbers) / 20e9, 1e-9);
+  EXPECT_EQ(ours.update, theirs.update);
+}
+
 TEST(StepSeconds, HaveMuonsProducts) {
   config::PretrainConfig config = bert_base();
   const Workload adamw = pretraining(config, 32'768, 128);
