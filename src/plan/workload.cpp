@@ -101,11 +101,21 @@ bool sums_decoder(const EncoderShape& shape, const Machine& machine) {
   return machine.sums_gradients && (!machine.has_product_kernels || can_pack(shape.vocab, shape.hidden));
 }
 
+/// Of the loss's LibTorch operations on a GPU, in forward: a chunk of the logits in fp32, and a second inside logsumexp. Where the
+/// logits are fp32 there is the second alone, which is less than backward takes.
+double loss_bytes(const Part& part, double tokens, const Machine& machine) {
+  if (!machine.is_gpu || machine.has_kernels || machine.precision == config::Precision::kFp32) {
+    return 0;
+  }
+  const double logits = part.most_wanted.decoded * tokens * static_cast<double>(part.shape.vocab);
+  return 2 * kFp32 * std::min(logits, static_cast<double>(nn::kLossChunkCuda));
+}
+
 struct PassBytes {
   double kept = 0;  ///< per token, of all layers
   double fullest_layer = 0;
-  double head = 0;  ///< of the logits and what they are made of
-  double head_workspace = 0;
+  double head = 0;            ///< of the logits and what they are made of
+  double head_workspace = 0;  ///< in backward
   double layer_workspace = 0;
 };
 
@@ -180,12 +190,14 @@ int64_t MemoryNeed::total() const {
 
 MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, const Machine& machine) {
   const int64_t number = bytes_per_number(machine.precision);
-  const int64_t tokens = rows * workload.seq_len;
+  const auto tokens = static_cast<double>(rows * workload.seq_len);
   double kept = 0;
-  double most = 0;  // at the head, or in a layer
+  double forward = 0;  // while the loss is computed
+  double most = 0;     // per token in backward: at the head, or in a layer
   for (const Part& part : workload.parts) {
     const PassBytes bytes = bytes_per_token(workload, part, part.most_wanted, recomputes, machine);
     kept += bytes.kept;
+    forward = std::max(forward, bytes.head * tokens + loss_bytes(part, tokens, machine));
     most = std::max({most, bytes.head + bytes.head_workspace, bytes.fullest_layer + bytes.layer_workspace});
   }
   // Of LibTorch's operations alone, the gradient of the tied embeddings is a table of its own.
@@ -198,6 +210,7 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
   const double heap = machine.is_gpu ? 1.0 : kHeapShare;
   kept *= heap;
   most *= heap;
+  const int64_t backward = static_cast<int64_t>(most * tokens) + table;
   return {.driver_and_desktop = machine.reserved_bytes,
           .runtime = machine.own_bytes + (machine.is_gpu ? 0 : kFirstStepBytes),
           .masters = kFp32 * workload.parameters,
@@ -205,8 +218,8 @@ MemoryNeed memory_need(const Workload& workload, int64_t rows, bool recomputes, 
           .moments = 2 * kFp32 * workload.parameters,
           .compute_copy = number == kFp32 ? 0 : number * workload.parameters,
           .packed_weights = machine.has_product_kernels ? 2 * number * workload.packed_numbers : 0,
-          .activations = static_cast<int64_t>(kept * static_cast<double>(tokens)),
-          .workspace = static_cast<int64_t>(most * static_cast<double>(tokens)) + table};
+          .activations = static_cast<int64_t>(kept * tokens),
+          .workspace = std::max(static_cast<int64_t>(forward), backward)};
 }
 
 int64_t rows_that_fit(const Workload& workload, int64_t most, bool recomputes, const Machine& machine) {

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "bertcram/nn/sizes.h"
 #include "plan/plan_support.h"
 
 namespace bertcram::plan {
@@ -78,6 +79,26 @@ TEST(MemoryNeed, HasNoGradientTableWhereProductsAddToTheGradients) {
   const int64_t with_table = memory_need(workload, 1, false, machine).workspace;
   machine.sums_gradients = true;
   EXPECT_GE(with_table - memory_need(workload, 1, false, machine).workspace, 4 * 32'768 * 768);
+}
+
+// A chunk of the logits in fp32 and what logsumexp makes of it are there while all is kept for backward.
+TEST(MemoryNeed, HasTheLossesFp32BuffersOfAGpu) {
+  config::PretrainConfig config = bert_base();
+  config.model.hidden = 256;
+  config.model.layers = config.model.heads = 4;
+  config.model.ffn = 1024;
+  config.mask.mask_prob = 0.40;
+  Machine machine = card("3060ti");
+  const auto workspace = [&](int64_t rows) {
+    return static_cast<double>(memory_need(pretraining(config, 32'768, 128), rows, false, machine).workspace);
+  };
+  const double head = 0.40 * (32'768 + 4 * 256) * 2;  // bytes per token
+  EXPECT_NEAR(workspace(16), 16 * 128 * head + 2 * 4 * static_cast<double>(nn::kLossChunkCuda), 1);
+  EXPECT_NEAR(workspace(5), 5 * 128 * (head + 2 * 4 * 0.40 * 32'768), 1) << "less than a chunk";
+  // In backward, of many rows the most: a copy of the logits and the gradient of the embeddings.
+  EXPECT_NEAR(workspace(128), 128 * 128 * (head + 0.40 * 32'768 * 2) + 32'768 * 256 * 2, 1);
+  machine.has_kernels = true;
+  EXPECT_NEAR(workspace(16), 16 * 128 * (head + 0.40 * 32'768 * 2) + 32'768 * 256 * 2, 1) << "own kernels need none";
 }
 
 /// A CPU with our kernels for bf16 whose products are oneDNN's, as with AMX.
