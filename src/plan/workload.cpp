@@ -88,12 +88,33 @@ KeptByLayer kept_by_layer(const EncoderShape& shape, const Machine& machine) {
 /// The same of the states that enter the first layer, in bytes: the embeddings' sum is normalised in fp32.
 int64_t embedding_bytes(const EncoderShape& shape, int64_t number) { return shape.hidden * (kFp32 + number); }
 
-/// On a GPU, LibTorch's dropout keeps a mask, and attention with dropout its probabilities; own kernels draw again.
-int64_t dropout_bytes(const Workload& workload, const EncoderShape& shape, int64_t number, const Machine& machine) {
+/// On a GPU, LibTorch's dropout keeps a mask: of what attention and the feed-forward layer add, or in `modern` of the gated
+/// states. On a CPU it is drawn again.
+int64_t mask_bytes(const Workload& workload, const EncoderShape& shape, const Machine& machine) {
   if (workload.dropout == 0 || !machine.is_gpu) {
     return 0;
   }
-  return 2 * shape.hidden + workload.seq_len * shape.heads * (2 * number + 1);
+  return shape.hidden + (shape.arch == Arch::kModern ? shape.ffn : shape.hidden);
+}
+
+/// Whether LibTorch's attention on a GPU is a chain of products that keeps its probabilities, in fp32 whatever the precision: with
+/// heads that are no multiple of 16 bytes. Flash attention pads them, but takes neither fp32 nor cards before Ampere, for which
+/// fp16 stands here, nor a bias, which is left out of this.
+bool is_plain_attention(const EncoderShape& shape, int64_t number, const Machine& machine) {
+  constexpr int64_t kHeadBytes = 16;
+  return machine.is_gpu && machine.precision != config::Precision::kBf16 &&
+         shape.hidden / shape.heads * number % kHeadBytes != 0;
+}
+
+/// Per token, of attention that is a chain of products: its probabilities, and with dropout what is left of them and a mask.
+/// On a CPU without own kernels it is one where there is dropout, which draws its mask again (nn::attention).
+int64_t probability_bytes(const Workload& workload, const EncoderShape& shape, int64_t number, const Machine& machine) {
+  const int64_t probabilities = workload.seq_len * shape.heads;
+  if (is_plain_attention(shape, number, machine)) {
+    return probabilities * (workload.dropout > 0 ? 2 * kFp32 + 1 : kFp32);
+  }
+  const bool is_one_kernel = machine.is_gpu || machine.has_kernels || machine.sums_gradients;
+  return workload.dropout > 0 && !is_one_kernel ? probabilities * 2 * number : 0;
 }
 
 /// Whether the decoder's product adds to the gradient of the tied embeddings.
@@ -125,9 +146,9 @@ PassBytes bytes_per_token(const Workload& workload, const Part& part, const mode
   const EncoderShape& shape = part.shape;
   const int64_t number = bytes_per_number(machine.precision);
   const KeptByLayer numbers = kept_by_layer(shape, machine);
-  const auto behind = static_cast<double>(numbers.behind * number);
+  const auto behind = static_cast<double>(numbers.behind * number + mask_bytes(workload, shape, machine));
   const auto layer = static_cast<double>(numbers.attention * number) + behind +
-                     static_cast<double>(dropout_bytes(workload, shape, number, machine));
+                     static_cast<double>(probability_bytes(workload, shape, number, machine));
   const auto layers = static_cast<double>(shape.layers);
   const double unwanted = (1 - wanted.states) * behind;
   const auto hidden_bytes = static_cast<double>(shape.hidden * number);

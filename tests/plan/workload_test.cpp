@@ -101,6 +101,47 @@ TEST(MemoryNeed, HasTheLossesFp32BuffersOfAGpu) {
   EXPECT_NEAR(workspace(16), 16 * 128 * (head + 0.40 * 32'768 * 2) + 32'768 * 256 * 2, 1) << "own kernels need none";
 }
 
+/// What dropout adds to the activations of 8 rows of 128 tokens.
+double dropout_bytes(config::PretrainConfig config, const Machine& machine) {
+  const auto activations = [&](double dropout) {
+    config.model.dropout = dropout;
+    return static_cast<double>(memory_need(pretraining(config, 32'768, 128), 8, false, machine).activations);
+  };
+  return activations(0.1) - activations(0);
+}
+
+TEST(MemoryNeed, HasTheMasksOfDropoutOnAGpu) {
+  const double layers = 11 + 0.15;  // the last for the masked tokens only
+  config::PretrainConfig config = bert_base();
+  EXPECT_NEAR(dropout_bytes(config, card("3060ti")), 8 * 128 * layers * 2 * 768, 2);
+  config.model.arch = config::Arch::kModern;
+  EXPECT_NEAR(dropout_bytes(config, card("3060ti")), 8 * 128 * layers * (768 + 3072), 2);
+}
+
+TEST(MemoryNeed, HasNothingOfDropoutOnACpuUnlessAttentionIsAChainOfProducts) {
+  Machine machine = {.name = "this machine", .precision = Precision::kFp32, .sums_gradients = true};
+  EXPECT_EQ(dropout_bytes(bert_base(), machine), 0);
+  machine.sums_gradients = false;  // BERTCRAM_FUSED=off
+  EXPECT_NEAR(dropout_bytes(bert_base(), machine), 1.15 * 8 * 128 * 12 * (12 * 128 * 2 * 4), 2);
+  machine.precision = Precision::kBf16;
+  machine.has_kernels = true;
+  EXPECT_EQ(dropout_bytes(bert_base(), machine), 0);
+}
+
+TEST(MemoryNeed, HasProbabilitiesWhereNoFusedAttentionTakesTheHeads) {
+  config::PretrainConfig config = bert_base();
+  const auto probability_bytes = [&](double dropout) {  // in fp16, which Turing computes in, flash attention in bf16
+    config.model.dropout = dropout;
+    const Workload workload = pretraining(config, 32'768, 128);
+    return static_cast<double>(memory_need(workload, 8, false, card("2080ti")).activations -
+                               memory_need(workload, 8, false, card("3060ti")).activations);
+  };
+  EXPECT_EQ(probability_bytes(0.1), 0);
+  config.model.hidden = 312;  // TinyBERT's: heads of 26
+  EXPECT_NEAR(probability_bytes(0), 8 * 128 * 12 * (12 * 128 * 4), 2);
+  EXPECT_NEAR(probability_bytes(0.1), 8 * 128 * 12 * (12 * 128 * 9), 2);
+}
+
 /// A CPU with our kernels for bf16 whose products are oneDNN's, as with AMX.
 Machine with_their_products() {
   return {.name = "this machine",
