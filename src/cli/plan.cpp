@@ -10,6 +10,7 @@
 
 #include "bertcram/config/pretrain_config.h"
 #include "bertcram/data/packed_dataset.h"
+#include "bertcram/glue/protocol.h"
 #include "bertcram/plan/record.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/table.h"
@@ -231,7 +232,8 @@ void run(const config::PretrainConfig& config, const Words& words, const ConfigF
     return;
   }
   check_consistent(config, words, flags);
-  plan::PlanOptions options = {.glue_epochs = words.glue_epochs};
+  plan::PlanOptions options = {.glue_epochs = words.glue_epochs,
+                               .glue_dropout = glue::sane_protocol().common.dropout_prob};
   options.seq_len = std::min(options.seq_len, config.model.max_positions);
   if (!config.data.empty()) {
     const data::PackedManifest manifest = data::read_packed_manifest(config.data);

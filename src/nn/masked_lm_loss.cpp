@@ -15,6 +15,7 @@
 #include <limits>
 
 #include "bertcram/nn/fused.h"
+#include "bertcram/nn/sizes.h"
 #include "bertcram/util/error.h"
 #include "fused_cuda.h"
 #include "fused_linear.h"
@@ -28,10 +29,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// Numbers of the fp32 working buffer: few enough for a cache on the CPU, many enough for a GPU.
-constexpr int64_t kChunkNumbersCpu = int64_t{1} << 20;
-constexpr int64_t kChunkNumbersCuda = int64_t{1} << 24;
 
 enum class Draw { kNone, kSamples };
 
@@ -77,7 +74,7 @@ bool can_fuse(const at::Tensor& logits, Draw draw) {
 /// Leaves softmax - one_hot(target) where the logits stand. @param draw  whether the samples are filled in
 SampledLoss logits_to_errors(const at::Tensor& logits, const at::Tensor& targets, Draw draw) {
   const int64_t masked = logits.size(0);
-  const int64_t chunk_numbers = logits.is_cpu() ? kChunkNumbersCpu : kChunkNumbersCuda;
+  const int64_t chunk_numbers = logits.is_cpu() ? kLossChunkCpu : kLossChunkCuda;
   const int64_t chunk_rows = std::max<int64_t>(1, chunk_numbers / logits.size(1));
   SampledLoss sums = {.loss = at::zeros({}, logits.options().dtype(at::kFloat)),
                       .samples = draw == Draw::kSamples ? at::empty_like(targets) : at::Tensor(),

@@ -8,10 +8,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bertcram/config/train_config.h"
+
 namespace bertcram::optim {
 
 at::Tensor orthogonalised(const at::Tensor& matrices, at::ScalarType compute_type) {
-  constexpr int kIterations = 5;
   constexpr double kLinear = 3.4445;  // of x -> ax + bx^3 + cx^5, which has its fixed point near 1
   constexpr double kCubic = -4.7750;
   constexpr double kQuintic = 2.0315;
@@ -20,7 +21,7 @@ at::Tensor orthogonalised(const at::Tensor& matrices, at::ScalarType compute_typ
   at::Tensor x = is_tall ? matrices.transpose(1, 2) : matrices;
   x = x / (at::linalg_vector_norm(x, 2, at::IntArrayRef{1, 2}, /*keepdim=*/true) + kSmallest);
   x = x.to(compute_type);  // of numbers about 1: gradients themselves may be too small for fp16
-  for (int i = 0; i < kIterations; ++i) {
+  for (int64_t i = 0; i < config::kMuonIterations; ++i) {
     const at::Tensor gram = at::bmm(x, x.transpose(1, 2));                            // [count, short, short]
     const at::Tensor mix = at::baddbmm(gram, gram, gram, /*beta=*/kCubic, kQuintic);  // b G + c G^2
     x = at::baddbmm(x, mix, x, /*beta=*/kLinear);                                     // a X + (b G + c G^2) X

@@ -17,7 +17,7 @@ using nlohmann::json;
 
 std::string_view own_part(const Machine& machine) {
   if (machine.has_kernels) {
-    return ", kernels";
+    return machine.has_product_kernels ? ", kernels" : ", kernels without products";
   }
   return machine.sums_gradients ? ", sums" : "";
 }

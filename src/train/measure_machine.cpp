@@ -61,6 +61,7 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
   const Runtime runtime = resolve_runtime(unlimited);
   require_fast_products(runtime);
   const bool is_gpu = !runtime.device.is_cpu();
+  const bool is_bf16 = !is_gpu && runtime.compute_type == at::kBFloat16;
   const auto limit = util::parse_bytes(config.memory_limit);
   const int64_t own = is_gpu ? 0 : proc_bytes("/proc/self/status", "VmRSS:");
   const int64_t memory =
@@ -74,9 +75,10 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
           .own_bytes = own,
           .flops = measured_roofline(runtime),
           .bytes_per_second = memory_rate(runtime),
-          .has_kernels = !is_gpu && runtime.compute_type == at::kBFloat16 && nn::has_bf16_kernels(),
-          .sums_gradients = !is_gpu && ((runtime.compute_type == at::kFloat && nn::uses_fused()) ||
-                                        (runtime.compute_type == at::kBFloat16 && nn::has_bf16_kernels())),
+          .has_kernels = is_bf16 && nn::has_bf16_kernels(),
+          .has_product_kernels = is_bf16 && nn::uses_bf16_products(),
+          .sums_gradients =
+              is_bf16 ? nn::uses_bf16_products() : !is_gpu && runtime.compute_type == at::kFloat && nn::uses_fused(),
           .is_measured = true,
           .is_limited = limit.value_or(memory) < memory};
 }

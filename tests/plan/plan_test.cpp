@@ -13,31 +13,13 @@
 #include "bertcram/plan/record.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
+#include "plan/plan_support.h"
 #include "util/test_support.h"
 
 namespace bertcram::plan {
 namespace {
 
 using config::Precision;
-
-config::PretrainConfig bert_base() {
-  config::PretrainConfig config;
-  config.model.arch = config::Arch::kBert;
-  config.model.hidden = 768;
-  config.model.layers = 12;
-  config.model.heads = 12;
-  config.model.ffn = 3072;
-  config.model.max_positions = 128;
-  config.mask.mask_prob = 0.15;
-  return config;
-}
-
-Machine card(std::string_view name, Precision precision = Precision::kAuto, bool has_tf32 = false) {
-  config::RuntimeConfig runtime;
-  runtime.precision = precision;
-  runtime.tf32 = has_tf32;
-  return machine_of(*find_card(name), runtime);
-}
 
 TEST(Cards, AreFoundByKeyOrTitleInAnySpelling) {
   for (const char* name : {"3060ti", "3060 Ti", "RTX 3060 Ti", "NVIDIA GeForce RTX 3060 Ti", "rtx-3060-ti"}) {
@@ -67,107 +49,6 @@ TEST(Cards, ComputeFp32InTheirShadersAndTf32InTensorCores) {
   EXPECT_NEAR(card("a10", Precision::kFp32, /*has_tf32=*/true).flops, 62.5e12, 1);
   EXPECT_NEAR(card("t4", Precision::kFp32, /*has_tf32=*/true).flops, 8.1e12, 1) << "Turing has none";
   EXPECT_NEAR(card("a10", Precision::kBf16, /*has_tf32=*/true).flops, 125e12, 1);
-}
-
-TEST(Workloads, CountTheParametersOfBertBase) {
-  const Workload workload = pretraining(bert_base(), 32'768, 128);
-  EXPECT_EQ(workload.parameters, 110'946'560);            // as bench says of the model itself
-  EXPECT_NEAR(workload.flops_per_token, 519.9e6, 0.1e6);  // 546.9e6 if all tokens went through all of the last layer
-}
-
-TEST(Workloads, OfFineTuningHaveNeitherGeneratorNorDecoder) {
-  config::PretrainConfig config = bert_base();
-  const Workload masked_lm = pretraining(config, 32'768, 128);
-  config.objective = config::Objective::kRtd;
-  const Workload pair = pretraining(config, 32'768, 128);
-  const Workload glue = fine_tuning(masked_lm.parts[0].shape, 40, 0.1);
-  EXPECT_EQ(glue.packed_numbers, 12 * (4 * 768 * 768 + 2 * 768 * 3072));
-  EXPECT_LT(glue.packed_numbers, masked_lm.packed_numbers);
-  EXPECT_LT(glue.parameters, pair.parameters);
-  // The head's dense layer, norm and bias of the decoder make way for pooler and classifier of two classes.
-  EXPECT_EQ(glue.parameters - masked_lm.parameters, 2 * 768 + 2 - 2 * 768 - 32'768);
-  EXPECT_EQ(glue.seq_len, 40);
-  const auto seconds_of = [](const config::PretrainConfig& given) {
-    return make_plan(given, {}, card("3060ti")).glue[0].seconds;
-  };
-  EXPECT_NEAR(seconds_of(config), seconds_of(bert_base()), 1e-9) << "the same encoder, however it was pretrained";
-}
-
-TEST(MemoryNeed, IsWhatASumByHandGives) {
-  const Workload workload = pretraining(bert_base(), 32'768, 128);
-  const MemoryNeed need = memory_need(workload, 8, false, card("3060ti"));
-  EXPECT_EQ(need.masters, 4 * workload.parameters);
-  EXPECT_EQ(need.gradients, 4 * workload.parameters);
-  EXPECT_EQ(need.moments, 8 * workload.parameters);
-  EXPECT_EQ(need.compute_copy, 2 * workload.parameters);
-  EXPECT_EQ(need.packed_weights, 0);
-  // 12 layers of 5 · 768 numbers of 2 bytes, 11 of 3 · 768 + 2 · 3072 and that of the last for the masked tokens only; 6 bytes of
-  // each of the 768 numbers that enter the first.
-  const double numbers = 12 * 5 * 768 + (11 + 0.15) * (3 * 768 + 2 * 3072);
-  EXPECT_NEAR(static_cast<double>(need.activations), 8 * 128 * (numbers * 2 + 768 * 6), 1);
-  EXPECT_EQ(memory_need(workload, 8, false, card("3060ti", Precision::kFp32)).compute_copy, 0);
-}
-
-TEST(MemoryNeed, LeavesRoomOnACardForItsDriverAndADesktopUnlessALimitDoes) {
-  constexpr int64_t kHalfGiB = int64_t{1} << 29;
-  const Workload workload = pretraining(bert_base(), 32'768, 128);
-  const Machine whole = card("3060ti");
-  EXPECT_EQ(whole.memory_bytes, 16 * kHalfGiB);
-  EXPECT_EQ(memory_need(workload, 8, false, whole).driver_and_desktop, kHalfGiB);
-  config::RuntimeConfig runtime;
-  runtime.memory_limit = "7.5GiB";
-  const Machine limited = machine_of(*find_card("3060ti"), runtime);
-  EXPECT_EQ(limited.memory_bytes, 15 * kHalfGiB);
-  EXPECT_EQ(memory_need(workload, 8, false, limited).driver_and_desktop, 0);
-  EXPECT_EQ(rows_that_fit(workload, 1'000, false, whole), rows_that_fit(workload, 1'000, false, limited));
-  for (const auto& [limit, left] : {std::pair("7.75GiB", kHalfGiB / 2), std::pair("99GiB", kHalfGiB)}) {
-    runtime.memory_limit = limit;
-    EXPECT_EQ(memory_need(workload, 8, false, machine_of(*find_card("3060ti"), runtime)).driver_and_desktop, left);
-  }
-  EXPECT_EQ(memory_need(workload, 8, false, Machine{.name = "this machine"}).driver_and_desktop, 0)
-      << "of this machine";
-}
-
-TEST(MemoryNeed, HasNoGradientTableWhereProductsAddToTheGradients) {
-  const Workload workload = pretraining(bert_base(), 32'768, 128);
-  Machine machine = card("3060ti", Precision::kFp32);
-  const int64_t with_table = memory_need(workload, 1, false, machine).workspace;
-  machine.sums_gradients = true;
-  EXPECT_GE(with_table - memory_need(workload, 1, false, machine).workspace, 4 * 32'768 * 768);
-}
-
-TEST(MemoryNeed, OfRecomputedLayersIsLess) {
-  const Workload workload = pretraining(bert_base(), 32'768, 128);
-  EXPECT_LT(3 * memory_need(workload, 64, true, card("3060ti")).activations,
-            memory_need(workload, 64, false, card("3060ti")).activations);
-}
-
-// Passes are fullest where most tokens are masked; time is that of the mean.
-TEST(RowsThatFit, AreThoseOfAMaskingSchedulesFullestPasses) {
-  config::PretrainConfig config = bert_base();
-  config.mask.mask_prob = 0.3;
-  const Workload constant = pretraining(config, 32'768, 128);
-  config.mask.end_mask_prob = 0.15;
-  const Workload falling = pretraining(config, 32'768, 128);
-  config.mask.mask_prob = 0.15;
-  config.mask.end_mask_prob = 0.3;
-  const Workload rising = pretraining(config, 32'768, 128);
-  const Machine machine = card("3060ti");
-  EXPECT_EQ(memory_need(falling, 64, false, machine).total(), memory_need(constant, 64, false, machine).total());
-  EXPECT_EQ(memory_need(rising, 64, false, machine).total(), memory_need(constant, 64, false, machine).total());
-  EXPECT_EQ(rows_that_fit(falling, 1'000, false, machine), rows_that_fit(constant, 1'000, false, machine));
-  EXPECT_LT(falling.flops_per_token, constant.flops_per_token);
-}
-
-TEST(RowsThatFit, AreTheMost) {
-  const Workload workload = pretraining(bert_base(), 32'768, 128);
-  const Machine machine = card("3060ti");
-  const int64_t rows = rows_that_fit(workload, 100'000, false, machine);
-  EXPECT_GT(rows, 80);  // reference/anchors.md: 100 to 128 rows of 128 tokens on 8 GB
-  EXPECT_LT(rows, 160);
-  EXPECT_LE(memory_need(workload, rows, false, machine).total(), machine.memory_bytes);
-  EXPECT_GT(memory_need(workload, rows + 1, false, machine).total(), machine.memory_bytes);
-  EXPECT_EQ(rows_that_fit(workload, 5, false, machine), 5);
 }
 
 TEST(Plans, SpendTheBudgetAtThePredictedRate) {
@@ -276,6 +157,17 @@ TEST(Plans, ACalibrationScalesEveryRate) {
   EXPECT_NEAR(half.glue[0].seconds, 2 * plain.glue[0].seconds, 1e-6);
 }
 
+TEST(Plans, FineTuneWithTheDropoutOfTheProtocol) {
+  constexpr size_t kRte = 7;  // long enough for the GPU not to wait for its processor
+  const auto seconds_of = [](const config::PretrainConfig& config, const PlanOptions& options) {
+    return make_plan(config, options, card("3060ti")).glue[kRte].seconds;
+  };
+  config::PretrainConfig dropping = bert_base();
+  dropping.model.dropout = 0.5;
+  EXPECT_EQ(seconds_of(dropping, {}), seconds_of(bert_base(), {}));
+  EXPECT_GT(seconds_of(bert_base(), {.glue_dropout = 0.1}), seconds_of(bert_base(), {.glue_dropout = 0}));
+}
+
 TEST(Plans, SayWhatToChangeWhereNothingFits) {
   config::PretrainConfig config = bert_base();
   config.model.hidden = 4096;
@@ -367,6 +259,11 @@ TEST_F(Records, AreFoundAgainByWhatTheyDependOn) {
   other.precision = Precision::kFp32;
   EXPECT_FALSE(find_record(other).has_value());
   keep_record(other, {.measured = 3, .predicted = 1, .what = "fp32"});
+  other = machine_;
+  other.has_kernels = true;
+  keep_record(other, {.measured = 5, .predicted = 1, .what = "products by oneDNN"});
+  other.has_product_kernels = other.sums_gradients = true;
+  EXPECT_FALSE(find_record(other).has_value()) << "BERTCRAM_FUSED=on";
   other = machine_;
   other.model = "Ryzen";
   EXPECT_FALSE(find_record(other).has_value()) << "a home directory shared by two machines";

@@ -90,6 +90,9 @@ struct ModelConfig {
 enum class Algorithm { kAdamW, kMuon };
 constexpr std::array<std::string_view, 2> enum_words(Algorithm) { return {"adamw", "muon"}; }
 
+/// Newton-Schulz iterations of an update by Muon.
+inline constexpr int64_t kMuonIterations = 5;
+
 /// AdamW (Loshchilov & Hutter 2019) with bias correction; Muon (Jordan et al. 2024; Liu et al. 2025).
 struct OptimConfig {
   Algorithm algorithm = Algorithm::kAdamW;

@@ -41,10 +41,11 @@ struct Machine {
   double flops = 0;             ///< of large products in this precision, per second
   double bytes_per_second = 0;  ///< reading and writing memory
   double watts = 0;             ///< 0 = unknown
-  bool has_kernels = false;     ///< own kernels of all functions in this precision, see nn/fused.h
-  bool sums_gradients = false;  ///< products add to the gradients of weights that are there; so do own kernels
-  bool is_measured = false;     ///< rates are measured ones, not from a data sheet
-  bool is_limited = false;      ///< memory_bytes are --memory-limit, which is less than there is
+  bool has_kernels = false;     ///< own kernels of all functions but products in this precision, see nn/fused.h
+  bool has_product_kernels = false;  ///< own products too: nn::uses_bf16_products
+  bool sums_gradients = false;       ///< products add to the gradients of weights that are there; so do own products
+  bool is_measured = false;          ///< rates are measured ones, not from a data sheet
+  bool is_limited = false;           ///< memory_bytes are --memory-limit, which is less than there is
 };
 
 /// @param runtime  its precision, where kAuto is bf16, or fp16 where the card has no bf16; tf32; and memory_limit, which

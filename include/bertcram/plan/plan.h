@@ -56,6 +56,7 @@ struct PlanOptions {
   int64_t seq_len = 128;
   std::optional<int64_t> train_rows = {};  ///< of the packed data
   int64_t glue_epochs = 5;
+  double glue_dropout = 0.1;  ///< of the fine-tuning protocol
   double calibration = 1;
 };
 

@@ -21,9 +21,10 @@ struct Workload {
   std::vector<Part> parts;  ///< one, or generator and discriminator
   int64_t seq_len = 128;
   int64_t parameters = 0;      ///< trainable numbers
-  int64_t packed_numbers = 0;  ///< of weights that the CPU's kernels keep in two layouts of their own
+  int64_t linear_numbers = 0;  ///< of weights of linear maps
+  int64_t packed_numbers = 0;  ///< of those that own products in bf16 keep in two layouts of their own
   double flops_per_token = 0;  ///< model::flops_per_token
-  bool uses_muon = false;
+  double update_flops = 0;     ///< of products in the optimizer's update: Muon's
   double dropout = 0;
 };
 
@@ -41,7 +42,7 @@ struct MemoryNeed {
   int64_t gradients = 0;           ///< fp32
   int64_t moments = 0;             ///< fp32, of the optimizer
   int64_t compute_copy = 0;        ///< weights in the compute type
-  int64_t packed_weights = 0;      ///< the CPU's kernels' layouts of them
+  int64_t packed_weights = 0;      ///< own products' layouts of them
   int64_t activations = 0;         ///< that the backward pass reads
   int64_t workspace = 0;           ///< what a pass needs beside at its fullest moment
   int64_t total() const;
@@ -60,8 +61,8 @@ int64_t usual_rows_per_pass(int64_t seq_len, int64_t most);
 /// memory's (docs/performance.md has what this was fitted to and how far it is off).
 struct StepSeconds {
   double products = 0;
-  double memory = 0;  ///< activations, norms, additions, weights and their gradients
-  double update = 0;
+  double memory = 0;    ///< activations, norms, additions, weights and their gradients
+  double update = 0;    ///< by the optimizer
   double launches = 0;  ///< of a GPU's kernels, where they take longer than the kernels
   double total() const { return products + memory + update + launches; }
 };

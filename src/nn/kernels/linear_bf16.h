@@ -1,14 +1,15 @@
 #pragma once
 // Linear maps of bf16 numbers on processors with AVX-512 BF16. Work is split by ranges, so that who calls chooses the threads.
-// Widths are multiples of 32; the number of tokens is any.
+// Widths are multiples of kWidthStep; the number of tokens is any.
 
 #include <cstdint>
 
+#include "bertcram/nn/sizes.h"
 #include "bf16.h"
 
 namespace bertcram::nn::kernels {
 
-inline constexpr int64_t kWidthStep = 32;
+inline constexpr int64_t kWidthStep = kBf16WidthStep;
 inline constexpr int64_t kPackColumns = 64;       ///< what packing is split by
 inline constexpr int64_t kGradientTokens = 1024;  ///< whose inputs are packed as one block for the gradient of a weight
 
