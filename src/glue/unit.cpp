@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -200,17 +198,23 @@ double score_of(const SplitScores& scores, const std::string& metric) {
   return found->second;
 }
 
+std::map<double, double, std::greater<>> mean_by_rate(std::span<const UnitRecord> records, const std::string& metric) {
+  std::map<double, std::vector<double>> scores_of_rates;
+  for (const UnitRecord& record : records) {
+    scores_of_rates[record.id.grid_rate].push_back(score_of(record.dev.front(), metric));
+  }
+  std::map<double, double, std::greater<>> means;
+  for (auto& [rate, scores] : scores_of_rates) {
+    std::ranges::sort(scores);  // a sum is rounded by its order
+    means[rate] = summarise(Statistic::kMean, scores);
+  }
+  return means;
+}
+
 double best_rate(std::span<const UnitRecord> records, const std::string& metric) {
   BC_CHECK(!records.empty(), metric);
-  std::map<double, std::vector<double>, std::greater<>> by_rate;
-  for (const UnitRecord& record : records) {
-    by_rate[record.id.grid_rate].push_back(score_of(record.dev.front(), metric));
-  }
-  for (auto& [rate, scores] : by_rate) {
-    std::ranges::sort(scores);  // a sum is rounded by its order
-  }
-  const auto mean = [](const auto& entry) { return summarise(Statistic::kMean, entry.second); };
-  return std::ranges::max_element(by_rate, {}, mean)->first;
+  const auto means = mean_by_rate(records, metric);
+  return std::ranges::max_element(means, {}, [](const auto& entry) { return entry.second; })->first;
 }
 
 std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric) {

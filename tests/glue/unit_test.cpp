@@ -96,6 +96,7 @@ TEST(Unit, TheBestRateIsThatOfTheBestMeanAndOfEqualOnesTheHighest) {
                                      tried(5e-5, 1, 0.2), tried(2e-5, 2, 0.3), tried(5e-5, 2, 0.1)};
   EXPECT_GT(0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1) << "as a computer adds them";
   for (int turn = 0; turn < 6; ++turn) {
+    EXPECT_EQ(mean_by_rate(records, "accuracy").at(2e-5), mean_by_rate(records, "accuracy").at(5e-5));
     EXPECT_EQ(best_rate(records, "accuracy"), 5e-5);
     EXPECT_EQ(best_unit(records, "accuracy")->folder(), "rte-seed0-rate5e-05");
     std::ranges::rotate(records, records.begin() + 1);

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -66,8 +68,12 @@ std::optional<UnitRecord> load_unit(const std::filesystem::path& folder);
 /// A run's value of the metric on one of its dev sets. @throws InternalError unless it is there and finite
 double score_of(const SplitScores& scores, const std::string& metric);
 
-/// Of a search, the learning rate with the best mean over its runs' first dev sets; of equal ones the highest. It does not
-/// depend on the order of the records. 0 without a search. REQUIRES: at least one record.
+/// The mean of the runs' first dev sets at each learning rate, the highest rate first; at 0 without a search. Not a bit of
+/// it depends on the order of the records.
+std::map<double, double, std::greater<>> mean_by_rate(std::span<const UnitRecord> records, const std::string& metric);
+
+/// Of a search, the learning rate with the best mean; of equal ones the highest. 0 without a search.
+/// REQUIRES: at least one record.
 double best_rate(std::span<const UnitRecord> records, const std::string& metric);
 
 /// The run at the best rate with the best score on its first dev set, of equal ones that with the earlier seed: it does not
