@@ -84,6 +84,28 @@ std::span<const float> row_of(std::span<const float> outputs, int64_t classes, s
   return outputs.subspan(index * static_cast<size_t>(classes), static_cast<size_t>(classes));
 }
 
+std::vector<float> targets_of(const Dataset& dataset) {
+  std::vector<float> targets;
+  std::ranges::transform(dataset.examples, std::back_inserter(targets), &Example::target);
+  return targets;
+}
+
+struct Classified {
+  std::vector<int32_t> predictions;
+  std::vector<int32_t> labels;
+};
+
+/// @param outputs  rows of task.classes() numbers
+Classified classify(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {
+  BC_CHECK(std::ssize(outputs) == dataset.size() * task.classes(), outputs.size(), " outputs");
+  Classified classified;
+  for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    classified.predictions.push_back(best_class(row_of(outputs, task.classes(), i)));
+    classified.labels.push_back(dataset.examples[i].label);
+  }
+  return classified;
+}
+
 UnitRecord read_unit(const fs::path& path) {
   json document = util::try_parse_json(util::read_file(path));
   if (!document.is_object()) {
@@ -231,33 +253,29 @@ std::vector<UnitId> best_of_each_rate(std::span<const UnitRecord> records, const
 }
 
 SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {
-  const int64_t classes = task.classes();
-  BC_CHECK(std::ssize(outputs) == dataset.size() * classes, outputs.size(), " outputs");
   SplitScores split = {.examples = dataset.size()};
-  const auto to_points = [](const MetricIntervals& intervals) {
-    MetricIntervals points = intervals;
-    for (auto& [name, interval] : points) {
-      interval = {.low = interval.low * 100, .high = interval.high * 100};
-    }
-    return points;
-  };
   if (task.kind == TaskKind::kRegression) {
-    std::vector<float> targets;
-    std::ranges::transform(dataset.examples, std::back_inserter(targets), &Example::target);
-    split.metrics = to_score_points(compute_metrics(task, outputs, std::span<const float>(targets)));
-    split.intervals = to_points(bootstrap_intervals(task, outputs, std::span<const float>(targets)));
+    split.metrics = to_score_points(compute_metrics(task, outputs, std::span<const float>(targets_of(dataset))));
     return split;
   }
-  std::vector<int32_t> predictions;
-  std::vector<int32_t> labels;
-  for (size_t i = 0; i < dataset.examples.size(); ++i) {
-    predictions.push_back(best_class(row_of(outputs, classes, i)));
-    labels.push_back(dataset.examples[i].label);
-  }
-  split.metrics = to_score_points(compute_metrics(task, predictions, labels));
-  split.intervals = to_points(bootstrap_intervals(task, predictions, labels));
-  split.classes = count_classes(classes, predictions, labels);
+  const Classified classified = classify(task, dataset, outputs);
+  split.metrics = to_score_points(compute_metrics(task, classified.predictions, classified.labels));
+  split.classes = count_classes(task.classes(), classified.predictions, classified.labels);
   return split;
+}
+
+MetricIntervals score_intervals(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {
+  MetricIntervals intervals;
+  if (task.kind == TaskKind::kRegression) {
+    intervals = bootstrap_intervals(task, outputs, std::span<const float>(targets_of(dataset)));
+  } else {
+    const Classified classified = classify(task, dataset, outputs);
+    intervals = bootstrap_intervals(task, classified.predictions, classified.labels);
+  }
+  for (auto& [name, interval] : intervals) {
+    interval = {.low = interval.low * 100, .high = interval.high * 100};
+  }
+  return intervals;
 }
 
 std::vector<double> probabilities_of(std::span<const float> outputs, int64_t classes) {

@@ -166,9 +166,10 @@ void UnitRunner::write_model(const fs::path& folder, UnitTrainer& trainer) {
       *model_.tokenizer);
 }
 
-void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best) {
+void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, Best& best) {
   for (size_t i = 0; i < task.dev.size(); ++i) {
     const DevSet& dev = task.dev[i];
+    best.scores[i].intervals = glue::score_intervals(dev.judge, dev.split.dataset, best.outputs[i]);
     glue::save_predictions(dev.judge, dev.split.dataset, best.outputs[i],
                            glue::predictions_file(paths.folder, dev.split.reported_name));
   }

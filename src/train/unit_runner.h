@@ -61,7 +61,8 @@ class UnitRunner {
   /// @throws UnreadableError if it may be fine
   std::optional<Best> recall(const LoadedTask& task, const std::filesystem::path& checkpoints,
                              UnitTrainer& trainer) const;
-  void leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best);
+  /// Writes predictions and model, and completes the scores.
+  void leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, Best& best);
   void write_model(const std::filesystem::path& folder, UnitTrainer& trainer);
   [[noreturn]] void throw_stopped() const;
 

@@ -116,7 +116,7 @@ TEST(Unit, OfEachRateTheBestRunIsKnown) {
   EXPECT_EQ(best[1].folder(), "rte-seed1-rate5e-05");
 }
 
-TEST(Unit, ScoresHavePointsIntervalsAndClasses) {
+TEST(Unit, ScoresHavePointsAndClassesAndIntervalsOnRequest) {
   const TaskSpec& task = find_task("rte");
   Dataset dataset = {.examples = {{.label = 0, .line = 2}, {.label = 1, .line = 3}, {.label = 1, .line = 4}},
                      .labelling = Labelling::kLabelled};
@@ -124,7 +124,13 @@ TEST(Unit, ScoresHavePointsIntervalsAndClasses) {
   const SplitScores scores = score_split(task, dataset, outputs);
   EXPECT_EQ(scores.examples, 3);
   EXPECT_DOUBLE_EQ(scores.metrics.at("accuracy"), 200.0 / 3);
-  EXPECT_GT(scores.intervals.at("accuracy").high, 66.7);
+  EXPECT_TRUE(scores.intervals.empty()) << "nobody asks for those of every look";
+  const Interval interval = score_intervals(task, dataset, outputs).at("accuracy");
+  const Interval share =
+      bootstrap_intervals(task, std::vector<int32_t>{0, 1, 0}, std::vector<int32_t>{0, 1, 1}).at("accuracy");
+  EXPECT_EQ(interval.low, 100 * share.low);
+  EXPECT_EQ(interval.high, 100 * share.high);
+  EXPECT_GT(interval.high, 66.7);
   EXPECT_EQ(scores.classes[0].predicted, 2);
   EXPECT_EQ(scores.classes[1].correct, 1);
 }

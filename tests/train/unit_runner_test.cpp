@@ -79,12 +79,14 @@ TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
     const std::string whole = cat("whole-", seed);
     const glue::UnitRecord expected = run_unit(whole, seed);
     best_epochs.insert(expected.epoch);
+    EXPECT_TRUE(expected.dev[0].intervals.contains("accuracy"));
     for (int64_t examples = 4; examples < kEpochs * kExamples; examples += 28) {
       const std::string name = cat("stopped-", seed, "-", examples);
       EXPECT_THROW(run_unit(name, seed, examples), util::StoppedError);
       const glue::UnitRecord again = run_unit(name, seed);
       EXPECT_EQ(again.epoch, expected.epoch) << name;
       EXPECT_EQ(again.dev[0].metrics, expected.dev[0].metrics) << name;
+      EXPECT_EQ(again.dev[0].intervals.at("accuracy").low, expected.dev[0].intervals.at("accuracy").low) << name;
       EXPECT_TRUE(bytes(name) == bytes(whole)) << name;
     }
   }

@@ -35,7 +35,7 @@ struct SplitScores {
   int64_t examples = 0;
   int64_t truncated = 0;  ///< examples that were cut
   MetricValues metrics = {};
-  MetricIntervals intervals = {};         ///< bootstrap_intervals
+  MetricIntervals intervals = {};         ///< score_intervals, of the weights that count
   std::vector<ClassCounts> classes = {};  ///< in the order of the task's labels; empty for regression
   std::string predictions_hash = {};      ///< of predictions_file as save_unit found it; empty: there was none
 };
@@ -84,8 +84,12 @@ std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::
 /// is one of means; within a rate it only moves to runs that come.
 std::vector<UnitId> best_of_each_rate(std::span<const UnitRecord> records, const std::string& metric);
 
-/// All scores of a task's outputs on a labelled split. @param outputs  rows of task.classes() numbers (or one)
+/// Scores of a task's outputs on a labelled split, but for their intervals. @param outputs  rows of task.classes() numbers
+/// (or one)
 SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs);
+
+/// The intervals of these scores: 1,000 times the work of the scores themselves.
+MetricIntervals score_intervals(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs);
 
 /// Class probabilities of rows of outputs. @param outputs  [examples * classes]  @return likewise, each row sums to 1
 std::vector<double> probabilities_of(std::span<const float> outputs, int64_t classes);
