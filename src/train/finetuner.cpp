@@ -271,11 +271,11 @@ class Finetuner {
       const glue::UnitRecord record =
           runner_.run(unit.id, task,
                       {.weights = start_weights(unit), .folder = folder_->path_of(unit.id), .keeps_model = keeps_model},
-                      runtime, [&, done = int64_t{0}](int64_t examples) mutable {
+                      runtime, [&, done = int64_t{0}](int64_t examples, Session session) mutable {
                         done += examples;
                         board_.note_share(unit.id, static_cast<double>(done) /
                                                        static_cast<double>(task.train.size() * task.recipe.epochs));
-                        progress.add(examples);
+                        session == Session::kThis ? progress.add(examples) : progress.add_earlier(examples);
                       });
       const std::scoped_lock lock(mutex_);
       glue::save_unit(record, folder_->path_of(unit.id));

@@ -26,7 +26,7 @@ void learn_unit(const glue::ScoreUnit& unit, nn::Parameters& parameters) {
 }  // namespace
 
 glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths,
-                                 const Runtime& runtime, const std::function<void(int64_t)>& examples_done) {
+                                 const Runtime& runtime, const ExamplesDone& examples_done) {
   glue::FinetuneRecipe recipe = task.recipe;
   recipe.learning_rate = id.grid_rate > 0 ? id.grid_rate : recipe.learning_rate;
   const UnitPlan plan = {.task = task.spec,
@@ -51,9 +51,10 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
       trainer->use_checkpoints(checkpoints);
     }
   }
-  examples_done(glue::examples_after(trainer->steps_done(), task.train.size(), recipe.batch_examples));
+  examples_done(glue::examples_after(trainer->steps_done(), task.train.size(), recipe.batch_examples),
+                Session::kEarlier);
   for (int64_t epoch = 1; epoch <= recipe.epochs; ++epoch) {
-    if (!trainer->train_epoch(epoch - 1, stop_, examples_done)) {
+    if (!trainer->train_epoch(epoch - 1, stop_, [&](int64_t examples) { examples_done(examples, Session::kThis); })) {
       throw_stopped();
     }
     const bool is_past = trainer->steps_done() > epoch * trainer->steps_per_epoch();  // before an interruption

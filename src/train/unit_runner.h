@@ -26,6 +26,12 @@ struct UnitPaths {
   bool keeps_model = false;
 };
 
+/// Who has trained on examples.
+enum class Session { kEarlier, kThis };
+
+/// Told of examples that a run has behind it.
+using ExamplesDone = std::function<void(int64_t examples, Session session)>;
+
 /// Runs units: training, scores on the dev sets, files. Several may run at the same time.
 class UnitRunner {
  public:
@@ -38,10 +44,10 @@ class UnitRunner {
       : config_(config), protocol_(protocol), model_(model), stop_(stop) {}
 
   /// Trains a unit, from its checkpoint if it was begun, and leaves predictions and model in its folder; not unit.json.
-  /// @param examples_done  told of each batch, and at first of all that an interrupted run has behind it
+  /// @param examples_done  told of each batch, and at first of all that earlier sessions of an interrupted run did
   /// @throws DataError, DivergedError, ResourceError, util::StoppedError
   glue::UnitRecord run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths, const Runtime& runtime,
-                       const std::function<void(int64_t)>& examples_done);
+                       const ExamplesDone& examples_done);
 
  private:
   /// The weights that count, and what they say of the dev sets.

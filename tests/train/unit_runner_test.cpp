@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <map>
 #include <set>
 
 #include "bertcram/util/error.h"
@@ -49,10 +50,12 @@ class UnitRunnerTest : public test::PretrainTest {
   glue::UnitRecord run_unit(const std::string& name, int64_t seed, int64_t stop_after = -1) {
     util::StopFlag stop;
     UnitRunner runner(finetune_, glue::sane_protocol(), model_, stop);
+    examples_.clear();
     int64_t done = 0;
     return runner.run({.task = "sst2", .seed = seed}, task_,
                       {.weights = finetune_.model, .folder = scratch_ / name, .keeps_model = true}, runtime_,
-                      [&](int64_t examples) {
+                      [&](int64_t examples, Session session) {
+                        examples_[session] += examples;
                         done += examples;
                         if (stop_after >= 0 && done >= stop_after) {
                           stop.request(SIGTERM);
@@ -71,6 +74,7 @@ class UnitRunnerTest : public test::PretrainTest {
   checkpoint::ModelDirectory model_;
   Runtime runtime_;
   LoadedTask task_;
+  std::map<Session, int64_t> examples_;  ///< that the last run told of
 };
 
 TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
@@ -91,6 +95,16 @@ TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
     }
   }
   EXPECT_GE(best_epochs.size(), 2U) << "a test of one and the same best epoch sees little";
+}
+
+// Found by review: rate and time left took all of an interrupted run for the work of the first moment.
+TEST_F(UnitRunnerTest, WhatAnEarlierSessionDidIsToldApart) {
+  EXPECT_THROW(run_unit("stopped", 0, kExamples + 8), util::StoppedError);
+  EXPECT_EQ(examples_[Session::kThis], kExamples + 8);
+  EXPECT_EQ(examples_[Session::kEarlier], 0);
+  run_unit("stopped", 0);
+  EXPECT_EQ(examples_[Session::kEarlier], kExamples + 8);
+  EXPECT_EQ(examples_[Session::kThis], kEpochs * kExamples - (kExamples + 8));
 }
 
 TEST_F(UnitRunnerTest, ABestEpochThatCannotBeKeptDoesNotEndTheRun) {
