@@ -16,6 +16,7 @@
 #include "bertcram/glue/results.h"
 #include "bertcram/glue/task.h"
 #include "bertcram/glue/unit.h"
+#include "counted_runs.h"
 
 namespace bertcram::train {
 
@@ -62,6 +63,12 @@ class FinetuneFolder {
   /// Sets those of the tasks in the results.
   void add_baselines(glue::GlueResults& results) const;
 
+  /// A task has no result, for all commands until one of them forgets that.
+  void note_failure(const std::string& task, const std::string& reason);
+  void forget_failure(const std::string& task);
+  /// Task → why it has none.
+  std::map<std::string, std::string> failures() const;
+
   /// The runs that are done, but for those in folders of these names. Damaged ones are warned about and left out.
   std::vector<glue::UnitRecord> units_but(const std::set<std::string>& names) const;
 
@@ -69,6 +76,11 @@ class FinetuneFolder {
   /// @param metric  by which the best is told
   void keep_models(const std::vector<glue::UnitRecord>& records, const std::string& metric,
                    const KeptModels& kept) const;
+
+  /// Makes results and results.json of these runs, leaving out tasks that have failed: those of this command, and those that
+  /// have runs here and failed in an earlier one.
+  void publish(glue::GlueResults& results, const CountedRuns::ByTask& runs,
+               const std::map<std::string, std::string>& failed);
 
   /// Writes results.json, and remembers it.
   void save(const glue::GlueResults& results);

@@ -75,6 +75,9 @@ class Finetuner {
   void plan(const std::vector<glue::TaskSpec>& tasks) {
     start_tasks_ = start_tasks(config_, protocol_, tasks);
     for (const glue::TaskSpec& spec : tasks) {
+      if (is_asked_for(config_, spec)) {
+        asked_for_.insert(spec.name);
+      }
       const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
       for (const PlannedUnit& unit : units_of(spec, recipe, config_, start_tasks_)) {
         planned_.insert(unit.id.folder());
@@ -98,7 +101,7 @@ class Finetuner {
   /// Reads a task's data and the runs of it that are done. @return the others; none if it failed
   std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-    if (const std::string start = start_of(config_, recipe); results_.failed.contains(start)) {
+    if (const std::string start = start_of(config_, recipe); failed_.contains(start)) {
       fall_with(spec.name, start);
       return {};
     }
@@ -171,17 +174,21 @@ class Finetuner {
     return true;
   }
 
-  /// A run that counts.
+  /// A run that counts. What had failed before stands until all runs are done.
   void note(const glue::UnitRecord& record) {
+    const std::string& task = record.id.task;
     runs_.add(record);
-    board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(record.id.task).spec)));
+    board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(task).spec)));
+    if (asked_for_.contains(task) && board_.is_complete(task)) {
+      folder_->forget_failure(task);
+    }
   }
 
   /// Runs that other commands left here: they count in results.json too.
   void add_other_runs() {
     for (const glue::UnitRecord& record : folder_->units_but(planned_)) {
       const std::string& name = record.id.task;
-      if (tasks_.contains(name) || results_.failed.contains(name) || folder_->known_task(name)) {
+      if (tasks_.contains(name) || failed_.contains(name) || folder_->known_task(name)) {
         runs_.add_other(record);
       } else {
         util::log_warning(kFinetuneRoom, cat(record.id.text(), ": a task that is not known here; it does not count"));
@@ -191,24 +198,18 @@ class Finetuner {
 
   /// What is made of the best runs; of failed tasks nothing.
   void finish(const std::vector<glue::TaskSpec>& tasks) {
-    std::vector<BestRun> runs;
-    for (const glue::TaskSpec& task : tasks) {
-      const auto best = results_.failed.contains(task.name)
-                            ? std::nullopt
-                            : glue::best_unit(runs_.of(task.name), primary_metric_of(task));
-      if (!best) {
-        continue;
-      }
-      runs.push_back({.task = task, .folder = folder_->path_of(*best), .name = best->folder()});
-      if (config_.save_models == config::SaveModels::kBest && !folder_->has_model(*best)) {
+    const BestRuns best = best_runs(*folder_, results_, runs_, tasks);
+    for (const BestRun& run : best.asked) {
+      if (config_.save_models == config::SaveModels::kBest && !folder_->has_model(run.id)) {
         util::log_warning(
             kFinetuneRoom,
-            cat(task.name, ": the model of the best run was not kept; remove ", runs.back().folder.string(), ", and ",
-                planned_.contains(best->folder()) ? "the same command" : "a command for its seed", " trains it again"));
+            cat(run.task.name, ": the model of the best run was not kept; remove ", run.folder.string(), ", and ",
+                planned_.contains(run.id.folder()) ? "the same command" : "a command for its seed",
+                " trains it again"));
       }
     }
-    if (!runs.empty()) {
-      make_outputs(config_, *folder_, runs, context_.stop, results_, first_failure_);
+    if (!best.asked.empty()) {
+      make_outputs(config_, *folder_, best, context_.stop, results_, first_failure_);
     }
   }
 
@@ -303,7 +304,7 @@ class Finetuner {
     const std::scoped_lock lock(mutex_);
     note_failure(id.task, error);
     for (const std::string& other : queue.give_up(id.task, is_start(id))) {
-      if (!results_.failed.contains(other)) {
+      if (!failed_.contains(other)) {
         fall_with(other, id.task);
       }
     }
@@ -324,7 +325,10 @@ class Finetuner {
   void fail(const std::string& task, const std::string& reason) {
     board_.note_failure(task);
     news_.task_failed(task, reason);
-    results_.failed[task] = reason;
+    failed_[task] = reason;
+    if (asked_for_.contains(task)) {
+      folder_->note_failure(task, reason);
+    }
   }
 
   fs::path start_weights(const PlannedUnit& unit) const {
@@ -337,7 +341,7 @@ class Finetuner {
 
   void keep_all_models() const {
     for (const auto& [name, task] : tasks_) {
-      if (!results_.failed.contains(name)) {
+      if (!failed_.contains(name)) {
         keep_models(task);
       }
     }
@@ -353,20 +357,7 @@ class Finetuner {
          .is_needed = [&](const glue::UnitId& id) { return is_start(id) || (is_none && !runs_.is_own(id)); }});
   }
 
-  /// Writes results.json from what there is.
-  void publish() {
-    results_.tasks.clear();
-    for (const auto& [name, records] : runs_.all()) {
-      if (!results_.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
-        glue::add_task(results_, *folder_->known_task(name), records);
-      }
-    }
-    std::erase_if(results_.tasks, [&](const auto& entry) { return results_.failed.contains(entry.first); });
-    if (!results_.tasks.empty()) {
-      folder_->add_baselines(results_);
-      folder_->save(results_);
-    }
-  }
+  void publish() { folder_->publish(results_, runs_.all(), failed_); }
 
   const glue::Protocol& protocol_;
   const FinetuneConfig config_;
@@ -378,13 +369,15 @@ class Finetuner {
   std::optional<FinetuneFolder> folder_;
   std::map<std::string, LoadedTask> tasks_;
   std::set<std::string> start_tasks_;
-  std::set<std::string> planned_;  ///< folders of this command's runs
+  std::set<std::string> asked_for_;  ///< tasks that the command names
+  std::set<std::string> planned_;    ///< folders of this command's runs
   int64_t most_batch_tokens_ = 0;
   glue::UnitBoard board_;
   FinetuneNews news_;
 
   std::mutex mutex_;  ///< of what follows, and of the folder
   CountedRuns runs_;
+  std::map<std::string, std::string> failed_;  ///< in this command: task → why it has no result
   glue::GlueResults results_;
   std::exception_ptr first_failure_;
   std::exception_ptr unsaved_;  ///< why a run could neither go on nor be saved

@@ -67,6 +67,25 @@ class Runs(E2ETestCase):
         must(*arguments(data, self.out, "--task", "rte,sst2", seeds=2))
         self.assertEqual(self.seeds("rte"), [0, 1])
 
+    def test_seeds_that_did_not_fail_give_no_score_in_later_commands_either(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2")
+        command = arguments(data, self.out, "--task", "rte", seeds=2)
+        stopped = self.bertcram(*command, env=signal_at(1, "rename */rte-seed0/unit.json", signal.SIGTERM))
+        self.assertEqual(stopped.code, 128 + signal.SIGTERM, stopped)
+        self.assertEqual(self.seeds("rte"), [0])
+        (weights,) = self.out.glob("rte-seed1/checkpoints/step-*/weights.safetensors")
+        weights.unlink()
+        weights.symlink_to(weights.name)  # "too many levels": seed 1 fails, and may not begin again
+        self.assert_fails(self.bertcram(*command), INPUT, "weights.safetensors")
+        self.assertEqual((self.results()["tasks"], list(self.results()["failed"])), ({}, ["rte"]))
+        result = must(*arguments(data, self.out, "--task", "sst2", "--errors", 9, seeds=1))
+        self.assertIn("failed: rte: ", result.text)
+        self.assertEqual((list(self.results()["tasks"]), list(self.results()["failed"])), (["sst2"], ["rte"]))
+        shutil.rmtree(self.out / "rte-seed1")
+        must(*command)
+        self.assertEqual(self.seeds("rte"), [0, 1])
+        self.assertNotIn("failed", self.results())
+
     def test_all_leaves_out_what_has_no_training_set_and_reports_what_has_no_dev_set(self):
         data = make_glue(self.dir / "glue", "rte", "sst2", "stsb")
         (data / "STS-B" / "train.tsv").unlink()
