@@ -4,7 +4,6 @@
 #include <array>
 #include <map>
 
-#include "bertcram/checkpoint/weights.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -50,12 +49,12 @@ constexpr const char* kFailed = "failed";
 constexpr const char* kTokenizer = "tokenizer_fingerprint";
 constexpr const char* kModelConfig = "model_config_xxh3_128";
 
-json settings_of(const FinetuneConfig& config, const checkpoint::ModelDirectory& model) {
+json settings_of(const FinetuneConfig& config, const PretrainedModel& model) {
   FinetuneConfig copy = config;
   return {{"fingerprint", config::fingerprint(config::fields_of(copy))},
-          {"model_xxh3_128", checkpoint::weights_hash(config.model)},
-          {kTokenizer, model.tokenizer->fingerprint()},
-          {kModelConfig, util::hash_file(model.path / "config.json").hex()},
+          {"model_xxh3_128", model.weights_hash},
+          {kTokenizer, model.directory.tokenizer->fingerprint()},
+          {kModelConfig, util::hash_file(model.directory.path / "config.json").hex()},
           {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
 }
 
@@ -120,7 +119,7 @@ void FinetuneFolder::refuse_foreign(const fs::path& folder) {
 }
 
 FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, const glue::Protocol& protocol,
-                               const checkpoint::ModelDirectory& model)
+                               const PretrainedModel& model)
     : folder_(std::move(folder)), overrides_(changed_values(config)), settings_(settings_of(config, model)) {
   settings_["format"] = kFormat;
   settings_["protocol"] = protocol.name;

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/results.h"
 #include "bertcram/glue/task.h"
 #include "bertcram/glue/unit.h"
 #include "counted_runs.h"
+#include "pretrained_model.h"
 
 namespace bertcram::train {
 
@@ -37,7 +37,7 @@ class FinetuneFolder {
   /// @throws ConfigError if it comes from other settings or another model; DataError if results.json is not what was
   /// written
   FinetuneFolder(std::filesystem::path folder, const config::FinetuneConfig& config, const glue::Protocol& protocol,
-                 const checkpoint::ModelDirectory& model);
+                 const PretrainedModel& model);
 
   /// Scores belong to the files that they came from: remembers those of a task. @param owner  whose runs give its scores
   /// @param once_with  files that older versions counted among them  @throws ConfigError for other files than there were

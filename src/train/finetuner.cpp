@@ -9,7 +9,6 @@
 #include <optional>
 #include <set>
 
-#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/unit_board.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -21,6 +20,7 @@
 #include "finetune_news.h"
 #include "finetune_outputs.h"
 #include "finetune_plan.h"
+#include "pretrained_model.h"
 #include "unit_queue.h"
 #include "unit_runner.h"
 
@@ -37,10 +37,10 @@ class Finetuner {
       : protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
         config_(without_protocol_values(config, protocol_)),
         context_(context),
-        model_(checkpoint::open_model_directory(config.model)),
+        model_(open_pretrained_model(config.model)),
         runtime_(resolve_runtime(config.runtime)),
         output_(config::results_folder(config_)),
-        runner_(config_, protocol_, model_, context.stop),
+        runner_(config_, protocol_, model_.directory, context.stop),
         news_(protocol_, board_, context.events) {}
 
   FinetuneOutcome run() {
@@ -84,14 +84,14 @@ class Finetuner {
         board_.expect(unit.id, primary_metric_of(spec));
       }
       note_length(spec, recipe);
-      const int64_t tokens = recipe.batch_examples * std::min(recipe.seq_len, model_.shape.max_positions);
+      const int64_t tokens = recipe.batch_examples * std::min(recipe.seq_len, model_.directory.shape.max_positions);
       most_batch_tokens_ = std::max(most_batch_tokens_, tokens);
     }
   }
 
   /// Says where texts are cut elsewhere than the protocol has it, by the user's or the model's limit.
   void note_length(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe) {
-    const int64_t used = std::min(recipe.seq_len, model_.shape.max_positions);
+    const int64_t used = std::min(recipe.seq_len, model_.directory.shape.max_positions);
     results_.overrides.erase("max_tokens");
     if (used != glue::recipe_for(protocol_, spec).seq_len) {
       results_.overrides["max_tokens"] = cat(used);
@@ -107,7 +107,7 @@ class Finetuner {
     }
     std::vector<PlannedUnit> pending;
     const bool is_fit = attempt(spec.name, [&] {
-      LoadedTask task = load_task(spec, recipe, config_.data, model_);
+      LoadedTask task = load_task(spec, recipe, config_.data, model_.directory);
       folder_->check_task_files(spec, task.files, spec.name, task.scored_files);
       check_scored_with(task);
       tasks_.emplace(spec.name, std::move(task));
@@ -225,7 +225,7 @@ class Finetuner {
     if (pending.empty()) {
       return;
     }
-    const int64_t jobs = runs_side_by_side(config_, runtime_, model_.shape,
+    const int64_t jobs = runs_side_by_side(config_, runtime_, model_.directory.shape,
                                            {.runs = std::ssize(planned_), .batch_tokens = most_batch_tokens_});
     Runtime runtime = runtime_;
     runtime.threads = std::max<int64_t>(1, runtime_.threads / jobs);
@@ -268,16 +268,13 @@ class Finetuner {
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
     try {
       const LoadedTask& task = tasks_.at(unit.id.task);
-      const bool keeps_model = config_.save_models != config::SaveModels::kNone || is_start(unit.id);
-      const glue::UnitRecord record =
-          runner_.run(unit.id, task,
-                      {.weights = start_weights(unit), .folder = folder_->path_of(unit.id), .keeps_model = keeps_model},
-                      runtime, [&, done = int64_t{0}](int64_t examples, Session session) mutable {
-                        done += examples;
-                        board_.note_share(unit.id, static_cast<double>(done) /
-                                                       static_cast<double>(task.train.size() * task.recipe.epochs));
-                        session == Session::kThis ? progress.add(examples) : progress.add_earlier(examples);
-                      });
+      const glue::UnitRecord record = runner_.run(
+          unit.id, task, paths_of(unit), runtime, [&, done = int64_t{0}](int64_t examples, Session session) mutable {
+            done += examples;
+            board_.note_share(unit.id,
+                              static_cast<double>(done) / static_cast<double>(task.train.size() * task.recipe.epochs));
+            session == Session::kThis ? progress.add(examples) : progress.add_earlier(examples);
+          });
       const std::scoped_lock lock(mutex_);
       glue::save_unit(record, folder_->path_of(unit.id));
       fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);
@@ -289,6 +286,8 @@ class Finetuner {
       if (is_start(unit.id)) {
         queue.note_model(unit.id.task);
       }
+    } catch (const ModelChangedError&) {
+      throw;  // of all tasks
     } catch (const DataError& error) {
       give_up(unit.id, error, queue);
     } catch (const DivergedError& error) {
@@ -331,12 +330,16 @@ class Finetuner {
     }
   }
 
-  fs::path start_weights(const PlannedUnit& unit) const {
-    if (config_.init == config::InitFrom::kRandom) {
-      return {};
+  UnitPaths paths_of(const PlannedUnit& unit) const {
+    UnitPaths paths = {.folder = folder_->path_of(unit.id),
+                       .keeps_model = config_.save_models != config::SaveModels::kNone || is_start(unit.id)};
+    if (!unit.start_from.empty()) {
+      paths.weights = folder_->model_of({.task = unit.start_from, .seed = kStartSeed});
+    } else if (config_.init != config::InitFrom::kRandom) {
+      paths.weights = config_.model;
+      paths.weights_hash = model_.weights_hash;
     }
-    return unit.start_from.empty() ? fs::path(config_.model)
-                                   : folder_->model_of({.task = unit.start_from, .seed = kStartSeed});
+    return paths;
   }
 
   void keep_all_models() const {
@@ -362,7 +365,7 @@ class Finetuner {
   const glue::Protocol& protocol_;
   const FinetuneConfig config_;
   const FinetuneContext& context_;
-  checkpoint::ModelDirectory model_;
+  PretrainedModel model_;
   Runtime runtime_;
   fs::path output_;
   UnitRunner runner_;

@@ -35,7 +35,8 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
                          .seed = id.seed,
                          .micro_rows = config_.micro_rows,
                          .name = id.text()};
-  const UnitStart start = {.model = model_, .weights = paths.weights, .max_tokens = task.max_tokens};
+  const UnitStart start = {
+      .model = model_, .weights = paths.weights, .weights_hash = paths.weights_hash, .max_tokens = task.max_tokens};
   const fs::path checkpoints = paths.folder / kCheckpointFolder;
   const bool looks_often = recipe.keep == glue::Keep::kBestEpoch;
 

@@ -21,8 +21,9 @@ namespace bertcram::train {
 
 /// Where a run begins and what it leaves.
 struct UnitPaths {
-  std::filesystem::path weights;  ///< folder of the encoder's weights; empty: random ones
-  std::filesystem::path folder;   ///< of the unit
+  std::filesystem::path weights = {};  ///< folder of the encoder's weights; empty: random ones
+  std::string weights_hash = {};       ///< that they have to have; empty: any
+  std::filesystem::path folder = {};   ///< of the unit
   bool keeps_model = false;
 };
 
@@ -45,7 +46,7 @@ class UnitRunner {
 
   /// Trains a unit, from its checkpoint if it was begun, and leaves predictions and model in its folder; not unit.json.
   /// @param examples_done  told of each batch, and at first of all that earlier sessions of an interrupted run did
-  /// @throws DataError, DivergedError, ResourceError, util::StoppedError
+  /// @throws ModelChangedError, other DataErrors, DivergedError, ResourceError, util::StoppedError
   glue::UnitRecord run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths, const Runtime& runtime,
                        const ExamplesDone& examples_done);
 

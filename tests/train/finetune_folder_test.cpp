@@ -17,7 +17,7 @@ class FinetuneFolderTest : public test::PretrainTest {
     finetune_.model = config.output + "/model";
     fs::create_directories(scratch_ / "scores");
     folder_.emplace(scratch_ / "scores", finetune_, glue::find_protocol("search"),
-                    checkpoint::open_model_directory(finetune_.model));
+                    open_pretrained_model(finetune_.model));
   }
 
   /// A run of a search is done: its model is there.
@@ -77,7 +77,7 @@ TEST_F(FinetuneFolderTest, AnEmptyBaselineOfEarlierIsNone) {
   settings["bag_of_words"]["rte"] = nlohmann::json::object();
   test::write_bytes(file, settings.dump());
   const FinetuneFolder again(scratch_ / "scores", finetune_, glue::find_protocol("search"),
-                             checkpoint::open_model_directory(finetune_.model));
+                             open_pretrained_model(finetune_.model));
   EXPECT_FALSE(again.has_baselines("rte"));
 }
 
@@ -89,7 +89,7 @@ TEST_F(FinetuneFolderTest, AFailedTaskHasNoMeanInLaterCommandsEither) {
   EXPECT_EQ(results.tasks.at("rte").mean, 60);
   folder_->note_failure("rte", "seed 1 diverged");
   FinetuneFolder again(scratch_ / "scores", finetune_, glue::find_protocol("search"),
-                       checkpoint::open_model_directory(finetune_.model));
+                       open_pretrained_model(finetune_.model));
   again.publish(results, {{"rte", records_}}, {{"sst2", "no file"}});
   EXPECT_FALSE(results.tasks.contains("rte"));
   EXPECT_EQ(results.failed, (std::map<std::string, std::string>{{"rte", "seed 1 diverged"}, {"sst2", "no file"}}));

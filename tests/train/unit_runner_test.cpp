@@ -10,6 +10,7 @@
 
 #include "bertcram/util/error.h"
 #include "train/pretrain_support.h"
+#include "train/pretrained_model.h"
 
 namespace bertcram::train {
 namespace {
@@ -52,15 +53,16 @@ class UnitRunnerTest : public test::PretrainTest {
     UnitRunner runner(finetune_, glue::sane_protocol(), model_, stop);
     examples_.clear();
     int64_t done = 0;
-    return runner.run({.task = "sst2", .seed = seed}, task_,
-                      {.weights = finetune_.model, .folder = scratch_ / name, .keeps_model = true}, runtime_,
-                      [&](int64_t examples, Session session) {
-                        examples_[session] += examples;
-                        done += examples;
-                        if (stop_after >= 0 && done >= stop_after) {
-                          stop.request(SIGTERM);
-                        }
-                      });
+    return runner.run(
+        {.task = "sst2", .seed = seed}, task_,
+        {.weights = finetune_.model, .weights_hash = weights_hash_, .folder = scratch_ / name, .keeps_model = true},
+        runtime_, [&](int64_t examples, Session session) {
+          examples_[session] += examples;
+          done += examples;
+          if (stop_after >= 0 && done >= stop_after) {
+            stop.request(SIGTERM);
+          }
+        });
   }
 
   std::string bytes(const std::string& name) const {
@@ -71,6 +73,7 @@ class UnitRunnerTest : public test::PretrainTest {
   fs::path checkpoints(const std::string& name) const { return scratch_ / name / UnitRunner::kCheckpointFolder; }
 
   config::FinetuneConfig finetune_;
+  std::string weights_hash_;  ///< that the model has to have
   checkpoint::ModelDirectory model_;
   Runtime runtime_;
   LoadedTask task_;
@@ -175,6 +178,24 @@ TEST_F(UnitRunnerTest, ABestEpochThatCannotBeReadIsNotThrownAway) {
   fs::rename(aside, weights);
   run_unit("stopped", 0);
   EXPECT_TRUE(bytes("stopped") == bytes("whole"));
+}
+
+TEST_F(UnitRunnerTest, AModelThatHasChangedSinceIsRefused) {
+  weights_hash_ = open_pretrained_model(finetune_.model).weights_hash;
+  run_unit("whole", 0);
+  const fs::path weights = fs::path(finetune_.model) / "model.safetensors";
+  const std::string before = test::read_bytes(weights);
+  std::string other = before;
+  other.back() = static_cast<char>(other.back() ^ 1);
+  for (const std::string& bytes : {other, before.substr(0, before.size() / 2)}) {
+    test::write_bytes(weights, bytes);
+    EXPECT_THROW(run_unit("other", 0), ModelChangedError);
+  }
+  fs::remove(weights);
+  EXPECT_THROW(run_unit("gone", 0), ModelChangedError);
+  test::write_bytes(weights, before);
+  run_unit("again", 0);
+  EXPECT_TRUE(bytes("again") == bytes("whole"));
 }
 
 TEST_F(UnitRunnerTest, AStopThatCannotSaveSaysSo) {
