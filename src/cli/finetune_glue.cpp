@@ -41,6 +41,7 @@ void run(config::FinetuneConfig& config, bool as_json, const Session& session, c
   if (config.data.empty() && config.task_file.empty()) {
     config.data = default_glue_folder();
   }
+  config = config::with_settled_paths(config);
   outlive_readers();
   monitor::RunEvents events("finetune-glue", config::results_folder(config), config.on_event);
   const auto outcome = tune_and_tell(config, session, events);

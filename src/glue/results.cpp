@@ -26,16 +26,11 @@ double standard_deviation(std::span<const double> values, double mean) {
 /// One entry per learning rate, in the order of the protocol's list.
 std::vector<GridPoint> grid_of(const FinetuneRecipe& recipe, const std::string& metric,
                                std::span<const UnitRecord> records) {
+  const auto means = mean_by_rate(records, metric);
   std::vector<GridPoint> grid;
   for (const double rate : recipe.grid) {
-    std::vector<double> scores;
-    for (const UnitRecord& record : records) {
-      if (record.id.grid_rate == rate) {
-        scores.push_back(score_of(record.dev.front(), metric));
-      }
-    }
-    if (!scores.empty()) {
-      grid.push_back({.learning_rate = rate, .mean = summarise(Statistic::kMean, scores)});
+    if (const auto mean = means.find(rate); mean != means.end()) {
+      grid.push_back({.learning_rate = rate, .mean = mean->second});
     }
   }
   return grid;

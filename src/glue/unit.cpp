@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -80,6 +78,28 @@ std::string seal_of(const json& content) { return util::hash128(util::json_text(
 
 std::span<const float> row_of(std::span<const float> outputs, int64_t classes, size_t index) {
   return outputs.subspan(index * static_cast<size_t>(classes), static_cast<size_t>(classes));
+}
+
+std::vector<float> targets_of(const Dataset& dataset) {
+  std::vector<float> targets;
+  std::ranges::transform(dataset.examples, std::back_inserter(targets), &Example::target);
+  return targets;
+}
+
+struct Classified {
+  std::vector<int32_t> predictions;
+  std::vector<int32_t> labels;
+};
+
+/// @param outputs  rows of task.classes() numbers
+Classified classify(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {
+  BC_CHECK(std::ssize(outputs) == dataset.size() * task.classes(), outputs.size(), " outputs");
+  Classified classified;
+  for (size_t i = 0; i < dataset.examples.size(); ++i) {
+    classified.predictions.push_back(best_class(row_of(outputs, task.classes(), i)));
+    classified.labels.push_back(dataset.examples[i].label);
+  }
+  return classified;
 }
 
 UnitRecord read_unit(const fs::path& path) {
@@ -196,17 +216,23 @@ double score_of(const SplitScores& scores, const std::string& metric) {
   return found->second;
 }
 
+std::map<double, double, std::greater<>> mean_by_rate(std::span<const UnitRecord> records, const std::string& metric) {
+  std::map<double, std::vector<double>> scores_of_rates;
+  for (const UnitRecord& record : records) {
+    scores_of_rates[record.id.grid_rate].push_back(score_of(record.dev.front(), metric));
+  }
+  std::map<double, double, std::greater<>> means;
+  for (auto& [rate, scores] : scores_of_rates) {
+    std::ranges::sort(scores);  // a sum is rounded by its order
+    means[rate] = summarise(Statistic::kMean, scores);
+  }
+  return means;
+}
+
 double best_rate(std::span<const UnitRecord> records, const std::string& metric) {
   BC_CHECK(!records.empty(), metric);
-  std::map<double, std::vector<double>, std::greater<>> by_rate;
-  for (const UnitRecord& record : records) {
-    by_rate[record.id.grid_rate].push_back(score_of(record.dev.front(), metric));
-  }
-  for (auto& [rate, scores] : by_rate) {
-    std::ranges::sort(scores);  // a sum is rounded by its order
-  }
-  const auto mean = [](const auto& entry) { return summarise(Statistic::kMean, entry.second); };
-  return std::ranges::max_element(by_rate, {}, mean)->first;
+  const auto means = mean_by_rate(records, metric);
+  return std::ranges::max_element(means, {}, [](const auto& entry) { return entry.second; })->first;
 }
 
 std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::string& metric) {
@@ -223,33 +249,29 @@ std::vector<UnitId> best_of_each_rate(std::span<const UnitRecord> records, const
 }
 
 SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {
-  const int64_t classes = task.classes();
-  BC_CHECK(std::ssize(outputs) == dataset.size() * classes, outputs.size(), " outputs");
   SplitScores split = {.examples = dataset.size()};
-  const auto to_points = [](const MetricIntervals& intervals) {
-    MetricIntervals points = intervals;
-    for (auto& [name, interval] : points) {
-      interval = {.low = interval.low * 100, .high = interval.high * 100};
-    }
-    return points;
-  };
   if (task.kind == TaskKind::kRegression) {
-    std::vector<float> targets;
-    std::ranges::transform(dataset.examples, std::back_inserter(targets), &Example::target);
-    split.metrics = to_score_points(compute_metrics(task, outputs, std::span<const float>(targets)));
-    split.intervals = to_points(bootstrap_intervals(task, outputs, std::span<const float>(targets)));
+    split.metrics = to_score_points(compute_metrics(task, outputs, std::span<const float>(targets_of(dataset))));
     return split;
   }
-  std::vector<int32_t> predictions;
-  std::vector<int32_t> labels;
-  for (size_t i = 0; i < dataset.examples.size(); ++i) {
-    predictions.push_back(best_class(row_of(outputs, classes, i)));
-    labels.push_back(dataset.examples[i].label);
-  }
-  split.metrics = to_score_points(compute_metrics(task, predictions, labels));
-  split.intervals = to_points(bootstrap_intervals(task, predictions, labels));
-  split.classes = count_classes(classes, predictions, labels);
+  const Classified classified = classify(task, dataset, outputs);
+  split.metrics = to_score_points(compute_metrics(task, classified.predictions, classified.labels));
+  split.classes = count_classes(task.classes(), classified.predictions, classified.labels);
   return split;
+}
+
+MetricIntervals score_intervals(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs) {
+  MetricIntervals intervals;
+  if (task.kind == TaskKind::kRegression) {
+    intervals = bootstrap_intervals(task, outputs, std::span<const float>(targets_of(dataset)));
+  } else {
+    const Classified classified = classify(task, dataset, outputs);
+    intervals = bootstrap_intervals(task, classified.predictions, classified.labels);
+  }
+  for (auto& [name, interval] : intervals) {
+    interval = {.low = interval.low * 100, .high = interval.high * 100};
+  }
+  return intervals;
 }
 
 void save_predictions(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs,

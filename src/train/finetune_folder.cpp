@@ -4,7 +4,6 @@
 #include <array>
 #include <map>
 
-#include "bertcram/checkpoint/weights.h"
 #include "bertcram/config/resolve.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -44,17 +43,18 @@ std::map<std::string, std::string> changed_values(const FinetuneConfig& config) 
 constexpr const char* kFormat = "bertcram-finetuning-2";
 constexpr const char* kBaselines = "bag_of_words";
 constexpr const char* kOwnTasks = "own_tasks";
+constexpr const char* kFailed = "failed";
 
 // What a model is besides its weights. Folders of older versions do not say it.
 constexpr const char* kTokenizer = "tokenizer_fingerprint";
 constexpr const char* kModelConfig = "model_config_xxh3_128";
 
-json settings_of(const FinetuneConfig& config, const checkpoint::ModelDirectory& model) {
+json settings_of(const FinetuneConfig& config, const PretrainedModel& model) {
   FinetuneConfig copy = config;
   return {{"fingerprint", config::fingerprint(config::fields_of(copy))},
-          {"model_xxh3_128", checkpoint::weights_hash(config.model)},
-          {kTokenizer, model.tokenizer->fingerprint()},
-          {kModelConfig, util::hash_file(model.path / "config.json").hex()},
+          {"model_xxh3_128", model.weights_hash},
+          {kTokenizer, model.directory.tokenizer->fingerprint()},
+          {kModelConfig, util::hash_file(model.directory.path / "config.json").hex()},
           {"config", config::dump_yaml(config::fields_of(copy), config::DumpStyle::kPlain)}};
 }
 
@@ -119,7 +119,7 @@ void FinetuneFolder::refuse_foreign(const fs::path& folder) {
 }
 
 FinetuneFolder::FinetuneFolder(fs::path folder, const FinetuneConfig& config, const glue::Protocol& protocol,
-                               const checkpoint::ModelDirectory& model)
+                               const PretrainedModel& model)
     : folder_(std::move(folder)), overrides_(changed_values(config)), settings_(settings_of(config, model)) {
   settings_["format"] = kFormat;
   settings_["protocol"] = protocol.name;
@@ -236,6 +236,30 @@ void FinetuneFolder::add_baselines(glue::GlueResults& results) const {
   }
 }
 
+void FinetuneFolder::note_failure(const std::string& task, const std::string& reason) {
+  json failed = failures();
+  failed[task] = reason;
+  settings_[kFailed] = std::move(failed);
+  save_settings();
+}
+
+void FinetuneFolder::forget_failure(const std::string& task) {
+  if (failures().contains(task)) {
+    settings_[kFailed].erase(task);
+    save_settings();
+  }
+}
+
+std::map<std::string, std::string> FinetuneFolder::failures() const {
+  std::map<std::string, std::string> failed;
+  if (const auto known = settings_.find(kFailed); known != settings_.end() && known->is_object()) {
+    for (const auto& [task, reason] : known->items()) {
+      failed[task] = util::text_member(*known, task.c_str());
+    }
+  }
+  return failed;
+}
+
 fs::path FinetuneFolder::model_of(const glue::UnitId& unit) const { return path_of(unit) / UnitRunner::kModelFolder; }
 
 std::vector<glue::UnitRecord> FinetuneFolder::units_but(const std::set<std::string>& names) const {
@@ -286,6 +310,26 @@ void FinetuneFolder::keep_models(const std::vector<glue::UnitRecord>& records, c
     util::replace_link(link, fs::path(best.folder()) / UnitRunner::kModelFolder);
   } else if (fs::is_symlink(link) && !fs::exists(link)) {
     fs::remove(link);
+  }
+}
+
+void FinetuneFolder::publish(glue::GlueResults& results, const CountedRuns::ByTask& runs,
+                             const std::map<std::string, std::string>& failed) {
+  results.failed = failures();
+  std::erase_if(results.failed, [&](const auto& entry) { return !runs.contains(entry.first); });
+  for (const auto& [task, reason] : failed) {
+    results.failed[task] = reason;
+  }
+  results.tasks.clear();
+  for (const auto& [name, records] : runs) {
+    if (!results.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
+      glue::add_task(results, *known_task(name), records);
+    }
+  }
+  std::erase_if(results.tasks, [&](const auto& entry) { return results.failed.contains(entry.first); });
+  if (!runs.empty() || fs::exists(results_file())) {  // a try that came to nothing leaves nothing
+    add_baselines(results);
+    save(results);
   }
 }
 

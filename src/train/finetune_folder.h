@@ -10,12 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/config/finetune_config.h"
 #include "bertcram/glue/protocol.h"
 #include "bertcram/glue/results.h"
 #include "bertcram/glue/task.h"
 #include "bertcram/glue/unit.h"
+#include "counted_runs.h"
+#include "pretrained_model.h"
 
 namespace bertcram::train {
 
@@ -36,7 +37,7 @@ class FinetuneFolder {
   /// @throws ConfigError if it comes from other settings or another model; DataError if results.json is not what was
   /// written
   FinetuneFolder(std::filesystem::path folder, const config::FinetuneConfig& config, const glue::Protocol& protocol,
-                 const checkpoint::ModelDirectory& model);
+                 const PretrainedModel& model);
 
   /// Scores belong to the files that they came from: remembers those of a task. @param owner  whose runs give its scores
   /// @param once_with  files that older versions counted among them  @throws ConfigError for other files than there were
@@ -62,6 +63,12 @@ class FinetuneFolder {
   /// Sets those of the tasks in the results.
   void add_baselines(glue::GlueResults& results) const;
 
+  /// A task has no result, for all commands until one of them forgets that.
+  void note_failure(const std::string& task, const std::string& reason);
+  void forget_failure(const std::string& task);
+  /// Task → why it has none.
+  std::map<std::string, std::string> failures() const;
+
   /// The runs that are done, but for those in folders of these names. Damaged ones are warned about and left out.
   std::vector<glue::UnitRecord> units_but(const std::set<std::string>& names) const;
 
@@ -69,6 +76,11 @@ class FinetuneFolder {
   /// @param metric  by which the best is told
   void keep_models(const std::vector<glue::UnitRecord>& records, const std::string& metric,
                    const KeptModels& kept) const;
+
+  /// Makes results and results.json of these runs, leaving out tasks that have failed: those of this command, and those that
+  /// have runs here and failed in an earlier one.
+  void publish(glue::GlueResults& results, const CountedRuns::ByTask& runs,
+               const std::map<std::string, std::string>& failed);
 
   /// Writes results.json, and remembers it.
   void save(const glue::GlueResults& results);

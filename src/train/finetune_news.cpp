@@ -45,10 +45,11 @@ void FinetuneNews::unit_is_done(const glue::UnitRecord& record, const LoadedTask
 }
 
 void FinetuneNews::task_may_be_done(const LoadedTask& task, const glue::GlueResults& results) const {
-  if (!board_.is_complete(task.spec.name)) {
+  const auto found = results.tasks.find(task.dev.front().split.reported_name);
+  if (!board_.is_complete(task.spec.name) || found == results.tasks.end()) {
     return;
   }
-  const glue::TaskResult& result = results.tasks.find(task.dev.front().split.reported_name)->second;
+  const glue::TaskResult& result = found->second;
   const std::string scores = result.seeds.size() == 1
                                  ? score_text(result.median)
                                  : cat("median ", score_text(result.median), ", mean ", score_text(result.mean), " ± ",

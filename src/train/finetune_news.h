@@ -23,7 +23,7 @@ class FinetuneNews {
   /// @param pending  runs to be done  @param how  they are
   void begins(int64_t pending, int64_t jobs, const std::string& how) const;
   void unit_is_done(const glue::UnitRecord& record, const LoadedTask& task) const;
-  /// Says nothing unless all runs of the task are done.
+  /// Says nothing unless all runs of the task are done and have a result.
   void task_may_be_done(const LoadedTask& task, const glue::GlueResults& results) const;
   void task_failed(const std::string& task, const std::string& reason) const;
 

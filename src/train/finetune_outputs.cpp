@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <system_error>
 
 #include "bertcram/glue/bag_of_words.h"
@@ -39,6 +40,11 @@ bool has_test_set(const glue::SubmissionEntry& entry, const fs::path& data) {
 
 std::string test_file_hash(const glue::SubmissionEntry& entry, const fs::path& data) {
   return util::hash_file(glue::split_file(glue::find_task(entry.task), glue::test_split_of(entry), data)).hex();
+}
+
+/// Whether the best model of the task, of whatever command, is in the output folder.
+bool is_kept(const FinetuneConfig& config, const std::string& task) {
+  return fs::exists(config::results_folder(config) / task / "config.json");
 }
 
 /// Answers of a fine-tuned model for one test set.
@@ -83,7 +89,7 @@ void check_submission_path(const fs::path& path) {
 }
 
 /// Answers the test sets, unless that was done with the same run, and writes the zip.
-void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder, const std::vector<BestRun>& runs,
+void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder, const BestRuns& runs,
                       const util::StopFlag& stop) {
   const fs::path answers = folder.file("test");
   const fs::path record_file = answers / "made_by.json";  // which run answered which test set
@@ -95,15 +101,20 @@ void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder
   std::map<std::string, std::string> files;
   std::vector<std::string> filled;
   for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
-    const BestRun* run = run_of(runs, entry.model);
-    if (run == nullptr || !has_test_set(entry, config.data)) {
+    const BestRun* run = run_of(runs.asked, entry.model);
+    bool is_lost = false;
+    if (run == nullptr) {
+      run = run_of(runs.others, entry.model);
+      is_lost = run != nullptr && !folder.has_model(run->id);
+    }
+    if (run == nullptr || is_lost || !has_test_set(entry, config.data)) {
       files[entry.name] = glue::usual_submission_text(entry);
-      filled.push_back(entry.name);
+      filled.push_back(cat(entry.name, is_lost ? cat(" (the model of ", entry.model, " was not kept)") : ""));
       continue;
     }
     const fs::path file = answers / (entry.name + ".tsv");
     const auto source_with = [&](const std::string& text) {
-      return cat(run->name, " ", util::hash_file(run->folder / glue::kUnitFile).hex(), " ",
+      return cat(run->id.folder(), " ", util::hash_file(run->folder / glue::kUnitFile).hex(), " ",
                  test_file_hash(entry, config.data), " ", util::hash128(text).hex());
     };
     std::string text = fs::exists(file) ? util::read_file(file) : std::string();
@@ -120,9 +131,8 @@ void write_submission(const FinetuneConfig& config, const FinetuneFolder& folder
     }
     files[entry.name] = std::move(text);
   }
-  if (!filled.empty() && !config.fill_missing) {  // a task failed on the way
-    util::log_error(kFinetuneRoom, cat("no submission: nothing answers ", util::join(filled, ", ")));
-    return;
+  if (!filled.empty() && !config.fill_missing) {  // a task failed on the way, or in an earlier command
+    throw DataError(cat("no submission: nothing answers ", util::join(filled, ", ")));
   }
   if (!filled.empty()) {
     util::log_warning(kFinetuneRoom,
@@ -172,6 +182,26 @@ void make_baselines(FinetuneFolder& folder, const glue::GlueResults& results, co
 
 }  // namespace
 
+BestRuns best_runs(const FinetuneFolder& folder, const glue::GlueResults& results, const CountedRuns& runs,
+                   const std::vector<glue::TaskSpec>& tasks) {
+  const glue::Protocol& protocol = glue::find_protocol(results.protocol);
+  const auto best_of = [&](std::span<const glue::TaskSpec> specs, const auto& is_wanted) {
+    std::vector<BestRun> found;
+    for (const glue::TaskSpec& task : specs) {
+      const std::string metric(glue::metric_name(glue::primary_metric(protocol, task)));
+      const auto best = glue::best_unit(runs.of(task.name), metric);
+      if (best && !results.failed.contains(task.name) && is_wanted(task)) {
+        found.push_back({.task = task, .id = *best, .folder = folder.path_of(*best)});
+      }
+    }
+    return found;
+  };
+  return {.asked = best_of(tasks, [](const glue::TaskSpec&) { return true; }),
+          .others = best_of(glue::builtin_tasks(), [&](const glue::TaskSpec& task) {
+            return std::ranges::find(tasks, task.name, &glue::TaskSpec::name) == tasks.end();
+          })};
+}
+
 void check_submission(const FinetuneConfig& config, const std::vector<glue::TaskSpec>& tasks) {
   if (config.submission.empty()) {
     if (config.fill_missing) {
@@ -189,7 +219,8 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
   std::vector<std::string> open;
   std::vector<glue::SubmissionEntry> answered;
   for (const glue::SubmissionEntry& entry : glue::submission_entries()) {
-    const bool is_trained = std::ranges::find(tasks, entry.model, &glue::TaskSpec::name) != tasks.end();
+    const bool is_trained =
+        std::ranges::find(tasks, entry.model, &glue::TaskSpec::name) != tasks.end() || is_kept(config, entry.model);
     if (is_trained && has_test_set(entry, config.data)) {
       answered.push_back(entry);
     } else {
@@ -205,7 +236,7 @@ void check_submission(const FinetuneConfig& config, const std::vector<glue::Task
   }
 }
 
-void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const std::vector<BestRun>& runs,
+void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const BestRuns& runs,
                   const util::StopFlag& stop, glue::GlueResults& results, std::exception_ptr& failure) {
   const auto note = [&](const Error& error) {
     if (failure) {
@@ -226,11 +257,11 @@ void make_outputs(const FinetuneConfig& config, FinetuneFolder& folder, const st
     }
   };
   try_to(config.baseline, [&] {
-    make_baselines(folder, results, runs, config.data, stop);
+    make_baselines(folder, results, runs.asked, config.data, stop);
     folder.add_baselines(results);
     folder.save(results);
   });
-  try_to(config.errors > 0, [&] { write_mistakes(config, folder.file("errors.tsv"), runs); });
+  try_to(config.errors > 0, [&] { write_mistakes(config, folder.file("errors.tsv"), runs.asked); });
   try_to(!config.submission.empty(), [&] { write_submission(config, folder, runs, stop); });
 }
 

@@ -30,11 +30,6 @@ std::string lack_of_training_data(const glue::TaskSpec& task, const fs::path& da
   }
 }
 
-/// Whether the command names the task; if not, it is only there for others to start from.
-bool is_asked_for(const FinetuneConfig& config, const glue::TaskSpec& task) {
-  return !config.task_file.empty() || std::ranges::count(glue::expand_task_list(config.task), task.name) > 0;
-}
-
 void log_task_notes(const glue::TaskNotes& notes) {
   std::ranges::for_each(notes.facts, [](const std::string& fact) { util::log_info(kFinetuneRoom, fact); });
   std::ranges::for_each(notes.warnings, [](const std::string& warning) { util::log_warning(kFinetuneRoom, warning); });
@@ -185,6 +180,10 @@ LoadedTask load_task(const glue::TaskSpec& spec, const glue::FinetuneRecipe& rec
   }
   util::log_info(kFinetuneRoom, cat(spec.name, ": ", util::format_count(task.train.size()), " training examples"));
   return task;
+}
+
+bool is_asked_for(const FinetuneConfig& config, const glue::TaskSpec& task) {
+  return !config.task_file.empty() || std::ranges::count(glue::expand_task_list(config.task), task.name) > 0;
 }
 
 std::string start_of(const FinetuneConfig& config, const glue::FinetuneRecipe& recipe) {

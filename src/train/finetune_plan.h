@@ -63,6 +63,9 @@ struct PlannedUnit {
 
 inline constexpr int64_t kStartSeed = 0;  ///< of the run that other tasks start from, whatever seeds a command asks for
 
+/// Whether the command names the task; if not, it is only there for others to start from.
+bool is_asked_for(const config::FinetuneConfig& config, const glue::TaskSpec& task);
+
 /// The task whose model runs begin with; empty: the pretrained model, or none.
 std::string start_of(const config::FinetuneConfig& config, const glue::FinetuneRecipe& recipe);
 

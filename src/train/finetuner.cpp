@@ -9,7 +9,6 @@
 #include <optional>
 #include <set>
 
-#include "bertcram/checkpoint/model_directory.h"
 #include "bertcram/glue/unit_board.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -21,6 +20,7 @@
 #include "finetune_news.h"
 #include "finetune_outputs.h"
 #include "finetune_plan.h"
+#include "pretrained_model.h"
 #include "unit_queue.h"
 #include "unit_runner.h"
 
@@ -37,10 +37,10 @@ class Finetuner {
       : protocol_(glue::find_protocol(config::enum_words(config.protocol)[static_cast<size_t>(config.protocol)])),
         config_(without_protocol_values(config, protocol_)),
         context_(context),
-        model_(checkpoint::open_model_directory(config.model)),
+        model_(open_pretrained_model(config.model)),
         runtime_(resolve_runtime(config.runtime)),
         output_(config::results_folder(config_)),
-        runner_(config_, protocol_, model_, context.stop),
+        runner_(config_, protocol_, model_.directory, context.stop),
         news_(protocol_, board_, context.events) {}
 
   FinetuneOutcome run() {
@@ -75,20 +75,23 @@ class Finetuner {
   void plan(const std::vector<glue::TaskSpec>& tasks) {
     start_tasks_ = start_tasks(config_, protocol_, tasks);
     for (const glue::TaskSpec& spec : tasks) {
+      if (is_asked_for(config_, spec)) {
+        asked_for_.insert(spec.name);
+      }
       const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
       for (const PlannedUnit& unit : units_of(spec, recipe, config_, start_tasks_)) {
         planned_.insert(unit.id.folder());
         board_.expect(unit.id, primary_metric_of(spec));
       }
       note_length(spec, recipe);
-      const int64_t tokens = recipe.batch_examples * std::min(recipe.seq_len, model_.shape.max_positions);
+      const int64_t tokens = recipe.batch_examples * std::min(recipe.seq_len, model_.directory.shape.max_positions);
       most_batch_tokens_ = std::max(most_batch_tokens_, tokens);
     }
   }
 
   /// Says where texts are cut elsewhere than the protocol has it, by the user's or the model's limit.
   void note_length(const glue::TaskSpec& spec, const glue::FinetuneRecipe& recipe) {
-    const int64_t used = std::min(recipe.seq_len, model_.shape.max_positions);
+    const int64_t used = std::min(recipe.seq_len, model_.directory.shape.max_positions);
     results_.overrides.erase("max_tokens");
     if (used != glue::recipe_for(protocol_, spec).seq_len) {
       results_.overrides["max_tokens"] = cat(used);
@@ -98,13 +101,13 @@ class Finetuner {
   /// Reads a task's data and the runs of it that are done. @return the others; none if it failed
   std::vector<PlannedUnit> load(const glue::TaskSpec& spec) {
     const glue::FinetuneRecipe recipe = chosen_recipe(config_, protocol_, spec);
-    if (const std::string start = start_of(config_, recipe); results_.failed.contains(start)) {
+    if (const std::string start = start_of(config_, recipe); failed_.contains(start)) {
       fall_with(spec.name, start);
       return {};
     }
     std::vector<PlannedUnit> pending;
     const bool is_fit = attempt(spec.name, [&] {
-      LoadedTask task = load_task(spec, recipe, config_.data, model_);
+      LoadedTask task = load_task(spec, recipe, config_.data, model_.directory);
       folder_->check_task_files(spec, task.files, spec.name, task.scored_files);
       check_scored_with(task);
       tasks_.emplace(spec.name, std::move(task));
@@ -171,17 +174,21 @@ class Finetuner {
     return true;
   }
 
-  /// A run that counts.
+  /// A run that counts. What had failed before stands until all runs are done.
   void note(const glue::UnitRecord& record) {
+    const std::string& task = record.id.task;
     runs_.add(record);
-    board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(record.id.task).spec)));
+    board_.note_score(record.id, record.dev.front().metrics.at(primary_metric_of(tasks_.at(task).spec)));
+    if (asked_for_.contains(task) && board_.is_complete(task)) {
+      folder_->forget_failure(task);
+    }
   }
 
   /// Runs that other commands left here: they count in results.json too.
   void add_other_runs() {
     for (const glue::UnitRecord& record : folder_->units_but(planned_)) {
       const std::string& name = record.id.task;
-      if (tasks_.contains(name) || results_.failed.contains(name) || folder_->known_task(name)) {
+      if (tasks_.contains(name) || failed_.contains(name) || folder_->known_task(name)) {
         runs_.add_other(record);
       } else {
         util::log_warning(kFinetuneRoom, cat(record.id.text(), ": a task that is not known here; it does not count"));
@@ -191,24 +198,18 @@ class Finetuner {
 
   /// What is made of the best runs; of failed tasks nothing.
   void finish(const std::vector<glue::TaskSpec>& tasks) {
-    std::vector<BestRun> runs;
-    for (const glue::TaskSpec& task : tasks) {
-      const auto best = results_.failed.contains(task.name)
-                            ? std::nullopt
-                            : glue::best_unit(runs_.of(task.name), primary_metric_of(task));
-      if (!best) {
-        continue;
-      }
-      runs.push_back({.task = task, .folder = folder_->path_of(*best), .name = best->folder()});
-      if (config_.save_models == config::SaveModels::kBest && !folder_->has_model(*best)) {
+    const BestRuns best = best_runs(*folder_, results_, runs_, tasks);
+    for (const BestRun& run : best.asked) {
+      if (config_.save_models == config::SaveModels::kBest && !folder_->has_model(run.id)) {
         util::log_warning(
             kFinetuneRoom,
-            cat(task.name, ": the model of the best run was not kept; remove ", runs.back().folder.string(), ", and ",
-                planned_.contains(best->folder()) ? "the same command" : "a command for its seed", " trains it again"));
+            cat(run.task.name, ": the model of the best run was not kept; remove ", run.folder.string(), ", and ",
+                planned_.contains(run.id.folder()) ? "the same command" : "a command for its seed",
+                " trains it again"));
       }
     }
-    if (!runs.empty()) {
-      make_outputs(config_, *folder_, runs, context_.stop, results_, first_failure_);
+    if (!best.asked.empty()) {
+      make_outputs(config_, *folder_, best, context_.stop, results_, first_failure_);
     }
   }
 
@@ -224,7 +225,7 @@ class Finetuner {
     if (pending.empty()) {
       return;
     }
-    const int64_t jobs = runs_side_by_side(config_, runtime_, model_.shape,
+    const int64_t jobs = runs_side_by_side(config_, runtime_, model_.directory.shape,
                                            {.runs = std::ssize(planned_), .batch_tokens = most_batch_tokens_});
     Runtime runtime = runtime_;
     runtime.threads = std::max<int64_t>(1, runtime_.threads / jobs);
@@ -267,16 +268,13 @@ class Finetuner {
   void run_unit(const PlannedUnit& unit, const Runtime& runtime, UnitQueue& queue, util::Progress& progress) {
     try {
       const LoadedTask& task = tasks_.at(unit.id.task);
-      const bool keeps_model = config_.save_models != config::SaveModels::kNone || is_start(unit.id);
-      const glue::UnitRecord record =
-          runner_.run(unit.id, task,
-                      {.weights = start_weights(unit), .folder = folder_->path_of(unit.id), .keeps_model = keeps_model},
-                      runtime, [&, done = int64_t{0}](int64_t examples) mutable {
-                        done += examples;
-                        board_.note_share(unit.id, static_cast<double>(done) /
-                                                       static_cast<double>(task.train.size() * task.recipe.epochs));
-                        progress.add(examples);
-                      });
+      const glue::UnitRecord record = runner_.run(
+          unit.id, task, paths_of(unit), runtime, [&, done = int64_t{0}](int64_t examples, Session session) mutable {
+            done += examples;
+            board_.note_share(unit.id,
+                              static_cast<double>(done) / static_cast<double>(task.train.size() * task.recipe.epochs));
+            session == Session::kThis ? progress.add(examples) : progress.add_earlier(examples);
+          });
       const std::scoped_lock lock(mutex_);
       glue::save_unit(record, folder_->path_of(unit.id));
       fs::remove_all(folder_->path_of(unit.id) / UnitRunner::kCheckpointFolder);
@@ -288,6 +286,8 @@ class Finetuner {
       if (is_start(unit.id)) {
         queue.note_model(unit.id.task);
       }
+    } catch (const ModelChangedError&) {
+      throw;  // of all tasks
     } catch (const DataError& error) {
       give_up(unit.id, error, queue);
     } catch (const DivergedError& error) {
@@ -303,7 +303,7 @@ class Finetuner {
     const std::scoped_lock lock(mutex_);
     note_failure(id.task, error);
     for (const std::string& other : queue.give_up(id.task, is_start(id))) {
-      if (!results_.failed.contains(other)) {
+      if (!failed_.contains(other)) {
         fall_with(other, id.task);
       }
     }
@@ -324,20 +324,27 @@ class Finetuner {
   void fail(const std::string& task, const std::string& reason) {
     board_.note_failure(task);
     news_.task_failed(task, reason);
-    results_.failed[task] = reason;
+    failed_[task] = reason;
+    if (asked_for_.contains(task)) {
+      folder_->note_failure(task, reason);
+    }
   }
 
-  fs::path start_weights(const PlannedUnit& unit) const {
-    if (config_.init == config::InitFrom::kRandom) {
-      return {};
+  UnitPaths paths_of(const PlannedUnit& unit) const {
+    UnitPaths paths = {.folder = folder_->path_of(unit.id),
+                       .keeps_model = config_.save_models != config::SaveModels::kNone || is_start(unit.id)};
+    if (!unit.start_from.empty()) {
+      paths.weights = folder_->model_of({.task = unit.start_from, .seed = kStartSeed});
+    } else if (config_.init != config::InitFrom::kRandom) {
+      paths.weights = config_.model;
+      paths.weights_hash = model_.weights_hash;
     }
-    return unit.start_from.empty() ? fs::path(config_.model)
-                                   : folder_->model_of({.task = unit.start_from, .seed = kStartSeed});
+    return paths;
   }
 
   void keep_all_models() const {
     for (const auto& [name, task] : tasks_) {
-      if (!results_.failed.contains(name)) {
+      if (!failed_.contains(name)) {
         keep_models(task);
       }
     }
@@ -353,38 +360,27 @@ class Finetuner {
          .is_needed = [&](const glue::UnitId& id) { return is_start(id) || (is_none && !runs_.is_own(id)); }});
   }
 
-  /// Writes results.json from what there is.
-  void publish() {
-    results_.tasks.clear();
-    for (const auto& [name, records] : runs_.all()) {
-      if (!results_.failed.contains(name)) {  // a mean over the seeds that did not diverge would flatter
-        glue::add_task(results_, *folder_->known_task(name), records);
-      }
-    }
-    std::erase_if(results_.tasks, [&](const auto& entry) { return results_.failed.contains(entry.first); });
-    if (!results_.tasks.empty()) {
-      folder_->add_baselines(results_);
-      folder_->save(results_);
-    }
-  }
+  void publish() { folder_->publish(results_, runs_.all(), failed_); }
 
   const glue::Protocol& protocol_;
   const FinetuneConfig config_;
   const FinetuneContext& context_;
-  checkpoint::ModelDirectory model_;
+  PretrainedModel model_;
   Runtime runtime_;
   fs::path output_;
   UnitRunner runner_;
   std::optional<FinetuneFolder> folder_;
   std::map<std::string, LoadedTask> tasks_;
   std::set<std::string> start_tasks_;
-  std::set<std::string> planned_;  ///< folders of this command's runs
+  std::set<std::string> asked_for_;  ///< tasks that the command names
+  std::set<std::string> planned_;    ///< folders of this command's runs
   int64_t most_batch_tokens_ = 0;
   glue::UnitBoard board_;
   FinetuneNews news_;
 
   std::mutex mutex_;  ///< of what follows, and of the folder
   CountedRuns runs_;
+  std::map<std::string, std::string> failed_;  ///< in this command: task → why it has no result
   glue::GlueResults results_;
   std::exception_ptr first_failure_;
   std::exception_ptr unsaved_;  ///< why a run could neither go on nor be saved

@@ -26,7 +26,7 @@ void learn_unit(const glue::ScoreUnit& unit, nn::Parameters& parameters) {
 }  // namespace
 
 glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths,
-                                 const Runtime& runtime, const std::function<void(int64_t)>& examples_done) {
+                                 const Runtime& runtime, const ExamplesDone& examples_done) {
   glue::FinetuneRecipe recipe = task.recipe;
   recipe.learning_rate = id.grid_rate > 0 ? id.grid_rate : recipe.learning_rate;
   const UnitPlan plan = {.task = task.spec,
@@ -35,7 +35,8 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
                          .seed = id.seed,
                          .micro_rows = config_.micro_rows,
                          .name = id.text()};
-  const UnitStart start = {.model = model_, .weights = paths.weights, .max_tokens = task.max_tokens};
+  const UnitStart start = {
+      .model = model_, .weights = paths.weights, .weights_hash = paths.weights_hash, .max_tokens = task.max_tokens};
   const fs::path checkpoints = paths.folder / kCheckpointFolder;
   const bool looks_often = recipe.keep == glue::Keep::kBestEpoch;
 
@@ -51,9 +52,10 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
       trainer->use_checkpoints(checkpoints);
     }
   }
-  examples_done(glue::examples_after(trainer->steps_done(), task.train.size(), recipe.batch_examples));
+  examples_done(glue::examples_after(trainer->steps_done(), task.train.size(), recipe.batch_examples),
+                Session::kEarlier);
   for (int64_t epoch = 1; epoch <= recipe.epochs; ++epoch) {
-    if (!trainer->train_epoch(epoch - 1, stop_, examples_done)) {
+    if (!trainer->train_epoch(epoch - 1, stop_, [&](int64_t examples) { examples_done(examples, Session::kThis); })) {
       throw_stopped();
     }
     const bool is_past = trainer->steps_done() > epoch * trainer->steps_per_epoch();  // before an interruption
@@ -166,9 +168,10 @@ void UnitRunner::write_model(const fs::path& folder, UnitTrainer& trainer) {
       *model_.tokenizer);
 }
 
-void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best) {
+void UnitRunner::leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, Best& best) {
   for (size_t i = 0; i < task.dev.size(); ++i) {
     const DevSet& dev = task.dev[i];
+    best.scores[i].intervals = glue::score_intervals(dev.judge, dev.split.dataset, best.outputs[i]);
     glue::save_predictions(dev.judge, dev.split.dataset, best.outputs[i],
                            glue::predictions_file(paths.folder, dev.split.reported_name));
   }

@@ -21,10 +21,17 @@ namespace bertcram::train {
 
 /// Where a run begins and what it leaves.
 struct UnitPaths {
-  std::filesystem::path weights;  ///< folder of the encoder's weights; empty: random ones
-  std::filesystem::path folder;   ///< of the unit
+  std::filesystem::path weights = {};  ///< folder of the encoder's weights; empty: random ones
+  std::string weights_hash = {};       ///< that they have to have; empty: any
+  std::filesystem::path folder = {};   ///< of the unit
   bool keeps_model = false;
 };
+
+/// Who has trained on examples.
+enum class Session { kEarlier, kThis };
+
+/// Told of examples that a run has behind it.
+using ExamplesDone = std::function<void(int64_t examples, Session session)>;
 
 /// Runs units: training, scores on the dev sets, files. Several may run at the same time.
 class UnitRunner {
@@ -38,10 +45,10 @@ class UnitRunner {
       : config_(config), protocol_(protocol), model_(model), stop_(stop) {}
 
   /// Trains a unit, from its checkpoint if it was begun, and leaves predictions and model in its folder; not unit.json.
-  /// @param examples_done  told of each batch, and at first of all that an interrupted run has behind it
-  /// @throws DataError, DivergedError, ResourceError, util::StoppedError
+  /// @param examples_done  told of each batch, and at first of all that earlier sessions of an interrupted run did
+  /// @throws ModelChangedError, other DataErrors, DivergedError, ResourceError, util::StoppedError
   glue::UnitRecord run(const glue::UnitId& id, const LoadedTask& task, const UnitPaths& paths, const Runtime& runtime,
-                       const std::function<void(int64_t)>& examples_done);
+                       const ExamplesDone& examples_done);
 
  private:
   /// The weights that count, and what they say of the dev sets.
@@ -61,7 +68,8 @@ class UnitRunner {
   /// @throws UnreadableError if it may be fine
   std::optional<Best> recall(const LoadedTask& task, const std::filesystem::path& checkpoints,
                              UnitTrainer& trainer) const;
-  void leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, const Best& best);
+  /// Writes predictions and model, and completes the scores.
+  void leave(const LoadedTask& task, const UnitPaths& paths, UnitTrainer& trainer, Best& best);
   void write_model(const std::filesystem::path& folder, UnitTrainer& trainer);
   [[noreturn]] void throw_stopped() const;
 

@@ -19,6 +19,7 @@
 #include "bertcram/util/text.h"
 #include "finetune_plan.h"
 #include "micro_batch.h"
+#include "pretrained_model.h"
 #include "run_header.h"
 
 namespace bertcram::train {
@@ -92,7 +93,7 @@ UnitTrainer::UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Run
   const model::EncoderShape& shape = start.model.shape;
   parameters_.initialise(static_cast<uint64_t>(plan.seed), shape.init_std);
   if (!start.weights.empty()) {
-    checkpoint::load_weights(start.weights, parameters_, checkpoint::Strictness::kEncoderOnly);
+    load_start_weights(start.weights, start.weights_hash, parameters_);
   }
   encoder_ = model::make_encoder(shape, head_, parameters_);
 }

@@ -35,13 +35,15 @@ struct UnitPlan {
 struct UnitStart {
   const checkpoint::ModelDirectory& model;  ///< whose shape and tokenizer it has
   std::filesystem::path weights;            ///< folder of the encoder's weights; empty: random ones
+  std::string weights_hash;                 ///< that they have to have; empty: any
   int64_t max_tokens = 0;                   ///< that texts are cut to
 };
 
 /// Trains by the recipe. Bit for bit the same for a seed and a number of threads on the CPU, through interruptions too.
 class UnitTrainer {
  public:
-  /// Loads the weights; the classifier's are drawn from the seed. @throws DataError
+  /// Loads the weights; the classifier's are drawn from the seed. @throws ModelChangedError, other
+  /// DataErrors
   UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Runtime& runtime);
   UnitTrainer(const UnitTrainer&) = delete;
   UnitTrainer& operator=(const UnitTrainer&) = delete;

@@ -72,9 +72,11 @@ void Progress::add(int64_t amount) {
 
 void Progress::add_earlier(int64_t amount) {
   const std::lock_guard lock(mutex_);
+  if (done_ == done_earlier_) {
+    start_ = std::chrono::steady_clock::now();
+  }
   done_ += amount;
   done_earlier_ += amount;
-  start_ = std::chrono::steady_clock::now();
 }
 
 void Progress::set_share(double share) {
@@ -97,6 +99,11 @@ void Progress::print_row(const std::vector<std::string>& cells) {
   if (shown_) {
     show_now();
   }
+}
+
+std::vector<std::string> Progress::said() {
+  const std::lock_guard lock(mutex_);
+  return parts();
 }
 
 std::vector<std::string> Progress::parts() const {

@@ -108,6 +108,26 @@ class Submission(E2ETestCase):
         result = must(*command)
         self.assertIn("3 answers; the official test set has 3,000", result.err)
 
+    def test_models_that_other_commands_kept_answer_too(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2", test=3)
+        must(*arguments(data, self.out, "--task", "rte", seeds=1))
+        submission = ["--submission", "zip", "--fill-missing"]
+        must(*arguments(data, self.dir / "alone", "--task", "rte", *submission, seeds=1))
+        command = arguments(data, self.out, "--task", "sst2", "--errors", 99, *submission, seeds=1)
+        result = must(*command)
+        self.assertNotRegex(result.err, "filled with .*RTE")
+
+        def answers(folder):
+            with zipfile.ZipFile(folder / "submission.zip") as archive:
+                return archive.read("RTE.tsv")
+
+        self.assertEqual(answers(self.out), answers(self.dir / "alone"))
+        self.assertEqual(len(answers(self.out).splitlines()), 4, "not the 3,000 usual ones")
+        self.assertNotIn("rte", {row["task"] for row in table(self.out / "errors.tsv")})
+        shutil.rmtree(self.out / "rte-seed0" / "model")
+        self.assertIn("RTE (the model of rte was not kept)", must(*command).err)
+        self.assertEqual(len(answers(self.out).splitlines()), 3001)
+
     def test_edited_answers_are_made_anew(self):
         data = make_glue(self.dir / "glue", "rte", test=3)
         command = arguments(data, self.out, "--task", "rte", "--submission", "zip", "--fill-missing", seeds=1)

@@ -6,8 +6,8 @@ import signal
 import unittest
 
 from glue_folders import arguments, make_glue
-from interruption import signal_at
-from support import INPUT, USAGE, E2ETestCase, make_task, must
+from interruption import signal_at, wait_until_stopped
+from support import INPUT, USAGE, E2ETestCase, finish, flip_byte, make_model, make_task, must, start
 
 
 class Runs(E2ETestCase):
@@ -66,6 +66,72 @@ class Runs(E2ETestCase):
         shutil.rmtree(unit.parent)
         must(*arguments(data, self.out, "--task", "rte,sst2", seeds=2))
         self.assertEqual(self.seeds("rte"), [0, 1])
+
+    def test_seeds_that_did_not_fail_give_no_score_in_later_commands_either(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2")
+        command = arguments(data, self.out, "--task", "rte", seeds=2)
+        stopped = self.bertcram(*command, env=signal_at(1, "rename */rte-seed0/unit.json", signal.SIGTERM))
+        self.assertEqual(stopped.code, 128 + signal.SIGTERM, stopped)
+        self.assertEqual(self.seeds("rte"), [0])
+        (weights,) = self.out.glob("rte-seed1/checkpoints/step-*/weights.safetensors")
+        weights.unlink()
+        weights.symlink_to(weights.name)  # "too many levels": seed 1 fails, and may not begin again
+        self.assert_fails(self.bertcram(*command), INPUT, "weights.safetensors")
+        self.assertEqual((self.results()["tasks"], list(self.results()["failed"])), ({}, ["rte"]))
+        result = must(*arguments(data, self.out, "--task", "sst2", "--errors", 9, seeds=1))
+        self.assertIn("failed: rte: ", result.text)
+        self.assertEqual((list(self.results()["tasks"]), list(self.results()["failed"])), (["sst2"], ["rte"]))
+        shutil.rmtree(self.out / "rte-seed1")
+        must(*command)
+        self.assertEqual(self.seeds("rte"), [0, 1])
+        self.assertNotIn("failed", self.results())
+
+    def paused_behind_the_first_run(self, command):
+        """The command, stopped by SIGSTOP; the caller continues it."""
+        process = start(*command, env=signal_at(1, "rename */rte-seed0/unit.json", signal.SIGSTOP))
+        wait_until_stopped(process)
+        return process
+
+    def test_a_link_to_the_model_is_followed_once(self):
+        data = make_glue(self.dir / "glue", "rte")
+        for name in ("first", "second"):
+            shutil.copytree(make_model().parent, self.dir / name)
+        flip_byte(self.dir / "second" / "model" / "model.safetensors")
+        latest = self.dir / "latest"
+        latest.symlink_to("first")
+        command = arguments(data, self.out, "--task", "rte", seeds=2)
+        command[2:3] = [latest / "model"]
+        del command[command.index("--output"):command.index("--output") + 2]
+        process = self.paused_behind_the_first_run(command)
+        latest.unlink()
+        latest.symlink_to("second")
+        process.send_signal(signal.SIGCONT)
+        self.assert_ok(finish(process))
+        self.assertFalse((self.dir / "second" / "glue").exists())
+        must(*arguments(data, self.out, "--task", "rte", seeds=2))
+        scores = self.dir / "first" / "glue"
+        self.assertEqual(self.results(scores), self.results())
+        self.assertEqual(*((folder / "rte-seed1" / "predictions.rte.tsv").read_bytes() for folder in (scores, self.out)))
+        latest.unlink()
+        latest.symlink_to("first")
+        self.assertIn("2 runs are there already", must(*command).err)
+
+    def test_a_model_that_changes_meanwhile_ends_the_command(self):
+        data = make_glue(self.dir / "glue", "rte", "sst2")
+        model = self.copy(make_model(), "model")
+        command = arguments(data, self.out, "--task", "rte,sst2", seeds=2)
+        command[2:3] = [model]
+        process = self.paused_behind_the_first_run(command)
+        before = (model / "model.safetensors").read_bytes()
+        flip_byte(model / "model.safetensors")
+        process.send_signal(signal.SIGCONT)
+        self.assert_fails(finish(process), INPUT, model, "changed while it was fine-tuned")
+        self.assertEqual((self.seeds("rte"), list(self.results()["tasks"])), ([0], ["rte"]))
+        self.assertNotIn("failed", self.results())
+        self.assert_fails(self.bertcram(*command), USAGE, "another --model")
+        (model / "model.safetensors").write_bytes(before)
+        must(*command)
+        self.assertEqual((self.seeds("rte"), self.seeds("sst2")), ([0, 1], [0, 1]))
 
     def test_all_leaves_out_what_has_no_training_set_and_reports_what_has_no_dev_set(self):
         data = make_glue(self.dir / "glue", "rte", "sst2", "stsb")

@@ -89,6 +89,24 @@ TEST(Results, TheBestPointOfASearchCountsWithAllItsSeeds) {
   EXPECT_TRUE(contains(format_results_table(results), "tried for rte: 5e-05 55.00, 2e-05 58.00"));
 }
 
+// Found by review: the mean at a rate was rounded by the order in which runs had ended.
+TEST(Results, NotAByteDependsOnTheOrderInWhichRunsEnd) {
+  std::vector<UnitRecord> records;
+  for (int64_t seed = 0; seed < 3; ++seed) {
+    const double score = static_cast<double>(seed + 1) / 10;
+    records.push_back(record("rte", seed, {{.reported_name = "rte", .metrics = {{"accuracy", score}}}}, 5e-5));
+  }
+  EXPECT_NE(0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1) << "as a computer adds them";
+  const auto text = [&] {
+    GlueResults results{.protocol = "search"};
+    add_task(results, find_task("rte"), records);
+    return results_to_json(results);
+  };
+  const std::string before = text();
+  std::ranges::reverse(records);
+  EXPECT_EQ(text(), before);
+}
+
 TEST(Results, OfEqualPointsTheOneOfTheBestUnitCounts) {
   std::vector<UnitRecord> records;
   for (int64_t seed = 0; seed < 3; ++seed) {  // the same three scores, added in another order

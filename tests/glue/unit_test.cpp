@@ -95,6 +95,7 @@ TEST(Unit, TheBestRateIsThatOfTheBestMeanAndOfEqualOnesTheHighest) {
                                      tried(5e-5, 1, 0.2), tried(2e-5, 2, 0.3), tried(5e-5, 2, 0.1)};
   EXPECT_GT(0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1) << "as a computer adds them";
   for (int turn = 0; turn < 6; ++turn) {
+    EXPECT_EQ(mean_by_rate(records, "accuracy").at(2e-5), mean_by_rate(records, "accuracy").at(5e-5));
     EXPECT_EQ(best_rate(records, "accuracy"), 5e-5);
     EXPECT_EQ(best_unit(records, "accuracy")->folder(), "rte-seed0-rate5e-05");
     std::ranges::rotate(records, records.begin() + 1);
@@ -114,7 +115,7 @@ TEST(Unit, OfEachRateTheBestRunIsKnown) {
   EXPECT_EQ(best[1].folder(), "rte-seed1-rate5e-05");
 }
 
-TEST(Unit, ScoresHavePointsIntervalsAndClasses) {
+TEST(Unit, ScoresHavePointsAndClassesAndIntervalsOnRequest) {
   const TaskSpec& task = find_task("rte");
   Dataset dataset = {.examples = {{.label = 0, .line = 2}, {.label = 1, .line = 3}, {.label = 1, .line = 4}},
                      .labelling = Labelling::kLabelled};
@@ -122,7 +123,13 @@ TEST(Unit, ScoresHavePointsIntervalsAndClasses) {
   const SplitScores scores = score_split(task, dataset, outputs);
   EXPECT_EQ(scores.examples, 3);
   EXPECT_DOUBLE_EQ(scores.metrics.at("accuracy"), 200.0 / 3);
-  EXPECT_GT(scores.intervals.at("accuracy").high, 66.7);
+  EXPECT_TRUE(scores.intervals.empty()) << "nobody asks for those of every look";
+  const Interval interval = score_intervals(task, dataset, outputs).at("accuracy");
+  const Interval share =
+      bootstrap_intervals(task, std::vector<int32_t>{0, 1, 0}, std::vector<int32_t>{0, 1, 1}).at("accuracy");
+  EXPECT_EQ(interval.low, 100 * share.low);
+  EXPECT_EQ(interval.high, 100 * share.high);
+  EXPECT_GT(interval.high, 66.7);
   EXPECT_EQ(scores.classes[0].predicted, 2);
   EXPECT_EQ(scores.classes[1].correct, 1);
 }

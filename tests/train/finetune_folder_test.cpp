@@ -17,7 +17,7 @@ class FinetuneFolderTest : public test::PretrainTest {
     finetune_.model = config.output + "/model";
     fs::create_directories(scratch_ / "scores");
     folder_.emplace(scratch_ / "scores", finetune_, glue::find_protocol("search"),
-                    checkpoint::open_model_directory(finetune_.model));
+                    open_pretrained_model(finetune_.model));
   }
 
   /// A run of a search is done: its model is there.
@@ -77,8 +77,48 @@ TEST_F(FinetuneFolderTest, AnEmptyBaselineOfEarlierIsNone) {
   settings["bag_of_words"]["rte"] = nlohmann::json::object();
   test::write_bytes(file, settings.dump());
   const FinetuneFolder again(scratch_ / "scores", finetune_, glue::find_protocol("search"),
-                             checkpoint::open_model_directory(finetune_.model));
+                             open_pretrained_model(finetune_.model));
   EXPECT_FALSE(again.has_baselines("rte"));
+}
+
+// Found by review: the next command took up the seeds that had not diverged.
+TEST_F(FinetuneFolderTest, AFailedTaskHasNoMeanInLaterCommandsEither) {
+  add(5e-5, 0, 60);
+  glue::GlueResults results{.protocol = "search"};
+  folder_->publish(results, {{"rte", records_}}, {});
+  EXPECT_EQ(results.tasks.at("rte").mean, 60);
+  folder_->note_failure("rte", "seed 1 diverged");
+  FinetuneFolder again(scratch_ / "scores", finetune_, glue::find_protocol("search"),
+                       open_pretrained_model(finetune_.model));
+  again.publish(results, {{"rte", records_}}, {{"sst2", "no file"}});
+  EXPECT_FALSE(results.tasks.contains("rte"));
+  EXPECT_EQ(results.failed, (std::map<std::string, std::string>{{"rte", "seed 1 diverged"}, {"sst2", "no file"}}));
+  EXPECT_EQ(test::read_bytes(again.results_file()), glue::results_to_json(results));
+  again.forget_failure("rte");
+  again.publish(results, {{"rte", records_}}, {});
+  EXPECT_TRUE(results.tasks.contains("rte"));
+  EXPECT_TRUE(results.failed.empty());
+}
+
+TEST_F(FinetuneFolderTest, AFailureStandsWhileThereAreRunsOfItsTask) {
+  folder_->note_failure("rte", "seed 1 diverged");
+  add(5e-5, 0, 60);
+  glue::GlueResults results{.protocol = "search"};
+  folder_->publish(results, {{"rte", records_}}, {});
+  EXPECT_TRUE(results.failed.contains("rte"));
+  folder_->publish(results, {}, {});  // somebody has removed them
+  EXPECT_TRUE(results.failed.empty());
+}
+
+TEST_F(FinetuneFolderTest, OfFailuresAloneThereAreNoResultsButThoseOfBeforeGo) {
+  glue::GlueResults results{.protocol = "search"};
+  folder_->publish(results, {}, {{"rte", "no file"}});
+  EXPECT_FALSE(fs::exists(folder_->results_file())) << "they would bind later commands to these settings";
+  add(5e-5, 0, 60);
+  folder_->publish(results, {{"rte", records_}}, {});
+  folder_->publish(results, {}, {{"rte", "no file"}});
+  EXPECT_EQ(test::read_bytes(folder_->results_file()), glue::results_to_json(results));
+  EXPECT_TRUE(results.tasks.empty());
 }
 
 }  // namespace

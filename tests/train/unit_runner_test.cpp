@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <map>
 #include <set>
 
 #include "bertcram/util/error.h"
 #include "train/pretrain_support.h"
+#include "train/pretrained_model.h"
 
 namespace bertcram::train {
 namespace {
@@ -49,15 +51,18 @@ class UnitRunnerTest : public test::PretrainTest {
   glue::UnitRecord run_unit(const std::string& name, int64_t seed, int64_t stop_after = -1) {
     util::StopFlag stop;
     UnitRunner runner(finetune_, glue::sane_protocol(), model_, stop);
+    examples_.clear();
     int64_t done = 0;
-    return runner.run({.task = "sst2", .seed = seed}, task_,
-                      {.weights = finetune_.model, .folder = scratch_ / name, .keeps_model = true}, runtime_,
-                      [&](int64_t examples) {
-                        done += examples;
-                        if (stop_after >= 0 && done >= stop_after) {
-                          stop.request(SIGTERM);
-                        }
-                      });
+    return runner.run(
+        {.task = "sst2", .seed = seed}, task_,
+        {.weights = finetune_.model, .weights_hash = weights_hash_, .folder = scratch_ / name, .keeps_model = true},
+        runtime_, [&](int64_t examples, Session session) {
+          examples_[session] += examples;
+          done += examples;
+          if (stop_after >= 0 && done >= stop_after) {
+            stop.request(SIGTERM);
+          }
+        });
   }
 
   std::string bytes(const std::string& name) const {
@@ -68,9 +73,11 @@ class UnitRunnerTest : public test::PretrainTest {
   fs::path checkpoints(const std::string& name) const { return scratch_ / name / UnitRunner::kCheckpointFolder; }
 
   config::FinetuneConfig finetune_;
+  std::string weights_hash_;  ///< that the model has to have
   checkpoint::ModelDirectory model_;
   Runtime runtime_;
   LoadedTask task_;
+  std::map<Session, int64_t> examples_;  ///< that the last run told of
 };
 
 TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
@@ -79,16 +86,28 @@ TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
     const std::string whole = cat("whole-", seed);
     const glue::UnitRecord expected = run_unit(whole, seed);
     best_epochs.insert(expected.epoch);
+    EXPECT_TRUE(expected.dev[0].intervals.contains("accuracy"));
     for (int64_t examples = 4; examples < kEpochs * kExamples; examples += 28) {
       const std::string name = cat("stopped-", seed, "-", examples);
       EXPECT_THROW(run_unit(name, seed, examples), util::StoppedError);
       const glue::UnitRecord again = run_unit(name, seed);
       EXPECT_EQ(again.epoch, expected.epoch) << name;
       EXPECT_EQ(again.dev[0].metrics, expected.dev[0].metrics) << name;
+      EXPECT_EQ(again.dev[0].intervals.at("accuracy").low, expected.dev[0].intervals.at("accuracy").low) << name;
       EXPECT_TRUE(bytes(name) == bytes(whole)) << name;
     }
   }
   EXPECT_GE(best_epochs.size(), 2U) << "a test of one and the same best epoch sees little";
+}
+
+// Found by review: rate and time left took all of an interrupted run for the work of the first moment.
+TEST_F(UnitRunnerTest, WhatAnEarlierSessionDidIsToldApart) {
+  EXPECT_THROW(run_unit("stopped", 0, kExamples + 8), util::StoppedError);
+  EXPECT_EQ(examples_[Session::kThis], kExamples + 8);
+  EXPECT_EQ(examples_[Session::kEarlier], 0);
+  run_unit("stopped", 0);
+  EXPECT_EQ(examples_[Session::kEarlier], kExamples + 8);
+  EXPECT_EQ(examples_[Session::kThis], kEpochs * kExamples - (kExamples + 8));
 }
 
 TEST_F(UnitRunnerTest, ABestEpochThatCannotBeKeptDoesNotEndTheRun) {
@@ -159,6 +178,24 @@ TEST_F(UnitRunnerTest, ABestEpochThatCannotBeReadIsNotThrownAway) {
   fs::rename(aside, weights);
   run_unit("stopped", 0);
   EXPECT_TRUE(bytes("stopped") == bytes("whole"));
+}
+
+TEST_F(UnitRunnerTest, AModelThatHasChangedSinceIsRefused) {
+  weights_hash_ = open_pretrained_model(finetune_.model).weights_hash;
+  run_unit("whole", 0);
+  const fs::path weights = fs::path(finetune_.model) / "model.safetensors";
+  const std::string before = test::read_bytes(weights);
+  std::string other = before;
+  other.back() = static_cast<char>(other.back() ^ 1);
+  for (const std::string& bytes : {other, before.substr(0, before.size() / 2)}) {
+    test::write_bytes(weights, bytes);
+    EXPECT_THROW(run_unit("other", 0), ModelChangedError);
+  }
+  fs::remove(weights);
+  EXPECT_THROW(run_unit("gone", 0), ModelChangedError);
+  test::write_bytes(weights, before);
+  run_unit("again", 0);
+  EXPECT_TRUE(bytes("again") == bytes("whole"));
 }
 
 TEST_F(UnitRunnerTest, AStopThatCannotSaveSaysSo) {

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 namespace bertcram::util {
 namespace {
 
@@ -24,6 +27,19 @@ TEST(ProgressParts, WhatAnEarlierSessionDidIsNoneOfTheRate) {
   EXPECT_EQ(progress_parts({.unit = "rows", .total = 1000, .done = 900, .done_earlier = 900, .seconds = 2}),
             (Parts{"900 rows of 1,000 rows", "0 rows/s"}))
       << "nothing can be told yet";
+}
+
+// Found by review: the clock began again while what had been done until then still counted.
+TEST(Progress, EarlierWorkThatIsToldOfLateLeavesTheRateAlone) {
+  Progress progress({.label = "test", .unit = "rows", .total = 1000, .style = ProgressStyle::kQuiet});
+  progress.add(10);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // at most 200 rows a second, however busy the machine is
+  progress.add_earlier(900);
+  Parts said = progress.said();
+  ASSERT_EQ(said.size(), 3U);
+  EXPECT_EQ(said[0], "910 rows of 1,000 rows");
+  std::erase(said[1], ',');
+  EXPECT_LE(std::stoi(said[1]), 200) << said[1];
 }
 
 }  // namespace

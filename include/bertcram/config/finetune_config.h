@@ -85,13 +85,10 @@ struct FinetuneConfig {
 };
 
 /// --output, or the folder for results beside the model.
-inline std::filesystem::path results_folder(const FinetuneConfig& config) {
-  if (!config.output.empty()) {
-    return config.output;
-  }
-  const std::filesystem::path model = std::filesystem::absolute(config.model).lexically_normal();
-  const std::filesystem::path folder = model.has_filename() ? model : model.parent_path();
-  return folder.parent_path() / (config.init == InitFrom::kRandom ? "glue-random" : "glue");
-}
+std::filesystem::path results_folder(const FinetuneConfig& config);
+
+/// Model and results where they are now. A link on the way there may lead elsewhere before the command ends, as `runs/latest`
+/// does with each run that begins. Paths without links stay as they were given.
+FinetuneConfig with_settled_paths(const FinetuneConfig& config);
 
 }  // namespace bertcram::config

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,7 +35,7 @@ struct SplitScores {
   int64_t examples = 0;
   int64_t truncated = 0;  ///< examples that were cut
   MetricValues metrics = {};
-  MetricIntervals intervals = {};         ///< bootstrap_intervals
+  MetricIntervals intervals = {};         ///< score_intervals, of the weights that count
   std::vector<ClassCounts> classes = {};  ///< in the order of the task's labels; empty for regression
   std::string predictions_hash = {};      ///< of predictions_file as save_unit found it; empty: there was none
 };
@@ -66,8 +68,12 @@ std::optional<UnitRecord> load_unit(const std::filesystem::path& folder);
 /// A run's value of the metric on one of its dev sets. @throws InternalError unless it is there and finite
 double score_of(const SplitScores& scores, const std::string& metric);
 
-/// Of a search, the learning rate with the best mean over its runs' first dev sets; of equal ones the highest. It does not
-/// depend on the order of the records. 0 without a search. REQUIRES: at least one record.
+/// The mean of the runs' first dev sets at each learning rate, the highest rate first; at 0 without a search. Not a bit of
+/// it depends on the order of the records.
+std::map<double, double, std::greater<>> mean_by_rate(std::span<const UnitRecord> records, const std::string& metric);
+
+/// Of a search, the learning rate with the best mean; of equal ones the highest. 0 without a search.
+/// REQUIRES: at least one record.
 double best_rate(std::span<const UnitRecord> records, const std::string& metric);
 
 /// The run at the best rate with the best score on its first dev set, of equal ones that with the earlier seed: it does not
@@ -78,8 +84,12 @@ std::optional<UnitId> best_unit(std::span<const UnitRecord> records, const std::
 /// is one of means; within a rate it only moves to runs that come.
 std::vector<UnitId> best_of_each_rate(std::span<const UnitRecord> records, const std::string& metric);
 
-/// All scores of a task's outputs on a labelled split. @param outputs  rows of task.classes() numbers (or one)
+/// Scores of a task's outputs on a labelled split, but for their intervals. @param outputs  rows of task.classes() numbers
+/// (or one)
 SplitScores score_split(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs);
+
+/// The intervals of these scores: 1,000 times the work of the scores themselves.
+MetricIntervals score_intervals(const TaskSpec& task, const Dataset& dataset, std::span<const float> outputs);
 
 /// Writes a TSV of what was predicted: `line label prediction` and the probability of each class, or `line target
 /// prediction`. The columns label and target are left out where there are none. @throws ResourceError

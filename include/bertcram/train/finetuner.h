@@ -26,8 +26,9 @@ struct FinetuneOutcome {
 
 /// Fine-tunes and scores every run that the output folder does not hold yet, writing results.json after each. A task
 /// whose data are unfit, or that diverges, does not stop the others.
+/// @param config  with settled paths: config::with_settled_paths
 /// @throws ConfigError if the output folder holds results of other settings or another model; DataError or DivergedError
-/// if no task has a result; ResourceError; util::StoppedError
+/// if no task has a result; DataError if the model changes meanwhile; ResourceError; util::StoppedError
 FinetuneOutcome run_finetune(const config::FinetuneConfig& config, const FinetuneContext& context);
 
 }  // namespace bertcram::train

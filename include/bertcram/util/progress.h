@@ -42,7 +42,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void add(int64_t amount);
-  /// What an earlier session did: part of what is done, but none of the rate, which begins here.
+  /// What an earlier session did: part of what is done, but none of the rate. Until something else is done, that begins
+  /// here.
   void add_earlier(int64_t amount);
   /// How much is done, in [0, 1], where it is not amount / total.
   void set_share(double share);
@@ -53,6 +54,8 @@ class Progress {
   bool is_live() const { return terminal_ && options_.style == ProgressStyle::kAuto; }
   /// On a terminal, a line that stays, above the bar: of these cells as many as fit.
   void print_row(const std::vector<std::string>& cells);
+  /// What there is to say now.
+  std::vector<std::string> said();
 
  private:
   std::vector<std::string> parts() const;
