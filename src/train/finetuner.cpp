@@ -241,7 +241,8 @@ class Finetuner {
          }});
     UnitQueue queue(std::move(pending));
     for (const std::string& task : start_tasks_) {
-      if (folder_->has_model({.task = task, .seed = kStartSeed}) && runs_.own().contains(task)) {
+      const glue::UnitId start = {.task = task, .seed = kStartSeed};
+      if (runs_.is_own(start) && folder_->has_model(start)) {
         queue.note_model(task);
       }
     }

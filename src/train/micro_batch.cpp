@@ -58,6 +58,7 @@ bool make_smaller(checkpoint::Passes& passes, int64_t first_rows, const Place& w
   } else if (!passes.recomputes) {
     passes = {.rows = first_rows, .recomputes = true};
   } else {
+    util::log_warning(where.command, cat("out of memory at ", where.step, " in passes of a single row, too"));
     return false;
   }
   util::log_warning(where.command,

@@ -54,7 +54,7 @@ class UnitTrainer {
 
   /// Trains to the end of an epoch: one that it has reached already is no work.
   /// @param examples_done  told of each batch  @return false when asked to stop on the way: then the state is saved
-  /// @throws DivergedError; ResourceError if a single example finds no memory, or the state cannot be saved
+  /// @throws DivergedError; ResourceError if the state cannot be saved; what with_back_off throws without memory
   bool train_epoch(int64_t epoch, const util::StopFlag& stop, const std::function<void(int64_t)>& examples_done);
 
   /// Writes a checkpoint, if there is a folder for them. @throws ResourceError: who stops then loses what was done
