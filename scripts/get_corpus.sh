@@ -112,4 +112,4 @@ for index in "${taken[@]}"; do
   file="$out/${source_part[index]}/${source_file[index]}"
   fetch_file "$file" "${source_bytes[index]}" "${source_sha256[index]}" "${urls[@]}"
 done
-say "all there; next: bertcram tokenize --input $out --output tokenizer, then bertcram pack (README, Your own data)"
+say "all there; next: bertcram tokenize and bertcram pack, as in README.md, 'A corpus of 20 GB'"

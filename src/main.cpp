@@ -43,7 +43,7 @@ constexpr std::array<Command, 15> kCommands = {{
      "bertcram pretrain --config mini.yaml --data packed --output runs/first --budget 15m",
      bertcram::cli::setup_pretrain},
     {"finetune-glue", "fine-tune and score GLUE tasks or own ones",
-     "bertcram finetune-glue --task rte,mrpc --model runs/first/model --data glue --seeds 3",
+     "bertcram finetune-glue --task rte,mrpc --model runs/first/model --seeds 3",
      bertcram::cli::setup_finetune_glue},
     {"eval", "held-out loss of a model, or the dev score of a fine-tuned one",
      "bertcram eval --model runs/first/model --data packed", bertcram::cli::setup_eval},

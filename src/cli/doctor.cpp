@@ -49,10 +49,12 @@ Check gpu_of(const train::MachineFacts& facts) {
   Check check = {.what = "GPU", .found = cat(gpu.name, ", ", util::format_bytes(gpu.memory_bytes))};
   if (!facts.uses_gpu) {
     check.state = State::kMissing;
-    check.advice = "LibTorch's CUDA libraries are not installed: run ./scripts/setup.sh here";
+    check.advice =
+        "LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh here), or the driver is older than 580 "
+        "(see 'nvidia-smi')";
   } else if (gpu.capability < kTensorCores) {
     check.state = State::kNote;
-    check.advice = "a card before Turing has no tensor cores: training in fp32 only";
+    check.advice = "a card before Turing: this LibTorch, made for CUDA 13, cannot use it";
   }
   return check;
 }

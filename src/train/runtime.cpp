@@ -52,7 +52,7 @@ void limit_process_memory(int64_t bytes) {
   ::setrlimit(RLIMIT_DATA, &data);
 }
 
-/// Loads LibTorch's CUDA half, which registers its kernels; false if it or its libraries are not installed.
+/// Loads LibTorch's CUDA half, which registers its kernels; false if it or its libraries are not installed, or the driver is too old.
 bool load_cuda_half() {
   static const bool loaded = ::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr;
   return loaded && at::hasCUDA();
@@ -67,15 +67,17 @@ at::Device choose_device(DeviceKind wanted, const std::optional<Gpu>& gpu) {
     return at::Device(at::kCUDA, 0);
   }
   if (wanted == DeviceKind::kCuda) {
-    throw ResourceError(gpu ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed; run "
-                              "./scripts/setup.sh on this machine"
-                            : "runtime.device=cuda: no NVIDIA GPU with a working driver found; see 'nvidia-smi', "
-                              "or use runtime.device=cpu");
+    throw ResourceError(
+        gpu ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh on "
+              "this machine), or the driver is older than 580 (see 'nvidia-smi')"
+            : "runtime.device=cuda: no NVIDIA GPU with a working driver found; see 'nvidia-smi', "
+              "or use runtime.device=cpu");
   }
   if (gpu) {
-    util::log_warning("runtime",
-                      "there is a GPU, but LibTorch's CUDA libraries are not installed; using the CPU. Run "
-                      "./scripts/setup.sh to install them");
+    util::log_warning(
+        "runtime",
+        "there is a GPU, but LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh), or the driver is "
+        "older than 580 (see 'nvidia-smi'); using the CPU");
   }
   return at::kCPU;
 }
