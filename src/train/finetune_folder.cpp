@@ -317,6 +317,7 @@ void FinetuneFolder::publish(glue::GlueResults& results, const CountedRuns::ByTa
                              const std::map<std::string, std::string>& failed) {
   results.failed = failures();
   std::erase_if(results.failed, [&](const auto& entry) { return !runs.contains(entry.first); });
+  const bool has_failed_runs = !results.failed.empty();
   for (const auto& [task, reason] : failed) {
     results.failed[task] = reason;
   }
@@ -327,7 +328,7 @@ void FinetuneFolder::publish(glue::GlueResults& results, const CountedRuns::ByTa
     }
   }
   std::erase_if(results.tasks, [&](const auto& entry) { return results.failed.contains(entry.first); });
-  if (!runs.empty() || fs::exists(results_file())) {  // a try that came to nothing leaves nothing
+  if (has_failed_runs || !results.tasks.empty()) {  // a task that was refused takes no earlier score away
     add_baselines(results);
     save(results);
   }

@@ -63,7 +63,7 @@ class FinetuneFolder {
   /// Sets those of the tasks in the results.
   void add_baselines(glue::GlueResults& results) const;
 
-  /// A task has no result, for all commands until one of them forgets that.
+  /// A run of the task failed: it has no result, for all commands until one of them forgets that.
   void note_failure(const std::string& task, const std::string& reason);
   void forget_failure(const std::string& task);
   /// Task → why it has none.

@@ -303,6 +303,9 @@ class Finetuner {
   void give_up(const glue::UnitId& id, const Error& error, UnitQueue& queue) {
     const std::scoped_lock lock(mutex_);
     note_failure(id.task, error);
+    if (asked_for_.contains(id.task)) {
+      folder_->note_failure(id.task, error.what());
+    }
     for (const std::string& other : queue.give_up(id.task, is_start(id))) {
       if (!failed_.contains(other)) {
         fall_with(other, id.task);
@@ -326,9 +329,6 @@ class Finetuner {
     board_.note_failure(task);
     news_.task_failed(task, reason);
     failed_[task] = reason;
-    if (asked_for_.contains(task)) {
-      folder_->note_failure(task, reason);
-    }
   }
 
   UnitPaths paths_of(const PlannedUnit& unit) const {
