@@ -42,8 +42,7 @@ struct UnitStart {
 /// Trains by the recipe. Bit for bit the same for a seed and a number of threads on the CPU, through interruptions too.
 class UnitTrainer {
  public:
-  /// Loads the weights; the classifier's are drawn from the seed. @throws ModelChangedError, other
-  /// DataErrors
+  /// Loads the weights; the classifier's are drawn from the seed. @throws ModelChangedError, other DataErrors
   UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Runtime& runtime);
   UnitTrainer(const UnitTrainer&) = delete;
   UnitTrainer& operator=(const UnitTrainer&) = delete;
