@@ -2,11 +2,12 @@
 """Do bertcram and a plain transformers loop (bench/peers/finetune_hf.py) fine-tune to the same scores?
 
     bench/finetune_scores.py MODEL GLUE --work DIR [--tasks cola,stsb,mrpc,rte] [--seeds 5] [--epochs 3] [--threads 2]
-                             [--binary FILE] [--json FILE]
+                             [--binary FILE] [--json FILE] [--like-length]
 
 The same model folder, data and rules (those of --protocol sane, `--epochs` passes) in both programs; their seeds draw different orders,
 heads and dropout. For each metric: mean and sample standard deviation over the seeds, and the difference of the means beside its
-standard error sqrt(sd_a²/n + sd_b²/n). Speed is bench/finetune_speed.py's: here transformers runs as many seeds at a time as there are
+standard error sqrt(sd_a²/n + sd_b²/n). With --like-length the loop forms its batches as bertcram does: what is left of a
+difference does not come from them. Speed is bench/finetune_speed.py's: here transformers runs as many seeds at a time as there are
 threads, each with one thread (1.4 times as fast with two), which bertcram does by itself.
 
 What was run is kept in --work and not run again, nor is what FILE already has from an earlier call, on whatever machine: all seeds of a
@@ -32,7 +33,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 def theirs(options, task, seed):
     """metric → score."""
     done = subprocess.run([sys.executable, ROOT / "bench/peers/finetune_hf.py", "--model", options.model, "--data", options.glue,
-                           "--task", task, "--seeds", str(seed), "--epochs", str(options.epochs), "--threads", "1"],
+                           "--task", task, "--seeds", str(seed), "--epochs", str(options.epochs), "--threads", "1",
+                           *(["--like-length"] if options.like_length else [])],
                           check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"})
     return json.loads(done.stdout)["metrics"]
 
@@ -77,14 +79,16 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "bertcram")
     parser.add_argument("--json", type=pathlib.Path, help="keep the figures in this file too, and go on from it")
+    parser.add_argument("--like-length", action="store_true", help="the loop's batches hold texts of like length, as bertcram's do")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     if options.seeds < 2:
         raise SystemExit("finetune_scores.py: --seeds: a spread needs two at least")
-    asked = {"epochs": options.epochs, "seeds": options.seeds}
+    asked = {"epochs": options.epochs, "seeds": options.seeds, "like_length": options.like_length}
     done = json.loads(options.json.read_text()) if options.json and options.json.exists() else {**asked, "runs": {}, "rows": []}
-    if any(done[what] != wanted for what, wanted in asked.items()):
-        raise SystemExit(f"finetune_scores.py: {options.json} is of {done['seeds']} seeds and {done['epochs']} epochs; give another --json")
+    if any(done.get(what, False) != wanted for what, wanted in asked.items()):
+        raise SystemExit(f"finetune_scores.py: {options.json} is of {done['seeds']} seeds and {done['epochs']} epochs, "
+                         f"{'with' if done.get('like_length') else 'without'} --like-length; give another --json")
 
     def keep():
         finished = {task: runs for task, runs in done["runs"].items() if len(runs["transformers"]) == options.seeds}

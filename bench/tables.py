@@ -128,7 +128,8 @@ def finetune_scores(figures):
 
     rows = [[TASK_NAMES.get(row["task"], row["task"]), row["metric"], mean(row["bertcram"]), mean(row["transformers"]),
              f"{row['difference']:+.2f} ({row['standard_error']:.2f})"] for row in figures["rows"]]
-    return table([f"{figures['seeds']} seeds, {figures['epochs']} epochs", "metric", "bertcram, mean ± standard deviation", "transformers",
+    loop = "transformers, batches of like length" if figures.get("like_length") else "transformers"
+    return table([f"{figures['seeds']} seeds, {figures['epochs']} epochs", "metric", "bertcram, mean ± standard deviation", loop,
                   "difference (its standard error)"], rows, left_columns=2)
 
 

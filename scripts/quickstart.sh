@@ -16,7 +16,7 @@ out=${1:-"$root/quickstart"}
 bertcram="$root/build/bertcram"
 
 "$root/scripts/setup.sh"
-"$root/scripts/build.sh"
+"$root/scripts/build.sh" --program
 
 stage() { printf '\n== %s\n' "$*" >&2; }
 

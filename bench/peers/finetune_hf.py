@@ -2,10 +2,11 @@
 """Fine-tuning as everybody writes it: a plain transformers loop, batches in random order, padded to their longest example.
 
     bench/peers/finetune_hf.py --model DIR --data GLUE --task rte [--seeds 0,1,2] [--threads 2] [--epochs 3] [--batch 16]
-                               [--rate 4e-5] [--examples N]
+                               [--rate 4e-5] [--examples N] [--like-length]
 
 AdamW (0.9, 0.98, 1e-6) without decay, a tenth of warm-up, cosine to 0: the rules of `bertcram finetune-glue --protocol sane`, so that
-only the program differs. Prints one JSON object per seed: metrics 0..100, seconds and examples per second of training.
+only the program differs; with --like-length the batches are formed as there, too. Prints one JSON object per seed: metrics 0..100,
+seconds and examples per second of training.
 """
 
 import argparse
@@ -43,11 +44,22 @@ def encode(tokenizer, texts):
     return tokenizer(*texts, truncation="longest_first", max_length=MAX_TOKENS)
 
 
-def batches(encoded, values, order, size, tokenizer):
-    for start in range(0, len(order), size):
-        chosen = order[start: start + size]
+def in_turn(order, size):
+    return [order[start: start + size] for start in range(0, len(order), size)]
+
+
+def batches(encoded, values, parts, tokenizer):
+    for chosen in parts:
         padded = tokenizer.pad({key: [encoded[key][i] for i in chosen] for key in encoded}, return_tensors="pt")
         yield padded, torch.tensor([values[i] for i in chosen])
+
+
+def like_length(order, lengths, size, pool=50):
+    """Batches of examples of like length: `order` is sorted within each `pool` batches, and the batches are then shuffled."""
+    sorted_pools = [sorted(order[start: start + size * pool], key=lambda i: lengths[i])
+                    for start in range(0, len(order), size * pool)]
+    cut = in_turn([i for each in sorted_pools for i in each], size)
+    return [cut[i] for i in torch.randperm(len(cut)).tolist()]
 
 
 def scores(task, outputs, values):
@@ -79,7 +91,9 @@ def run(options, seed, tokenizer, train, dev):
     start = time.perf_counter()
     for _ in range(options.epochs):
         order = torch.randperm(count).tolist()
-        for inputs, values in batches(*train, order, options.batch, tokenizer):
+        parts = like_length(order, [len(ids) for ids in train[0]["input_ids"]], options.batch) if options.like_length \
+            else in_turn(order, options.batch)
+        for inputs, values in batches(*train, parts, tokenizer):
             logits = model(**inputs).logits
             loss = torch.nn.functional.cross_entropy(logits, values) if labels \
                 else torch.nn.functional.mse_loss(logits.squeeze(1), values)
@@ -91,7 +105,7 @@ def run(options, seed, tokenizer, train, dev):
     model.eval()
     with torch.no_grad():
         outputs = torch.cat([model(**inputs).logits
-                             for inputs, _ in batches(*dev, range(len(dev[1])), 32, tokenizer)])
+                             for inputs, _ in batches(*dev, in_turn(range(len(dev[1])), 32), tokenizer)])
     return {"task": options.task, "seed": seed, "metrics": scores(options.task, outputs, dev[1]),
             "seconds": round(seconds, 2), "examples_per_second": round(count * options.epochs / seconds, 2)}
 
@@ -107,6 +121,7 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=4e-5)
     parser.add_argument("--examples", type=int, help="only the first so many training examples")
+    parser.add_argument("--like-length", action="store_true", help="batches of like length, as bertcram's")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()

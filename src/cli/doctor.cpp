@@ -38,7 +38,6 @@ struct Check {
 };
 
 Check gpu_of(const train::MachineFacts& facts) {
-  constexpr int kTensorCores = 7;
   if (!facts.gpu) {
     return {.what = "GPU",
             .state = State::kNote,
@@ -47,14 +46,14 @@ Check gpu_of(const train::MachineFacts& facts) {
   }
   const train::Gpu& gpu = *facts.gpu;
   Check check = {.what = "GPU", .found = cat(gpu.name, ", ", util::format_bytes(gpu.memory_bytes))};
-  if (!facts.uses_gpu) {
+  if (gpu.capability < train::kFirstCapability) {
+    check.state = State::kNote;
+    check.advice = "older than the RTX 20 cards: this LibTorch has no kernels for it, and training runs on the CPU";
+  } else if (!facts.uses_gpu) {
     check.state = State::kMissing;
     check.advice =
         "LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh here), or the driver is older than 580 "
         "(see 'nvidia-smi')";
-  } else if (gpu.capability < kTensorCores) {
-    check.state = State::kNote;
-    check.advice = "a card before Turing: this LibTorch, made for CUDA 13, cannot use it";
   }
   return check;
 }

@@ -232,8 +232,10 @@ void run(const config::PretrainConfig& config, const Words& words, const ConfigF
     return;
   }
   check_consistent(config, words, flags);
+  const glue::FinetuneRecipe protocol = glue::sane_protocol().common;
   plan::PlanOptions options = {.glue_epochs = words.glue_epochs,
-                               .glue_dropout = glue::sane_protocol().common.dropout_prob};
+                               .glue_batch_examples = protocol.batch_examples,
+                               .glue_dropout = protocol.dropout_prob};
   options.seq_len = std::min(options.seq_len, config.model.max_positions);
   if (!config.data.empty()) {
     const data::PackedManifest manifest = data::read_packed_manifest(config.data);

@@ -18,17 +18,6 @@ bool takes_pairs(const checkpoint::ModelDirectory& source) {
   return source.head.texts != 1 && (source.shape.arch != config::Arch::kBert || source.shape.token_types > 1);
 }
 
-int64_t text_tokens(const config::PredictConfig& config, const checkpoint::ModelDirectory& source) {
-  const bool has_pairs = takes_pairs(source);
-  const int64_t fewest = has_pairs ? 4 : 3;  // [CLS], [SEP] and something between, of a pair another [SEP]
-  const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : trained_tokens(source.head);
-  if (wanted < fewest) {
-    throw ConfigError(cat("--max-tokens ", wanted, ": no text fits beside [CLS] and ", has_pairs ? "two " : "",
-                          "[SEP]; expected at least ", fewest));
-  }
-  return std::min(wanted, source.shape.max_positions);
-}
-
 /// A blank line is one text, whatever it consists of.
 bool is_pair(std::string_view line) { return line.find('\t') != std::string_view::npos && !util::trim(line).empty(); }
 
@@ -37,7 +26,7 @@ class ModelClassifier : public Classifier {
   ModelClassifier(const config::PredictConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
       : name_(config.model),
         stop_(stop),
-        max_tokens_(text_tokens(config, source)),
+        max_tokens_(tokens_of_text(config.max_tokens, trained_tokens(source.head), source.shape.max_positions, takes_pairs(source))),
         runtime_(resolve_runtime(config.runtime)),
         model_(source, source.head, runtime_),
         outputs_(source.head.outputs),

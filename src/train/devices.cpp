@@ -15,6 +15,7 @@ std::optional<Gpu> first_gpu() {
     return std::nullopt;
   }
   constexpr int kCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+  constexpr int kCapabilityMinor = 76;
   using InitFunction = int (*)(unsigned);
   using CountFunction = int (*)(int*);
   using AttributeFunction = int (*)(int*, int, int);
@@ -26,15 +27,17 @@ std::optional<Gpu> first_gpu() {
   const auto memory = reinterpret_cast<MemoryFunction>(::dlsym(driver, "cuDeviceTotalMem_v2"));
   const auto name_of = reinterpret_cast<NameFunction>(::dlsym(driver, "cuDeviceGetName"));
   int count = 0;
+  int major = 0;
+  int minor = 0;
   size_t bytes = 0;
-  Gpu gpu;
   const bool usable = init != nullptr && count_devices != nullptr && attribute != nullptr && memory != nullptr &&
                       init(0) == 0 && count_devices(&count) == 0 && count > 0 &&
-                      attribute(&gpu.capability, kCapabilityMajor, 0) == 0 && memory(&bytes, 0) == 0;
+                      attribute(&major, kCapabilityMajor, 0) == 0 && attribute(&minor, kCapabilityMinor, 0) == 0 &&
+                      memory(&bytes, 0) == 0;
   if (!usable) {
     return std::nullopt;
   }
-  gpu.memory_bytes = static_cast<int64_t>(bytes);
+  Gpu gpu = {.capability = 10 * major + minor, .memory_bytes = static_cast<int64_t>(bytes)};
   std::array<char, 256> name = {};
   if (name_of != nullptr && name_of(name.data(), static_cast<int>(name.size()), 0) == 0) {
     gpu.name = name.data();

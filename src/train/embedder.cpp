@@ -24,23 +24,13 @@ namespace {
 /// Lengths in one batch differ by at most this share, so that hardly any padding is computed.
 constexpr int64_t kLengthsPerSlack = 16;
 
-int64_t text_tokens(const config::EmbedConfig& config, const model::EncoderShape& shape) {
-  constexpr int64_t kFewest = 3;  // [CLS], [SEP] and something between
-  const int64_t wanted = config.max_tokens > 0 ? config.max_tokens : shape.max_positions;
-  if (wanted < kFewest) {
-    throw ConfigError(
-        cat("--max-tokens ", wanted, ": no text fits beside [CLS] and [SEP]; expected at least ", kFewest));
-  }
-  return std::min(wanted, shape.max_positions);
-}
-
 class ModelEmbedder : public Embedder {
  public:
   ModelEmbedder(const config::EmbedConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
       : config_(config),
         stop_(stop),
         tokenizer_(std::move(source.tokenizer)),
-        max_tokens_(text_tokens(config, source.shape)),
+        max_tokens_(tokens_of_text(config.max_tokens, source.shape.max_positions, source.shape.max_positions, false)),
         runtime_(resolve_runtime(config.runtime)),
         model_(source, {.kind = model::HeadKind::kNone}, runtime_) {}
 

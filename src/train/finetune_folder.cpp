@@ -84,10 +84,10 @@ std::vector<std::string> differences_from(const json& stored, const json& settin
 std::string id_of(const glue::TaskSpec& task, const std::vector<fs::path>& files) {
   std::string content = util::join(task.labels, "\n");
   if (!task.base_dir.empty()) {  // the user's own, which may have been edited since
-    content += "\n" + glue::scoring_rules(task);
+    content += cat("\n", glue::scoring_rules(task));
   }
   for (const fs::path& each : files) {
-    content += "\n" + util::hash_file(each).hex();
+    content += cat("\n", util::hash_file(each).hex());
   }
   return util::hash128(content).hex();
 }

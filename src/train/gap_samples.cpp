@@ -1,8 +1,6 @@
 #include "gap_samples.h"
 
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/topk.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <span>
 
 #include "bertcram/util/random.h"
+#include "token_guesses.h"
 
 namespace bertcram::train {
 namespace {
@@ -76,23 +75,12 @@ std::vector<GapSample> GapSamples::fill(const model::Encoder& masked_lm, at::Dev
     const at::Tensor ids = at::tensor(gap.ids, at::kInt).unsqueeze(0).to(device);                       // [1, seq]
     const at::Tensor position = at::tensor(std::vector<int64_t>{gap.position}, at::kLong).to(device);   // [1]
     const at::Tensor logits = masked_lm.masked_lm_logits(masked_lm.encode_at({.ids = ids}, position));  // [1, vocab]
-    const auto [values, best] = at::topk(at::softmax(logits, -1).narrow(1, 0, tokenizer_.vocab_size()),
-                                         std::min(kGuesses, tokenizer_.vocab_size()));  // [1, guesses] each
-    const at::Tensor probabilities = values.to(at::kCPU).contiguous();
-    const at::Tensor best_ids = best.to(at::kCPU).contiguous();
     const std::span<const int32_t> all = gap.ids;
     const auto place = static_cast<size_t>(gap.position);
-    GapSample sample = {.before = tokenizer_.decode(all.subspan(1, place - 1)),
-                        .after = tokenizer_.decode(all.subspan(place + 1, all.size() - place - 2)),
-                        .truth = std::string(tokenizer_.token(gap.truth)),
-                        .top = {}};
-    for (int64_t k = 0; k < best_ids.numel(); ++k) {
-      const auto id = static_cast<int32_t>(best_ids.const_data_ptr<int64_t>()[k]);
-      sample.top.push_back({.token = std::string(tokenizer_.token(id)),
-                            .id = id,
-                            .probability = probabilities.const_data_ptr<float>()[k]});
-    }
-    samples.push_back(std::move(sample));
+    samples.push_back({.before = tokenizer_.decode(all.subspan(1, place - 1)),
+                       .after = tokenizer_.decode(all.subspan(place + 1, all.size() - place - 2)),
+                       .truth = std::string(tokenizer_.token(gap.truth)),
+                       .top = most_probable_tokens(logits, tokenizer_, kGuesses).front()});
   }
   return samples;
 }

@@ -28,8 +28,7 @@ namespace {
 using config::DeviceKind;
 using config::Precision;
 
-constexpr int kFirstCapabilityWithBf16 = 8;         // sm_80, Ampere
-constexpr int kFirstCapabilityWithTensorCores = 7;  // sm_70, Volta; Turing: fp16
+constexpr int kFirstCapabilityWithBf16 = 80;  // Ampere; Turing has fp16 alone
 
 /// For LibTorch's allocator, which reads it when it is loaded.
 void limit_gpu_memory(int64_t bytes, const Gpu& gpu) {
@@ -58,26 +57,34 @@ bool load_cuda_half() {
   return loaded && at::hasCUDA();
 }
 
+/// Why the GPU cannot be used, and what to do about it; empty if it can.
+std::string obstacle_to_cuda(const std::optional<Gpu>& gpu) {
+  if (!gpu) {
+    return "no NVIDIA GPU with a working driver found; see 'nvidia-smi'";
+  }
+  if (gpu->capability < kFirstCapability) {
+    return cat(gpu->name.empty() ? "the GPU" : gpu->name, " is older than the RTX 20 cards, and this LibTorch has no kernels for it; take another card");
+  }
+  if (!load_cuda_half()) {
+    return "there is a GPU, but LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh on this machine), or the driver "
+           "is older than 580 (see 'nvidia-smi')";
+  }
+  return "";
+}
+
 at::Device choose_device(DeviceKind wanted, const std::optional<Gpu>& gpu) {
   if (wanted == DeviceKind::kCpu) {
     return at::kCPU;
   }
-  const bool usable = gpu.has_value() && load_cuda_half();
-  if (usable) {
+  const std::string obstacle = obstacle_to_cuda(gpu);
+  if (obstacle.empty()) {
     return at::Device(at::kCUDA, 0);
   }
   if (wanted == DeviceKind::kCuda) {
-    throw ResourceError(
-        gpu ? "runtime.device=cuda: LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh on "
-              "this machine), or the driver is older than 580 (see 'nvidia-smi')"
-            : "runtime.device=cuda: no NVIDIA GPU with a working driver found; see 'nvidia-smi', "
-              "or use runtime.device=cpu");
+    throw ResourceError(cat("runtime.device=cuda: ", obstacle, ", or use runtime.device=cpu"));
   }
   if (gpu) {
-    util::log_warning(
-        "runtime",
-        "there is a GPU, but LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh), or the driver is "
-        "older than 580 (see 'nvidia-smi'); using the CPU");
+    util::log_warning("runtime", cat(obstacle, "; using the CPU"));
   }
   return at::kCPU;
 }
@@ -103,7 +110,7 @@ at::ScalarType choose_type(Precision wanted, const at::Device& device, const std
   if (has_fast_bf16(device, gpu)) {
     return at::kBFloat16;
   }
-  return device.is_cuda() && gpu->capability >= kFirstCapabilityWithTensorCores ? at::kHalf : at::kFloat;
+  return device.is_cuda() ? at::kHalf : at::kFloat;
 }
 
 }  // namespace

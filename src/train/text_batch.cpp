@@ -10,10 +10,16 @@
 #include "bertcram/util/error.h"
 
 namespace bertcram::train {
+namespace {
+
+/// Special tokens around a text, or a pair.
+int64_t marks_of(bool is_pair) { return is_pair ? 3 : 2; }
+
+}  // namespace
 
 EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
                         int64_t max_tokens, int64_t& truncated) {
-  const int64_t marks = text_b.empty() ? 2 : 3;
+  const int64_t marks = marks_of(!text_b.empty());
   if (max_tokens <= marks) {
     throw ConfigError(cat(max_tokens, " tokens have no room for text; [CLS] and [SEP] take ", marks));
   }
@@ -43,6 +49,16 @@ EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& tex
     encoded.ids.push_back(special.sep);
   }
   return encoded;
+}
+
+int64_t tokens_of_text(int64_t asked, int64_t usual, int64_t positions, bool is_pair) {
+  const int64_t wanted = asked > 0 ? asked : usual;
+  const int64_t fewest = marks_of(is_pair) + 1;
+  if (wanted < fewest) {
+    throw ConfigError(cat("--max-tokens ", wanted, ": no text fits beside [CLS] and ", is_pair ? "two " : "",
+                          "[SEP]; expected at least ", fewest));
+  }
+  return std::min(wanted, positions);
 }
 
 model::EncoderInput padded_batch(std::span<const EncodedText> texts, std::span<const int64_t> chosen, int32_t pad_id,

@@ -41,6 +41,17 @@ class Doctor(E2ETestCase):
         self.assertRegex(result.text, r"(?m)^GPU +missing +Imaginary RTX, 8\.0 GiB$")
         self.assertIn("run ./scripts/setup.sh here", result.error_lines[-1])
 
+    def test_a_card_that_libtorch_has_no_kernels_for(self):
+        fake = os.environ.get("BERTCRAM_CUDA_FOLDER", BINARY.parent / "fake_cuda")
+        old = environment(LD_LIBRARY_PATH=fake, FAKE_CUDA_CAPABILITY="70")  # a V100
+        result = self.bertcram("doctor", env=old)
+        self.assertEqual(result.code, DONE, result)
+        self.assertRegex(result.text, r"(?m)^GPU +note +Imaginary RTX, 8\.0 GiB$")
+        self.assertIn("RTX 20", result.text)
+        told = self.bertcram("bench", "--config", "tiny.yaml", "--set", "runtime.device=cuda", env=old)
+        self.assertEqual(told.code, RESOURCES, told)
+        self.assertIn("runtime.device=cuda: Imaginary RTX is older than the RTX 20 cards", told.error_lines[-1])
+
     def test_a_place_without_a_temporary_folder(self):
         self.tmp.rmdir()
         result = self.bertcram("doctor", "--json")

@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "bertcram/glue/protocol.h"
 #include "bertcram/plan/record.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
@@ -166,6 +167,14 @@ TEST(Plans, FineTuneWithTheDropoutOfTheProtocol) {
   dropping.model.dropout = 0.5;
   EXPECT_EQ(seconds_of(dropping, {}), seconds_of(bert_base(), {}));
   EXPECT_GT(seconds_of(bert_base(), {.glue_dropout = 0.1}), seconds_of(bert_base(), {.glue_dropout = 0}));
+}
+
+TEST(Plans, FineTuneWithTheBatchOfTheProtocol) {
+  const auto seconds_of = [](const PlanOptions& options) {
+    return make_plan(bert_base(), options, card("3060ti")).glue[0].seconds;
+  };
+  EXPECT_EQ(seconds_of({}), seconds_of({.glue_batch_examples = glue::sane_protocol().common.batch_examples}));
+  EXPECT_GT(seconds_of({.glue_batch_examples = 16}), seconds_of({.glue_batch_examples = 32}));  // updates weigh more
 }
 
 TEST(Plans, SayWhatToChangeWhereNothingFits) {

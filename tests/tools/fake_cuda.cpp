@@ -1,7 +1,9 @@
-// A libcuda.so.1 of one card, for tests of what is said where a driver is and LibTorch's CUDA libraries are not.
+// A libcuda.so.1 of one card, for tests of what is said where a driver is and LibTorch's CUDA libraries are not. Its compute
+// capability is FAKE_CUDA_CAPABILITY, 86 by default.
 
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 
 extern "C" {
 
@@ -12,8 +14,11 @@ int cuDeviceGetCount(int* count) {
   return 0;
 }
 
-int cuDeviceGetAttribute(int* value, int /*attribute*/, int /*device*/) {
-  *value = 8;
+int cuDeviceGetAttribute(int* value, int attribute, int /*device*/) {
+  constexpr int kCapabilityMajor = 75;
+  const char* const asked = std::getenv("FAKE_CUDA_CAPABILITY");
+  const int capability = asked != nullptr ? std::atoi(asked) : 86;
+  *value = attribute == kCapabilityMajor ? capability / 10 : capability % 10;
   return 0;
 }
 

@@ -56,7 +56,8 @@ struct PlanOptions {
   int64_t seq_len = 128;
   std::optional<int64_t> train_rows = {};  ///< of the packed data
   int64_t glue_epochs = 5;
-  double glue_dropout = 0.1;  ///< of the fine-tuning protocol
+  int64_t glue_batch_examples = 16;  ///< of the fine-tuning protocol, as the next
+  double glue_dropout = 0.1;
   double calibration = 1;
 };
 

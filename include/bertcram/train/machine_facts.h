@@ -9,9 +9,12 @@ namespace bertcram::train {
 
 struct Gpu {
   std::string name = {};     ///< as its driver has it; may be empty
-  int capability = 0;        ///< major compute capability: 7 is Turing, 8 Ampere and Ada
+  int capability = 0;        ///< compute capability as in sm_75: 75 is Turing, 80 and 86 Ampere, 89 Ada
   int64_t memory_bytes = 0;  ///< all of it
 };
+
+/// sm_75, Turing: the first that CUDA 13, and with it this LibTorch, has kernels for.
+constexpr int kFirstCapability = 75;
 
 struct MachineFacts {
   std::string cpu;  ///< as it names itself; may be empty

@@ -23,6 +23,10 @@ struct EncodedText {
 EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
                         int64_t max_tokens, int64_t& truncated);
 
+/// The most tokens that a text, or a pair, keeps: `asked` of --max-tokens, `usual` where that is 0, but never more than positions.
+/// @throws ConfigError if a text would have no room beside its special tokens
+int64_t tokens_of_text(int64_t asked, int64_t usual, int64_t positions, bool is_pair);
+
 /// The chosen texts (indices into `texts`) as one batch on `device`, padded with pad_id to the longest of them, seq.
 /// @return ids, token_types [batch, seq] int32; key_bias [batch, 1, 1, seq] compute type, undefined when none is padded
 model::EncoderInput padded_batch(std::span<const EncodedText> texts, std::span<const int64_t> chosen, int32_t pad_id,
