@@ -31,7 +31,8 @@ std::vector<TaskTime> glue_times(const Workload& pretraining, const PlanOptions&
   for (const GlueTask& task : kGlueTasks) {
     // Only the encoder that is kept; batches of examples of about one length, so next to no padding.
     const Workload workload = fine_tuning(pretraining.parts.back().shape, task.mean_tokens, options.glue_dropout);
-    const double rate = options.calibration * tokens_per_second(workload, options.glue_batch_examples, 1, false, machine);
+    const double rate =
+        options.calibration * tokens_per_second(workload, options.glue_batch_examples, 1, false, machine);
     times.push_back({.task = task.name,
                      .examples = task.examples,
                      .mean_tokens = task.mean_tokens,

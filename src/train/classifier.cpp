@@ -26,7 +26,8 @@ class ModelClassifier : public Classifier {
   ModelClassifier(const config::PredictConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
       : name_(config.model),
         stop_(stop),
-        max_tokens_(tokens_of_text(config.max_tokens, trained_tokens(source.head), source.shape.max_positions, takes_pairs(source))),
+        max_tokens_(tokens_of_text(config.max_tokens, trained_tokens(source.head), source.shape.max_positions,
+                                   takes_pairs(source))),
         runtime_(resolve_runtime(config.runtime)),
         model_(source, source.head, runtime_),
         outputs_(source.head.outputs),

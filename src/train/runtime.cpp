@@ -63,11 +63,12 @@ std::string obstacle_to_cuda(const std::optional<Gpu>& gpu) {
     return "no NVIDIA GPU with a working driver found; see 'nvidia-smi'";
   }
   if (gpu->capability < kFirstCapability) {
-    return cat(gpu->name.empty() ? "the GPU" : gpu->name, " is older than the RTX 20 cards, and this LibTorch has no kernels for it; take another card");
+    return cat(gpu->name.empty() ? "the GPU" : gpu->name,
+               " is older than the RTX 20 cards, and this LibTorch has no kernels for it; take another card");
   }
   if (!load_cuda_half()) {
-    return "there is a GPU, but LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh on this machine), or the driver "
-           "is older than 580 (see 'nvidia-smi')";
+    return "there is a GPU, but LibTorch's CUDA libraries are not installed (run ./scripts/setup.sh on this machine), "
+           "or the driver is older than 580 (see 'nvidia-smi')";
   }
   return "";
 }
