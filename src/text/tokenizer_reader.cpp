@@ -50,7 +50,7 @@ void read_added_tokens(const util::JsonFields& root, WordPieceDefinition& defini
       throw DataError(cat(token.where(), ": the added token '", util::excerpt(content), "' with id ", id,
                           " is not in the WordPiece vocabulary; such additions are not supported"));
     }
-    definition.literals.push_back(content);
+    definition.literals.push_back({.content = content, .special = token.get("special", false)});
   }
 }
 

@@ -126,6 +126,29 @@ TEST(TokenizerFiles, WhatWouldGiveOtherIdsIsRefusedByName) {
   }
 }
 
+TEST(TokenizerFiles, OrdinaryAddedTokensStayOrdinaryWhenSaved) {
+  SavedTokenizer saved;
+  saved.change("tokenizer.json", [](json& j) {
+    json token = j["added_tokens"][0];
+    token["id"] = 9;
+    token["content"] = "e";
+    token["special"] = false;
+    j["added_tokens"].push_back(token);
+  });
+  const auto original = load_tokenizer(saved.scratch.path(), std::nullopt);
+  EXPECT_NE(original->fingerprint(), example()->fingerprint());
+  const ScratchDirectory scratch;
+  original->save(scratch.path());
+  const auto again = load_tokenizer(scratch.path(), std::nullopt);
+  EXPECT_EQ(again->fingerprint(), original->fingerprint());
+  std::vector<int32_t> ids;
+  again->encode("ae[MASK]", ids, {.special_in_text = SpecialInText::kPlainText});
+  EXPECT_EQ(ids, (std::vector<int32_t>{5, 9, 1, 1, 1}));
+  const auto config = json::parse(util::read_file(scratch / "tokenizer_config.json"));
+  EXPECT_EQ(config["added_tokens_decoder"]["9"]["special"], false);
+  EXPECT_EQ(config["added_tokens_decoder"]["4"]["special"], true);
+}
+
 TEST(TokenizerFiles, TruncationAndPaddingAreIgnored) {
   SavedTokenizer saved;
   saved.change("tokenizer.json", [](json& j) { j["truncation"] = {{"max_length", 3}}; });
