@@ -46,11 +46,15 @@ void check_manifest_after(const util::JsonFields& manifest, const Tokenizer& tok
   }
 }
 
+void set_casing(WordPieceDefinition& definition, std::optional<Casing> casing) {
+  definition.normalizer.lowercase = casing.value_or(Casing::kUncased) == Casing::kUncased;
+  definition.normalizer.strip_accents = definition.normalizer.lowercase;
+}
+
 WordPieceDefinition bare_vocab(const fs::path& path, std::optional<Casing> casing) {
   WordPieceDefinition definition;
   definition.vocab = read_vocab_txt(path);
-  definition.normalizer.lowercase = casing.value_or(Casing::kUncased) == Casing::kUncased;
-  definition.normalizer.strip_accents = definition.normalizer.lowercase;
+  set_casing(definition, casing);
   return definition;
 }
 
@@ -93,8 +97,9 @@ std::unique_ptr<Tokenizer> load_directory(const fs::path& directory, std::option
                               "tokenize')"));
   }
   if (!has_config) {
-    return std::make_unique<WordPieceTokenizer>(bare_vocab(directory / "vocab.txt", casing),
-                                                (directory / "vocab.txt").string());
+    WordPieceDefinition definition = read_tokenizer_directory(directory);
+    set_casing(definition, casing);
+    return std::make_unique<WordPieceTokenizer>(std::move(definition), (directory / "vocab.txt").string());
   }
   refuse_casing(directory, casing);
   if (fs::exists(directory / "tokenizer.json")) {

@@ -45,6 +45,10 @@ std::optional<char> byte_of(std::string_view piece) {
   return high == kHex.npos || low == kHex.npos ? std::nullopt : std::optional(static_cast<char>(high << 4 | low));
 }
 
+bool has_role(const SpecialRoles& roles, int32_t id) {
+  return std::ranges::any_of(kRoleNames, [&](const RoleNames& role) { return roles.*role.id == id; });
+}
+
 }  // namespace
 
 SubwordTokenizer::SubwordTokenizer(SubwordDefinition definition, std::string origin)
@@ -73,9 +77,19 @@ SubwordTokenizer::SubwordTokenizer(SubwordDefinition definition, std::string ori
                                               .ignore_merges = definition_.ignore_merges});
   }
   definition_.merges.clear();
+  const auto bar = [&](int32_t id) {
+    if (static_cast<size_t>(id) < special_ids_.size()) {
+      special_ids_[static_cast<size_t>(id)] = 1;
+    }
+  };
   for (const AddedToken& token : definition_.added) {
-    if (token.special && static_cast<size_t>(token.id) < special_ids_.size()) {
-      special_ids_[static_cast<size_t>(token.id)] = 1;
+    if (token.special) {
+      bar(token.id);
+    }
+  }
+  for (const RoleNames& role : kRoleNames) {
+    if (const auto id = definition_.roles.*role.id) {
+      bar(*id);
     }
   }
 }
@@ -98,7 +112,7 @@ SubwordTokenizer::Cutter SubwordTokenizer::make_cutter(bool normalized) const {
                           " after normalisation, which is not supported, as it would give other ids"));
     }
     all.push_back({content, token.id});
-    if (!token.special) {
+    if (!token.special && !has_role(definition_.roles, token.id)) {
       ordinary.push_back(all.back());
     }
     cutter.tokens.push_back(token);

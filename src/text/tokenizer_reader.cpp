@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "added_tokens_reader.h"
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/json_fields.h"
 #include "frame_reader.h"
@@ -50,7 +52,7 @@ void read_added_tokens(const util::JsonFields& root, WordPieceDefinition& defini
       throw DataError(cat(token.where(), ": the added token '", util::excerpt(content), "' with id ", id,
                           " is not in the WordPiece vocabulary; such additions are not supported"));
     }
-    definition.literals.push_back(content);
+    definition.literals.push_back({.content = content, .special = token.get("special", false)});
   }
 }
 
@@ -127,9 +129,39 @@ void check_vocab_txt_config(const util::JsonFields& config) {
     config.fail("tokenizer_class", cat("is '", util::excerpt(given), "'; with a vocab.txt only BERT's is supported"));
   }
   config.require("do_basic_tokenize", true, true);
+  config.require("split_special_tokens", false, false);
   if (const json* never = config.find("never_split"); never != nullptr && !never->empty()) {
     config.fail("never_split", "is not supported, as it would give other ids");
   }
+}
+
+WordPieceDefinition read_json_directory(const std::filesystem::path& directory) {
+  WordPieceDefinition definition = read_tokenizer_json(directory / "tokenizer.json");
+  const SpecialNames framed = definition.special;
+  const auto map_path = directory / "special_tokens_map.json";
+  const json map = parse_if_there(map_path);
+  read_special_names({map, map_path.string()}, definition.special);
+  const auto config_path = directory / "tokenizer_config.json";
+  const json document = parse_if_there(config_path);
+  const util::JsonFields config(document, config_path.string());
+  read_special_names(config, definition.special);
+  check_agreement(config, definition.normalizer);
+  check_frame_names(definition, framed, directory);
+  return definition;
+}
+
+WordPieceDefinition read_vocab_directory(const std::filesystem::path& directory) {
+  const auto config_path = directory / "tokenizer_config.json";
+  const json document = parse_if_there(config_path);
+  const util::JsonFields config(document, config_path.string());
+  check_vocab_txt_config(config);
+  WordPieceDefinition definition;
+  definition.vocab = read_vocab_txt(directory / kVocabFile);
+  definition.normalizer = read_config_options(config, NormalizerOptions{});
+  TokensBesideVocab tokens = read_tokens_beside_vocab(directory, config, definition.vocab);
+  read_special_names({tokens.names, tokens.where}, definition.special);
+  definition.literals = std::move(tokens.literals);
+  return definition;
 }
 
 }  // namespace
@@ -147,35 +179,8 @@ WordPieceDefinition read_tokenizer_json(const std::filesystem::path& path) {
 }
 
 WordPieceDefinition read_tokenizer_directory(const std::filesystem::path& directory) {
-  const auto json_path = directory / "tokenizer.json";
-  const auto config_path = directory / "tokenizer_config.json";
-  const bool has_json = std::filesystem::exists(json_path);
-  WordPieceDefinition definition;
-  if (has_json) {
-    definition = read_tokenizer_json(json_path);
-  } else {
-    definition.vocab = read_vocab_txt(directory / "vocab.txt");
-  }
-  const SpecialNames framed = definition.special;
-  if (const auto map_path = directory / "special_tokens_map.json"; std::filesystem::exists(map_path)) {
-    const json map = util::parse_json_file(map_path);
-    read_special_names({map, map_path.string()}, definition.special);
-  }
-  if (std::filesystem::exists(config_path)) {
-    const json document = util::parse_json_file(config_path);
-    const util::JsonFields config(document, config_path.string());
-    read_special_names(config, definition.special);
-    if (has_json) {
-      check_agreement(config, definition.normalizer);
-    } else {
-      check_vocab_txt_config(config);
-      definition.normalizer = read_config_options(config, NormalizerOptions{});
-    }
-  }
-  if (has_json) {
-    check_frame_names(definition, framed, directory);
-  }
-  return definition;
+  return std::filesystem::exists(directory / "tokenizer.json") ? read_json_directory(directory)
+                                                               : read_vocab_directory(directory);
 }
 
 }  // namespace bertcram::text

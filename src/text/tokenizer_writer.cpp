@@ -11,13 +11,20 @@ namespace {
 
 using nlohmann::json;
 
+json literal_json(const WordPieceTokenizer& tokenizer, const LiteralTokens::Token& token) {
+  json entry = added_token_json(token.content);
+  const std::vector<LiteralTokens::Token>& ordinary = tokenizer.ordinary_literals().tokens();
+  entry["special"] = std::ranges::find(ordinary, token.id, &LiteralTokens::Token::id) == ordinary.end();
+  return entry;
+}
+
 /// Literal tokens by id, as Hugging Face lists them.
 json added_tokens(const WordPieceTokenizer& tokenizer) {
   std::vector<LiteralTokens::Token> tokens = tokenizer.literals().tokens();
   std::ranges::sort(tokens, {}, &LiteralTokens::Token::id);
   json list = json::array();
   for (const LiteralTokens::Token& token : tokens) {
-    list.push_back(added_token_json(token.content));
+    list.push_back(literal_json(tokenizer, token));
     list.back()["id"] = token.id;
   }
   return list;
@@ -82,7 +89,7 @@ json tokenizer_config(const WordPieceTokenizer& tokenizer, const ModelInput& inp
   }
   config["clean_up_tokenization_spaces"] = true;
   for (const LiteralTokens::Token& token : tokenizer.literals().tokens()) {
-    config["added_tokens_decoder"][std::to_string(token.id)] = added_token_json(token.content);
+    config["added_tokens_decoder"][std::to_string(token.id)] = literal_json(tokenizer, token);
   }
   return config;
 }

@@ -58,6 +58,7 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceDefinition definition, const std
                .sep = require(names_.sep, origin),
                .mask = require(names_.mask, origin)},
       literals_(make_literals(definition.literals, origin)),
+      ordinary_(make_ordinary(definition.literals, origin)),
       normalizer_(definition.normalizer),
       wordpiece_(vocabulary_, special_.unk, max_chars_per_word_),
       special_in_words_(special_in_words()),
@@ -72,19 +73,36 @@ int32_t WordPieceTokenizer::require(const std::string& token, const std::string&
   return *id;
 }
 
-LiteralTokens WordPieceTokenizer::make_literals(const std::vector<std::string>& further,
+/// Of all literal tokens: in one order and without repetition, whatever the file says.
+std::map<int32_t, bool> WordPieceTokenizer::is_special_by_id(const std::vector<WordPieceLiteral>& further,
+                                                             const std::string& origin) const {
+  std::map<int32_t, bool> by_id;
+  for (const int32_t id : {special_.pad, special_.unk, special_.cls, special_.sep, special_.mask}) {
+    by_id[id] = true;
+  }
+  for (const WordPieceLiteral& literal : further) {
+    bool& is_special = by_id[require(literal.content, origin)];
+    is_special = is_special || literal.special;
+  }
+  return by_id;
+}
+
+LiteralTokens WordPieceTokenizer::make_literals(const std::vector<WordPieceLiteral>& further,
                                                 const std::string& origin) const {
-  std::map<int32_t, std::string> by_id;  // one order and no repetition, whatever the file says
-  for (const std::string& name : {names_.pad, names_.unk, names_.cls, names_.sep, names_.mask}) {
-    by_id.emplace(require(name, origin), name);
-  }
-  for (const std::string& name : further) {
-    by_id.emplace(require(name, origin), name);
-  }
   std::vector<LiteralTokens::Token> tokens;
-  tokens.reserve(by_id.size());
-  for (const auto& [id, content] : by_id) {
-    tokens.push_back({content, id});
+  for (const auto& [id, is_special] : is_special_by_id(further, origin)) {
+    tokens.push_back({vocabulary_.token(id), id});
+  }
+  return LiteralTokens(std::move(tokens));
+}
+
+LiteralTokens WordPieceTokenizer::make_ordinary(const std::vector<WordPieceLiteral>& further,
+                                                const std::string& origin) const {
+  std::vector<LiteralTokens::Token> tokens;
+  for (const auto& [id, is_special] : is_special_by_id(further, origin)) {
+    if (!is_special) {
+      tokens.push_back({vocabulary_.token(id), id});
+    }
   }
   return LiteralTokens(std::move(tokens));
 }
@@ -110,6 +128,9 @@ std::string WordPieceTokenizer::make_fingerprint() const {
   for (const LiteralTokens::Token& literal : literals_.tokens()) {
     hash.update(cat(literal.id, " "));
   }
+  for (const LiteralTokens::Token& literal : ordinary_.tokens()) {
+    hash.update(cat("ordinary ", literal.id, " "));
+  }
   for (const std::string& token : vocabulary_.tokens()) {
     hash.update(cat("\n", token.size(), " ", token));
   }
@@ -119,6 +140,7 @@ std::string WordPieceTokenizer::make_fingerprint() const {
 void WordPieceTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, const EncodeOptions& options) const {
   WordScanner scanner(normalizer_);
   const bool recognise = options.special_in_text == SpecialInText::kRecognise;
+  const LiteralTokens& literals = recognise ? literals_ : ordinary_;
   const std::span<const char> barred = recognise ? std::span<const char>() : special_in_words_;
   const auto encode_plain = [&](std::string_view part) {
     scanner.reset(part);
@@ -127,11 +149,7 @@ void WordPieceTokenizer::encode(std::string_view text, std::vector<int32_t>& ids
     }
   };
   size_t at = 0;
-  while (recognise) {
-    const std::optional<LiteralTokens::Match> match = literals_.find(text, at);
-    if (!match) {
-      break;
-    }
+  while (const std::optional<LiteralTokens::Match> match = literals.find(text, at)) {
     encode_plain(text.substr(at, match->begin_bytes - at));
     ids.push_back(match->id);
     at = match->begin_bytes + match->size_bytes;

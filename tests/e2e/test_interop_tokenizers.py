@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import unittest
 
@@ -102,6 +103,29 @@ class Tokenizers(InteropTestCase):
         lines = self.lines + ODD_TEXTS
         for line, ids in zip(lines, self.ids_by_bertcram(self.dir / "hf", lines)):
             self.assertEqual(ids, reference(line)["input_ids"], repr(line))
+
+    def test_tokens_added_beside_a_vocab_txt_give_equal_ids(self):
+        folder = self.dir / "hf"
+        lines = ["a[E1]b", "a[e1]", "a<ent>b", "a<ENT>b", "a [MASK][mask]", "word words"]
+        decoder = {"10": {"content": "<ent>", "normalized": False, "special": False},
+                   "14": {"content": "[E1]", "normalized": False, "special": True}}
+        for files in ({"tokenizer_config": {"added_tokens_decoder": decoder}},
+                      {"tokenizer_config": {"added_tokens_decoder": decoder, "mask_token": "[MASK]"},
+                       "special_tokens_map": {"mask_token": "[mask]"}, "added_tokens": {"word": 16}},
+                      {"tokenizer_config": {"additional_special_tokens": ["[E1]", "word"]}},
+                      {"tokenizer_config": {"extra_special_tokens": ["[E1]"]}, "added_tokens": {"[E1]": 14}},
+                      {"tokenizer_config": {"bos_token": "[E1]", "foo_token": "<ent>"}},
+                      {"tokenizer_config": {"mask_token": "[MASK]"},
+                       "special_tokens_map": {"mask_token": "[mask]", "additional_special_tokens": ["[E1]"]}}):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            (folder / "vocab.txt").write_text("\n".join(
+                "[PAD] [UNK] [CLS] [SEP] [MASK] a b < ent > <ent> [ e1 ] [E1] [mask] word ##s mask".split()) + "\n")
+            for name, content in files.items():
+                (folder / f"{name}.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"} | content
+                                                                if name == "tokenizer_config" else content))
+            with self.subTest(files=files):
+                self.assert_equal_ids(folder, lines)
 
     def test_the_special_tokens_are_known(self):
         reference = transformers.AutoTokenizer.from_pretrained(str(make_tokenizer()))

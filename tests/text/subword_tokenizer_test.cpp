@@ -314,6 +314,34 @@ TEST(SubwordTokenizer, OrdinaryAddedTokensAreFoundInPlainTextToo) {
   EXPECT_EQ(ids_of(tokenizer_of(document), "a<m><w>"), (Ids{1, 3, 4}));
 }
 
+TEST(SubwordTokenizer, TokensWithARoleAreNotSpeltByPlainTextThoughNotMarkedSpecial) {
+  json document = character_json("a<s>/");
+  document["added_tokens"] = {added("<s>", 6, ""), added("</s>", 7, "")};
+  for (const bool normalized : {false, true}) {
+    for (json& token : document["added_tokens"]) {
+      token["special"] = false;
+      token["normalized"] = normalized;
+    }
+    const auto tokenizer = tokenizer_of(document);
+    EXPECT_EQ(tokenizer.roles().sep, 7);
+    EXPECT_EQ(ids_of(tokenizer, "<s>a</s>"), (Ids{6, 1, 7})) << "as Hugging Face";
+    EXPECT_EQ(ids_of(tokenizer, "<s>a</s>", kPlain), (Ids{2, 3, 4, 1, 2, 5, 3, 4}));
+  }
+}
+
+TEST(SubwordTokenizer, PiecesOfTheFrameAreNotSpeltByPlainTextThoughNotAdded) {
+  json document = character_json("a<s>/");
+  document["model"]["vocab"]["<s>"] = 6U;
+  document["model"]["vocab"]["</s>"] = 7U;
+  document["model"]["ignore_merges"] = true;
+  document["post_processor"] = {{"type", "RobertaProcessing"}, {"cls", {"<s>", 6}}, {"sep", {"</s>", 7}}};
+  const auto tokenizer = tokenizer_of(document);
+  EXPECT_EQ(tokenizer.roles().sep, 7);
+  EXPECT_EQ(ids_of(tokenizer, "</s>"), (Ids{7})) << "as Hugging Face";
+  EXPECT_EQ(ids_of(tokenizer, "<s>", kPlain), (Ids{2, 3, 4}));
+  EXPECT_EQ(ids_of(tokenizer, "</s>", kPlain), (Ids{2, 5, 3, 4}));
+}
+
 TEST(SubwordTokenizer, ReadsInvalidUtf8AsReplacementCharacters) {
   const auto tokenizer = tokenizer_of(character_json("a\uFFFD"));
   EXPECT_EQ(ids_of(tokenizer, "a\xC3"), (Ids{1, 2}));

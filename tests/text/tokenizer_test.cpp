@@ -83,6 +83,23 @@ TEST(Tokenizer, SpecialTokensThatArePlainWordsAreNoneInPlainText) {
   EXPECT_EQ(encode(tokenizer, "amask", kPlain), (Ids{1})) << "what cannot be cut up is still unknown";
 }
 
+TEST(Tokenizer, OrdinaryLiteralTokensAreFoundInPlainTextToo) {
+  WordPieceDefinition definition;
+  definition.vocab = vocab_with({"a", "<", "ent", ">", "<ent>", "e1", "[", "]", "[E1]", "sep", "##s"});
+  definition.literals = {{.content = "<ent>", .special = false},
+                         {.content = "[E1]", .special = true},
+                         {.content = "[SEP]", .special = false}};
+  const WordPieceTokenizer tokenizer(definition, "test");
+  constexpr EncodeOptions kPlain = {.special_in_text = SpecialInText::kPlainText};
+  EXPECT_EQ(encode(tokenizer, "a<ent>[E1][SEP]<ENT>s"), (Ids{5, 9, 13, 3, 6, 7, 8, 1})) << "as Hugging Face";
+  EXPECT_EQ(encode(tokenizer, "a<ent>[E1][SEP]", kPlain), (Ids{5, 9, 11, 10, 12, 11, 14, 12}))
+      << "a token with a role is special whatever it is called";
+  definition.literals[0].special = true;
+  const WordPieceTokenizer all_special(definition, "test");
+  EXPECT_EQ(encode(all_special, "<ent>", kPlain), (Ids{6, 7, 8}));
+  EXPECT_NE(all_special.fingerprint(), tokenizer.fingerprint()) << "pack makes other ids of it";
+}
+
 TEST(Tokenizer, PrefersTheLongestOfTwoLiteralTokens) {
   const LiteralTokens literals({{"<a", 1}, {"<ab>", 2}, {"b", 3}});
   const auto first = literals.find("x<ab>", 0);

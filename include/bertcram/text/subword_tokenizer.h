@@ -43,7 +43,7 @@ class SubwordTokenizer final : public Tokenizer {
   /// Tokens looked for before normalisation, or after it.
   struct Cutter {
     LiteralTokens all;
-    LiteralTokens ordinary;          ///< without the special ones: for plain text
+    LiteralTokens ordinary;          ///< without the special ones and those with a role: for plain text
     std::vector<AddedToken> tokens;  ///< by id, for their flags
   };
 
@@ -64,7 +64,7 @@ class SubwordTokenizer final : public Tokenizer {
   std::unique_ptr<const Bpe> bpe_;
   Cutter before_;
   Cutter after_;
-  std::vector<char> special_ids_;  ///< flags by id of the model's tokens: never from plain text
+  std::vector<char> special_ids_;  ///< flags by id of the model's tokens, special or with a role: never from plain text
   std::optional<SpecialTokens> special_;
   std::string fingerprint_;
 };

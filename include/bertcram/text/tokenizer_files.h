@@ -40,7 +40,7 @@ void write_tokenizer_directory(const WordPieceTokenizer& tokenizer, const std::f
 /// Reads a Hugging Face tokenizer.json. @throws DataError if it is damaged or not a BERT WordPiece tokenizer
 WordPieceDefinition read_tokenizer_json(const std::filesystem::path& path);
 
-/// Reads a directory: tokenizer.json if there is one, otherwise vocab.txt with tokenizer_config.json.
+/// Reads a directory: tokenizer.json if there is one, otherwise vocab.txt with the tokens and options beside it.
 /// @throws DataError if a file is missing or damaged, or two files contradict each other
 WordPieceDefinition read_tokenizer_directory(const std::filesystem::path& directory);
 

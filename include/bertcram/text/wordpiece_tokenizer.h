@@ -1,6 +1,7 @@
 #pragma once
 // The BERT tokenizer: literal tokens, normaliser and WordPiece put together.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,18 @@ struct SpecialNames {
   std::string mask = "[MASK]";
 };
 
+/// A further token of the vocabulary that is recognised in raw text.
+struct WordPieceLiteral {
+  std::string content;
+  bool special = true;  ///< never recognised in plain text; so are tokens with a role, whatever stands here
+};
+
 /// Everything that defines a WordPiece tokenizer; what tokenizer files are read into and written from.
 struct WordPieceDefinition {
   std::vector<std::string> vocab;  ///< in id order
   NormalizerOptions normalizer;
   SpecialNames special;
-  std::vector<std::string> literals;  ///< further tokens recognised in raw text, beyond the special ones
+  std::vector<WordPieceLiteral> literals;  ///< beyond the tokens with a role
   int64_t max_chars_per_word = kMaxCharsPerWord;
 };
 
@@ -52,12 +59,18 @@ class WordPieceTokenizer final : public Tokenizer {
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const Normalizer& normalizer() const { return normalizer_; }
   const SpecialNames& special_names() const { return names_; }
+  /// Tokens recognised in raw text, those with a role among them.
   const LiteralTokens& literals() const { return literals_; }
+  /// Those of them that are recognised in plain text too.
+  const LiteralTokens& ordinary_literals() const { return ordinary_; }
   int64_t max_chars_per_word() const { return max_chars_per_word_; }
 
  private:
   int32_t require(const std::string& token, const std::string& origin) const;
-  LiteralTokens make_literals(const std::vector<std::string>& further, const std::string& origin) const;
+  std::map<int32_t, bool> is_special_by_id(const std::vector<WordPieceLiteral>& further,
+                                           const std::string& origin) const;
+  LiteralTokens make_literals(const std::vector<WordPieceLiteral>& further, const std::string& origin) const;
+  LiteralTokens make_ordinary(const std::vector<WordPieceLiteral>& further, const std::string& origin) const;
   std::vector<char> special_in_words() const;
   std::string make_fingerprint() const;
 
@@ -66,6 +79,7 @@ class WordPieceTokenizer final : public Tokenizer {
   int64_t max_chars_per_word_;
   SpecialTokens special_;
   LiteralTokens literals_;
+  LiteralTokens ordinary_;
   Normalizer normalizer_;
   WordPiece wordpiece_;
   std::vector<char> special_in_words_;  ///< flags by id; empty where no word can give a special id
