@@ -1,9 +1,13 @@
 #include "bertcram/nn/functional.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mul.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "bertcram/util/error.h"
 #include "fused_cuda.h"
@@ -21,6 +25,32 @@ void require(bool holds, const char* function, const char* argument, const at::T
     throw ShapeError(cat(function, ": ", argument, " has shape ", got.sizes(), ", expected ", expected));
   }
 }
+
+/// gelu(gate) * value. Backward writes into the halves of one tensor, where autograd would fill two with zeros and add them.
+struct GatedGelu : torch::autograd::Function<GatedGelu> {
+  /// @param x  [..., 2 * ffn]: gate, value
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x) {
+    context->save_for_backward({x});
+    return at::gelu(half(x, 0)).mul_(half(x, 1));
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const at::Tensor x = context->get_saved_variables()[0];
+    const at::Tensor& gradient = gradients[0];  // [..., ffn]
+    const at::Tensor x_gradient = at::empty_like(x);
+    at::Tensor gate_gradient = half(x_gradient, 0);
+    at::Tensor value_gradient = half(x_gradient, 1);
+    at::gelu_backward_out(gate_gradient, gradient * half(x, 1), half(x, 0));
+    at::mul_out(value_gradient, gradient, at::gelu(half(x, 0)));
+    return {x_gradient};
+  }
+
+  static at::Tensor half(const at::Tensor& x, int64_t which) {
+    const int64_t ffn = x.size(-1) / 2;
+    return x.narrow(-1, which * ffn, ffn);
+  }
+};
 
 }  // namespace
 
@@ -80,7 +110,7 @@ at::Tensor geglu(const at::Tensor& x) {
   if (can_fuse_on_gpu(x) && ffn % kGpuStep == 0) {
     return gpu_geglu(x);
   }
-  return nn::gelu(x.narrow(-1, 0, ffn)) * x.narrow(-1, ffn, ffn);  // [..., ffn]
+  return GatedGelu::apply(x);
 }
 
 }  // namespace bertcram::nn

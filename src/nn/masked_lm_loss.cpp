@@ -93,7 +93,8 @@ SampledLoss logits_to_errors(const at::Tensor& logits, const at::Tensor& targets
     }
     errors.scatter_add_(1, wanted, at::full_like(normaliser, -1.0));
     if (!errors.is_same(chunk)) {
-      chunk.copy_(errors.mul_(error_scale(chunk.scalar_type())));
+      const double scale = error_scale(chunk.scalar_type());
+      chunk.copy_(scale == 1.0 ? errors : errors.mul_(scale));
     }
   }
   return sums;

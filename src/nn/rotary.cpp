@@ -2,11 +2,13 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/sin.h>
+#include <ATen/ops/sub.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "bertcram/nn/fused.h"
@@ -44,11 +46,13 @@ at::Tensor turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Te
   const auto half_of = [&](const at::Tensor& whole, int64_t which) {  // [batch, seq, query and key, heads, half]
     return whole.narrow(2, 0, 2).narrow(4, which * half, half);
   };
-  const at::ScalarType type = at::isReducedFloatingType(qkv.scalar_type()) ? at::kFloat : qkv.scalar_type();
-  const at::Tensor first = half_of(from, 0).to(type);
-  const at::Tensor second = half_of(from, 1).to(type);
-  half_of(to, 0).copy_((first * cosines).sub_(second * sines));
-  half_of(to, 1).copy_((second * cosines).add_(first * sines));
+  const at::Tensor first = half_of(from, 0);
+  const at::Tensor second = half_of(from, 1);
+  at::Tensor turned_first = half_of(to, 0);
+  at::Tensor turned_second = half_of(to, 1);
+  at::sub_out(turned_first, first * cosines,
+              second * sines);  // products with the tables are fp32, rounded once at the end
+  at::add_out(turned_second, second * cosines, first * sines);
   to.select(2, 2).copy_(from.select(2, 2));
   return to.view(qkv.sizes());
 }

@@ -82,7 +82,7 @@ KeptByLayer kept_by_layer(const EncoderShape& shape, const Machine& machine) {
     return {.attention = 6 * hidden, .behind = 2 * hidden + 3 * shape.ffn};
   }
   // Where products sum gradients, attention in fp32 is one kernel, which keeps no copies of queries and keys.
-  return {.attention = (machine.sums_gradients ? 6 : 8) * hidden, .behind = 3 * hidden + 4 * shape.ffn};
+  return {.attention = (machine.sums_gradients ? 6 : 8) * hidden, .behind = 3 * hidden + 3 * shape.ffn};
 }
 
 /// The same of the states that enter the first layer, in bytes: the embeddings' sum is normalised in fp32.

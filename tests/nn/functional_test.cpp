@@ -43,6 +43,19 @@ TEST(Functional, GegluGatesTheFirstHalfByTheSecond) {
   EXPECT_TRUE(near(geglu(x), expected, 1e-12));
 }
 
+TEST(Functional, GegluHasTheGradientThatAutogradFinds) {
+  util::RandomStream random(test::test_seed());
+  const at::Tensor weights = test::random_tensor(random, {2, 3, 5}).to(at::kDouble);
+  const at::Tensor values = test::random_tensor(random, {2, 3, 10}, 2.0).to(at::kDouble);
+  const auto gradient_of = [&](const auto& function) {
+    const at::Tensor x = test::leaf_of(values, at::kDouble);
+    (function(x) * weights).sum().backward();
+    return x.grad();
+  };
+  const auto composed = [](const at::Tensor& x) { return at::gelu(x.narrow(-1, 0, 5)) * x.narrow(-1, 5, 5); };
+  EXPECT_TRUE(near(gradient_of([](const at::Tensor& x) { return geglu(x); }), gradient_of(composed), 1e-12));
+}
+
 TEST(Functional, GeluUsesTheErrorFunction) {
   for (const double x : {-3.0, -0.5, 0.0, 0.7, 2.0}) {
     const double expected = 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));

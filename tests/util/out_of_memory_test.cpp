@@ -15,6 +15,7 @@ TEST(OutOfMemory, IsSeenInTheWordsOfEveryLibrary) {
   EXPECT_TRUE(taken_for_it("CUDA out of memory. Tried to allocate 2.00 GiB."));
   EXPECT_TRUE(taken_for_it("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"));
   EXPECT_TRUE(taken_for_it("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"));
+  EXPECT_TRUE(taken_for_it("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"));
   EXPECT_TRUE(taken_for_it("could not create a primitive"));
   EXPECT_TRUE(taken_for_it("could not execute a primitive"));
   EXPECT_TRUE(taken_for_it("<Error computing Error::what()>"));
