@@ -93,7 +93,7 @@ void for_each_lines(const util::StopFlag& stop, const std::string& command, size
 void warn_of_cut_texts(const char* command, int64_t count) {
   if (count > 0) {
     util::log_warning(command, cat(util::format_count(count), count == 1 ? " text was" : " texts were",
-                                   " longer than the model or --max-tokens allow and cut"));
+                                   " longer than the model's folder or --max-tokens allow and cut"));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <vector>
 
 #include "bertcram/util/error.h"
@@ -15,11 +16,35 @@ namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 18;
 
+[[noreturn]] void throw_stopped(const std::string& name, const util::StopFlag& stop) {
+  throw util::StoppedError(stop, cat("stopped while reading ", name));
+}
+
+/// Opens a file to read; for a pipe waits until there is something to read, or it has had a writer. To open one blocks until it has
+/// a writer, which no signal ends (its handler restarts that), so it is opened without blocking. It does not count as ended
+/// before its first writer (Linux: pipe_poll).
+/// @return -1 with errno set if it cannot be opened  @throws util::StoppedError
+int open_to_read(const std::filesystem::path& path, const util::StopFlag* stop) {
+  std::error_code ignored;
+  if (stop == nullptr || !std::filesystem::is_fifo(path, ignored)) {
+    return ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  }
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor >= 0) {
+    if (!util::wait_readable(descriptor, *stop)) {
+      ::close(descriptor);
+      throw_stopped(path.string(), *stop);
+    }
+    ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) & ~O_NONBLOCK);
+  }
+  return descriptor;
+}
+
 /// The file as it is.
 class PlainSource : public ByteSource {
  public:
   PlainSource(const std::filesystem::path& path, const util::StopFlag* stop) : name_(path.string()), stop_(stop) {
-    descriptor_ = name_ == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    descriptor_ = name_ == "-" ? ::dup(STDIN_FILENO) : open_to_read(path, stop);
     if (descriptor_ < 0) {
       throw DataError(cat("cannot read ", name_, ": ", std::strerror(errno)));
     }
@@ -31,7 +56,7 @@ class PlainSource : public ByteSource {
   size_t read(std::span<char> buffer) override {
     while (true) {
       if (stop_ != nullptr && !util::wait_readable(descriptor_, *stop_)) {
-        throw util::StoppedError(*stop_, cat("stopped while reading ", name_));
+        throw_stopped(name_, *stop_);
       }
       const ssize_t count = ::read(descriptor_, buffer.data(), buffer.size());
       if (count >= 0) {

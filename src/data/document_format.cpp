@@ -15,6 +15,12 @@ namespace {
 /// Whether the line separates blocks: white space of ASCII alone, unlike text::is_blank.
 bool is_blank_line(std::string_view line) { return util::trim(line).empty(); }
 
+constexpr std::string_view kJsonSpace = " \t\r\n";
+
+std::string_view without_json_space(std::string_view text) {
+  return text.substr(std::min(text.size(), text.find_first_not_of(kJsonSpace)));
+}
+
 /// Blocks of lines, separated by blank ones.
 class BlockFormat : public DocumentFormat {
  public:
@@ -152,13 +158,30 @@ config::TextFormat detect_format(std::string_view beginning, Extent extent) {
 
 bool is_json_array(std::string_view beginning) {
   for (const char expected : {'[', '{', '"'}) {
-    const size_t at = beginning.find_first_not_of(" \t\r\n");
+    const size_t at = beginning.find_first_not_of(kJsonSpace);
     if (at == std::string_view::npos || beginning[at] != expected) {
       return false;
     }
     beginning.remove_prefix(at + 1);
   }
   return true;
+}
+
+bool is_indented_json_object(std::string_view beginning) {
+  const std::string_view object = without_json_space(beginning);
+  if (!object.starts_with('{')) {
+    return false;
+  }
+  const std::string_view key = without_json_space(object.substr(1));
+  const std::string_view space = object.substr(1, object.size() - 1 - key.size());
+  if (!key.starts_with('"') || space.find('\n') == std::string_view::npos) {
+    return false;
+  }
+  size_t end = 1;
+  while (end < key.size() && key[end] != '"') {
+    end += key[end] == '\\' ? 2U : 1U;
+  }
+  return end < key.size() && without_json_space(key.substr(end + 1)).starts_with(':');
 }
 
 std::unique_ptr<DocumentFormat> make_document_format(config::TextFormat format, const std::string& text_field,

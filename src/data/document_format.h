@@ -36,6 +36,9 @@ config::TextFormat detect_format(std::string_view beginning, Extent extent);
 /// Whether a file begins as a JSON array of objects, on one line or indented: `[`, `{` and `"`, white space between.
 bool is_json_array(std::string_view beginning);
 
+/// Whether a file begins as a JSON object over several lines, as `jq .` writes it: `{`, the end of a line, a key and `:`.
+bool is_indented_json_object(std::string_view beginning);
+
 /// @param format  not kAuto
 std::unique_ptr<DocumentFormat> make_document_format(config::TextFormat format, const std::string& text_field,
                                                      BadRecords& bad_records);

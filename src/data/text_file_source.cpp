@@ -94,13 +94,15 @@ bool TextFileSource::fill(SourceSummary& summary) {
   return count > 0;
 }
 
-/// By what was read of the file so far. @throws DataError if it is a JSON array, unless that was called text
+/// By what was read of the file so far. @throws DataError if it is JSON, but not JSON lines, unless that was called text
 void TextFileSource::choose_format(SourceSummary& summary) {
   using enum config::TextFormat;
   const Extent extent = summary.text_bytes < static_cast<int64_t>(kReadBytes) ? Extent::kWhole : Extent::kBeginning;
   const bool may_be_json = source_.format == kAuto || source_.format == kJsonl;
-  if (may_be_json && is_json_array(pending_) && detect_format(pending_, extent) != kJsonl) {
-    throw DataError(cat(summary.path, ": a JSON array; bertcram reads JSON lines (jq -c '.[]' FILE > FILE.jsonl)"));
+  const bool is_array = is_json_array(pending_);
+  if (may_be_json && (is_array || is_indented_json_object(pending_)) && detect_format(pending_, extent) != kJsonl) {
+    throw DataError(cat(summary.path, is_array ? ": a JSON array" : ": a JSON object over several lines",
+                        "; bertcram reads JSON lines (jq -c ", is_array ? "'.[]'" : ".", " FILE > FILE.jsonl)"));
   }
   const config::TextFormat format = source_.format == kAuto ? detect_format(pending_, extent) : source_.format;
   format_ = make_document_format(format, source_.text_field, bad_records_);

@@ -97,7 +97,7 @@ CountedText count_words(const config::TokenizeConfig& config, const InputList& i
 }
 
 /// What an earlier run with the same options on the same bytes said of its result; nullopt if the folder holds no tokenizer.
-/// @throws ConfigError if it holds another one
+/// @throws ConfigError if it holds another one; UnreadableError where an input or its origin is not given, so that nobody knows
 std::optional<TokenizeResult> earlier_training(const config::TokenizeConfig& config, const InputList& inputs,
                                                const util::StopFlag& stop) {
   const fs::path output = config.output;
@@ -115,6 +115,8 @@ std::optional<TokenizeResult> earlier_training(const config::TokenizeConfig& con
     }
   } catch (const json::exception&) {
     // A tokenizer of unknown origin is another tokenizer.
+  } catch (const UnreadableError&) {
+    throw;
   } catch (const DataError&) {
   }
   throw ConfigError(cat("--output ", config.output,

@@ -43,7 +43,7 @@ Words words_of(const std::string& text) {
 std::vector<std::pair<std::string, double>> features_of(const Example& example) {
   std::vector<std::string> names;
   const Words a = words_of(example.text_a);
-  const Words b = words_of(example.text_b);
+  const Words b = words_of(example.text_b.value_or(""));
   for (const std::string& word : a) {
     names.push_back("1 " + word);
   }

@@ -72,7 +72,7 @@ std::string mistake_rows(const TaskSpec& task, const std::string& reported_name,
     const Example& example = dataset.examples[mistake.index];
     rows += cat(reported_name, "\t", example.line, "\t", mistake.truth, "\t", mistake.prediction, "\t",
                 util::format_fixed(mistake.confidence, 4), "\t", on_one_line(example.text_a), "\t",
-                on_one_line(example.text_b), "\n");
+                on_one_line(example.text_b.value_or("")), "\n");
   }
   return rows;
 }

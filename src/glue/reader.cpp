@@ -118,7 +118,7 @@ class RowReader {
   Example make_example() const {
     Example example{.text_a = std::string(field(layout_.text_a))};
     if (layout_.text_b) {
-      example.text_b = field(*layout_.text_b);
+      example.text_b.emplace(field(*layout_.text_b));
     }
     return example;
   }
@@ -219,7 +219,7 @@ Dataset read_split(const TaskSpec& task, const SplitSpec& split, const std::file
       example->target = parse_target(task, rows.label(), found.path, example->line);
     }
     dataset.damaged_texts +=
-        text::count_invalid_utf8(example->text_a) + text::count_invalid_utf8(example->text_b) > 0 ? 1 : 0;
+        text::count_invalid_utf8(example->text_a) + text::count_invalid_utf8(example->text_b.value_or("")) > 0 ? 1 : 0;
     dataset.examples.push_back(std::move(*example));
   }
   dataset.skipped_rows = rows.skipped_rows();

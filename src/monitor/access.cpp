@@ -7,6 +7,23 @@
 #include "bertcram/util/text.h"
 
 namespace bertcram::monitor {
+namespace {
+
+/// Where the text has what cpp-httplib takes for an escape, which it replaces in every header: `%` and two hexadecimal digits, or
+/// `%u` and four. @return npos if nowhere
+size_t find_escape(std::string_view text) {
+  constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
+  for (size_t at = text.find('%'); at != std::string_view::npos; at = text.find('%', at + 1)) {
+    const bool is_long = text.substr(at + 1).starts_with('u');
+    const std::string_view digits = text.substr(at + 1 + (is_long ? 1 : 0), is_long ? 4 : 2);
+    if (digits.size() == (is_long ? 4 : 2) && digits.find_first_not_of(kHexDigits) == std::string_view::npos) {
+      return at;
+    }
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
 
 std::string read_token(const std::filesystem::path& file) {
   constexpr size_t kShortest = 16;
@@ -18,6 +35,11 @@ std::string read_token(const std::filesystem::path& file) {
     throw DataError(cat(file.string(), ": expected a token of ", kShortest, " to ", kLongest,
                         " visible ASCII characters, found ", token.size(), is_plain ? "" : ", not all of them visible",
                         "; make one with 'openssl rand -hex 24'"));
+  }
+  if (const size_t at = find_escape(token); at != std::string::npos) {
+    throw DataError(cat(file.string(), ": the token has at character ", at + 1,
+                        " a '%' with hexadecimal digits behind it, which would reach the server as another "
+                        "character; make one with 'openssl rand -hex 24'"));
   }
   return token;
 }

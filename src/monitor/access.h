@@ -8,7 +8,8 @@
 namespace bertcram::monitor {
 
 /// The token in a file, without white space around it.
-/// @throws DataError if it is missing, or not 16 to 1000 visible ASCII characters
+/// @throws DataError if it is missing, not 16 to 1000 visible ASCII characters, or holds an escape of addresses (%41, %u0041), as
+/// which no header would bring it
 std::string read_token(const std::filesystem::path& file);
 
 /// Whether an `Authorization` header is "Bearer TOKEN". Takes equally long for all wrong tokens of a length.

@@ -23,10 +23,11 @@ int obstacle(const std::string& host, int port) {
     return -1;
   }
   const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int yes = 1;
-  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  const int error = socket >= 0 && ::bind(socket, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
+  int error = socket < 0 ? errno : 0;
   if (socket >= 0) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    error = ::bind(socket, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
     ::close(socket);
   }
   ::freeaddrinfo(found);
@@ -39,7 +40,8 @@ void throw_listening_error(const std::string& host, int port) {
   constexpr int kLastPort = 65535;
   constexpr int kTried = 100;
   const int error = obstacle(host, port);
-  if (error == -1 || error == EADDRNOTAVAIL) {
+  // A kernel without IPv6 does not know the family of ::1.
+  if (error == -1 || error == EADDRNOTAVAIL || error == EAFNOSUPPORT) {
     throw ConfigError(cat("--host ", host,
                           ": no address of this machine; 127.0.0.1 is this machine alone, 0.0.0.0 all its "
                           "addresses"));
@@ -54,6 +56,8 @@ void throw_listening_error(const std::string& host, int port) {
     }
   } else if (error == EACCES) {
     advice = "ports below 1024 are for root; choose a higher one with --port";
+  } else if (error == EMFILE || error == ENFILE) {
+    advice = "raise the limit of open files (ulimit -n)";
   }
   throw ResourceError(cat("cannot listen at port ", port, " of ", host, ": ",
                           error == EADDRINUSE ? "it is in use" : std::strerror(error), "; ", advice));

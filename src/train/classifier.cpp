@@ -26,8 +26,8 @@ class ModelClassifier : public Classifier {
   ModelClassifier(const config::PredictConfig& config, checkpoint::ModelDirectory source, const util::StopFlag& stop)
       : name_(config.model),
         stop_(stop),
-        max_tokens_(tokens_of_text(config.max_tokens, trained_tokens(source.head), source.shape.max_positions,
-                                   takes_pairs(source))),
+        max_tokens_(tokens_of_text(config.max_tokens, trained_tokens(source.head, source.shape),
+                                   source.shape.max_positions, takes_pairs(source))),
         runtime_(resolve_runtime(config.runtime)),
         model_(source, source.head, runtime_),
         outputs_(source.head.outputs),
@@ -75,11 +75,10 @@ class ModelClassifier : public Classifier {
   EncodedText encode_line(std::string_view line) {
     BC_CHECK(refusal_of(line).empty());
     if (!is_pair(line)) {
-      return encode_text(*tokenizer_, std::string(line), "", max_tokens_, truncated_);
+      return encode_text(*tokenizer_, line, std::nullopt, max_tokens_, truncated_);
     }
     const size_t tab = line.find('\t');
-    return encode_text(*tokenizer_, std::string(line.substr(0, tab)), std::string(line.substr(tab + 1)), max_tokens_,
-                       truncated_);
+    return encode_text(*tokenizer_, line.substr(0, tab), line.substr(tab + 1), max_tokens_, truncated_);
   }
 
   std::vector<Prediction> predictions_of(const std::vector<float>& outputs) const {

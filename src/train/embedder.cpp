@@ -69,7 +69,7 @@ class ModelEmbedder : public Embedder {
     group.run(workers, [&](int64_t worker) {
       int64_t cut = 0;
       for (auto i = static_cast<size_t>(worker); i < texts.size(); i += static_cast<size_t>(workers)) {
-        encoded[i] = encode_text(*tokenizer_, std::string(texts[i]), "", max_tokens_, cut);
+        encoded[i] = encode_text(*tokenizer_, texts[i], std::nullopt, max_tokens_, cut);
       }
       truncated += cut;
     });

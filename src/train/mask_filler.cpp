@@ -29,8 +29,7 @@ class ModelMaskFiller : public MaskFiller {
   std::vector<FilledMask> fill(std::string_view text) override {
     const c10::NoGradGuard no_gradients;
     int64_t truncated = 0;
-    const EncodedText encoded =
-        encode_text(*tokenizer_, std::string(text), "", model_.shape().max_positions, truncated);
+    const EncodedText encoded = encode_text(*tokenizer_, text, std::nullopt, model_.shape().max_positions, truncated);
     if (truncated > 0) {
       throw DataError(
           cat("a text of more than the ", model_.shape().max_positions, " tokens that the model takes; shorten it"));

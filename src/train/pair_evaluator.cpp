@@ -78,7 +78,7 @@ class PairEvaluator {
     std::vector<EncodedText> encoded;
     int64_t truncated = 0;
     for (const std::string& sentence : sentences) {
-      encoded.push_back(encode_text(*tokenizer_, sentence, "", model_.shape().max_positions, truncated));
+      encoded.push_back(encode_text(*tokenizer_, sentence, std::nullopt, model_.shape().max_positions, truncated));
       const bool is_empty = encoded.back().ids.size() < 3;  // [CLS] and [SEP] only
       if (truncated > 0 || is_empty) {
         throw DataError(

@@ -60,7 +60,7 @@ TaskModel::TaskModel(const fs::path& folder, const glue::TaskSpec& task, const c
       columns_(output_of_class(source_, task)),
       runtime_(resolve_runtime(runtime)),
       model_(source_, source_.head, runtime_),
-      max_tokens_(text_limit(source_.shape, task, trained_tokens(source_.head))) {}
+      max_tokens_(text_limit(source_.shape, task, trained_tokens(source_.head, source_.shape))) {}
 
 EncodedSplit TaskModel::encode(glue::Dataset dataset, const std::string& reported_name) const {
   return encode_split(std::move(dataset), reported_name, *source_.tokenizer, max_tokens_);

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "bertcram/glue/batching.h"
-#include "bertcram/glue/protocol.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/out_of_memory.h"
@@ -53,11 +52,11 @@ model::Head task_head(const glue::TaskSpec& task) {
 }
 
 int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted) {
-  BC_CHECK(wanted >= model::kFewestTaskTokens, wanted);
   if (shape.max_positions < model::kFewestTaskTokens) {
     throw DataError(cat("the model takes only ", shape.max_positions, " tokens; at least ", model::kFewestTaskTokens,
                         " are needed"));
   }
+  BC_CHECK(wanted >= model::kFewestTaskTokens, wanted);
   if (task.train && task.train->sources.front().text_b && shape.arch == config::Arch::kBert && shape.token_types < 2) {
     throw DataError(cat(task.name,
                         ": its examples are pairs, and the model has one token type (type_vocab_size); use "
@@ -74,13 +73,14 @@ void require_classifier(const checkpoint::ModelDirectory& source) {
   }
 }
 
-int64_t trained_tokens(const model::Head& head) {
-  return head.max_tokens > 0 ? head.max_tokens : glue::sane_protocol().common.seq_len;
+int64_t trained_tokens(const model::Head& head, const model::EncoderShape& shape) {
+  return head.max_tokens > 0 ? head.max_tokens : shape.max_positions;
 }
 
 std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
                                                      const EncodedSplit& split, const util::StopFlag& stop) {
-  int64_t batch_examples = 64;
+  constexpr int64_t kMostExamples = 64;
+  int64_t pass_tokens = kMostExamples * 512;
   const c10::NoGradGuard no_grad;
   std::vector<float> outputs;
   const std::vector<glue::Batch> order = glue::evaluation_batches(split.lengths, split.size());
@@ -89,7 +89,9 @@ std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encod
     if (stop.requested()) {
       return std::nullopt;
     }
-    const auto batch = examples.subspan(first, std::min(static_cast<size_t>(batch_examples), examples.size() - first));
+    const int64_t longest = std::max<int64_t>(1, split.lengths[static_cast<size_t>(examples[first])]);
+    const int64_t most = std::clamp<int64_t>(pass_tokens / longest, 1, kMostExamples);
+    const auto batch = examples.subspan(first, std::min(static_cast<size_t>(most), examples.size() - first));
     try {
       const auto input =
           padded_batch(split.texts, batch, encoder.shape().pad_id, parameters.compute_type(), parameters.device());
@@ -101,10 +103,10 @@ std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encod
                     outputs.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(batch[i]) * width));
       }
     } catch (const std::exception& error) {
-      if (!util::is_out_of_memory(error) || batch_examples == 1) {
+      if (!util::is_out_of_memory(error) || batch.size() == 1) {
         throw;
       }
-      batch_examples = (batch_examples + 1) / 2;
+      pass_tokens = longest * std::ssize(batch) / 2;
       continue;
     }
     first += batch.size();

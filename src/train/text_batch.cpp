@@ -17,9 +17,9 @@ int64_t marks_of(bool is_pair) { return is_pair ? 3 : 2; }
 
 }  // namespace
 
-EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
-                        int64_t max_tokens, int64_t& truncated) {
-  const int64_t marks = marks_of(!text_b.empty());
+EncodedText encode_text(const text::Tokenizer& tokenizer, std::string_view text_a,
+                        std::optional<std::string_view> text_b, int64_t max_tokens, int64_t& truncated) {
+  const int64_t marks = marks_of(text_b.has_value());
   if (max_tokens <= marks) {
     throw ConfigError(cat(max_tokens, " tokens have no room for text; [CLS] and [SEP] take ", marks));
   }
@@ -27,8 +27,8 @@ EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& tex
   std::vector<int32_t> a;
   std::vector<int32_t> b;
   tokenizer.encode(text_a, a);
-  if (!text_b.empty()) {
-    tokenizer.encode(text_b, b);
+  if (text_b) {
+    tokenizer.encode(*text_b, b);
   }
   const size_t room = static_cast<size_t>(max_tokens - marks);
   if (a.size() + b.size() > room) {
@@ -44,7 +44,7 @@ EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& tex
   encoded.ids.insert(encoded.ids.end(), a.begin(), a.end());
   encoded.ids.push_back(special.sep);
   encoded.first_segment = static_cast<int32_t>(encoded.ids.size());
-  if (!text_b.empty()) {
+  if (text_b) {
     encoded.ids.insert(encoded.ids.end(), b.begin(), b.end());
     encoded.ids.push_back(special.sep);
   }

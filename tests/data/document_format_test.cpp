@@ -70,6 +70,29 @@ TEST(TextFormat, AJsonArrayIsRefusedWithWhatConvertsIt) {
   EXPECT_EQ(read_text("[{\"odd\": 1}]\n" + lines).documents.size(), 2U) << "one bad line among others";
 }
 
+// Found by review: what `jq .` makes of JSON lines was packed as prose, keys and braces too.
+TEST(TextFormat, JsonObjectsOverSeveralLinesAreRefusedWithWhatJoinsThem) {
+  const std::string first = json({{"text", "one"}, {"id", 1}}).dump(2) + "\n";
+  const std::string second = json({{"text", "two"}, {"id", 2}}).dump(2) + "\n";
+  for (const std::string& text :
+       {first, first + second, "\n" + first + second, "\xEF\xBB\xBF" + first,
+        json({{"a \"quoted\" key", {"one", "two"}}}).dump(4), std::string("{\r\n\t\"text\" :\r\n\"cut")}) {
+    for (const TextFormat format : {TextFormat::kAuto, TextFormat::kJsonl}) {
+      const std::string message = message_of<DataError>([&] { read_text(text, {.format = format}); });
+      EXPECT_TRUE(contains(message, "some: a JSON object over several lines; bertcram reads JSON lines (jq -c . FILE"))
+          << text;
+    }
+    EXPECT_FALSE(read_text(text, {.format = TextFormat::kBlocks}).documents.empty()) << "who calls it text gets text";
+  }
+  for (const char* plain : {"{\n", "{\n\"a\"", "{\n\"Yes\", she said.\n}\n", "{\n\"a\\\": 1\n", "{\nint a;\n}\n",
+                            "{ \"a\":\n1 and more\n", "He: {\n\"a\": 1\n}\n"}) {
+    EXPECT_EQ(read_text(plain).documents.size(), 1U) << plain;
+  }
+  const std::string line = json({{"text", "one"}}).dump() + "\n";
+  EXPECT_EQ(read_text("{\n\"text\": \"broken\n" + line + line, {.max_bad_records = 2}).documents.size(), 2U)
+      << "JSON lines with damage";
+}
+
 TEST(TextFormat, WhatIsHardlyUtf8IsRefusedButLatin1IsRead) {
   std::string cyrillic;
   std::string samples;

@@ -55,5 +55,21 @@ TEST(TokenizerTraining, StopsWithTheCodeOfTheSignalAndWritesNoTokenizer) {
   EXPECT_FALSE(std::filesystem::exists(scratch / "tok/vocab.txt"));
 }
 
+// Found by review: "already holds another tokenizer", with the advice to replace it.
+TEST(TokenizerTraining, AnInputThatCannotBeReadIsNamedAndIsNoOtherText) {
+  const ScratchDirectory scratch;
+  const auto text = scratch.write("text.txt", "some words and some more words\n");
+  const config::TokenizeConfig config = config_of(text, scratch / "tok");
+  const TokenizeResult first = run(config);
+  std::filesystem::permissions(text, std::filesystem::perms::none);
+  {
+    const test::OrdinaryUser user(scratch);
+    const std::string message = message_of<UnreadableError>([&] { run(config); });
+    EXPECT_TRUE(test::contains(message, "text.txt: Permission denied")) << message;
+  }
+  std::filesystem::permissions(text, std::filesystem::perms::owner_all);
+  EXPECT_EQ(run(config).fingerprint, first.fingerprint);
+}
+
 }  // namespace
 }  // namespace bertcram::data

@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 from support import (BINARY, COMMANDS, HUNG_SECONDS, RESOURCES, USAGE, E2ETestCase, environment,
-                     finetune_args, finish, make_packed, make_task, make_tokenizer, pretrain_args, start, stop_after,
+                     finetune_args, finish, kill, make_packed, make_task, make_tokenizer, pretrain_args, start, stop_after,
                      text_fixture)
 
 POLL_CALLS = {"7", "271"}  # poll and ppoll on x86-64
@@ -215,6 +215,18 @@ class Streams(E2ETestCase):
                     process.stdin.close()
                     process.stderr.close()
                     process.stdout.close()
+        self.assert_no_output(self.dir / "out")
+
+    def test_a_signal_ends_a_command_whose_input_is_a_pipe_that_nobody_writes_to(self):
+        pipe = self.dir / "pipe"
+        os.mkfifo(pipe)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number):
+                process = start("tokenize", "--input", pipe, "--output", self.dir / "out", "--vocab-size", 200)
+                self.addCleanup(kill, process)
+                self.assertTrue(stop_after(process, lambda: waits_in_poll(process.pid)))
+                process.send_signal(number)
+                self.assert_fails(finish(process), 128 + number, "stopped")
         self.assert_no_output(self.dir / "out")
 
     def test_a_job_in_the_background_goes_on_when_the_foreground_is_interrupted(self):

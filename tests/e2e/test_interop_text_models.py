@@ -1,4 +1,4 @@
-"""embed and fill-mask against Hugging Face transformers, on its models and ours."""
+"""embed, predict and fill-mask against Hugging Face transformers, on its models and ours."""
 
 import json
 import os
@@ -121,6 +121,40 @@ class MiniLm(InteropTestCase):
         cosines = torch.nn.functional.cosine_similarity(ours.double(), theirs.double())
         self.assertGreaterEqual(cosines.min().item(), 0.99999)
         self.assertIn("were longer", result.err)
+
+
+class Predict(InteropTestCase):
+    """Of folders that say neither how long texts were in fine-tuning nor how many an example has."""
+    positions = 300
+
+    def theirs(self, folder, model, line, max_length):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+        texts = [[text] for text in line.split("\t")]  # batches: alone, an empty second text would count as none
+        encoded = tokenizer(*texts, truncation=True, max_length=max_length, return_token_type_ids=True, return_tensors="pt")
+        if self.family != "Bert":
+            del encoded["token_type_ids"]
+        with torch.no_grad():
+            return model(**encoded).logits[0].softmax(-1)
+
+    def test_texts_are_cut_to_the_positions_and_an_empty_second_text_is_one(self):
+        folder, model = self.save("ForSequenceClassification", max_position_embeddings=self.positions, num_labels=3)
+        words = "the cat sees the dog near the river and the bird hears a lion".split()
+        long = " ".join(words[(i * i) % len(words)] for i in range(170))
+        lines = ["the cat", "the cat\tthe dog", "the cat\t", "\tthe cat", long, f"{long}\tthe dog", long + " " + long]
+        result = must("predict", "--model", folder, "--json", "--precision", "fp32", stdin="\n".join(lines) + "\n")
+        for line, ours in zip(lines, map(json.loads, result.text.splitlines()), strict=True):
+            self.assertEqual(ours["text"], line)
+            probabilities = torch.tensor(list(ours["probabilities"].values()))
+            theirs = self.theirs(folder, model, line, self.positions)
+            self.assertLess((probabilities - theirs).abs().max().item(), 1e-4, line)
+        self.assertRegex(result.err, r"1 text was longer than the model's folder or --max-tokens allow")
+        for line, other in ((lines[2], self.theirs(folder, model, lines[0], self.positions)),
+                            (long, self.theirs(folder, model, long, 128))):
+            self.assertGreater((self.theirs(folder, model, line, self.positions) - other).abs().max().item(), 1e-3, line)
+
+
+class PredictModern(Predict):
+    family = "ModernBert"
 
 
 class FillMask(InteropTestCase):

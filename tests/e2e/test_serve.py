@@ -216,6 +216,8 @@ class Access(ServeTestCase):
         for text in ("", "short\n", "with a space in it, though long"):
             self.assert_fails(self.bertcram("serve", "--runs", self.runs, "--token-file", self.token_file(text)), INPUT, "token",
                               "16 to 1000", "openssl")
+        self.assert_fails(self.bertcram("serve", "--runs", self.runs, "--token-file", self.token_file("correct%20horse%20battery")),
+                          INPUT, "token has at character 8", "'%'", "openssl")
         self.assert_fails(self.bertcram("serve", "--runs", self.runs, "--token-file", self.dir / "none"), INPUT, "none")
 
     def test_pages_of_others_cannot_ask_under_their_name(self):

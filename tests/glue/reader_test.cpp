@@ -76,6 +76,18 @@ TEST(Reader, TestSetsInJsonLinesHaveNoLabelsAndCountTheirRows) {
                        "test.jsonl:3: a member 'label', which GLUE's test sets do not have"));
 }
 
+TEST(Reader, AnEmptySecondTextOfATestSetIsToldFromNone) {
+  const Scratch data;
+  data.write("RTE/test.tsv", "index\tsentence1\tsentence2\n0\ta\t\n");
+  data.write("SST-2/test.tsv", "index\tsentence\n0\ta\n");
+  const auto second_of = [&](const char* name) {
+    const TaskSpec& task = find_task(name);
+    return read_split(task, task.test.front(), data.root()).examples.front().text_b;
+  };
+  EXPECT_EQ(second_of("rte"), "");
+  EXPECT_EQ(second_of("sst2"), std::nullopt);
+}
+
 TEST(Reader, ATextWithoutAVisibleCharacterIsEmpty) {
   // no-break space, zero-width space, ideographic space, byte order mark
   for (const std::string blank : {"\xC2\xA0", "\xE2\x80\x8B", "\xE3\x80\x80", "\xEF\xBB\xBF", " \xC2\xA0 "}) {

@@ -85,7 +85,7 @@ TEST_F(RealGlue, LabelCountsAreTheOfficialOnes) {
 std::vector<std::string> sorted_pairs(const Dataset& dataset) {
   std::vector<std::string> pairs;
   for (const Example& example : dataset.examples) {
-    pairs.push_back(example.text_a + "\t" + example.text_b + "\t" + std::to_string(example.label));
+    pairs.push_back(example.text_a + "\t" + example.text_b.value_or("") + "\t" + std::to_string(example.label));
   }
   std::ranges::sort(pairs);
   return pairs;

@@ -7,6 +7,8 @@
 namespace bertcram::monitor {
 namespace {
 
+using test::contains;
+using test::message_of;
 using test::ScratchDirectory;
 
 constexpr const char* kToken = "0123456789abcdef";
@@ -29,6 +31,21 @@ TEST(Token, IsReadWithoutTheWhiteSpaceAroundIt) {
     EXPECT_THROW(read_token(scratch.write("t", wrong)), DataError) << wrong;
   }
   EXPECT_THROW(read_token(scratch / "none"), DataError);
+}
+
+// Found by review: cpp-httplib decodes what headers hold, so that with such a token nobody could log in.
+TEST(Token, HoldsNoEscapeOfAddresses) {
+  const ScratchDirectory scratch;
+  for (const char* wrong :
+       {"01234%41789abcdef", "0123456789abcdef%fF", "0%%200123456789abcdef", "%u0041123456789abcdef"}) {
+    const std::string message = message_of<DataError>([&] { read_token(scratch.write("t", wrong)); });
+    EXPECT_TRUE(contains(message, "t: the token has at character ") && contains(message, "openssl")) << message;
+    EXPECT_FALSE(contains(message, wrong)) << "it is a secret";
+  }
+  for (const char* plain : {"100%sure-abcdefgh", "0123456789abcdef%", "0123456789abcdef%4", "0123456789%4gabcdef",
+                            "0123456789%u004gabcdef", "0123456789abcdef%u004"}) {
+    EXPECT_EQ(read_token(scratch.write("t", plain)), plain);
+  }
 }
 
 TEST(Loopback, IsThisMachineAlone) {

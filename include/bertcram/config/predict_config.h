@@ -12,7 +12,10 @@ struct PredictConfig {
 
   void visit(FieldVisitor& v) {
     v("model", model, "folder of a fine-tuned model, of bertcram or Hugging Face");
-    v("max_tokens", max_tokens, "longer texts are cut to this; 0 = as in fine-tuning", InRange{0, 1'000'000});
+    v("max_tokens", max_tokens,
+      "longer texts are cut to this; 0 = as in fine-tuning, or where the folder does not say that, the model's "
+      "positions",
+      InRange{0, 1'000'000});
     v.section("runtime", runtime);
   }
 };

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,8 @@ inline constexpr int32_t kNoLabel = -1;
 
 struct Example {
   std::string text_a = {};
-  std::string text_b = {};                                 ///< empty for single-sentence tasks
-  int32_t label = kNoLabel;                                ///< class id; kNoLabel when unlabelled or regression
+  std::optional<std::string> text_b = {};  ///< nullopt for single-sentence tasks; may be empty in test sets
+  int32_t label = kNoLabel;                ///< class id; kNoLabel when unlabelled or regression
   float target = std::numeric_limits<float>::quiet_NaN();  ///< regression score; nan otherwise
   int64_t line = 0;                                        ///< 1-based line in the file
 };

@@ -37,18 +37,19 @@ void log_notes(const char* room, const EncodedSplit& split);
 model::Head task_head(const glue::TaskSpec& task);
 
 /// Tokens that texts of the task are cut to: `wanted`, or fewer where the model has fewer positions.
-/// REQUIRES: wanted >= model::kFewestTaskTokens.
+/// REQUIRES: wanted >= model::kFewestTaskTokens, unless the model has fewer positions.
 /// @throws DataError if the model has too few positions, or the task has pairs and the model no second token type
 int64_t text_limit(const model::EncoderShape& shape, const glue::TaskSpec& task, int64_t wanted);
 
 /// @throws DataError if the folder holds a model without a classifier
 void require_classifier(const checkpoint::ModelDirectory& source);
 
-/// Tokens that the classifier's texts were cut to in fine-tuning; those of protocol sane where that is not known.
-int64_t trained_tokens(const model::Head& head);
+/// Tokens that the classifier's texts were cut to in fine-tuning; all that the model takes where that is not known, as of a folder
+/// that others made.
+int64_t trained_tokens(const model::Head& head, const model::EncoderShape& shape);
 
 /// Outputs of the classifier for every text, in their order: size() rows of task.classes() numbers (or one), in passes of
-/// 64 texts, of half as many whenever memory runs out.
+/// 64 texts, of fewer where they have more than 512 tokens, and of half the tokens whenever memory runs out.
 /// @return nullopt when asked to stop on the way
 std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
                                                      const EncodedSplit& split, const util::StopFlag& stop);

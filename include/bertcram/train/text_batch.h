@@ -2,8 +2,9 @@
 // Texts and pairs of texts → padded batches for an encoder.
 
 #include <cstdint>
+#include <optional>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "bertcram/model/encoder.h"
@@ -17,11 +18,11 @@ struct EncodedText {
   int32_t first_segment = 0;  ///< tokens up to and including the first [SEP]; the rest has token type 1
 };
 
-/// Encodes a text, or a pair when `text_b` is not empty. Longer ones are cut to max_tokens, one token at a time from
-/// the end of the longer text. @param truncated is increased by one if anything was cut
+/// Encodes a text, or a pair when there is a `text_b`, which may be empty: `[CLS] a [SEP] [SEP]`. Longer ones are cut to
+/// max_tokens, one token at a time from the end of the longer text. @param truncated is increased by one if anything was cut
 /// @throws ConfigError if max_tokens leave no room for text
-EncodedText encode_text(const text::Tokenizer& tokenizer, const std::string& text_a, const std::string& text_b,
-                        int64_t max_tokens, int64_t& truncated);
+EncodedText encode_text(const text::Tokenizer& tokenizer, std::string_view text_a,
+                        std::optional<std::string_view> text_b, int64_t max_tokens, int64_t& truncated);
 
 /// The most tokens that a text, or a pair, keeps: `asked` of --max-tokens, `usual` where that is 0, but never more than positions.
 /// @throws ConfigError if a text would have no room beside its special tokens
