@@ -18,6 +18,7 @@
 #include "run_data.h"
 #include "run_header.h"
 #include "run_recorder.h"
+#include "run_status.h"
 #include "session_end.h"
 #include "train_step.h"
 #include "training_clock.h"

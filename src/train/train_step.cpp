@@ -30,7 +30,7 @@ TrainStep::TrainStep(const config::PretrainConfig& config, const Runtime& runtim
       batches_(batches),
       state_(state),
       passes_{.rows = 1, .recomputes = config.batch.recompute},
-      recorder_(runtime.device) {}
+      pass_recorder_(runtime.device) {}
 
 void TrainStep::choose_passes(const checkpoint::Passes& stored) {
   const int64_t most = config_.batch.rows;
@@ -80,7 +80,7 @@ std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
     }
     seconds = std::nullopt;
   }
-  recorder_.forget();
+  pass_recorder_.forget();
   clear_attempt(state_.parameters);
   return seconds;
 }
@@ -143,7 +143,7 @@ std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSetti
     try {
       return accumulate(settings, stop);
     } catch (...) {
-      recorder_.forget();
+      pass_recorder_.forget();
       throw;
     }
   });
@@ -181,8 +181,8 @@ BatchLoss TrainStep::run_pass(const data::MaskedBatch& batch, uint64_t key, Phas
       loss.total.mul(scale).backward();
       return loss;
     };
-    const BatchLoss loss =
-        recorder_.run(batch, state_.objective->needs_mask_prob() ? batch.mask_prob : 0.0, state_.scaler.factor(), pass);
+    const BatchLoss loss = pass_recorder_.run(batch, state_.objective->needs_mask_prob() ? batch.mask_prob : 0.0,
+                                              state_.scaler.factor(), pass);
     phases.backward += lap(since);
     return loss;
   }
@@ -196,7 +196,7 @@ BatchLoss TrainStep::run_pass(const data::MaskedBatch& batch, uint64_t key, Phas
 /// Not where a share of masked tokens that changes with every step is part of the loss: each would be a recording of its own.
 bool TrainStep::can_record() const {
   const bool has_few_shapes = !state_.objective->needs_mask_prob() || !config_.mask.is_scheduled();
-  return recorder_.is_on() && has_few_shapes && !passes_.recomputes && !is_separating_phases_;
+  return pass_recorder_.is_on() && has_few_shapes && !passes_.recomputes && !is_separating_phases_;
 }
 
 }  // namespace bertcram::train
