@@ -276,7 +276,6 @@ class Pretrainer {
   /// What a checkpoint says of the run's other parts.
   void note_position() {
     state_.position.metrics_bytes = recorder_->metrics_bytes();
-    state_.position.optimizer_steps = state_.optimizer.steps_done();
     state_.position.passes = step_.passes();
     state_.position.runtime = circumstances();
   }

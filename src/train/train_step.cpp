@@ -110,11 +110,10 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
   const auto masked = static_cast<double>(sums->masked);
   const double rate = settings.learning_rate * position.rate_factor;
   if (before_update) {
-    before_update(masked * state_.scaler.factor());
+    before_update(state_.divisor(masked));
   }
   auto since = std::chrono::steady_clock::now();
-  const optim::StepReport report = state_.optimizer.step(rate, masked * state_.scaler.factor());
-  const bool is_overflow = state_.scaler.update(report.is_finite);
+  const UpdateReport report = state_.update(rate, masked);
   const int64_t tokens = settings.rows * batches_.seq_len();
   StepFigures figures = {.loss = sums->loss.masked_lm.item<double>() / masked,
                          .learning_rate = rate,
@@ -122,9 +121,7 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
                          .memory_bytes = peak_memory_bytes(runtime_),
                          .tokens = tokens,
                          .phases = sums->phases,
-                         .outcome = report.is_finite ? StepOutcome::kDone
-                                    : is_overflow    ? StepOutcome::kScaleOverflow
-                                                     : StepOutcome::kNotFinite};
+                         .outcome = report.outcome};
   figures.phases.update = lap(since);
   if (sums->loss.replaced_tokens.defined()) {
     figures.replaced_token_loss = sums->loss.replaced_tokens.item<double>() / static_cast<double>(tokens);
@@ -133,7 +130,6 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
   ++position.step;
   position.samples += settings.rows;
   position.tokens += tokens;
-  position.loss_scale = state_.scaler.state();
   return figures;
 }
 
@@ -188,7 +184,7 @@ BatchLoss TrainStep::run_pass(const data::MaskedBatch& batch, uint64_t key, Phas
   }
   const BatchLoss loss = state_.objective->loss(batch, options);
   phases.forward += lap(since);
-  loss.total.mul(state_.scaler.factor()).backward();
+  state_.backward(loss.total);
   phases.backward += lap(since);
   return loss;
 }
