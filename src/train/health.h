@@ -7,7 +7,7 @@
 
 #include "bertcram/checkpoint/checkpoint.h"
 #include "bertcram/config/pretrain_config.h"
-#include "run_recorder.h"
+#include "step_figures.h"
 
 namespace bertcram::train {
 

@@ -18,6 +18,7 @@
 #include "run_data.h"
 #include "run_header.h"
 #include "run_recorder.h"
+#include "run_status.h"
 #include "session_end.h"
 #include "train_step.h"
 #include "training_clock.h"
@@ -275,7 +276,6 @@ class Pretrainer {
   /// What a checkpoint says of the run's other parts.
   void note_position() {
     state_.position.metrics_bytes = recorder_->metrics_bytes();
-    state_.position.optimizer_steps = state_.optimizer.steps_done();
     state_.position.passes = step_.passes();
     state_.position.runtime = circumstances();
   }

@@ -9,7 +9,7 @@
 #include "bertcram/util/file.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
-#include "run_recorder.h"
+#include "run_status.h"
 
 namespace bertcram::train {
 namespace {

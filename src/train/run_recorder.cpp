@@ -1,17 +1,16 @@
 #include "run_recorder.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/file.h"
-#include "bertcram/util/json.h"
 #include "bertcram/util/log.h"
 #include "bertcram/util/text.h"
 #include "layer_histograms.h"
 #include "run_header.h"
+#include "run_status.h"
 
 namespace bertcram::train {
 
@@ -244,28 +243,6 @@ void RunRecorder::rewind(const Usage& start, int64_t metrics_bytes, const std::s
   overhead_seconds_ = 0;
   events_.send("went_back", cat("back at step ", util::format_count(start.steps), ": ", reason),
                {{"step", start.steps}, {"reason", reason}});
-}
-
-bool says_finished(const RunDirectory& run) {
-  if (!std::filesystem::exists(run.status_file())) {
-    return false;
-  }
-  const json status = util::try_parse_json(util::read_file(run.status_file()));
-  return util::text_member(status, "state") == "finished";
-}
-
-void write_status(const RunDirectory& run, const char* state, const Usage& usage, double share) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  util::write_file_atomically(run.status_file(),
-                              json{{"state", state},
-                                   {"step", usage.steps},
-                                   {"tokens", usage.tokens},
-                                   {"budget_share", share},
-                                   {"elapsed_seconds", usage.seconds},
-                                   {"unix_time", std::chrono::duration_cast<std::chrono::seconds>(now).count()}}
-                                      .dump() +
-                                  "\n",
-                              util::Durability::kVolatile);
 }
 
 }  // namespace bertcram::train

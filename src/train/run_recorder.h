@@ -13,40 +13,17 @@
 #include "bertcram/monitor/run_events.h"
 #include "bertcram/nn/parameters.h"
 #include "bertcram/train/held_out.h"
-#include "bertcram/train/phase_seconds.h"
 #include "bertcram/train/run_directory.h"
 #include "bertcram/train/schedule.h"
 #include "gap_samples.h"
 #include "run_terminal.h"
+#include "step_figures.h"
 
 namespace bertcram::train {
 
-/// What came of a step.
-enum class StepOutcome {
-  kDone,
-  kScaleOverflow,  ///< skipped: the factor of the loss in fp16 was too large, and is smaller now
-  kNotFinite,      ///< skipped: the gradient is not finite
-};
-
-/// Figures of one optimizer step.
-struct StepFigures {
-  double loss = 0;  ///< of the masked LM, nats per predicted token
-  double learning_rate = 0;
-  double gradient_norm = 0;  ///< before clipping
-  int64_t memory_bytes = 0;  ///< peak so far
-  int64_t tokens = 0;        ///< trained on
-  PhaseSeconds phases;
-  StepOutcome outcome = StepOutcome::kDone;
-  std::optional<double> replaced_token_loss = std::nullopt;      ///< nats per token
-  std::optional<double> replaced_token_accuracy = std::nullopt;  ///< 0..1
-};
-
-/// Replaces status.json. @param state running, stopped, diverged, failed or finished  @param share of the budget used
-void write_status(const RunDirectory& run, const char* state, const Usage& usage, double share);
-
-/// Whether status.json says that the run is finished.
-bool says_finished(const RunDirectory& run);
-
+/// Keeps a run's books while it trains: lines of metrics.jsonl and event files every so many steps, a heartbeat in
+/// status.json, evaluations with the gaps that the model filled in, the live line. What the folder loses meanwhile is made
+/// again, and a line or heartbeat that cannot be written does not end a run.
 class RunRecorder {
  public:
   /// Writes config.yaml, points `latest` at the run and goes on with its files; `start` is where this session begins.

@@ -4,7 +4,7 @@
 #include "bertcram/util/log.h"
 #include "bertcram/util/stop.h"
 #include "bertcram/util/text.h"
-#include "run_recorder.h"
+#include "run_status.h"
 
 namespace bertcram::train {
 

@@ -30,7 +30,7 @@ TrainStep::TrainStep(const config::PretrainConfig& config, const Runtime& runtim
       batches_(batches),
       state_(state),
       passes_{.rows = 1, .recomputes = config.batch.recompute},
-      recorder_(runtime.device) {}
+      pass_recorder_(runtime.device) {}
 
 void TrainStep::choose_passes(const checkpoint::Passes& stored) {
   const int64_t most = config_.batch.rows;
@@ -80,7 +80,7 @@ std::optional<double> TrainStep::seconds_of_pass(int64_t rows) {
     }
     seconds = std::nullopt;
   }
-  recorder_.forget();
+  pass_recorder_.forget();
   clear_attempt(state_.parameters);
   return seconds;
 }
@@ -110,11 +110,10 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
   const auto masked = static_cast<double>(sums->masked);
   const double rate = settings.learning_rate * position.rate_factor;
   if (before_update) {
-    before_update(masked * state_.scaler.factor());
+    before_update(state_.divisor(masked));
   }
   auto since = std::chrono::steady_clock::now();
-  const optim::StepReport report = state_.optimizer.step(rate, masked * state_.scaler.factor());
-  const bool is_overflow = state_.scaler.update(report.is_finite);
+  const UpdateReport report = state_.update(rate, masked);
   const int64_t tokens = settings.rows * batches_.seq_len();
   StepFigures figures = {.loss = sums->loss.masked_lm.item<double>() / masked,
                          .learning_rate = rate,
@@ -122,9 +121,7 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
                          .memory_bytes = peak_memory_bytes(runtime_),
                          .tokens = tokens,
                          .phases = sums->phases,
-                         .outcome = report.is_finite ? StepOutcome::kDone
-                                    : is_overflow    ? StepOutcome::kScaleOverflow
-                                                     : StepOutcome::kNotFinite};
+                         .outcome = report.outcome};
   figures.phases.update = lap(since);
   if (sums->loss.replaced_tokens.defined()) {
     figures.replaced_token_loss = sums->loss.replaced_tokens.item<double>() / static_cast<double>(tokens);
@@ -133,7 +130,6 @@ std::optional<StepFigures> TrainStep::run(const StepSettings& settings, const ut
   ++position.step;
   position.samples += settings.rows;
   position.tokens += tokens;
-  position.loss_scale = state_.scaler.state();
   return figures;
 }
 
@@ -143,7 +139,7 @@ std::optional<TrainStep::Sums> TrainStep::accumulate_or_back_off(const StepSetti
     try {
       return accumulate(settings, stop);
     } catch (...) {
-      recorder_.forget();
+      pass_recorder_.forget();
       throw;
     }
   });
@@ -181,14 +177,14 @@ BatchLoss TrainStep::run_pass(const data::MaskedBatch& batch, uint64_t key, Phas
       loss.total.mul(scale).backward();
       return loss;
     };
-    const BatchLoss loss =
-        recorder_.run(batch, state_.objective->needs_mask_prob() ? batch.mask_prob : 0.0, state_.scaler.factor(), pass);
+    const BatchLoss loss = pass_recorder_.run(batch, state_.objective->needs_mask_prob() ? batch.mask_prob : 0.0,
+                                              state_.scaler.factor(), pass);
     phases.backward += lap(since);
     return loss;
   }
   const BatchLoss loss = state_.objective->loss(batch, options);
   phases.forward += lap(since);
-  loss.total.mul(state_.scaler.factor()).backward();
+  state_.backward(loss.total);
   phases.backward += lap(since);
   return loss;
 }
@@ -196,7 +192,7 @@ BatchLoss TrainStep::run_pass(const data::MaskedBatch& batch, uint64_t key, Phas
 /// Not where a share of masked tokens that changes with every step is part of the loss: each would be a recording of its own.
 bool TrainStep::can_record() const {
   const bool has_few_shapes = !state_.objective->needs_mask_prob() || !config_.mask.is_scheduled();
-  return recorder_.is_on() && has_few_shapes && !passes_.recomputes && !is_separating_phases_;
+  return pass_recorder_.is_on() && has_few_shapes && !passes_.recomputes && !is_separating_phases_;
 }
 
 }  // namespace bertcram::train

@@ -10,7 +10,7 @@
 #include "bertcram/train/schedule.h"
 #include "bertcram/util/stop.h"
 #include "pass_recorder.h"
-#include "run_recorder.h"
+#include "step_figures.h"
 #include "training_state.h"
 
 namespace bertcram::train {
@@ -44,8 +44,8 @@ class TrainStep {
     release_memory();
   }
   /// Gives back memory of a GPU that the next step takes again; for what needs much of it between two steps.
-  void release_memory() { recorder_.forget(); }
-  bool records() const { return recorder_.is_on(); }  ///< passes as CUDA graphs
+  void release_memory() { pass_recorder_.forget(); }
+  bool records() const { return pass_recorder_.is_on(); }  ///< passes as CUDA graphs
 
  private:
   struct Sums {
@@ -65,7 +65,7 @@ class TrainStep {
   const data::MaskedBatches& batches_;
   TrainingState& state_;
   checkpoint::Passes passes_;
-  PassRecorder recorder_;
+  PassRecorder pass_recorder_;
   bool is_separating_phases_ = false;
 };
 

@@ -1,9 +1,6 @@
 #include "training_state.h"
 
-#include <ATen/ops/aminmax.h>
-
 #include <algorithm>
-#include <cmath>
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
@@ -11,44 +8,11 @@
 
 namespace bertcram::train {
 
-namespace {
-
-bool are_finite(const at::Tensor& values) {
-  const auto [lowest, highest] = at::aminmax(values);  // a reduction: memory may be tight; NaN is both
-  return std::isfinite(lowest.item<double>()) && std::isfinite(highest.item<double>());
-}
-
-}  // namespace
-
-bool is_finite(nn::Parameters& parameters) {
-  // The gaps between them, which no checkpoint has, may hold what an update with an infinite rate left.
-  return are_finite(parameters.masters()) ||
-         std::ranges::all_of(parameters.stored_views(parameters.masters()), are_finite, &nn::NamedTensor::tensor);
-}
-
 TrainingState::TrainingState(const config::PretrainConfig& config, const model::EncoderShape& shape,
                              const Runtime& runtime)
-    : parameters(objective_specs(config, shape), runtime.compute_type, runtime.device),
-      optimizer(parameters, config.optim),
-      scaler(runtime.compute_type),
+    : TrainableWeights(objective_specs(config, shape), config.optim, runtime),
       objective(make_objective(config, shape, parameters)) {
   parameters.initialise(static_cast<uint64_t>(config.seed), shape.init_std);
-}
-
-checkpoint::TrainTensors train_tensors(nn::Parameters& parameters, optim::Optimizer& optimizer) {
-  return {.masters = parameters.stored_views(parameters.masters()),
-          .first_moments = parameters.stored_views(optimizer.first_moments()),
-          .second_moments = parameters.stored_views(optimizer.second_moments())};
-}
-
-void TrainingState::load(const std::filesystem::path& checkpoint) {
-  position = checkpoint::load_checkpoint(checkpoint, tensors());
-  if (!is_finite(parameters)) {
-    throw DataError(cat(checkpoint.string(), ": its weights are not all numbers"));
-  }
-  optimizer.restore_steps(position.optimizer_steps);
-  scaler.restore(position.loss_scale);
-  parameters.sync_compute();
 }
 
 checkpoint::StoredModel TrainingState::stored(const TrainedModel& model) {

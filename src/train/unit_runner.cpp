@@ -34,7 +34,8 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
                          .recipe = recipe,
                          .seed = id.seed,
                          .micro_rows = config_.micro_rows,
-                         .name = id.text()};
+                         .name = id.text(),
+                         .save_seconds = paths.save_seconds};
   const UnitStart start = {
       .model = model_, .weights = paths.weights, .weights_hash = paths.weights_hash, .max_tokens = task.max_tokens};
   const fs::path checkpoints = paths.folder / kCheckpointFolder;

@@ -25,6 +25,7 @@ struct UnitPaths {
   std::string weights_hash = {};       ///< that they have to have; empty: any
   std::filesystem::path folder = {};   ///< of the unit
   bool keeps_model = false;
+  double save_seconds = kUnitSaveSeconds;  ///< training time between two checkpoints
 };
 
 /// Who has trained on examples.

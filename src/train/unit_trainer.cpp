@@ -27,8 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kSaveSeconds = 600;  ///< training time between two checkpoints: what a crash costs at most
-
 config::OptimConfig optim_config(const glue::FinetuneRecipe& recipe) {
   return {.learning_rate = recipe.learning_rate,
           .beta1 = recipe.beta1,
@@ -82,45 +80,54 @@ at::Tensor task_loss_sum(const at::Tensor& outputs, const at::Tensor& targets) {
 
 UnitTrainer::UnitTrainer(const UnitPlan& plan, const UnitStart& start, const Runtime& runtime)
     : plan_(plan),
+      start_(start),
       runtime_(runtime),
       head_(head_of(plan, start)),
-      parameters_(model::parameter_specs(start.model.shape, head_), runtime.compute_type, runtime.device),
-      optimizer_(parameters_, optim_config(plan.recipe)),
-      scaler_(runtime.compute_type),
+      weights_(model::parameter_specs(start.model.shape, head_), optim_config(plan.recipe), runtime),
       passes_{.rows = plan.micro_rows > 0 ? std::min(plan.micro_rows, plan.recipe.batch_examples)
                                           : plan.recipe.batch_examples},
       steps_per_epoch_(glue::batches_per_epoch(plan.train.size(), plan.recipe.batch_examples)) {
-  const model::EncoderShape& shape = start.model.shape;
-  parameters_.initialise(static_cast<uint64_t>(plan.seed), shape.init_std);
-  if (!start.weights.empty()) {
-    load_start_weights(start.weights, start.weights_hash, parameters_);
-  }
-  encoder_ = model::make_encoder(shape, head_, parameters_);
+  begin();
+  encoder_ = model::make_encoder(start.model.shape, head_, weights_.parameters);
 }
 
-checkpoint::TrainTensors UnitTrainer::tensors() { return train_tensors(parameters_, optimizer_); }
+void UnitTrainer::begin() {
+  weights_.parameters.initialise(static_cast<uint64_t>(plan_.seed), start_.model.shape.init_std);
+  if (!start_.weights.empty()) {
+    load_start_weights(start_.weights, start_.weights_hash, weights_.parameters);
+  }
+}
 
 void UnitTrainer::use_checkpoints(const fs::path& folder) {
   checkpoints_ = folder;
   for (const fs::path& path : checkpoint::list_checkpoints(folder)) {
-    try {
-      state_ = checkpoint::load_checkpoint(path, tensors());
-    } catch (const UnreadableError&) {
-      throw;  // it may be fine: to begin again would throw it away
-    } catch (const DataError& error) {
-      util::log_warning(kFinetuneRoom, cat(plan_.name, ": a checkpoint is of no use: ", error.what()));
+    if (!try_load(path)) {
       continue;
     }
-    optimizer_.restore_steps(state_.optimizer_steps);
-    scaler_.restore(state_.loss_scale);
-    parameters_.sync_compute();
-    saved_seconds_ = state_.elapsed_seconds;
-    passes_ = state_.passes.rows > 0 && plan_.micro_rows == 0 ? state_.passes : passes_;
-    warn_of_other_circumstances(kFinetuneRoom, plan_.name, state_.runtime, circumstances());
-    util::log_info(kFinetuneRoom, cat(plan_.name, ": continues at step ", state_.step + 1));
+    const checkpoint::TrainState& position = weights_.position;
+    saved_seconds_ = position.elapsed_seconds;
+    passes_ = position.passes.rows > 0 && plan_.micro_rows == 0 ? position.passes : passes_;
+    warn_of_other_circumstances(kFinetuneRoom, plan_.name, position.runtime, circumstances());
+    util::log_info(kFinetuneRoom, cat(plan_.name, ": continues at step ", position.step + 1));
     break;
   }
-  checkpoint::discard_newer(folder, state_.step);  // else they would count as newer than what is saved from here on
+  checkpoint::discard_newer(folder, weights_.position.step);  // else they would count as newer than what is saved now
+}
+
+bool UnitTrainer::try_load(const fs::path& checkpoint) {
+  try {
+    weights_.load(checkpoint);
+    return true;
+  } catch (const UnreadableError&) {
+    throw;  // it may be fine: to begin again would throw it away
+  } catch (const DataError& error) {
+    util::log_warning(kFinetuneRoom, cat(plan_.name, ": a checkpoint is of no use: ", error.what()));
+  }
+  weights_.optimizer.first_moments().zero_();  // some of the tensors may have been read
+  weights_.optimizer.second_moments().zero_();
+  weights_.position = {};
+  begin();
+  return false;
 }
 
 std::string UnitTrainer::circumstances() const { return circumstances_of(runtime_, passes_); }
@@ -129,16 +136,15 @@ void UnitTrainer::save() {
   if (checkpoints_.empty()) {
     return;
   }
-  state_.optimizer_steps = optimizer_.steps_done();
-  state_.loss_scale = scaler_.state();
-  state_.passes = passes_;
-  state_.runtime = circumstances();
-  checkpoint::require_room(checkpoints_, tensors());
-  checkpoint::save_checkpoint(checkpoints_, state_, tensors(), {.newest = 1});
+  weights_.position.loss_scale = weights_.scaler.state();  // before the first step, too
+  weights_.position.passes = passes_;
+  weights_.position.runtime = circumstances();
+  checkpoint::require_room(checkpoints_, weights_.tensors());
+  checkpoint::save_checkpoint(checkpoints_, weights_.position, weights_.tensors(), {.newest = 1});
 }
 
 void UnitTrainer::try_save() {
-  saved_seconds_ = state_.elapsed_seconds;
+  saved_seconds_ = weights_.position.elapsed_seconds;
   try {
     save();
   } catch (const std::exception& error) {
@@ -151,48 +157,57 @@ bool UnitTrainer::train_epoch(int64_t epoch, const util::StopFlag& stop,
   const auto batches = glue::training_batches(
       plan_.train.lengths,
       {.batch_examples = plan_.recipe.batch_examples, .seed = static_cast<uint64_t>(plan_.seed), .epoch = epoch});
-  while (state_.step < (epoch + 1) * steps_per_epoch_) {
-    if (stop.requested()) {
+  checkpoint::TrainState& position = weights_.position;
+  while (position.step < (epoch + 1) * steps_per_epoch_) {
+    const auto start = std::chrono::steady_clock::now();
+    const glue::Batch& batch = batches[static_cast<size_t>(position.step - epoch * steps_per_epoch_)];
+    if (stop.requested() || !step(batch, stop)) {
       save();
       return false;
     }
-    const auto start = std::chrono::steady_clock::now();
-    const glue::Batch& batch = batches[static_cast<size_t>(state_.step - epoch * steps_per_epoch_)];
-    step(batch);
-    state_.elapsed_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    position.elapsed_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     examples_done(std::ssize(batch));
-    if (state_.elapsed_seconds - saved_seconds_ > kSaveSeconds) {
+    if (position.elapsed_seconds - saved_seconds_ > plan_.save_seconds) {
       try_save();
     }
   }
   return true;
 }
 
-void UnitTrainer::step(const std::vector<int64_t>& batch) {
+bool UnitTrainer::step(const std::vector<int64_t>& batch, const util::StopFlag& stop) {
+  checkpoint::TrainState& position = weights_.position;
   const uint64_t key =
       util::mix_key({static_cast<uint64_t>(plan_.seed), static_cast<uint64_t>(util::RandomPurpose::kDropout),
-                     static_cast<uint64_t>(state_.step)});
-  const std::string place = cat(plan_.name, ", step ", state_.step + 1);
-  with_back_off(passes_, parameters_, {kFinetuneRoom, place}, [&] { return accumulate(batch, key); });
+                     static_cast<uint64_t>(position.step)});
+  const std::string place = cat(plan_.name, ", step ", position.step + 1);
+  if (!with_back_off(passes_, weights_.parameters, {kFinetuneRoom, place},
+                     [&] { return accumulate(batch, key, stop); })) {
+    weights_.parameters.zero_gradients();
+    return false;
+  }
   const auto total_steps = static_cast<double>(steps_per_epoch_ * plan_.recipe.epochs);
   const double rate = learning_rate(schedule_config(plan_.recipe), plan_.recipe.learning_rate,
-                                    (static_cast<double>(state_.step) + 0.5) / total_steps);
-  const bool is_finite = optimizer_.step(rate, static_cast<double>(batch.size()) * scaler_.factor()).is_finite;
-  if (!scaler_.update(is_finite) && !is_finite) {
+                                    (static_cast<double>(position.step) + 0.5) / total_steps);
+  if (weights_.update(rate, static_cast<double>(batch.size())).outcome == StepOutcome::kNotFinite) {
     throw DivergedError(cat(place, ": the gradient is not finite; lower --learning-rate"));
   }
-  ++state_.step;
+  ++position.step;
+  return true;
 }
 
 /// Forward and backward of one batch.
-void UnitTrainer::accumulate(std::span<const int64_t> batch, uint64_t key) {
+bool UnitTrainer::accumulate(std::span<const int64_t> batch, uint64_t key, const util::StopFlag& stop) {
+  const nn::Parameters& parameters = weights_.parameters;
   const auto rows = static_cast<size_t>(passes_.rows);
   for (size_t first = 0; first < batch.size(); first += rows) {
+    if (first > 0 && stop.requested()) {
+      return false;
+    }
     const auto chosen = batch.subspan(first, std::min(rows, batch.size() - first));
-    const auto input = padded_batch(plan_.train.texts, chosen, encoder_->shape().pad_id, parameters_.compute_type(),
-                                    parameters_.device());
+    const auto input = padded_batch(plan_.train.texts, chosen, encoder_->shape().pad_id, parameters.compute_type(),
+                                    parameters.device());
     const uint64_t pass_key = util::mix_key({key, first});
-    if (!parameters_.device().is_cpu()) {
+    if (!parameters.device().is_cpu()) {
       seed_generators(pass_key);
     }
     const model::EncodeOptions options = {
@@ -200,9 +215,10 @@ void UnitTrainer::accumulate(std::span<const int64_t> batch, uint64_t key) {
         .recompute = passes_.recomputes ? model::Recompute::kPerLayer : model::Recompute::kNever};
     const at::Tensor outputs = encoder_->classify(input, options);
     const at::Tensor loss =
-        task_loss_sum(outputs, chosen_targets(plan_.task, plan_.train.dataset, chosen, parameters_.device()));
-    loss.mul(scaler_.factor()).backward();
+        task_loss_sum(outputs, chosen_targets(plan_.task, plan_.train.dataset, chosen, parameters.device()));
+    weights_.backward(loss);
   }
+  return true;
 }
 
 }  // namespace bertcram::train

@@ -13,13 +13,14 @@
 #include "bertcram/glue/protocol.h"
 #include "bertcram/model/encoder.h"
 #include "bertcram/nn/parameters.h"
-#include "bertcram/optim/loss_scaler.h"
-#include "bertcram/optim/optimizer.h"
 #include "bertcram/train/runtime.h"
 #include "bertcram/train/task_runner.h"
 #include "bertcram/util/stop.h"
+#include "trainable_weights.h"
 
 namespace bertcram::train {
+
+inline constexpr double kUnitSaveSeconds = 600;
 
 /// What a unit trains on; all must outlive it.
 struct UnitPlan {
@@ -27,11 +28,12 @@ struct UnitPlan {
   const EncodedSplit& train;
   glue::FinetuneRecipe recipe;  ///< one learning rate
   int64_t seed = 0;
-  int64_t micro_rows = 0;  ///< examples per pass; 0 = the whole batch while it fits
-  std::string name;        ///< for the log, e.g. "rte seed 0"
+  int64_t micro_rows = 0;                  ///< examples per pass; 0 = the whole batch while it fits
+  std::string name;                        ///< for the log, e.g. "rte seed 0"
+  double save_seconds = kUnitSaveSeconds;  ///< training time between two checkpoints: what a crash costs at most
 };
 
-/// Which weights a unit starts from.
+/// Which weights a unit starts from; the model must outlive it.
 struct UnitStart {
   const checkpoint::ModelDirectory& model;  ///< whose shape and tokenizer it has
   std::filesystem::path weights;            ///< folder of the encoder's weights; empty: random ones
@@ -48,11 +50,12 @@ class UnitTrainer {
   UnitTrainer& operator=(const UnitTrainer&) = delete;
 
   /// Continues from the newest valid checkpoint in the folder, if there is one, and saves into it now and then. Damaged
-  /// ones go. @throws UnreadableError for one that may be fine
+  /// ones go. @throws UnreadableError for one that may be fine; ModelChangedError
   void use_checkpoints(const std::filesystem::path& folder);
 
   /// Trains to the end of an epoch: one that it has reached already is no work.
-  /// @param examples_done  told of each batch  @return false when asked to stop on the way: then the state is saved
+  /// @param examples_done  told of each batch
+  /// @return false when asked to stop on the way, also between two passes: then the last whole step is saved
   /// @throws DivergedError; ResourceError if the state cannot be saved; what with_back_off throws without memory
   bool train_epoch(int64_t epoch, const util::StopFlag& stop, const std::function<void(int64_t)>& examples_done);
 
@@ -61,30 +64,32 @@ class UnitTrainer {
 
   /// What the bits depend on besides the plan: device, threads, number format, and how a batch is divided.
   std::string circumstances() const;
-  int64_t steps_done() const { return state_.step; }
+  int64_t steps_done() const { return weights_.position.step; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
-  double seconds() const { return state_.elapsed_seconds; }
+  double seconds() const { return weights_.position.elapsed_seconds; }
   const model::Encoder& encoder() const { return *encoder_; }
-  nn::Parameters& parameters() { return parameters_; }
+  nn::Parameters& parameters() { return weights_.parameters; }
   const model::Head& head() const { return head_; }
 
  private:
-  void step(const std::vector<int64_t>& batch);
+  /// Gives the weights the values that they have before the first step.
+  void begin();
+  /// @return whether the checkpoint is of use; if not, the unit is as it was before its first step
+  bool try_load(const std::filesystem::path& checkpoint);
+  /// @return false if a stop came between two passes: nothing has changed then
+  bool step(const std::vector<int64_t>& batch, const util::StopFlag& stop);
   /// save(), but what goes wrong is logged: the unit can still be finished.
   void try_save();
-  void accumulate(std::span<const int64_t> batch, uint64_t key);
-  checkpoint::TrainTensors tensors();
+  bool accumulate(std::span<const int64_t> batch, uint64_t key, const util::StopFlag& stop);
 
   UnitPlan plan_;
+  UnitStart start_;
   Runtime runtime_;
   model::Head head_;
-  nn::Parameters parameters_;
-  optim::Optimizer optimizer_;
-  optim::LossScaler scaler_;
+  TrainableWeights weights_;
   std::unique_ptr<model::Encoder> encoder_;
   checkpoint::Passes passes_;
   int64_t steps_per_epoch_;
-  checkpoint::TrainState state_;
   std::filesystem::path checkpoints_;
   double saved_seconds_ = 0;
 };

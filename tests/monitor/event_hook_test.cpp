@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "bertcram/monitor/run_events.h"
-#include "bertcram/util/log.h"
 #include "bertcram/util/stop.h"
+#include "util/log_support.h"
 #include "util/test_support.h"
 
 namespace bertcram::monitor {
@@ -17,6 +17,7 @@ namespace {
 
 using nlohmann::json;
 using test::contains;
+using test::LogFile;
 using test::read_bytes;
 using test::ScratchDirectory;
 using namespace std::chrono_literals;
@@ -29,17 +30,6 @@ std::vector<json> lines_of(const std::filesystem::path& file) {
   }
   return lines;
 }
-
-/// The log of what happens while it lives.
-class LogFile {
- public:
-  LogFile() { util::configure_logging({.level = util::LogLevel::kError, .file = scratch_ / "log"}); }
-  ~LogFile() { util::configure_logging({}); }
-  std::string text() const { return read_bytes(scratch_ / "log"); }
-
- private:
-  ScratchDirectory scratch_;
-};
 
 size_t count_of(const std::string& text, const std::string& part) {
   size_t count = 0;

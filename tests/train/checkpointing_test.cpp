@@ -108,6 +108,28 @@ TEST_F(CheckpointingTest, TheBestIsNoLongerWhatWasGivenUpOrNotWritten) {
   EXPECT_TRUE(checkpoints.is_due()) << "that of 3.1 was not written";
 }
 
+TEST(RetentionOf, IsWhatTheConfigurationSays) {
+  const auto usual = retention_of({.keep = 2});
+  EXPECT_EQ(usual.newest, 2);
+  EXPECT_FALSE(usual.best);
+  EXPECT_EQ(usual.every_seconds, 0.0);
+  const auto all = retention_of({.keep = 3, .keep_best = true, .keep_every = "2h"});
+  EXPECT_EQ(all.newest, 3);
+  EXPECT_TRUE(all.best);
+  EXPECT_EQ(all.every_seconds, 7200.0);
+}
+
+TEST_F(CheckpointingTest, TheFirstOfEachStretchOfTimeStays) {
+  config_.checkpoint = {.every_steps = 1, .every_time = "", .keep = 1, .keep_every = "1h"};
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  const std::vector<double> seconds = {100, 3500, 3700, 3800, 7300, 7400};
+  for (size_t i = 0; i < seconds.size(); ++i) {
+    at(static_cast<int64_t>(i) + 1, seconds[i]);
+    checkpoints.save_now();
+  }
+  EXPECT_EQ(saved_steps(), (std::vector<int64_t>{6, 5, 3})) << "of the first hour none, and the newest";
+}
+
 TEST_F(CheckpointingTest, WritesInTheBackgroundWhatTheStateWas) {
   Checkpointing checkpoints(config_.checkpoint, folder_, state_);
   at(3, 1);

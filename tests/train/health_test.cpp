@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "util/log_support.h"
+
 namespace bertcram::train {
 namespace {
 
@@ -71,6 +73,21 @@ TEST(HealthWatch, CountsWhatIsSkippedAndSaysWhenToGoBack) {
   EXPECT_EQ(position.skipped_steps, 3);
   health.has_gone_back();
   EXPECT_FALSE(health.is_ill());
+}
+
+TEST(HealthWatch, WarnsOnceOfALossOnTheUnigramPlateau) {
+  const test::LogFile log;
+  HealthWatch health({.max_skipped_steps = 2});
+  const std::string warning = "barely better than that of guessing by the frequency of tokens";
+  health.after_evaluation(/*held_out_loss=*/5.0, /*unigram_entropy=*/7.0, /*steps=*/100, /*share=*/0.5);
+  EXPECT_FALSE(test::contains(log.text(), warning)) << "it is learning";
+  health.after_evaluation(7.0, 7.0, 100, 0.1);
+  EXPECT_FALSE(test::contains(log.text(), warning)) << "too early to worry";
+  health.after_evaluation(7.0, 7.0, 100, 0.5);
+  health.after_evaluation(7.0, 7.0, 200, 0.6);
+  const std::string text = log.text();
+  EXPECT_TRUE(test::contains(text, warning));
+  EXPECT_EQ(text.find(warning), text.rfind(warning)) << text;
 }
 
 TEST(UnigramPlateau, IsALossNearTheEntropyLateEnough) {

@@ -5,11 +5,12 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <functional>
 #include <map>
 #include <set>
 
 #include "bertcram/util/error.h"
-#include "train/pretrain_support.h"
+#include "train/finetune_support.h"
 #include "train/pretrained_model.h"
 
 namespace bertcram::train {
@@ -17,52 +18,65 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kEpochs = 6;
-constexpr int kExamples = 24;
+constexpr double kAfterEachStep = 0;
+constexpr double kNever = 1e9;
 
-class UnitRunnerTest : public test::PretrainTest {
+/// Ends a run as kill -9 does: nothing is written any more.
+struct Killed {};
+
+class UnitRunnerTest : public test::FinetuneTest {
  protected:
   UnitRunnerTest() {
-    const auto config = config_for("pretrained");
-    run(config);
-    finetune_.model = config.output + "/model";
-    model_ = checkpoint::open_model_directory(finetune_.model);
-    runtime_ = resolve_runtime(config.runtime);
-    task_.spec = glue::find_task("sst2");
     task_.recipe = {.learning_rate = 3e-2,  // at which the best epoch is seldom the last
-                    .batch_examples = 4,
+                    .batch_examples = kBatch,
                     .epochs = kEpochs,
                     .keep = glue::Keep::kBestEpoch};
-    task_.max_tokens = 16;
-    task_.train = split(kExamples, 1);
-    task_.dev = {{.judge = task_.spec, .split = split(40, 2)}};
   }
 
-  EncodedSplit split(int size, uint64_t seed) const {
-    glue::Dataset dataset = {.labelling = glue::Labelling::kLabelled};
-    const auto texts = test::random_documents(seed, size);
-    for (int i = 0; i < size; ++i) {
-      const std::string text = texts[static_cast<size_t>(i)].substr(0, 30);
-      dataset.examples.push_back({.text_a = text, .label = text[3] % 2, .line = i + 1});
-    }
-    return encode_split(std::move(dataset), "sst2", *model_.tokenizer, 16);
-  }
+  using Interrupt = std::function<void(int64_t examples_done, util::StopFlag& stop)>;
 
-  glue::UnitRecord run_unit(const std::string& name, int64_t seed, int64_t stop_after = -1) {
+  /// @param examples_done  those of earlier sessions included
+  glue::UnitRecord run_interrupted(const std::string& name, int64_t seed, const Interrupt& interrupt,
+                                   double save_seconds = kUnitSaveSeconds) {
     util::StopFlag stop;
     UnitRunner runner(finetune_, glue::sane_protocol(), model_, stop);
     examples_.clear();
     int64_t done = 0;
-    return runner.run(
-        {.task = "sst2", .seed = seed}, task_,
-        {.weights = finetune_.model, .weights_hash = weights_hash_, .folder = scratch_ / name, .keeps_model = true},
-        runtime_, [&](int64_t examples, Session session) {
-          examples_[session] += examples;
-          done += examples;
-          if (stop_after >= 0 && done >= stop_after) {
-            stop.request(SIGTERM);
-          }
-        });
+    return runner.run({.task = "sst2", .seed = seed}, task_,
+                      {.weights = finetune_.model,
+                       .weights_hash = weights_hash_,
+                       .folder = scratch_ / name,
+                       .keeps_model = true,
+                       .save_seconds = save_seconds},
+                      runtime_, [&](int64_t examples, Session session) {
+                        examples_[session] += examples;
+                        done += examples;
+                        interrupt(done, stop);
+                      });
+  }
+
+  glue::UnitRecord run_unit(const std::string& name, int64_t seed, int64_t stop_after = -1) {
+    return run_interrupted(name, seed, [&](int64_t done, util::StopFlag& stop) {
+      if (stop_after >= 0 && done >= stop_after) {
+        stop.request(SIGTERM);
+      }
+    });
+  }
+
+  void kill_unit(const std::string& name, int64_t seed, int64_t after, double save_seconds) {
+    const auto kill = [&](int64_t done, util::StopFlag&) {
+      if (done >= after) {
+        throw Killed();
+      }
+    };
+    EXPECT_THROW(run_interrupted(name, seed, kill, save_seconds), Killed) << name;
+  }
+
+  /// Of the only checkpoint that is there.
+  int64_t saved_step(const std::string& name) const {
+    const auto left = checkpoint::list_checkpoints(checkpoints(name));
+    EXPECT_EQ(left.size(), 1U) << name;
+    return left.empty() ? -1 : checkpoint::read_state(left.front()).step;
   }
 
   std::string bytes(const std::string& name) const {
@@ -72,13 +86,19 @@ class UnitRunnerTest : public test::PretrainTest {
 
   fs::path checkpoints(const std::string& name) const { return scratch_ / name / UnitRunner::kCheckpointFolder; }
 
-  config::FinetuneConfig finetune_;
-  std::string weights_hash_;  ///< that the model has to have
-  checkpoint::ModelDirectory model_;
-  Runtime runtime_;
-  LoadedTask task_;
+  std::string weights_hash_;             ///< that the model has to have
   std::map<Session, int64_t> examples_;  ///< that the last run told of
 };
+
+/// All but the time that it took.
+void expect_same(const glue::UnitRecord& got, const glue::UnitRecord& expected, const std::string& name) {
+  EXPECT_EQ(got.epoch, expected.epoch) << name;
+  EXPECT_EQ(got.training_examples, expected.training_examples) << name;
+  EXPECT_EQ(got.runtime, expected.runtime) << name;
+  ASSERT_EQ(got.dev.size(), expected.dev.size()) << name;
+  EXPECT_EQ(got.dev[0].metrics, expected.dev[0].metrics) << name;
+  EXPECT_EQ(got.dev[0].intervals.at("accuracy").low, expected.dev[0].intervals.at("accuracy").low) << name;
+}
 
 TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
   std::set<int64_t> best_epochs;
@@ -91,13 +111,54 @@ TEST_F(UnitRunnerTest, ARunStoppedAnywhereEndsAsIfItHadNot) {
       const std::string name = cat("stopped-", seed, "-", examples);
       EXPECT_THROW(run_unit(name, seed, examples), util::StoppedError);
       const glue::UnitRecord again = run_unit(name, seed);
-      EXPECT_EQ(again.epoch, expected.epoch) << name;
-      EXPECT_EQ(again.dev[0].metrics, expected.dev[0].metrics) << name;
-      EXPECT_EQ(again.dev[0].intervals.at("accuracy").low, expected.dev[0].intervals.at("accuracy").low) << name;
+      expect_same(again, expected, name);
       EXPECT_TRUE(bytes(name) == bytes(whole)) << name;
     }
   }
   EXPECT_GE(best_epochs.size(), 2U) << "a test of one and the same best epoch sees little";
+}
+
+TEST_F(UnitRunnerTest, AKilledRunGoesOnFromWhatItSavedByTime) {
+  const glue::UnitRecord expected = run_unit("whole", 0);
+  for (int64_t examples = 2 * kBatch; examples < kEpochs * kExamples; examples += 7 * kBatch) {
+    const std::string name = cat("killed-", examples);
+    kill_unit(name, 0, examples, kAfterEachStep);
+    EXPECT_EQ(saved_step(name), examples / kBatch - 1) << "it died before the last step was saved";
+    expect_same(run_unit(name, 0), expected, name);
+    EXPECT_EQ(examples_[Session::kEarlier], examples - kBatch);
+    EXPECT_TRUE(bytes(name) == bytes("whole")) << name;
+  }
+}
+
+TEST_F(UnitRunnerTest, ARunKilledBeforeTheTimeToSaveBeginsAgain) {
+  const glue::UnitRecord expected = run_unit("whole", 0);
+  kill_unit("killed", 0, 2 * kExamples + kBatch, kNever);
+  EXPECT_TRUE(checkpoint::list_checkpoints(checkpoints("killed")).empty());
+  expect_same(run_unit("killed", 0), expected, "killed");
+  EXPECT_EQ(examples_[Session::kEarlier], 0);
+  EXPECT_TRUE(bytes("killed") == bytes("whole"));
+}
+
+// The best epoch is kept when it is seen, the checkpoint is of some time before.
+TEST_F(UnitRunnerTest, ABestEpochAheadOfTheCheckpointChangesNothing) {
+  int tried = 0;
+  for (int64_t seed = 0; seed < 8 && tried == 0; ++seed) {
+    const std::string whole = cat("whole-", seed);
+    const glue::UnitRecord expected = run_unit(whole, seed);
+    if (expected.epoch == 1 || expected.epoch == kEpochs) {
+      continue;
+    }
+    ++tried;
+    kill_unit("killed", seed, (expected.epoch - 1) * kExamples + kExamples / 2, kAfterEachStep);
+    const int64_t saved = saved_step("killed");
+    kill_unit("killed", seed, expected.epoch * kExamples + kBatch, kNever);
+    EXPECT_EQ(saved_step("killed"), saved) << "within the best epoch";
+    EXPECT_TRUE(fs::exists(checkpoints("killed") / cat("best-epoch-", expected.epoch)));
+    expect_same(run_unit("killed", seed), expected, cat("seed ", seed));
+    EXPECT_EQ(examples_[Session::kEarlier], saved * kBatch);
+    EXPECT_TRUE(bytes("killed") == bytes(whole));
+  }
+  EXPECT_EQ(tried, 1) << "no seed whose best epoch is neither the first nor the last";
 }
 
 // Found by review: rate and time left took all of an interrupted run for the work of the first moment.
