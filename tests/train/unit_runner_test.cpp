@@ -27,7 +27,7 @@ class UnitRunnerTest : public test::PretrainTest {
     run(config);
     finetune_.model = config.output + "/model";
     model_ = checkpoint::open_model_directory(finetune_.model);
-    runtime_ = resolve_runtime(config.runtime);
+    runtime_ = set_up_runtime(config.runtime);
     task_.spec = glue::find_task("sst2");
     task_.recipe = {.learning_rate = 3e-2,  // at which the best epoch is seldom the last
                     .batch_examples = 4,
