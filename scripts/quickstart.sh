@@ -40,7 +40,8 @@ finetune=("$bertcram" finetune-glue --config quickstart-finetune.yaml --model "$
 "${finetune[@]}" --output "$out/supersense" >"$out/supersense.txt"
 "${finetune[@]}" --output "$out/supersense-random" --init random >"$out/supersense-random.txt"
 
-score() { printf '%.1f' "$(sed -n 's/.*"median": *\([0-9.]*\).*/\1/p' "$1/results.json" | head -n 1)"; }
+# LC_ALL: elsewhere a number may have a comma, and 57.5 be none.
+score() { LC_ALL=C printf '%.1f' "$(sed -n 's/.*"median": *\([0-9.]*\).*/\1/p' "$1/results.json" | head -n 1)"; }
 
 cat <<EOF
 

@@ -136,11 +136,11 @@ class Bench {
     }
     for (const auto precision : precisions) {  // one that cannot be is refused before the others are measured
       config_.runtime.precision = precision;
-      require_fast_products(resolve_runtime(config_.runtime));
+      require_fast_products(set_up_runtime(config_.runtime));
     }
     for (const auto precision : precisions) {
       config_.runtime.precision = precision;
-      const Runtime runtime = resolve_runtime(config_.runtime);
+      const Runtime runtime = set_up_runtime(config_.runtime);
       report.device = runtime.device.is_cpu() ? "cpu" : "cuda";
       report.threads = runtime.threads;
       const double roofline = measured_roofline(runtime);

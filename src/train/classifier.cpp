@@ -28,7 +28,7 @@ class ModelClassifier : public Classifier {
         stop_(stop),
         max_tokens_(tokens_of_text(config.max_tokens, trained_tokens(source.head, source.shape),
                                    source.shape.max_positions, takes_pairs(source))),
-        runtime_(resolve_runtime(config.runtime)),
+        runtime_(set_up_runtime(config.runtime)),
         model_(source, source.head, runtime_),
         outputs_(source.head.outputs),
         takes_single_texts_(source.head.texts != 2),

@@ -31,7 +31,7 @@ class ModelEmbedder : public Embedder {
         stop_(stop),
         tokenizer_(std::move(source.tokenizer)),
         max_tokens_(tokens_of_text(config.max_tokens, source.shape.max_positions, source.shape.max_positions, false)),
-        runtime_(resolve_runtime(config.runtime)),
+        runtime_(set_up_runtime(config.runtime)),
         model_(source, {.kind = model::HeadKind::kNone}, runtime_) {}
 
   int64_t width() const override { return model_.shape().hidden; }

@@ -62,7 +62,7 @@ HeldOutScores evaluate_held_out(const config::EvalConfig& config, const util::St
                         source.shape.max_positions, "; pack the text again with --seq-len ",
                         source.shape.max_positions));
   }
-  const Runtime runtime = resolve_runtime(config.runtime);
+  const Runtime runtime = set_up_runtime(config.runtime);
   const LoadedModel model(source, source.head, runtime);
   const auto masking =
       masking_options(source.tokenizer->special(), manifest.vocab_size, {.mask_prob = config.mask_prob});

@@ -38,7 +38,7 @@ class Finetuner {
         config_(without_protocol_values(config, protocol_)),
         context_(context),
         model_(open_pretrained_model(config.model)),
-        runtime_(resolve_runtime(config.runtime)),
+        runtime_(set_up_runtime(config.runtime)),
         output_(config::results_folder(config_)),
         runner_(config_, protocol_, model_.directory, context.stop),
         news_(protocol_, board_, context.events) {}

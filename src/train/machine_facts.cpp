@@ -9,7 +9,7 @@
 namespace bertcram::train {
 
 MachineFacts inspect_machine() {
-  const Runtime runtime = resolve_runtime(config::RuntimeConfig());
+  const Runtime runtime = set_up_runtime(config::RuntimeConfig());
   return {.cpu = cpu_model(),
           .threads = runtime.threads,
           .has_bf16_kernels = nn::has_bf16_kernels(),

@@ -23,7 +23,7 @@ class ModelMaskFiller : public MaskFiller {
       : name_(config.model),
         top_k_(config.top_k),
         tokenizer_(std::move(source.tokenizer)),
-        runtime_(resolve_runtime(config.runtime)),
+        runtime_(set_up_runtime(config.runtime)),
         model_(source, source.head, runtime_) {}
 
   std::vector<FilledMask> fill(std::string_view text) override {

@@ -58,7 +58,7 @@ plan::Machine measure_machine(const config::RuntimeConfig& config) {
   const c10::NoGradGuard no_grad;
   config::RuntimeConfig unlimited = config;  // what is measured needs some hundred MiB
   unlimited.memory_limit.clear();
-  const Runtime runtime = resolve_runtime(unlimited);
+  const Runtime runtime = set_up_runtime(unlimited);
   require_fast_products(runtime);
   const bool is_gpu = !runtime.device.is_cpu();
   const bool is_bf16 = !is_gpu && runtime.compute_type == at::kBFloat16;

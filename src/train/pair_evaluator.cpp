@@ -35,7 +35,7 @@ class PairEvaluator {
       : name_(config.model),
         stop_(stop),
         tokenizer_(std::move(source.tokenizer)),
-        runtime_(resolve_runtime(config.runtime)),
+        runtime_(set_up_runtime(config.runtime)),
         model_(source, source.head, runtime_) {}
 
   /// Share of the pairs whose good sentence is the more likely one.

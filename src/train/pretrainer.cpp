@@ -41,7 +41,7 @@ class Pretrainer {
         origin_(config, data_),
         config_(origin_.config()),
         run_(config_.output),
-        runtime_(resolve_runtime(config_.runtime)),
+        runtime_(set_up_runtime(config_.runtime)),
         held_out_(config_.eval, data_.valid, masking({}), util::parse_duration(config_.budget.time)),
         gaps_(data_.valid, *data_.tokenizer),
         train_(data_.train, masking(config_.mask), static_cast<uint64_t>(config_.seed), data_.manifest.train_order),

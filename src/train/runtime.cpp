@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "allocator_settings.h"
 #include "bertcram/nn/fp16_accumulation.h"
 #include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
@@ -30,12 +31,13 @@ using config::Precision;
 
 constexpr int kFirstCapabilityWithBf16 = 80;  // Ampere; Turing has fp16 alone
 
-/// For LibTorch's allocator, which reads it when it is loaded.
+/// For LibTorch's allocator, which reads it when it is loaded, and PYTORCH_ALLOC_CONF only where this is not there.
 void limit_gpu_memory(int64_t bytes, const Gpu& gpu) {
-  const char* const others = std::getenv("PYTORCH_CUDA_ALLOC_CONF");
+  constexpr const char* kSettings = "PYTORCH_CUDA_ALLOC_CONF";
+  const char* own = std::getenv(kSettings);
+  own = own != nullptr ? own : std::getenv("PYTORCH_ALLOC_CONF");
   const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(gpu.memory_bytes));
-  const std::string settings = cat(others != nullptr ? cat(others, ",") : "", "per_process_memory_fraction:", share);
-  ::setenv("PYTORCH_CUDA_ALLOC_CONF", settings.c_str(), /*replace=*/1);
+  ::setenv(kSettings, with_memory_share(own != nullptr ? own : "", share).c_str(), /*replace=*/1);
 }
 
 /// For all that the process allocates from now on. What malloc's users free has to go back to the system, or nothing would be
@@ -73,21 +75,12 @@ std::string obstacle_to_cuda(const std::optional<Gpu>& gpu) {
   return "";
 }
 
-at::Device choose_device(DeviceKind wanted, const std::optional<Gpu>& gpu) {
-  if (wanted == DeviceKind::kCpu) {
-    return at::kCPU;
-  }
-  const std::string obstacle = obstacle_to_cuda(gpu);
-  if (obstacle.empty()) {
-    return at::Device(at::kCUDA, 0);
-  }
-  if (wanted == DeviceKind::kCuda) {
+/// @param obstacle  to the GPU, if it is not to be the CPU anyway
+at::Device choose_device(DeviceKind wanted, const std::string& obstacle) {
+  if (wanted == DeviceKind::kCuda && !obstacle.empty()) {
     throw ResourceError(cat("runtime.device=cuda: ", obstacle, ", or use runtime.device=cpu"));
   }
-  if (gpu) {
-    util::log_warning("runtime", cat(obstacle, "; using the CPU"));
-  }
-  return at::kCPU;
+  return wanted == DeviceKind::kCpu || !obstacle.empty() ? at::Device(at::kCPU) : at::Device(at::kCUDA, 0);
 }
 
 bool has_fast_bf16(const at::Device& device, const std::optional<Gpu>& gpu) {
@@ -114,40 +107,59 @@ at::ScalarType choose_type(Precision wanted, const at::Device& device, const std
   return device.is_cuda() ? at::kHalf : at::kFloat;
 }
 
-}  // namespace
-
-Runtime resolve_runtime(const config::RuntimeConfig& config) {
-  const auto gpu = config.device == DeviceKind::kCpu ? std::nullopt : first_gpu();
-  const auto limit = util::parse_bytes(config.memory_limit);
-  constexpr int64_t kLeastMemory = int64_t{64} << 20;
-  if (limit && *limit < kLeastMemory) {
-    throw ConfigError(
-        cat("runtime.memory_limit ", config.memory_limit, " is too little for any model; give e.g. 8GiB"));
-  }
-  if (limit && gpu) {
-    limit_gpu_memory(*limit, *gpu);
-  }
+/// What a configuration means on this machine; changes nothing.
+Runtime choose_runtime(const config::RuntimeConfig& config, const std::optional<Gpu>& gpu,
+                       const std::string& obstacle) {
   Runtime runtime;
-  runtime.device = choose_device(config.device, gpu);
-  if (runtime.device.is_cuda()) {
-    nn::require_cuda_kernels();
-  } else {
-    if (limit) {
-      limit_process_memory(*limit);
-    }
-    keep_freed_memory(limit);
-  }
+  runtime.device = choose_device(config.device, obstacle);
   runtime.compute_type = choose_type(config.precision, runtime.device, gpu);
   runtime.threads = util::thread_count(config.threads);
   if (config.fp16_accumulation && !(runtime.device.is_cuda() && runtime.compute_type == at::kHalf)) {
     throw ConfigError(
         cat("runtime.fp16_accumulation is for runtime.precision=fp16 on a GPU; this is ", describe(runtime)));
   }
-  nn::set_fp16_accumulation(config.fp16_accumulation);
-  if (config.tf32) {
-    at::globalContext().setFloat32MatmulPrecision("high");
+  return runtime;
+}
+
+std::optional<int64_t> memory_limit_of(const config::RuntimeConfig& config) {
+  constexpr int64_t kLeastMemory = int64_t{64} << 20;
+  const auto limit = util::parse_bytes(config.memory_limit);
+  if (limit && *limit < kLeastMemory) {
+    throw ConfigError(
+        cat("runtime.memory_limit ", config.memory_limit, " is too little for any model; give e.g. 8GiB"));
   }
+  return limit;
+}
+
+/// All but the limit of a GPU's memory, which has to be there earlier.
+void change_process(const config::RuntimeConfig& config, const Runtime& runtime, std::optional<int64_t> limit) {
+  if (runtime.device.is_cpu()) {
+    if (limit) {
+      limit_process_memory(*limit);
+    }
+    keep_freed_memory(limit);
+  }
+  nn::set_fp16_accumulation(config.fp16_accumulation);
+  at::globalContext().setFloat32MatmulPrecision(config.tf32 ? "high" : "highest");
   at::set_num_threads(static_cast<int>(runtime.threads));
+}
+
+}  // namespace
+
+Runtime set_up_runtime(const config::RuntimeConfig& config) {
+  const auto limit = memory_limit_of(config);
+  const auto gpu = config.device == DeviceKind::kCpu ? std::nullopt : first_gpu();
+  if (limit && gpu) {
+    limit_gpu_memory(*limit, *gpu);  // before the CUDA half, and its allocator, are loaded
+  }
+  const std::string obstacle = config.device == DeviceKind::kCpu ? "" : obstacle_to_cuda(gpu);
+  const Runtime runtime = choose_runtime(config, gpu, obstacle);
+  if (runtime.device.is_cuda()) {
+    nn::require_cuda_kernels();
+  } else if (gpu) {
+    util::log_warning("runtime", cat(obstacle, "; using the CPU"));
+  }
+  change_process(config, runtime, limit);
   return runtime;
 }
 

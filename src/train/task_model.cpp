@@ -58,7 +58,7 @@ std::vector<float> reordered(const std::vector<float>& outputs, const std::vecto
 TaskModel::TaskModel(const fs::path& folder, const glue::TaskSpec& task, const config::RuntimeConfig& runtime)
     : source_(open_classifier_of(folder, task)),
       columns_(output_of_class(source_, task)),
-      runtime_(resolve_runtime(runtime)),
+      runtime_(set_up_runtime(runtime)),
       model_(source_, source_.head, runtime_),
       max_tokens_(text_limit(source_.shape, task, trained_tokens(source_.head, source_.shape))) {}
 

@@ -48,20 +48,22 @@ class Memory(E2ETestCase):
 
 class Time(E2ETestCase):
 
-    def test_a_time_budget_ends_with_the_rate_at_its_end_and_keeps_time_for_the_last_evaluation(self):
-        run = self.dir / "run"
-        arguments = pretrain_args(make_packed(), run, 1)
+    def test_the_rate_falls_with_the_time_budget_of_which_some_is_kept_for_the_last_evaluation(self):
+        # How many steps there are, and how long they take, is the machine's choice; what a line says follows from the one before.
+        run, seconds, warmup = self.dir / "run", 3, 0.1
+        arguments = pretrain_args(make_packed(), run, 1, schedule__warmup_frac=warmup, optim__learning_rate=1e-3)
         at = arguments.index("--steps")
-        arguments[at:at + 2] = ["--budget", "3s"]
+        arguments[at:at + 2] = ["--budget", f"{seconds}s"]
         result = self.assert_ok(self.bertcram(*arguments, "--json"))
         lines = steps(run)
-        self.assertGreater(len(lines), 50)
-        peak = max(line["lr"] for line in lines)
-        self.assertLess(lines[-1]["lr"], 0.05 * peak)
-        self.assertGreater(result.json["elapsed_seconds"], 3 * 0.75)
+        for before, line in zip(lines, lines[1:]):
+            self.assertLess(before["elapsed_seconds"], seconds, "a step after the budget")
+            used = before["elapsed_seconds"] / seconds  # at least: a part of the budget is kept
+            if used > warmup:
+                self.assertLessEqual(line["lr"], 1e-3 * (1 - used) / (1 - warmup) + 1e-9, line)
+        self.assertGreater(result.json["elapsed_seconds"], seconds * 0.75)
         state = json.loads(max((run / "checkpoints").glob("step-*/state.json")).read_text())
         self.assertGreater(state["reserved_seconds"], 0)
-        self.assertLess(lines[-1]["elapsed_seconds"], 3.5 - state["reserved_seconds"])
         self.assertGreater(result.json["elapsed_seconds"], lines[-1]["elapsed_seconds"])  # with the last evaluation
 
     def test_a_wall_clock_that_jumps_changes_nothing(self):

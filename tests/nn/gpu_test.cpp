@@ -47,7 +47,7 @@ class GpuOperations : public ::testing::TestWithParam<Case> {
     if (const auto reason = test::reason_without_gpu()) {
       GTEST_SKIP() << *reason;
     }
-    runtime_ = train::resolve_runtime({.device = config::DeviceKind::kCuda});
+    runtime_ = train::set_up_runtime({.device = config::DeviceKind::kCuda});
     set_cuda_kernels(GetParam().has_kernels);
     if (GetParam().has_kernels && cuda_kernels() == nullptr) {
       GTEST_SKIP() << "built without nvcc: there is no " << kernels::cuda::kLibrary;

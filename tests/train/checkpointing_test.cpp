@@ -16,7 +16,7 @@ class CheckpointingTest : public test::PretrainTest {
   CheckpointingTest()
       : config_(config_for("run")),
         data_(scratch_ / "packed"),
-        runtime_(resolve_runtime(config_.runtime)),
+        runtime_(set_up_runtime(config_.runtime)),
         shape_(model::make_shape(config_.model, data_.manifest.vocab_size, data_.tokenizer->special().pad)),
         state_(config_, shape_, runtime_) {}
 

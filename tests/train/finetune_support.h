@@ -22,7 +22,7 @@ class FinetuneTest : public PretrainTest {
     run(config);
     finetune_.model = config.output + "/model";
     model_ = checkpoint::open_model_directory(finetune_.model);
-    runtime_ = train::resolve_runtime(config.runtime);
+    runtime_ = train::set_up_runtime(config.runtime);
     task_.spec = glue::find_task("sst2");
     task_.max_tokens = 16;
     task_.train = split(kExamples, 1);

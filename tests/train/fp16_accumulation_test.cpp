@@ -16,7 +16,7 @@ using config::Precision;
 
 TEST(Fp16AccumulationChoice, IsRefusedOnACpu) {
   const std::string message = test::message_of<ConfigError>(
-      [] { resolve_runtime({.device = DeviceKind::kCpu, .precision = Precision::kFp32, .fp16_accumulation = true}); });
+      [] { set_up_runtime({.device = DeviceKind::kCpu, .precision = Precision::kFp32, .fp16_accumulation = true}); });
   EXPECT_TRUE(test::contains(message, "runtime.fp16_accumulation is for runtime.precision=fp16 on a GPU; this is cpu"))
       << message;
 }

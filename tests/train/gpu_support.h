@@ -12,7 +12,7 @@ namespace bertcram::test {
 /// Why a test that needs a GPU is skipped; nullopt where there is one.
 inline std::optional<std::string> reason_without_gpu() {
   try {
-    train::resolve_runtime({.device = config::DeviceKind::kCuda});
+    train::set_up_runtime({.device = config::DeviceKind::kCuda});
     return std::nullopt;
   } catch (const ResourceError& reason) {
     return reason.what();

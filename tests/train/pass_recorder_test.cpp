@@ -75,7 +75,7 @@ class GpuPassRecorder : public test::PretrainTest {
     ::setenv("BERTCRAM_CUDA_GRAPHS", is_recorded ? "on" : "off", 1);
     config.runtime.device = config::DeviceKind::kCuda;
     config.batch.micro_rows = 4;
-    const Runtime runtime = resolve_runtime(config.runtime);
+    const Runtime runtime = set_up_runtime(config.runtime);
     const data::MaskedBatches batches(
         data_.train, masking_options(data_.tokenizer->special(), data_.manifest.vocab_size, config.mask), 4,
         data::RowOrder::kShuffled);

@@ -120,6 +120,7 @@ TEST_F(PretrainRecipe, ARunThatDivergesGoesBackOnceWithHalfTheRateAndThenEnds) {
   config.health.max_skipped_steps = 3;
   const std::string message = message_of<DivergedError>([&] { run(config); });
   EXPECT_TRUE(contains(message, "3 steps in a row, up to step 4, with half the learning rate too")) << message;
+  EXPECT_TRUE(contains(message, "start again with a lower optim.learning_rate")) << message;
   EXPECT_TRUE(contains(log_of(config), "back at step 1 with 0.5 of the learning rate"));
   EXPECT_TRUE(contains(log_of(config), "the step is skipped; 3 so far"));
   std::vector<int64_t> steps;

@@ -53,7 +53,7 @@ class TrainStepTest : public test::PretrainTest {
   struct Trainee {
     Trainee(const config::PretrainConfig& given, const RunData& data)
         : config(given),
-          runtime(resolve_runtime(config.runtime)),
+          runtime(set_up_runtime(config.runtime)),
           batches(data.train, masking_options(data.tokenizer->special(), data.manifest.vocab_size, config.mask), 4,
                   data::RowOrder::kShuffled),
           shape(model::make_shape(config.model, data.manifest.vocab_size, data.tokenizer->special().pad)),

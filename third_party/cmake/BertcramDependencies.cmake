@@ -29,6 +29,13 @@ function(bertcram_import target header library package)
   target_link_libraries(${target} INTERFACE "${${target}_LIBRARY}")
 endfunction()
 bertcram_import(bertcram_httplib httplib.h cpp-httplib libcpp-httplib-dev)
+# src/monitor/guarded_server.cpp overrides and calls what changes between its minor versions: 0.15 has another TaskQueue::enqueue,
+# later ones another Server::process_request.
+file(STRINGS "${bertcram_httplib_INCLUDE}/httplib.h" bertcram_httplib_VERSION REGEX "^#define CPPHTTPLIB_VERSION \"")
+string(REGEX REPLACE ".*\"(.*)\".*" "\\1" bertcram_httplib_VERSION "${bertcram_httplib_VERSION}")
+if(bertcram_httplib_VERSION VERSION_LESS 0.11 OR NOT bertcram_httplib_VERSION VERSION_LESS 0.15)
+  message(FATAL_ERROR "cpp-httplib ${bertcram_httplib_VERSION} found in ${bertcram_httplib_INCLUDE}, 0.11 to 0.14 expected: 0.11 is Debian 12's, libcpp-httplib-dev; later ones are not tried")
+endif()
 # As Debian compiles it: the layout of its classes depends on these.
 target_compile_definitions(bertcram_httplib INTERFACE
   CPPHTTPLIB_OPENSSL_SUPPORT CPPHTTPLIB_ZLIB_SUPPORT CPPHTTPLIB_BROTLI_SUPPORT)
