@@ -25,7 +25,7 @@ class Checkpointing {
   /// checkpoints give way where there is none.
   void save_in_background();
   /// Returns when the state is on disk. A checkpoint of this step that is there already stays: only what is not in its
-  /// tensors is replaced. @throws ResourceError
+  /// tensors is replaced. @throws ResourceError; filesystem_error if what has to give way cannot be removed
   void save_now();
   /// Logs what went wrong in the background.
   void poll();
