@@ -45,13 +45,14 @@ class Checkpointing {
 
   void make_room();
   void is_saving();
-  void note_failure(const std::exception& error);
+  /// @param step  that was to be saved
+  void note_failure(int64_t step, const std::exception& error);
 
   const config::CheckpointConfig& config_;
   std::filesystem::path directory_;
   TrainingState& state_;
   checkpoint::BackgroundWriter writer_;
-  int64_t saved_step_;
+  int64_t saved_step_;          ///< or being written
   double best_loss_ = kNoLoss;  ///< of this session
   bool is_best_ = false;        ///< and not saved yet
   double saved_seconds_ = 0;
