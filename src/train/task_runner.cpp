@@ -9,8 +9,8 @@
 #include "bertcram/glue/protocol.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
-#include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/text.h"
+#include "micro_batch.h"
 
 namespace bertcram::train {
 
@@ -79,33 +79,30 @@ int64_t trained_tokens(const model::Head& head) {
 }
 
 std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
-                                                     const EncodedSplit& split, const util::StopFlag& stop) {
-  int64_t batch_examples = 64;
+                                                     const EncodedSplit& split, int64_t& texts_per_pass,
+                                                     const util::StopFlag& stop) {
   const c10::NoGradGuard no_grad;
   std::vector<float> outputs;
   const std::vector<glue::Batch> order = glue::evaluation_batches(split.lengths, split.size());
   const std::span<const int64_t> examples = order.front();  // longest first
+  const Place place = {"classifier", cat("the scores of ", examples.size(), " texts")};
   for (size_t first = 0; first < examples.size();) {
     if (stop.requested()) {
       return std::nullopt;
     }
-    const auto batch = examples.subspan(first, std::min(static_cast<size_t>(batch_examples), examples.size() - first));
-    try {
+    std::span<const int64_t> batch;
+    const auto attempt = [&](int64_t texts) {
+      batch = examples.subspan(first, std::min(static_cast<size_t>(texts), examples.size() - first));
       const auto input =
           padded_batch(split.texts, batch, encoder.shape().pad_id, parameters.compute_type(), parameters.device());
-      const at::Tensor rows = encoder.classify(input).to(at::kCPU).contiguous();
-      const auto width = static_cast<size_t>(rows.size(1));
-      outputs.resize(static_cast<size_t>(split.size()) * width);
-      for (size_t i = 0; i < batch.size(); ++i) {
-        std::copy_n(rows.const_data_ptr<float>() + i * width, width,
-                    outputs.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(batch[i]) * width));
-      }
-    } catch (const std::exception& error) {
-      if (!util::is_out_of_memory(error) || batch_examples == 1) {
-        throw;
-      }
-      batch_examples = (batch_examples + 1) / 2;
-      continue;
+      return encoder.classify(input).to(at::kCPU).contiguous();
+    };
+    const at::Tensor rows = with_smaller(texts_per_pass, parameters.device(), place, attempt);
+    const auto width = static_cast<size_t>(rows.size(1));
+    outputs.resize(static_cast<size_t>(split.size()) * width);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      std::copy_n(rows.const_data_ptr<float>() + i * width, width,
+                  outputs.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(batch[i]) * width));
     }
     first += batch.size();
   }
