@@ -59,7 +59,7 @@ void Checkpointing::save_in_background() {
     is_saving();
     writer_.start(state_.position, state_.tensors(), retention_of(config_));
   } catch (const std::exception& error) {
-    note_failure(error);
+    note_failure(state_.position.step, error);
   }
 }
 
@@ -103,7 +103,7 @@ void Checkpointing::finish_writing() {
   try {
     writer_.wait();
   } catch (const std::exception& error) {
-    note_failure(error);
+    note_failure(saved_step_, error);
   }
 }
 
@@ -112,11 +112,16 @@ bool Checkpointing::has_any() {
   return !checkpoint::list_checkpoints(directory_).empty();
 }
 
-void Checkpointing::note_failure(const std::exception& error) {
-  util::log_error("pretrain", cat("no checkpoint of step ", saved_step_, ": ", error.what(), "; trying again in ",
+void Checkpointing::note_failure(int64_t step, const std::exception& error) {
+  util::log_error("pretrain", cat("no checkpoint of step ", step, ": ", error.what(), "; trying again in ",
                                   util::format_duration(kRetrySeconds)));
-  saved_step_ = kNoStep;
-  best_loss_ = kNoLoss;  // of what may not be on disk
+  const bool was_begun = step == saved_step_;  // if not, the one before is where it was
+  if (was_begun || is_best_) {
+    best_loss_ = kNoLoss;  // of what may not be on disk
+  }
+  if (was_begun) {
+    saved_step_ = kNoStep;
+  }
   retry_seconds_ = state_.position.elapsed_seconds + kRetrySeconds;
 }
 

@@ -25,7 +25,7 @@ class Checkpointing {
   /// checkpoints give way where there is none.
   void save_in_background();
   /// Returns when the state is on disk. A checkpoint of this step that is there already stays: only what is not in its
-  /// tensors is replaced. @throws ResourceError
+  /// tensors is replaced. @throws ResourceError; filesystem_error if what has to give way cannot be removed
   void save_now();
   /// Logs what went wrong in the background.
   void poll();
@@ -45,13 +45,14 @@ class Checkpointing {
 
   void make_room();
   void is_saving();
-  void note_failure(const std::exception& error);
+  /// @param step  that was to be saved
+  void note_failure(int64_t step, const std::exception& error);
 
   const config::CheckpointConfig& config_;
   std::filesystem::path directory_;
   TrainingState& state_;
   checkpoint::BackgroundWriter writer_;
-  int64_t saved_step_;
+  int64_t saved_step_;          ///< or being written
   double best_loss_ = kNoLoss;  ///< of this session
   bool is_best_ = false;        ///< and not saved yet
   double saved_seconds_ = 0;

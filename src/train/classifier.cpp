@@ -63,7 +63,7 @@ class ModelClassifier : public Classifier {
       split.texts.push_back(encode_line(line));
       split.lengths.push_back(std::ssize(split.texts.back().ids));
     }
-    const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, stop_);
+    const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, texts_per_pass_, stop_);
     if (!outputs) {
       throw util::StoppedError(stop_, "predict: stopped");
     }
@@ -109,6 +109,7 @@ class ModelClassifier : public Classifier {
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::vector<std::string> labels_;
   int64_t truncated_ = 0;
+  int64_t texts_per_pass_ = kTextsPerPass;
 };
 
 }  // namespace

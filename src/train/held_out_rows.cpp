@@ -6,7 +6,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
-#include "bertcram/util/out_of_memory.h"
+#include "micro_batch.h"
 
 namespace bertcram::train {
 
@@ -52,17 +52,15 @@ int64_t HeldOutRows::rows_of_last() const {
 std::optional<HeldOutScores> HeldOutRows::score_some(const Objective& objective, int64_t rows_per_pass,
                                                      const util::StopFlag& stop) {
   const int64_t count = rows_of_some();
-  const auto start = std::chrono::steady_clock::now();
-  const auto scores = score(objective, count, rows_per_pass, stop);
+  const auto [scores, seconds] = score(objective, count, rows_per_pass, stop);
   if (scores) {
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     seconds_per_row_ = seconds / static_cast<double>(count);
   }
   return scores;
 }
 
 std::optional<HeldOutScores> HeldOutRows::score_last(const Objective& objective, int64_t rows, int64_t rows_per_pass,
-                                                     const util::StopFlag& stop) const {
+                                                     const util::StopFlag& stop) {
   const int64_t count = rows == 0 ? rows_.rows() : std::min(rows, rows_.rows());
   if (count < rows_.rows()) {
     util::log_info("pretrain",
@@ -70,22 +68,26 @@ std::optional<HeldOutScores> HeldOutRows::score_last(const Objective& objective,
                        " held-out rows: more would take over a twentieth of the budget; `bertcram eval` takes "
                        "all"));
   }
-  return score(objective, count, rows_per_pass, stop);
+  return score(objective, count, rows_per_pass, stop).scores;
 }
 
-std::optional<HeldOutScores> HeldOutRows::score(const Objective& objective, int64_t rows, int64_t rows_per_pass,
-                                                const util::StopFlag& stop) const {
+/// What fits with gradients may not fit with fp32 logits.
+HeldOutRows::Scoring HeldOutRows::score(const Objective& objective, int64_t rows, int64_t rows_per_pass,
+                                        const util::StopFlag& stop) {
   const data::MaskedBatches batches(rows_, masking_, /*seed=*/0, data::RowOrder::kStored);
-  while (true) {
-    try {
-      return objective.evaluate(batches, rows, rows_per_pass, stop);
-    } catch (const std::exception& error) {  // what fits with gradients may not fit with fp32 logits
-      if (!util::is_out_of_memory(error) || rows_per_pass == 1) {
-        throw;
-      }
-    }
-    rows_per_pass = (rows_per_pass + 1) / 2;
+  const int64_t wanted = std::min(rows_per_pass, most_rows_per_pass_);
+  int64_t fitting = wanted;
+  const auto attempt = [&](int64_t at_a_time) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto scores = objective.evaluate(batches, rows, at_a_time, stop);
+    return Scoring{.scores = scores,
+                   .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+  };
+  const Scoring scoring = with_smaller(fitting, objective.device(), {"pretrain", "the held-out rows"}, attempt);
+  if (fitting < wanted) {
+    most_rows_per_pass_ = fitting;
   }
+  return scoring;
 }
 
 }  // namespace bertcram::train

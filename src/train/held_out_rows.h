@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include "bertcram/config/pretrain_config.h"
@@ -12,7 +13,8 @@
 namespace bertcram::train {
 
 /// The held-out rows of a run: when they are scored, how many of them, and what that takes. Of a short time budget the
-/// evaluations in mid-run take about a twentieth once it is known what one takes, and the last one another.
+/// evaluations in mid-run take about a twentieth once it is known what one takes, and the last one another. Where memory runs
+/// out, this evaluation and those after it take smaller passes.
 class HeldOutRows {
  public:
   /// @param masking  BERT's 15 %, as `bertcram eval`: runs at other rates can be compared
@@ -35,14 +37,17 @@ class HeldOutRows {
   void remember(int64_t rows) { remembered_rows_of_last_ = rows; }
   /// @param rows  from the first; 0 = all. That it is not all of them is logged.
   std::optional<HeldOutScores> score_last(const Objective& objective, int64_t rows, int64_t rows_per_pass,
-                                          const util::StopFlag& stop) const;
+                                          const util::StopFlag& stop);
   /// What the rows of the last will take, judged by the last score_some; 0 before.
   double seconds_for_last() const { return static_cast<double>(rows_of_last()) * seconds_per_row_; }
 
  private:
   int64_t rows_of_some() const;
-  std::optional<HeldOutScores> score(const Objective& objective, int64_t rows, int64_t rows_per_pass,
-                                     const util::StopFlag& stop) const;
+  struct Scoring {
+    std::optional<HeldOutScores> scores;
+    double seconds = 0;  ///< of the passes that found memory
+  };
+  Scoring score(const Objective& objective, int64_t rows, int64_t rows_per_pass, const util::StopFlag& stop);
 
   const config::HeldOutConfig& config_;
   const data::RowStore& rows_;
@@ -50,6 +55,7 @@ class HeldOutRows {
   std::optional<double> share_of_budget_;  ///< seconds
   double seconds_per_row_ = 0;
   int64_t remembered_rows_of_last_ = 0;
+  int64_t most_rows_per_pass_ = std::numeric_limits<int64_t>::max();  ///< more found no memory
 };
 
 }  // namespace bertcram::train

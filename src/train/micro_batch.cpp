@@ -43,13 +43,17 @@ std::optional<int64_t> fastest_rows_per_pass(int64_t most,
   }
 }
 
-void clear_attempt(nn::Parameters& parameters) {
-  parameters.zero_gradients();
-  if (parameters.device().is_cpu()) {
+void give_back_memory(at::Device device) {
+  if (device.is_cpu()) {
     give_back_freed_memory();
   } else {
     at::accelerator::emptyCache();
   }
+}
+
+void clear_attempt(nn::Parameters& parameters) {
+  parameters.zero_gradients();
+  give_back_memory(parameters.device());
 }
 
 bool make_smaller(checkpoint::Passes& passes, int64_t first_rows, const Place& where) {
@@ -65,6 +69,10 @@ bool make_smaller(checkpoint::Passes& passes, int64_t first_rows, const Place& w
                     cat("out of memory at ", where.step, ": going on with this step in passes of ", passes.rows,
                         " rows", passes.recomputes ? ", activations computed again when needed" : ""));
   return true;
+}
+
+void note_smaller(int64_t rows, const Place& where) {
+  util::log_warning(where.command, cat("out of memory at ", where.step, ": going on with ", rows, " at a time"));
 }
 
 }  // namespace bertcram::train

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -23,6 +25,9 @@ struct Place {
   std::string step;
 };
 
+/// Gives unused memory back, so that passes of another size find it.
+void give_back_memory(at::Device device);
+
 /// Forgets the gradients of a step and gives unused memory back, so that passes of another size find it.
 void clear_attempt(nn::Parameters& parameters);
 
@@ -45,6 +50,34 @@ auto with_back_off(checkpoint::Passes& passes, nn::Parameters& parameters, const
         throw;
       }
     }
+  }
+}
+
+/// Logged.
+void note_smaller(int64_t rows, const Place& where);
+
+/// Runs what keeps nothing between its passes, such as an evaluation; when memory runs out, again with half as many rows at
+/// a time. Logged once, when it is done.
+/// @param rows     at a time; left at what found memory, for who comes again
+/// @param attempt  int64_t rows → what is returned
+/// @throws what the last attempt threw if a single row finds no memory
+template <class Attempt>
+auto with_smaller(int64_t& rows, at::Device device, const Place& where, const Attempt& attempt) {
+  const int64_t first_rows = rows;
+  while (true) {
+    try {
+      auto result = attempt(rows);
+      if (rows < first_rows) {
+        note_smaller(rows, where);
+      }
+      return result;
+    } catch (const std::exception& error) {
+      if (!util::is_out_of_memory(error) || rows == 1) {
+        throw;
+      }
+    }
+    rows = (rows + 1) / 2;
+    give_back_memory(device);
   }
 }
 

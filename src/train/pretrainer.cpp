@@ -222,7 +222,7 @@ class Pretrainer {
     return !held_out_.is_empty() && state_.position.final_evaluation_step != state_.position.step;
   }
 
-  std::optional<HeldOutScores> score_last() const {
+  std::optional<HeldOutScores> score_last() {
     return held_out_.score_last(*state_.objective, state_.position.final_evaluation_rows, step_.passes().rows,
                                 context_.stop);
   }

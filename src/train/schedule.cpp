@@ -43,7 +43,8 @@ Budget::Budget(const config::BudgetConfig& config) : steps_(config.steps), token
   if (!config.time.empty()) {
     seconds_ = util::parse_duration(config.time).value();
   }
-  BC_CHECK(steps_ > 0 || tokens_ > 0 || seconds_ > 0);
+  BC_CHECK(int{steps_ > 0} + int{tokens_ > 0} + int{seconds_ > 0} == 1, steps_, " steps, ", tokens_, " tokens, ",
+           seconds_, " s");
 }
 
 void Budget::reserve(double seconds) {

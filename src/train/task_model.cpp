@@ -67,7 +67,8 @@ EncodedSplit TaskModel::encode(glue::Dataset dataset, const std::string& reporte
 }
 
 std::optional<std::vector<float>> TaskModel::outputs(const EncodedSplit& split, const util::StopFlag& stop) const {
-  const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, stop);
+  int64_t texts_per_pass = kTextsPerPass;
+  const auto outputs = classifier_outputs(model_.encoder(), model_.parameters(), split, texts_per_pass, stop);
   if (!outputs) {
     return std::nullopt;
   }

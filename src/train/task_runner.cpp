@@ -8,8 +8,8 @@
 #include "bertcram/glue/batching.h"
 #include "bertcram/util/error.h"
 #include "bertcram/util/log.h"
-#include "bertcram/util/out_of_memory.h"
 #include "bertcram/util/text.h"
+#include "micro_batch.h"
 
 namespace bertcram::train {
 
@@ -78,36 +78,37 @@ int64_t trained_tokens(const model::Head& head, const model::EncoderShape& shape
 }
 
 std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
-                                                     const EncodedSplit& split, const util::StopFlag& stop) {
-  constexpr int64_t kMostExamples = 64;
-  int64_t pass_tokens = kMostExamples * 512;
+                                                     const EncodedSplit& split, int64_t& texts_per_pass,
+                                                     const util::StopFlag& stop) {
+  constexpr int64_t kTokensPerText = 512;  // of longer ones a pass has fewer
   const c10::NoGradGuard no_grad;
   std::vector<float> outputs;
   const std::vector<glue::Batch> order = glue::evaluation_batches(split.lengths, split.size());
   const std::span<const int64_t> examples = order.front();  // longest first
+  const Place place = {"classifier", cat("the scores of ", examples.size(), " texts")};
   for (size_t first = 0; first < examples.size();) {
     if (stop.requested()) {
       return std::nullopt;
     }
     const int64_t longest = std::max<int64_t>(1, split.lengths[static_cast<size_t>(examples[first])]);
-    const int64_t most = std::clamp<int64_t>(pass_tokens / longest, 1, kMostExamples);
-    const auto batch = examples.subspan(first, std::min(static_cast<size_t>(most), examples.size() - first));
-    try {
+    const int64_t most = std::clamp<int64_t>(kTextsPerPass * kTokensPerText / longest, 1, kTextsPerPass);
+    int64_t texts = std::min(texts_per_pass, most);
+    std::span<const int64_t> batch;
+    const auto attempt = [&](int64_t count) {
+      batch = examples.subspan(first, std::min(static_cast<size_t>(count), examples.size() - first));
       const auto input =
           padded_batch(split.texts, batch, encoder.shape().pad_id, parameters.compute_type(), parameters.device());
-      const at::Tensor rows = encoder.classify(input).to(at::kCPU).contiguous();
-      const auto width = static_cast<size_t>(rows.size(1));
-      outputs.resize(static_cast<size_t>(split.size()) * width);
-      for (size_t i = 0; i < batch.size(); ++i) {
-        std::copy_n(rows.const_data_ptr<float>() + i * width, width,
-                    outputs.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(batch[i]) * width));
-      }
-    } catch (const std::exception& error) {
-      if (!util::is_out_of_memory(error) || batch.size() == 1) {
-        throw;
-      }
-      pass_tokens = longest * std::ssize(batch) / 2;
-      continue;
+      return encoder.classify(input).to(at::kCPU).contiguous();
+    };
+    const at::Tensor rows = with_smaller(texts, parameters.device(), place, attempt);
+    if (texts < most) {
+      texts_per_pass = texts;
+    }
+    const auto width = static_cast<size_t>(rows.size(1));
+    outputs.resize(static_cast<size_t>(split.size()) * width);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      std::copy_n(rows.const_data_ptr<float>() + i * width, width,
+                  outputs.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(batch[i]) * width));
     }
     first += batch.size();
   }

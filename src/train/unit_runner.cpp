@@ -93,8 +93,9 @@ glue::UnitRecord UnitRunner::run(const glue::UnitId& id, const LoadedTask& task,
 std::optional<UnitRunner::Best> UnitRunner::look(const LoadedTask& task, const std::string& name, int64_t epoch,
                                                  UnitTrainer& trainer) const {
   Best now = {.epoch = epoch};
+  int64_t texts_per_pass = kTextsPerPass;
   for (const DevSet& dev : task.dev) {
-    auto outputs = classifier_outputs(trainer.encoder(), trainer.parameters(), dev.split, stop_);
+    auto outputs = classifier_outputs(trainer.encoder(), trainer.parameters(), dev.split, texts_per_pass, stop_);
     if (!outputs) {
       return std::nullopt;
     }

@@ -9,7 +9,7 @@
 
 #include "bertcram/monitor/run_events.h"
 #include "bertcram/util/stop.h"
-#include "util/log_support.h"
+#include "util/log_file.h"
 #include "util/test_support.h"
 
 namespace bertcram::monitor {
@@ -18,7 +18,6 @@ namespace {
 using nlohmann::json;
 using test::contains;
 using test::LogFile;
-using test::read_bytes;
 using test::ScratchDirectory;
 using namespace std::chrono_literals;
 
@@ -29,14 +28,6 @@ std::vector<json> lines_of(const std::filesystem::path& file) {
     lines.push_back(json::parse(line));
   }
   return lines;
-}
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
 }
 
 TEST(EventHook, TellsEverythingInOrderAndTheLastBeforeItEnds) {
@@ -61,7 +52,7 @@ TEST(EventHook, AFailureIsWarnedOfOncePerMessageWithoutTheCommand) {
     hook.send("start", {});
     hook.send("finished", {});
   }
-  EXPECT_EQ(count_of(log.text(), "failed: exit status 6: cannot resolve host"), 2U) << log.text();
+  EXPECT_EQ(log.count_of("failed: exit status 6: cannot resolve host"), 2U) << log.text();
   EXPECT_TRUE(contains(log.text(), "'start'"));
   EXPECT_FALSE(contains(log.text(), "secret-token"));
 }
@@ -101,7 +92,7 @@ TEST(EventHook, HoldsNobodyUpAndKeepsFewMessages) {
   for (size_t i = told.size() - 3; i < told.size(); ++i) {
     EXPECT_EQ(told[i]["number"], 1000 - told.size() + i) << "the newest are kept";
   }
-  EXPECT_EQ(count_of(log.text(), "the oldest messages that wait for it are dropped"), 1U);
+  EXPECT_EQ(log.count_of("the oldest messages that wait for it are dropped"), 1U);
 }
 
 TEST(EventHook, WithoutACommandNothingHappens) {

@@ -7,6 +7,7 @@
 #include "nn/tensor_support.h"
 #include "train/pretrain_support.h"
 #include "train/run_data.h"
+#include "util/log_file.h"
 
 namespace bertcram::train {
 namespace {
@@ -178,6 +179,53 @@ TEST_F(CheckpointingTest, OfTheSameStepOnlyTheStateIsWrittenAgain) {
   checkpoints.save_now();
   EXPECT_EQ(saved_steps(), (std::vector<int64_t>{3}));
   EXPECT_NO_THROW(state_.load(weights.parent_path()));
+}
+
+TEST_F(CheckpointingTest, WhatFailsBeforeItIsBegunForgetsNoEarlierOne) {
+  const test::LogFile log;
+  config_.checkpoint = {.every_steps = 0, .every_time = "", .keep = 9, .keep_best = true};
+  Checkpointing checkpoints(config_.checkpoint, folder_, state_);
+  std::filesystem::create_directories(folder_ / ".partial-step-0000000002");  // an interrupted write
+  const auto save_in_vain = [&] {
+    using enum std::filesystem::perms;
+    const auto readable = owner_read | owner_exec | others_read | others_exec;
+    std::filesystem::permissions(folder_, readable);
+    {
+      const test::OrdinaryUser user(scratch_);
+      checkpoints.save_in_background();  // finds that it cannot be removed
+    }
+    std::filesystem::permissions(folder_, readable | owner_write);
+  };
+  at(3, 1);
+  save_in_vain();
+  EXPECT_EQ(log.count_of("no checkpoint of step 3: "), 1U) << log.text();
+  at(5, 100);
+  checkpoints.after_evaluation(3.0);
+  checkpoints.save_in_background();
+  checkpoints.finish_writing();
+  std::filesystem::create_directories(folder_ / ".partial-step-0000000002");
+  at(6, 200);
+  checkpoints.after_evaluation(3.5);
+  save_in_vain();
+  EXPECT_EQ(log.count_of("no checkpoint of step 6: "), 1U) << log.text();
+  EXPECT_EQ(log.count_of("no checkpoint of step "), 2U) << log.text();
+  at(7, 300);
+  checkpoints.save_in_background();
+  checkpoints.finish_writing();
+  EXPECT_EQ(saved_steps(), (std::vector<int64_t>{7, 5}));
+  at(8, 301);
+  checkpoints.after_evaluation(3.2);
+  EXPECT_FALSE(checkpoints.is_due()) << "that of 3.0 is there";
+
+  std::filesystem::create_directories(folder_ / ".partial-step-0000000002");
+  checkpoints.after_evaluation(2.5);
+  save_in_vain();
+  at(9, 400);
+  checkpoints.save_in_background();
+  checkpoints.finish_writing();
+  at(10, 401);
+  checkpoints.after_evaluation(2.8);
+  EXPECT_TRUE(checkpoints.is_due()) << "that of 2.5 is not";
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "util/log_support.h"
+#include "util/log_file.h"
 
 namespace bertcram::train {
 namespace {

@@ -9,15 +9,16 @@
 
 #include "train/pretrain_support.h"
 #include "train/run_data.h"
+#include "util/log_file.h"
 
 namespace bertcram::train {
 namespace {
 
-/// Remembers how it is asked; finds memory for `fits` rows at a time.
+/// Remembers how it is asked; finds memory for `fits` rows at a time. `in_vain` is what it takes to find none.
 class Asked : public Objective {
  public:
-  explicit Asked(int64_t fits, std::chrono::milliseconds per_row = {})
-      : Objective(at::kCPU), fits_(fits), per_row_(per_row) {}
+  explicit Asked(int64_t fits, std::chrono::milliseconds per_row = {}, std::chrono::milliseconds in_vain = {})
+      : Objective(at::kCPU), fits_(fits), per_row_(per_row), in_vain_(in_vain) {}
   BatchLoss loss(const BatchTensors&, double, const model::EncodeOptions&) const override { return {}; }
   bool needs_mask_prob() const override { return false; }
   std::optional<HeldOutScores> evaluate(const data::MaskedBatches&, int64_t rows, int64_t micro_rows,
@@ -25,7 +26,9 @@ class Asked : public Objective {
     if (stop.requested()) {
       return std::nullopt;
     }
+    tried.push_back(micro_rows);
     if (micro_rows > fits_) {
+      std::this_thread::sleep_for(in_vain_);
       throw std::bad_alloc();
     }
     passes.push_back(micro_rows);
@@ -37,10 +40,12 @@ class Asked : public Objective {
   std::vector<TrainedModel> models() const override { return {}; }
 
   mutable std::vector<int64_t> passes;
+  mutable std::vector<int64_t> tried;  ///< with those that found no memory
 
  private:
   int64_t fits_;
   std::chrono::milliseconds per_row_;
+  std::chrono::milliseconds in_vain_;
 };
 
 class HeldOutRowsTest : public test::PretrainTest {
@@ -82,6 +87,20 @@ TEST_F(HeldOutRowsTest, WithoutMemoryAreScoredInSmallerPasses) {
   EXPECT_THROW(rows({.rows = 2}).score_last(Asked(0), 0, 64, stop_), std::bad_alloc);
 }
 
+TEST_F(HeldOutRowsTest, RememberTheSizeThatFitsAndTimeThatAlone) {
+  const test::LogFile log;
+  const Asked objective(3, /*per_row=*/{}, /*in_vain=*/std::chrono::milliseconds(200));
+  const config::HeldOutConfig config = {.rows = 1};
+  HeldOutRows some = rows(config);
+  EXPECT_TRUE(some.score_some(objective, 8, stop_));
+  EXPECT_LT(some.seconds_for_last(), 0.4 * static_cast<double>(data_.valid.rows())) << "400 ms were in vain";
+  EXPECT_TRUE(some.score_some(objective, 1, stop_)) << "training has smaller passes, for once";
+  EXPECT_TRUE(some.score_last(objective, 0, 8, stop_));
+  EXPECT_EQ(objective.tried, (std::vector<int64_t>{8, 4, 2, 1, 2}));
+  EXPECT_EQ(log.count_of("out of memory at the held-out rows: going on with 2 at a time"), 1U) << log.text();
+  EXPECT_EQ(log.count_of("out of memory"), 1U) << log.text();
+}
+
 // An evaluation takes at least as long as its sleep, and how much longer is the machine's choice: what is expected follows
 // from what the rows themselves say that it took.
 TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
@@ -117,7 +136,8 @@ TEST_F(HeldOutRowsTest, TakeATwentiethOfATimeBudgetAtMost) {
 }
 
 TEST_F(HeldOutRowsTest, TellWhatTheLastOnesWillTake) {
-  HeldOutRows some = rows({.rows = 1});
+  const config::HeldOutConfig config = {.rows = 1};  // which is not copied
+  HeldOutRows some = rows(config);
   EXPECT_EQ(some.seconds_for_last(), 0.0);
   some.score_some(Asked(100), 4, stop_);
   EXPECT_GT(some.seconds_for_last(), 0.0);

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
+#include <stdexcept>
 #include <vector>
+
+#include "util/log_file.h"
 
 namespace bertcram::train {
 namespace {
@@ -50,6 +54,50 @@ TEST(FastestRowsPerPass, GoesBelowTheFirstSizeWhereEvenThatDoesNotFit) {
   EXPECT_EQ(trial.found, 2);
   EXPECT_EQ(trial.tried, (std::vector<int64_t>{8, 4, 2}));
   EXPECT_EQ(search(2048, [](int64_t) { return std::optional<double>(); }).found, std::nullopt);
+}
+
+/// Finds memory for `fits` rows; remembers what it was asked for.
+struct Attempts {
+  int64_t fits = 0;
+  std::vector<int64_t> tried = {};
+  int64_t operator()(int64_t rows) {
+    tried.push_back(rows);
+    if (rows > fits) {
+      throw std::bad_alloc();
+    }
+    return 10 * rows;
+  }
+};
+
+int64_t run(Attempts& attempts, int64_t& rows) {
+  return with_smaller(rows, at::kCPU, {"test", "here"}, [&](int64_t at_a_time) { return attempts(at_a_time); });
+}
+
+TEST(WithSmaller, HalvesUntilThereIsMemoryAndSaysSoOnce) {
+  const test::LogFile log;
+  Attempts attempts = {.fits = 3};
+  int64_t rows = 21;
+  EXPECT_EQ(run(attempts, rows), 30);
+  EXPECT_EQ(rows, 3);
+  EXPECT_EQ(attempts.tried, (std::vector<int64_t>{21, 11, 6, 3}));
+  EXPECT_EQ(run(attempts, rows), 30) << "who comes again begins there";
+  EXPECT_EQ(attempts.tried, (std::vector<int64_t>{21, 11, 6, 3, 3}));
+  EXPECT_EQ(log.count_of("out of memory at "), 1U) << log.text();
+  EXPECT_EQ(log.count_of("test: out of memory at here: going on with 3 at a time"), 1U) << log.text();
+}
+
+TEST(WithSmaller, GivesUpAtOneRowAndAtOtherErrors) {
+  Attempts attempts = {.fits = 0};
+  int64_t rows = 4;
+  EXPECT_THROW(run(attempts, rows), std::bad_alloc);
+  EXPECT_EQ(attempts.tried, (std::vector<int64_t>{4, 2, 1}));
+  int calls = 0;
+  const auto broken = [&](int64_t) -> int64_t {
+    ++calls;
+    throw std::runtime_error("mat1 and mat2 shapes cannot be multiplied");
+  };
+  EXPECT_THROW(with_smaller(rows = 4, at::kCPU, {"test", "here"}, broken), std::runtime_error);
+  EXPECT_EQ(calls, 1);
 }
 
 }  // namespace

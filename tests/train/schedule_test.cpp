@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "bertcram/util/error.h"
+
 namespace bertcram::train {
 namespace {
 
@@ -99,6 +101,13 @@ TEST(Budget, ReservesTimeForWhatFollowsOnTheLastStep) {
   Budget steps({.steps = 4});
   steps.reserve(1000);
   EXPECT_DOUBLE_EQ(steps.share({.steps = 1}), 0.25);
+}
+
+TEST(Budget, IsOfOneKind) {
+  EXPECT_THROW(Budget({}), InternalError);
+  EXPECT_THROW(Budget({.steps = 4, .tokens = 1000}), InternalError);
+  EXPECT_THROW(Budget({.time = "1h", .steps = 4}), InternalError);
+  EXPECT_THROW(Budget({.time = "1h", .tokens = 1000}), InternalError);
 }
 
 TEST(Budget, OfSteps) {

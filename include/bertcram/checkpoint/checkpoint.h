@@ -65,6 +65,7 @@ void save_checkpoint(const std::filesystem::path& directory, const TrainState& s
 bool has_room(const std::filesystem::path& directory, const TrainTensors& tensors);
 /// Removes what interrupted writes left and then, until there is room, the oldest checkpoints of those that only their
 /// age keeps; the newest, the best and those of each stretch stay. @return how many checkpoints went
+/// @throws filesystem_error if something cannot be looked at or removed
 int64_t make_room(const std::filesystem::path& directory, const TrainTensors& tensors, const Retention& retention);
 /// @throws ResourceError if there is none, or if the folder cannot be made
 void require_room(const std::filesystem::path& directory, const TrainTensors& tensors);
@@ -76,7 +77,9 @@ void update_state(const std::filesystem::path& directory, const TrainState& stat
 /// Removes what interrupted writes left, and the checkpoints that need not stay.
 void clean_up(const std::filesystem::path& directory, const Retention& retention);
 
-/// Removes checkpoints behind `step`: a run that continues from an older one leaves that branch.
+/// Puts checkpoints behind `step` aside: a run that continues from an older one leaves that branch. They are renamed, so
+/// that none is listed any more; the disk has their room back once clean_up or make_room removes what they are now.
+/// @throws filesystem_error
 void discard_newer(const std::filesystem::path& directory, int64_t step);
 
 /// Complete checkpoints in `directory`, newest first. Folders of interrupted writes are not among them.

@@ -44,6 +44,8 @@ class Objective {
   explicit Objective(at::Device device) : device_(device) {}
   virtual ~Objective() = default;
 
+  at::Device device() const { return device_; }
+
   virtual BatchLoss loss(const data::MaskedBatch& batch, const model::EncodeOptions& options) const;
   /// Of a batch that is on the device. @param mask_prob  share of its tokens that are predicted; 0 if !needs_mask_prob()
   virtual BatchLoss loss(const BatchTensors& tensors, double mask_prob, const model::EncodeOptions& options) const = 0;
@@ -57,9 +59,6 @@ class Objective {
   virtual double flops_per_token(int64_t seq_len) const = 0;
   /// The model that the run is for, first.
   virtual std::vector<TrainedModel> models() const = 0;
-
- protected:
-  at::Device device() const { return device_; }
 
  private:
   at::Device device_;

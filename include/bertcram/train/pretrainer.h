@@ -34,13 +34,16 @@ struct PretrainResult {
   int64_t steps = 0;
   int64_t tokens = 0;
   double elapsed_seconds = 0;
-  double unigram_entropy = 0;             ///< of the training data, nats per token
-  std::optional<HeldOutScores> held_out;  ///< all validation rows; nullopt if there are none
+  double unigram_entropy = 0;  ///< of the training data, nats per token
+  /// Of all validation rows, or of as many as a time budget left time for; nullopt if there are none.
+  std::optional<HeldOutScores> held_out;
 };
 
 /// Trains until the budget is spent, writing checkpoints on the way; continues from the newest valid one.
-/// A finished run is left as it is. @throws util::StoppedError after writing a checkpoint; DataError, ConfigError,
-/// ResourceError, DivergedError
+/// A finished run is left as it is.
+/// @throws util::StoppedError, as a rule after writing a checkpoint. None is written before training begins, while steps
+/// are being skipped and an earlier one is there, of weights that are no numbers, and while a finished run is scored again.
+/// @throws DataError, ConfigError, ResourceError, DivergedError
 PretrainResult run_pretrain(const config::PretrainConfig& config, const PretrainContext& context);
 
 }  // namespace bertcram::train

@@ -25,6 +25,7 @@ struct Usage {
 /// The limit of a run, in exactly one of time, steps and tokens.
 class Budget {
  public:
+  /// REQUIRES: exactly one is set; config::contradictions tells users.
   explicit Budget(const config::BudgetConfig& config);
 
   /// Takes this much off a time budget, at most a quarter of it: what follows on the last step has to fit too.

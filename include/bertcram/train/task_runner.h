@@ -48,11 +48,15 @@ void require_classifier(const checkpoint::ModelDirectory& source);
 /// that others made.
 int64_t trained_tokens(const model::Head& head, const model::EncoderShape& shape);
 
-/// Outputs of the classifier for every text, in their order: size() rows of task.classes() numbers (or one), in passes of
-/// 64 texts, of fewer where they have more than 512 tokens, and of half the tokens whenever memory runs out.
+/// Texts in a pass of the classifier, as long as they find memory and have no more than 512 tokens; of longer ones fewer.
+constexpr int64_t kTextsPerPass = 64;
+
+/// Outputs of the classifier for every text, in their order: size() rows of task.classes() numbers (or one).
+/// @param texts_per_pass  halved whenever memory runs out: left at what found some, for who asks again
 /// @return nullopt when asked to stop on the way
 std::optional<std::vector<float>> classifier_outputs(const model::Encoder& encoder, const nn::Parameters& parameters,
-                                                     const EncodedSplit& split, const util::StopFlag& stop);
+                                                     const EncodedSplit& split, int64_t& texts_per_pass,
+                                                     const util::StopFlag& stop);
 
 /// Whether no output is infinite or not a number, as they are of damaged or diverged weights.
 bool are_finite(const std::vector<float>& outputs);

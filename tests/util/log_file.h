@@ -1,5 +1,4 @@
 #pragma once
-// What is logged, for tests of warnings.
 
 #include <string>
 
@@ -8,7 +7,7 @@
 
 namespace bertcram::test {
 
-/// The log of what happens while it lives.
+/// The log of what happens while it lives; stderr shows errors alone meanwhile.
 class LogFile {
  public:
   LogFile() { util::configure_logging({.level = util::LogLevel::kError, .file = scratch_ / "log"}); }
@@ -16,6 +15,15 @@ class LogFile {
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
   std::string text() const { return read_bytes(scratch_ / "log"); }
+  /// How often that was logged.
+  size_t count_of(const std::string& part) const {
+    const std::string all = text();
+    size_t count = 0;
+    for (size_t at = all.find(part); at != std::string::npos; at = all.find(part, at + 1)) {
+      ++count;
+    }
+    return count;
+  }
 
  private:
   ScratchDirectory scratch_;
