@@ -188,7 +188,7 @@ TEST_F(CheckpointingTest, WhatFailsBeforeItIsBegunForgetsNoEarlierOne) {
   std::filesystem::create_directories(folder_ / ".partial-step-0000000002");  // an interrupted write
   const auto save_in_vain = [&] {
     using enum std::filesystem::perms;
-    const auto readable = owner_read | owner_exec | others_read | others_exec;
+    const auto readable = owner_read | owner_exec | group_read | group_exec | others_read | others_exec;
     std::filesystem::permissions(folder_, readable);
     {
       const test::OrdinaryUser user(scratch_);
