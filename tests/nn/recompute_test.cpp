@@ -2,6 +2,8 @@
 
 #include "bertcram/nn/recompute.h"
 
+#include <ATen/ops/zeros_like.h>
+
 #include "bertcram/nn/functional.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
@@ -20,6 +22,7 @@ Outcome run(bool is_recomputed) {
   util::RandomStream random(3);
   const at::Tensor x = test::leaf_of(test::random_tensor(random, {4, 6}), at::kFloat);
   const at::Tensor weight = test::leaf_of(test::random_tensor(random, {6, 6}), at::kFloat);
+  weight.mutable_grad() = at::zeros_like(weight);  // as Parameters do: products add to it, in either case
   at::manual_seed(7);
   const auto block = [&](const at::Tensor& in) {
     return nn::gelu(nn::linear(in, weight, {}) * at::bernoulli(at::full_like(in, 0.7)));
