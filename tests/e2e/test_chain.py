@@ -142,10 +142,17 @@ class Chain(E2ETestCase):
             again = must("eval", "--task-file", self.task, "--model", folder, "--threads", 1, "--json").json
             self.assertAlmostEqual(again["accuracy"], value, places=9)
 
-    def test_the_random_baseline_is_another_result_and_worse_or_equal(self):
-        tuned = self.finetune(self.dir / "tuned")["tasks"]["days"]["mean"]
-        random_start = self.finetune(self.dir / "random", "--init", "random")["tasks"]["days"]["mean"]
-        self.assertGreaterEqual(tuned, random_start)
+    def test_the_random_baseline_is_another_model_that_keeps_out_of_the_folder_of_the_first(self):
+        def weights(folder):
+            return [path.read_bytes() for path in sorted(folder.rglob("model.safetensors"))]
+        self.finetune(self.dir / "tuned", "--save-models", "all")
+        self.finetune(self.dir / "random", "--init", "random", "--save-models", "all")
+        self.assertEqual((len(weights(self.dir / "tuned")), len(weights(self.dir / "random"))), (2, 2))
+        self.assertTrue(all(a != b for a, b in zip(weights(self.dir / "tuned"), weights(self.dir / "random"))))
+        refused = self.bertcram("finetune-glue", "--task-file", self.task, "--model", self.root / "runs" / "toy" / "model", "--output",
+                                self.dir / "tuned", "--seeds", 2, "--epochs", 8, "--batch-rows", 16, "--learning-rate", 1e-3,
+                                "--threads", 1, "--init", "random")
+        self.assert_fails(refused, 2, "random")
 
     def test_fine_tuning_again_is_bit_for_bit_the_same(self):
         def weights(folder):
