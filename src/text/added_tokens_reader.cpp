@@ -8,6 +8,7 @@
 
 #include "bertcram/util/error.h"
 #include "bertcram/util/text.h"
+#include "named_token.h"
 
 namespace bertcram::text {
 namespace {
@@ -150,33 +151,40 @@ void add_file(const util::JsonFields& file, const util::JsonFields& names, const
 
 }  // namespace
 
-TokensBesideVocab read_tokens_beside_vocab(const fs::path& directory, const util::JsonFields& config,
-                                           const std::vector<std::string>& vocab) {
+void read_special_names(const util::JsonFields& fields, SpecialNames& names) {
+  names.pad = read_named_token(fields, "pad_token", names.pad);
+  names.unk = read_named_token(fields, "unk_token", names.unk);
+  names.cls = read_named_token(fields, "cls_token", names.cls);
+  names.sep = read_named_token(fields, "sep_token", names.sep);
+  names.mask = read_named_token(fields, "mask_token", names.mask);
+}
+
+std::vector<WordPieceLiteral> read_tokens_beside_vocab(const fs::path& directory, const util::JsonFields& config,
+                                                       const std::vector<std::string>& vocab, SpecialNames& special) {
   Collector collector(vocab);
-  TokensBesideVocab tokens;
-  tokens.names = config.raw();
-  tokens.where = config.where();
   if (config.find("added_tokens_decoder") != nullptr) {
     add_decoder(config.object("added_tokens_decoder"), collector);
     add_names(config, collector);
+    read_special_names(config, special);
   } else {
     const fs::path map_path = directory / "special_tokens_map.json";
     const json map_document = parse_if_there(map_path);
     const util::JsonFields map(map_document, map_path.string());
-    tokens.names.update(map_document);
-    if (!map_document.empty()) {
-      tokens.where = cat(directory.string(), ": special_tokens_map.json or tokenizer_config.json");
-    }
-    const util::JsonFields names(tokens.names, tokens.where);
+    json all_names = config.raw();
+    all_names.update(map_document);
+    const util::JsonFields names(all_names,
+                                 map_document.empty()
+                                     ? config.where()
+                                     : cat(directory.string(), ": special_tokens_map.json or tokenizer_config.json"));
     const fs::path file_path = directory / "added_tokens.json";
     const json file = parse_if_there(file_path);
     add_file({file, file_path.string()}, names, config, map, collector);
     add_names(names, collector);
     add_further(map, collector);
+    read_special_names(names, special);
   }
   add_further(config, collector);
-  tokens.literals = collector.take();
-  return tokens;
+  return collector.take();
 }
 
 }  // namespace bertcram::text

@@ -16,17 +16,16 @@ inline nlohmann::json parse_if_there(const std::filesystem::path& path) {
   return std::filesystem::exists(path) ? util::parse_json_file(path) : nlohmann::json::object();
 }
 
-struct TokensBesideVocab {
-  nlohmann::json names;                    ///< an object with "mask_token" and the like
-  std::string where;                       ///< the names stand, for errors
-  std::vector<WordPieceLiteral> literals;  ///< each is in the vocabulary
-};
+/// Takes "mask_token" and the like from an object; what it does not name stays.
+void read_special_names(const util::JsonFields& fields, SpecialNames& names);
 
 /// Reads special_tokens_map.json and added_tokens.json as transformers 5.23 does: not at all where `config` has
 /// added_tokens_decoder, otherwise the names of the map go before those of `config`.
-/// @param config tokenizer_config.json, or an empty object
+/// @param config  tokenizer_config.json, or an empty object
+/// @param special  gets the names of the roles  @return the further tokens, each of which is in the vocabulary
 /// @throws DataError naming a token that is not in the vocabulary, or would be looked for in other text than here
-TokensBesideVocab read_tokens_beside_vocab(const std::filesystem::path& directory, const util::JsonFields& config,
-                                           const std::vector<std::string>& vocab);
+std::vector<WordPieceLiteral> read_tokens_beside_vocab(const std::filesystem::path& directory,
+                                                       const util::JsonFields& config,
+                                                       const std::vector<std::string>& vocab, SpecialNames& special);
 
 }  // namespace bertcram::text

@@ -6,7 +6,6 @@
 #include "bertcram/text/tokenizer_files.h"
 #include "bertcram/util/json_fields.h"
 #include "frame_reader.h"
-#include "named_token.h"
 #include "vocab_map.h"
 
 namespace bertcram::text {
@@ -88,14 +87,6 @@ void check_frame_names(const WordPieceDefinition& definition, const SpecialNames
   }
 }
 
-void read_special_names(const util::JsonFields& fields, SpecialNames& names) {
-  names.pad = read_named_token(fields, "pad_token", names.pad);
-  names.unk = read_named_token(fields, "unk_token", names.unk);
-  names.cls = read_named_token(fields, "cls_token", names.cls);
-  names.sep = read_named_token(fields, "sep_token", names.sep);
-  names.mask = read_named_token(fields, "mask_token", names.mask);
-}
-
 NormalizerOptions read_config_options(const util::JsonFields& config, const NormalizerOptions& defaults) {
   NormalizerOptions options = defaults;
   options.lowercase = config.get("do_lower_case", defaults.lowercase);
@@ -158,9 +149,7 @@ WordPieceDefinition read_vocab_directory(const std::filesystem::path& directory)
   WordPieceDefinition definition;
   definition.vocab = read_vocab_txt(directory / kVocabFile);
   definition.normalizer = read_config_options(config, NormalizerOptions{});
-  TokensBesideVocab tokens = read_tokens_beside_vocab(directory, config, definition.vocab);
-  read_special_names({tokens.names, tokens.where}, definition.special);
-  definition.literals = std::move(tokens.literals);
+  definition.literals = read_tokens_beside_vocab(directory, config, definition.vocab, definition.special);
   return definition;
 }
 
