@@ -50,8 +50,8 @@ at::Tensor turned(const at::Tensor& qkv, const at::Tensor& cosines, const at::Te
   const at::Tensor second = half_of(from, 1);
   at::Tensor turned_first = half_of(to, 0);
   at::Tensor turned_second = half_of(to, 1);
-  at::sub_out(turned_first, first * cosines,
-              second * sines);  // products with the tables are fp32, rounded once at the end
+  // Products with the tables are fp32, rounded once at the end.
+  at::sub_out(turned_first, first * cosines, second * sines);
   at::add_out(turned_second, second * cosines, first * sines);
   to.select(2, 2).copy_(from.select(2, 2));
   return to.view(qkv.sizes());

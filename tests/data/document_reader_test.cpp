@@ -4,15 +4,11 @@
 
 #include <gtest/gtest.h>
 #include <lzma.h>
-#include <sys/stat.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <array>
-#include <chrono>
-#include <fstream>
 #include <memory>
-#include <thread>
 
 #include "bertcram/data/byte_source.h"
 #include "bertcram/util/hash.h"
@@ -379,45 +375,6 @@ TEST(ReaderResume, BadRecordsOfAllSessionsCount) {
   options.input.max_bad_records = 1;
   const auto message = message_of<DataError>([&] { read_in_two(files, options, 2); });
   EXPECT_TRUE(contains(message, "b:2: the line has no 'text'; it is bad record number 2"));
-}
-
-class NamedPipe : public ::testing::Test {
- protected:
-  void SetUp() override { ASSERT_EQ(::mkfifo(pipe_.c_str(), 0600), 0); }
-  static void wait_a_little() { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }
-
-  ScratchDirectory scratch_;
-  const std::filesystem::path pipe_ = scratch_ / "pipe";
-  util::StopFlag stop_;
-};
-
-// Found by review: opening it waited for a writer, whatever signals came.
-TEST_F(NamedPipe, WithoutAWriterCanBeStopped) {
-  std::thread user([&] {
-    wait_a_little();
-    stop_.request(15);
-  });
-  const std::string message = message_of<util::StoppedError>([&] { test::read_documents({pipe_}, {.stop = &stop_}); });
-  user.join();
-  EXPECT_TRUE(contains(message, "stopped while reading " + pipe_.string()));
-}
-
-TEST_F(NamedPipe, IsReadUntilItsWriterGoes) {
-  for (const std::string& first : {std::string("one\n\n"), std::string(300'000, 'x') + "\n\n", std::string()}) {
-    for (const std::string& second : {std::string("two\n"), std::string()}) {
-      std::thread writer([&] {
-        wait_a_little();
-        std::ofstream out(pipe_, std::ios::binary);
-        wait_a_little();
-        out << first << std::flush;
-        wait_a_little();
-        out << second;
-      });
-      const ReadResult piped = test::read_documents({pipe_}, {.stop = &stop_});
-      writer.join();
-      EXPECT_EQ(piped.documents, documents_of(first + second)) << first.size() << " and " << second.size() << " bytes";
-    }
-  }
 }
 
 }  // namespace

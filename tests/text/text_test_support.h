@@ -117,4 +117,13 @@ std::string message_of(Action action) {
   return {};
 }
 
+/// Of 1 to max_chars characters, the first so many of the alphabet.
+inline std::string random_word(util::RandomStream& rng, uint64_t max_chars, uint64_t letters) {
+  std::string word;
+  for (uint64_t left = 1 + rng.below(max_chars); left > 0; --left) {
+    word += static_cast<char>('a' + rng.below(letters));
+  }
+  return word;
+}
+
 }  // namespace bertcram::text
