@@ -81,25 +81,6 @@ void write_state(const fs::path& checkpoint, const TrainState& state, const json
   util::write_file_atomically(checkpoint / kStateFile, util::json_text(body, 1) + "\n");
 }
 
-json read_state_json(const fs::path& checkpoint) {
-  const fs::path path = checkpoint / kStateFile;
-  try {
-    const json stored = util::parse_json(util::read_file(path));
-    if (stored.at("format") != "bertcram-checkpoint" || stored.at("version") != kVersion) {
-      throw DataError(cat(path.string(), ": not a checkpoint of version ", kVersion));
-    }
-    const auto claimed = stored.at("self_xxh3_128").get<std::string>();
-    json body = stored;
-    body.erase("self_xxh3_128");
-    if (util::hash128(util::json_text(body)).hex() != claimed) {
-      throw DataError(cat(path.string(), ": checksum mismatch"));
-    }
-    return stored;
-  } catch (const json::exception& error) {
-    throw DataError(cat(path.string(), ": damaged (", util::json_error_text(error.what()), ")"));
-  }
-}
-
 TrainState state_of(const json& stored) {
   TrainState state;
   state.step = stored.at("step");
@@ -125,6 +106,31 @@ TrainState state_of(const json& stored) {
   state.loss_scale = {.factor = stored.value("loss_scale", 0.0),
                       .good_steps = stored.value("loss_scale_good_steps", int64_t{0})};
   return state;
+}
+
+/// What state.json says.
+struct StoredState {
+  TrainState state;
+  std::map<std::string, std::string> hashes;  ///< of the tensor files, by name
+};
+
+/// @throws DataError unless the file is there, whole and of this version
+StoredState read_stored(const fs::path& checkpoint) {
+  const fs::path path = checkpoint / kStateFile;
+  try {
+    json stored = util::parse_json(util::read_file(path));
+    if (stored.at("format") != "bertcram-checkpoint" || stored.at("version") != kVersion) {
+      throw DataError(cat(path.string(), ": not a checkpoint of version ", kVersion));
+    }
+    const auto claimed = stored.at("self_xxh3_128").get<std::string>();
+    stored.erase("self_xxh3_128");
+    if (util::hash128(util::json_text(stored)).hex() != claimed) {
+      throw DataError(cat(path.string(), ": checksum mismatch"));
+    }
+    return {.state = state_of(stored), .hashes = stored.at("xxh3_128").get<std::map<std::string, std::string>>()};
+  } catch (const json::exception& error) {
+    throw DataError(cat(path.string(), ": damaged (", util::json_error_text(error.what()), ")"));
+  }
 }
 
 /// A checkpoint that cannot be read is neither the best nor the first of a stretch, but may be among the newest.
@@ -266,7 +272,7 @@ void save_checkpoint(const fs::path& directory, const TrainState& state, const T
 
 void update_state(const fs::path& directory, const TrainState& state) {
   const fs::path checkpoint = directory / folder_name(state.step);
-  write_state(checkpoint, state, read_state_json(checkpoint).at("xxh3_128"));
+  write_state(checkpoint, state, read_stored(checkpoint).hashes);
 }
 
 void discard_newer(const fs::path& directory, int64_t step) {
@@ -292,15 +298,16 @@ std::vector<fs::path> list_checkpoints(const fs::path& directory) {
   return found;
 }
 
-TrainState read_state(const fs::path& checkpoint) { return state_of(read_state_json(checkpoint)); }
+TrainState read_state(const fs::path& checkpoint) { return read_stored(checkpoint).state; }
 
 TrainState load_checkpoint(const fs::path& checkpoint, const TrainTensors& tensors) {
-  const json stored = read_state_json(checkpoint);
+  const StoredState stored = read_stored(checkpoint);
   // All files are checked for damage before the first tensor changes: a caller that goes on without a damaged checkpoint
   // finds its tensors as they were.
   for (const auto& [name, list] : files_of(tensors)) {
     const fs::path path = checkpoint / name;
-    if (util::hash_file(path).hex() != stored.at("xxh3_128").at(name)) {
+    if (const auto claimed = stored.hashes.find(name);
+        claimed == stored.hashes.end() || util::hash_file(path).hex() != claimed->second) {
       throw DataError(cat(path.string(), ": checksum mismatch"));
     }
   }
@@ -312,7 +319,7 @@ TrainState load_checkpoint(const fs::path& checkpoint, const TrainTensors& tenso
                           report.missing.empty() ? report.unexpected[0] : report.missing[0]));
     }
   }
-  return state_of(stored);
+  return stored.state;
 }
 
 }  // namespace bertcram::checkpoint

@@ -7,7 +7,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "bertcram/util/hash.h"
+#include "bertcram/util/json.h"
 #include "nn/tensor_support.h"
 #include "util/test_support.h"
 
@@ -345,6 +348,25 @@ TEST(CheckpointFormat, TruncatedAndMissingFilesAreDataErrors) {
     EXPECT_TRUE(contains(message_of<DataError>([&] { load_checkpoint(folder, tensors_of(0)); }), name));
     test::write_bytes(folder / name, whole);
   }
+}
+
+// As another version of bertcram might write it: whole, by its checksum, and not what this one reads.
+TEST(CheckpointFormat, AStateWithoutAFieldIsADataErrorAndNeverTheBest) {
+  const ScratchDirectory scratch;
+  save_checkpoint(scratch.path(), state_at(1), tensors_of(1), {.newest = 2});
+  const auto folder = list_checkpoints(scratch.path())[0];
+  const auto whole = util::parse_json(test::read_bytes(folder / "state.json"));
+  for (const std::string field : {"step", "data_id", "xxh3_128"}) {
+    auto stored = whole;
+    stored.erase(field);
+    stored.erase("self_xxh3_128");
+    stored["self_xxh3_128"] = util::hash128(util::json_text(stored)).hex();
+    test::write_bytes(folder / "state.json", util::json_text(stored));
+    EXPECT_TRUE(contains(message_of<DataError>([&] { load_checkpoint(folder, tensors_of(0)); }), field));
+    EXPECT_THROW(update_state(scratch.path(), state_at(1)), DataError) << field;
+  }
+  save_checkpoint(scratch.path(), state_at(2), tensors_of(1), {.newest = 1, .best = true});
+  EXPECT_EQ(names_in(scratch.path()), std::vector<std::string>{"step-0000000002"});
 }
 
 TEST(CheckpointFormat, TensorsOfAnotherModelAreADataError) {
