@@ -179,7 +179,7 @@ void remove_leftovers(const fs::path& directory) {
 
 /// Under the name of one that is not complete, which clean_up removes. @return where it is now
 fs::path put_aside(const fs::path& checkpoint) {
-  const fs::path doomed = checkpoint.parent_path() / (kPartialPrefix + checkpoint.filename().string());
+  fs::path doomed = checkpoint.parent_path() / (kPartialPrefix + checkpoint.filename().string());
   fs::remove_all(doomed);
   fs::rename(checkpoint, doomed);
   return doomed;
