@@ -356,13 +356,13 @@ TEST(CheckpointFormat, AStateWithoutAFieldIsADataErrorAndNeverTheBest) {
   save_checkpoint(scratch.path(), state_at(1), tensors_of(1), {.newest = 2});
   const auto folder = list_checkpoints(scratch.path())[0];
   const auto whole = util::parse_json(test::read_bytes(folder / "state.json"));
-  for (const std::string field : {"step", "data_id", "xxh3_128"}) {
+  for (const std::string field : {"xxh3_128", "data_id", "step"}) {
     auto stored = whole;
     stored.erase(field);
     stored.erase("self_xxh3_128");
     stored["self_xxh3_128"] = util::hash128(util::json_text(stored)).hex();
     test::write_bytes(folder / "state.json", util::json_text(stored));
-    EXPECT_TRUE(contains(message_of<DataError>([&] { load_checkpoint(folder, tensors_of(0)); }), field));
+    EXPECT_TRUE(contains(message_of<DataError>([&] { load_checkpoint(folder, tensors_of(0)); }), cat("'", field, "'")));
     EXPECT_THROW(update_state(scratch.path(), state_at(1)), DataError) << field;
   }
   save_checkpoint(scratch.path(), state_at(2), tensors_of(1), {.newest = 1, .best = true});
