@@ -47,6 +47,10 @@ bool has_bf16_kernels() { return uses_fused() && kernels::has_avx512_bf16(); }
 
 bool has_fp32_kernels() { return uses_fused() && kernels::has_fp32_kernels(); }
 
+bool uses_fp32_products() {
+  return has_fp32_kernels() && (flag() == Fusing::kEverywhere || kernels::has_fast_fp32_products());
+}
+
 bool uses_bf16_products() { return has_bf16_kernels() && (flag() == Fusing::kEverywhere || !kernels::has_amx_bf16()); }
 
 }  // namespace bertcram::nn

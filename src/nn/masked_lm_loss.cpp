@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -14,9 +13,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "bertcram/nn/functional.h"
 #include "bertcram/nn/fused.h"
 #include "bertcram/nn/sizes.h"
 #include "bertcram/util/error.h"
+#include "forward_linear.h"
 #include "fused_cuda.h"
 #include "fused_linear.h"
 #include "gradient_sum.h"
@@ -108,7 +109,7 @@ struct MaskedLmLoss : torch::autograd::Function<MaskedLmLoss> {
     const at::Tensor states = given.contiguous();  // the kernels read rows, here and in backward
     const at::Tensor logits = can_fuse_linear(states, embedding, bias)
                                   ? linear_product(states, embedding, bias)
-                                  : at::addmm(bias, states, embedding.t());  // [masked, vocab]
+                                  : forward_linear(states, embedding, bias);  // [masked, vocab]
     const SampledLoss sums = can_fuse(logits, draw) ? logits_to_errors_fused(logits, targets.contiguous())
                                                     : logits_to_errors(logits, targets, draw);
     context->save_for_backward({states, embedding, bias, logits});
@@ -189,7 +190,7 @@ at::Tensor drawn_indices(const at::Tensor& weights) {
 }
 
 at::Tensor masked_lm_logits(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias) {
-  return at::addmm(bias, states, embedding.t()).to(at::kFloat);  // [masked, vocab]
+  return linear(states, embedding, bias).to(at::kFloat);  // [masked, vocab]
 }
 
 }  // namespace bertcram::nn

@@ -2,7 +2,6 @@
 
 #include <ATen/Context.h>
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -11,6 +10,7 @@
 
 #include "bertcram/nn/fp16_accumulation.h"
 #include "bertcram/nn/fused.h"
+#include "forward_linear.h"
 #include "fused_cuda.h"
 #include "gradient_sum.h"
 
@@ -51,7 +51,7 @@ struct SummingLinear : torch::autograd::Function<SummingLinear> {
                             const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight, bias.value_or(at::Tensor())});
     const Fp16Accumulation sums;
-    return at::linear(x, weight, bias);
+    return forward_linear(x, weight, bias.value_or(at::Tensor()));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {

@@ -27,6 +27,11 @@ InstructionSet fp32_instructions() {
   return std::min(own, allowed().load());
 }
 
+bool has_fast_fp32_products() {
+  static const bool is_amd = __builtin_cpu_is("amd") != 0;
+  return is_amd && fp32_instructions() == InstructionSet::kAvx2;
+}
+
 void allow_fp32_instructions(InstructionSet most) { allowed() = most; }
 
 }  // namespace bertcram::nn::kernels

@@ -6,6 +6,7 @@
 
 #include "attention_shape.h"
 #include "dropout_draws.h"
+#include "product_block.h"
 
 namespace bertcram::nn::kernels {
 
@@ -15,6 +16,9 @@ enum class InstructionSet { kNeither, kAvx2, kAvx512 };
 InstructionSet fp32_instructions();
 /// For tests of the narrower kernels.
 void allow_fp32_instructions(InstructionSet most);
+
+/// Whether linear_forward was measured to be faster than MKL's product: on AMD's processors with AVX2 and without AVX-512.
+bool has_fast_fp32_products();
 
 inline bool has_fp32_kernels() { return fp32_instructions() != InstructionSet::kNeither; }
 
@@ -28,6 +32,10 @@ struct Fp32Kernels {
   void (*attention_backward)(const AttentionShape& shape, const float* qkv, const ScoreBias& bias, const Draws& draws,
                              const float* out, const float* log_sums, const float* out_gradient, int64_t begin,
                              int64_t end, float* qkv_gradient);
+  /// Of y = x · weightᵀ + bias, the block; the same bits however y is cut into blocks. x [tokens, in], weight [out, in], bias [out] or
+  /// null, y [tokens, out]. @param in  a multiple of kFp32Step, and so are the block's columns
+  void (*linear_forward)(const float* x, const float* weight, const float* bias, int64_t out, int64_t in,
+                         const ProductBlock& block, float* y);
 };
 
 extern const Fp32Kernels kFp32Avx2;

@@ -1,0 +1,167 @@
+// The forward product of linear maps in fp32, by our own kernels and by LibTorch's product.
+
+#include "nn/forward_linear.h"
+
+#include <ATen/Parallel.h>
+
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "bertcram/nn/fused.h"
+#include "nn/kernels/fp32.h"
+#include "nn/tensor_support.h"
+#include "nn/with_fusing.h"
+#include "util/test_support.h"
+
+namespace bertcram::nn {
+namespace {
+
+using kernels::InstructionSet;
+using test::near;
+using test::random_tensor;
+using test::same_bits;
+
+/// x, weight and bias in fp64; multiplied after they were rounded to fp32.
+struct Problem {
+  at::Tensor x;
+  at::Tensor weight;
+  at::Tensor bias;
+
+  at::Tensor expected() const { return at::matmul(x, weight.t()) + bias; }
+};
+
+at::Tensor rounded(const at::Tensor& numbers) { return numbers.to(at::kFloat).to(at::kDouble); }
+
+Problem random_problem(util::RandomStream& random, int64_t tokens, int64_t in, int64_t out) {
+  return {.x = rounded(random_tensor(random, {tokens, in})),
+          .weight = rounded(random_tensor(random, {out, in})),
+          .bias = rounded(random_tensor(random, {out}))};
+}
+
+at::Tensor forward(const Problem& problem) {
+  return forward_linear(problem.x.to(at::kFloat), problem.weight.to(at::kFloat), problem.bias.to(at::kFloat));
+}
+
+/// Of sums of some hundred products of numbers up to 1.
+constexpr double kTolerance = 1e-4;
+
+class ForwardLinear : public ::testing::TestWithParam<InstructionSet> {
+ protected:
+  void SetUp() override {
+    kernels::allow_fp32_instructions(GetParam());
+    if (kernels::fp32_instructions() != GetParam()) {
+      GTEST_SKIP() << "this processor has no " << (GetParam() == InstructionSet::kAvx2 ? "AVX2 with FMA" : "AVX-512");
+    }
+  }
+  void TearDown() override { kernels::allow_fp32_instructions(InstructionSet::kAvx512); }
+
+  util::RandomStream random_{test::test_seed()};
+
+ private:
+  test::WithFusing fusing_{Fusing::kEverywhere};
+};
+
+using ForwardLinearProperty = ForwardLinear;
+
+std::string name_of(const ::testing::TestParamInfo<InstructionSet>& info) {
+  return info.param == InstructionSet::kAvx2 ? "Avx2" : "Avx512";
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, ForwardLinear, ::testing::Values(InstructionSet::kAvx2, InstructionSet::kAvx512),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Kernels, ForwardLinearProperty,
+                         ::testing::Values(InstructionSet::kAvx2, InstructionSet::kAvx512), name_of);
+
+// Tokens around tiles of 6 and blocks of 72 rows, inner numbers around blocks of 256, columns around panels of 16 and 64 and blocks
+// of 512; and columns that are no whole registers.
+TEST_P(ForwardLinearProperty, EqualsFp64) {
+  SCOPED_TRACE(test::seed_note(test::test_seed()));
+  for (const auto& [tokens, in, out] : std::vector<std::array<int64_t, 3>>{{32, 16, 16},
+                                                                           {37, 32, 48},
+                                                                           {73, 256, 80},
+                                                                           {145, 272, 128},
+                                                                           {40, 784, 336},
+                                                                           {32, 16, 1104},
+                                                                           {77, 48, 530},
+                                                                           {35, 64, 21}}) {
+    SCOPED_TRACE(cat(tokens, " × ", in, " × ", out));
+    const Problem problem = random_problem(random_, tokens, in, out);
+    EXPECT_TRUE(near(forward(problem), problem.expected(), kTolerance));
+    EXPECT_TRUE(near(forward_linear(problem.x.to(at::kFloat), problem.weight.to(at::kFloat), at::Tensor()),
+                     problem.expected() - problem.bias, kTolerance));
+  }
+}
+
+TEST_P(ForwardLinear, KeepsTheDimensionsOfAnyLayout) {
+  const Problem problem = random_problem(random_, 60, 32, 48);
+  const at::Tensor x = problem.x.view({5, 12, 32}).transpose(0, 1).contiguous().transpose(0, 1).to(at::kFloat);
+  ASSERT_FALSE(x.is_contiguous());
+  const at::Tensor y = forward_linear(x, problem.weight.to(at::kFloat), problem.bias.to(at::kFloat));
+  EXPECT_TRUE(near(y, problem.expected().view({5, 12, 48}), kTolerance));
+}
+
+TEST_P(ForwardLinear, HasTheSameBitsOnAnyNumberOfThreads) {
+  const int before = at::get_num_threads();
+  const Problem problem = random_problem(random_, 150, 272, 160);
+  std::vector<at::Tensor> results;
+  for (const int threads :
+       {1, 2, 3, 7}) {  // one row of blocks, columns alone, and one column of blocks, for 7 is a prime
+    at::set_num_threads(threads);
+    results.push_back(forward(problem));
+  }
+  at::set_num_threads(before);
+  for (const at::Tensor& result : results) {
+    EXPECT_TRUE(same_bits(result, results[0]));
+  }
+}
+
+// Of 80 columns of NaN around the block nothing is touched.
+TEST_P(ForwardLinear, ABlockIsWrittenAlone) {
+  const Problem problem = random_problem(random_, 40, 16, 80);
+  const at::Tensor x = problem.x.to(at::kFloat);
+  const at::Tensor weight = problem.weight.to(at::kFloat);
+  const at::Tensor y = at::full({40, 80}, std::numeric_limits<float>::quiet_NaN());
+  kernels::fp32_kernels().linear_forward(x.const_data_ptr<float>(), weight.const_data_ptr<float>(), nullptr, 80, 16,
+                                         {.rows_begin = 5, .rows_end = 31, .columns_begin = 16, .columns_end = 48},
+                                         y.mutable_data_ptr<float>());
+  const at::Tensor block = y.slice(0, 5, 31).slice(1, 16, 48);
+  EXPECT_TRUE(near(block, (problem.expected() - problem.bias).slice(0, 5, 31).slice(1, 16, 48), kTolerance));
+  EXPECT_EQ(y.isnan().sum().item<int64_t>(), 40 * 80 - block.numel());
+}
+
+TEST_P(ForwardLinear, FewTokensAndOddWidthsAreLibTorchs) {
+  for (const auto& [tokens, in, out] : std::vector<std::array<int64_t, 3>>{{31, 32, 32}, {40, 20, 32}, {40, 32, 9}}) {
+    const Problem problem = random_problem(random_, tokens, in, out);
+    EXPECT_TRUE(same_bits(forward(problem), at::linear(problem.x.to(at::kFloat), problem.weight.to(at::kFloat),
+                                                       problem.bias.to(at::kFloat))));
+  }
+}
+
+TEST(Fp32Products, AreOursOnlyWhereTheyAreFasterUnlessAskedFor) {
+  const test::WithFusing fusing(Fusing::kWhereFaster);
+  EXPECT_EQ(uses_fp32_products(), kernels::has_fast_fp32_products());
+  kernels::allow_fp32_instructions(InstructionSet::kNeither);
+  EXPECT_FALSE(uses_fp32_products());
+  set_fusing(Fusing::kEverywhere);
+  EXPECT_FALSE(uses_fp32_products());
+  kernels::allow_fp32_instructions(InstructionSet::kAvx512);
+  EXPECT_EQ(uses_fp32_products(), kernels::has_fp32_kernels());
+  set_fusing(Fusing::kOff);
+  EXPECT_FALSE(uses_fp32_products());
+}
+
+// In bf16 and fp64, where there is no such kernel.
+TEST(ForwardLinearOfOtherTypes, IsLibTorchs) {
+  util::RandomStream random(test::test_seed());
+  const Problem problem = random_problem(random, 40, 32, 32);
+  for (const at::ScalarType type : {at::kBFloat16, at::kDouble}) {
+    const at::Tensor x = problem.x.to(type);
+    const at::Tensor weight = problem.weight.to(type);
+    const at::Tensor bias = problem.bias.to(type);
+    EXPECT_TRUE(same_bits(forward_linear(x, weight, bias), at::linear(x, weight, bias)));
+  }
+}
+
+}  // namespace
+}  // namespace bertcram::nn
