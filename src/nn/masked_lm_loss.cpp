@@ -22,6 +22,7 @@
 #include "fused_linear.h"
 #include "gradient_sum.h"
 #include "kernels/cross_entropy_bf16.h"
+#include "kernels/fp32.h"
 #include "raw.h"
 #include "summing_linear.h"
 
@@ -59,17 +60,27 @@ SampledLoss logits_to_errors_fused(const at::Tensor& logits, const at::Tensor& t
   }
   const at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   at::parallel_for(0, logits.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-    kernels::cross_entropy(mutable_bf16(logits), logits.size(1), targets.const_data_ptr<int64_t>(), begin, end,
-                           losses.mutable_data_ptr<float>());
+    const int64_t* const wanted = targets.const_data_ptr<int64_t>();
+    if (logits.scalar_type() == at::kBFloat16) {
+      kernels::cross_entropy(mutable_bf16(logits), logits.size(1), wanted, begin, end,
+                             losses.mutable_data_ptr<float>());
+    } else {
+      kernels::fp32_kernels().cross_entropy(logits.mutable_data_ptr<float>(), logits.size(1), wanted, begin, end,
+                                            losses.mutable_data_ptr<float>());
+    }
   });
   return {.loss = losses.sum(), .samples = {}, .correct = {}};
 }
 
 bool can_fuse(const at::Tensor& logits, Draw draw) {
-  if (draw == Draw::kNone && can_fuse_on_gpu(logits)) {
-    return true;
+  if (draw != Draw::kNone) {
+    return false;
   }
-  return has_bf16_kernels() && draw == Draw::kNone && logits.is_cpu() && logits.scalar_type() == at::kBFloat16;
+  if (!logits.is_cpu()) {
+    return can_fuse_on_gpu(logits);
+  }
+  return (logits.scalar_type() == at::kBFloat16 && has_bf16_kernels()) ||
+         (logits.scalar_type() == at::kFloat && has_fp32_kernels());
 }
 
 /// Leaves softmax - one_hot(target) where the logits stand. @param draw  whether the samples are filled in

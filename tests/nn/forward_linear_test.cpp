@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "bertcram/nn/fused.h"
+#include "nn/kernel_support.h"
 #include "nn/kernels/fp32.h"
 #include "nn/tensor_support.h"
-#include "nn/with_fusing.h"
 #include "util/test_support.h"
 
 namespace bertcram::nn {
@@ -46,36 +46,16 @@ at::Tensor forward(const Problem& problem) {
 /// Of sums of some hundred products of numbers up to 1.
 constexpr double kTolerance = 1e-4;
 
-class ForwardLinear : public ::testing::TestWithParam<InstructionSet> {
- protected:
-  void SetUp() override {
-    kernels::allow_fp32_instructions(GetParam());
-    if (kernels::fp32_instructions() != GetParam()) {
-      GTEST_SKIP() << "this processor has no " << (GetParam() == InstructionSet::kAvx2 ? "AVX2 with FMA" : "AVX-512");
-    }
-  }
-  void TearDown() override { kernels::allow_fp32_instructions(InstructionSet::kAvx512); }
+using ForwardLinear = test::WithFp32Kernels;
+using ForwardLinearProperty = test::WithFp32Kernels;
 
-  util::RandomStream random_{test::test_seed()};
-
- private:
-  test::WithFusing fusing_{Fusing::kEverywhere};
-};
-
-using ForwardLinearProperty = ForwardLinear;
-
-std::string name_of(const ::testing::TestParamInfo<InstructionSet>& info) {
-  return info.param == InstructionSet::kAvx2 ? "Avx2" : "Avx512";
-}
-
-INSTANTIATE_TEST_SUITE_P(Kernels, ForwardLinear, ::testing::Values(InstructionSet::kAvx2, InstructionSet::kAvx512),
-                         name_of);
-INSTANTIATE_TEST_SUITE_P(Kernels, ForwardLinearProperty,
-                         ::testing::Values(InstructionSet::kAvx2, InstructionSet::kAvx512), name_of);
+INSTANTIATE_TEST_SUITE_P(Kernels, ForwardLinear, test::WithFp32Kernels::all(), test::WithFp32Kernels::name_of);
+INSTANTIATE_TEST_SUITE_P(Kernels, ForwardLinearProperty, test::WithFp32Kernels::all(), test::WithFp32Kernels::name_of);
 
 // Tokens around tiles of 6 and blocks of 72 rows, inner numbers around blocks of 256, columns around panels of 16 and 64 and blocks
 // of 512; and columns that are no whole registers.
 TEST_P(ForwardLinearProperty, EqualsFp64) {
+  util::RandomStream random(test::test_seed());
   SCOPED_TRACE(test::seed_note(test::test_seed()));
   for (const auto& [tokens, in, out] : std::vector<std::array<int64_t, 3>>{{32, 16, 16},
                                                                            {37, 32, 48},
@@ -86,7 +66,7 @@ TEST_P(ForwardLinearProperty, EqualsFp64) {
                                                                            {77, 48, 530},
                                                                            {35, 64, 21}}) {
     SCOPED_TRACE(cat(tokens, " × ", in, " × ", out));
-    const Problem problem = random_problem(random_, tokens, in, out);
+    const Problem problem = random_problem(random, tokens, in, out);
     EXPECT_TRUE(near(forward(problem), problem.expected(), kTolerance));
     EXPECT_TRUE(near(forward_linear(problem.x.to(at::kFloat), problem.weight.to(at::kFloat), at::Tensor()),
                      problem.expected() - problem.bias, kTolerance));
@@ -94,7 +74,8 @@ TEST_P(ForwardLinearProperty, EqualsFp64) {
 }
 
 TEST_P(ForwardLinear, KeepsTheDimensionsOfAnyLayout) {
-  const Problem problem = random_problem(random_, 60, 32, 48);
+  util::RandomStream random(test::test_seed());
+  const Problem problem = random_problem(random, 60, 32, 48);
   const at::Tensor x = problem.x.view({5, 12, 32}).transpose(0, 1).contiguous().transpose(0, 1).to(at::kFloat);
   ASSERT_FALSE(x.is_contiguous());
   const at::Tensor y = forward_linear(x, problem.weight.to(at::kFloat), problem.bias.to(at::kFloat));
@@ -102,8 +83,9 @@ TEST_P(ForwardLinear, KeepsTheDimensionsOfAnyLayout) {
 }
 
 TEST_P(ForwardLinear, HasTheSameBitsOnAnyNumberOfThreads) {
+  util::RandomStream random(test::test_seed());
   const int before = at::get_num_threads();
-  const Problem problem = random_problem(random_, 150, 272, 160);
+  const Problem problem = random_problem(random, 150, 272, 160);
   std::vector<at::Tensor> results;
   for (const int threads :
        {1, 2, 3, 7}) {  // one row of blocks, columns alone, and one column of blocks, for 7 is a prime
@@ -118,7 +100,8 @@ TEST_P(ForwardLinear, HasTheSameBitsOnAnyNumberOfThreads) {
 
 // Of 80 columns of NaN around the block nothing is touched.
 TEST_P(ForwardLinear, ABlockIsWrittenAlone) {
-  const Problem problem = random_problem(random_, 40, 16, 80);
+  util::RandomStream random(test::test_seed());
+  const Problem problem = random_problem(random, 40, 16, 80);
   const at::Tensor x = problem.x.to(at::kFloat);
   const at::Tensor weight = problem.weight.to(at::kFloat);
   const at::Tensor y = at::full({40, 80}, std::numeric_limits<float>::quiet_NaN());
@@ -131,8 +114,9 @@ TEST_P(ForwardLinear, ABlockIsWrittenAlone) {
 }
 
 TEST_P(ForwardLinear, FewTokensAndOddWidthsAreLibTorchs) {
+  util::RandomStream random(test::test_seed());
   for (const auto& [tokens, in, out] : std::vector<std::array<int64_t, 3>>{{31, 32, 32}, {40, 20, 32}, {40, 32, 9}}) {
-    const Problem problem = random_problem(random_, tokens, in, out);
+    const Problem problem = random_problem(random, tokens, in, out);
     EXPECT_TRUE(same_bits(forward(problem), at::linear(problem.x.to(at::kFloat), problem.weight.to(at::kFloat),
                                                        problem.bias.to(at::kFloat))));
   }

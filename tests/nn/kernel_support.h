@@ -1,9 +1,12 @@
 #pragma once
-// A fixture for tests of the kernels in bf16: they are on, and the tests are skipped where the processor has no such instructions.
+// Fixtures for tests of our own kernels: they are on, and the tests are skipped where the processor has no such instructions.
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "nn/kernels/bf16.h"
+#include "nn/kernels/fp32.h"
 #include "nn/with_fusing.h"
 
 namespace bertcram::test {
@@ -15,6 +18,30 @@ class WithBf16Kernels : public ::testing::Test {
       GTEST_SKIP() << "this processor has no AVX-512 BF16";
     }
   }
+
+ private:
+  WithFusing fusing_{nn::Fusing::kEverywhere};
+};
+
+/// The kernels in fp32, products among them, of one instruction set.
+class WithFp32Kernels : public ::testing::TestWithParam<nn::kernels::InstructionSet> {
+ public:
+  static std::string name_of(const ::testing::TestParamInfo<nn::kernels::InstructionSet>& info) {
+    return info.param == nn::kernels::InstructionSet::kAvx2 ? "Avx2" : "Avx512";
+  }
+  static auto all() {
+    return ::testing::Values(nn::kernels::InstructionSet::kAvx2, nn::kernels::InstructionSet::kAvx512);
+  }
+
+ protected:
+  void SetUp() override {
+    nn::kernels::allow_fp32_instructions(GetParam());
+    if (nn::kernels::fp32_instructions() != GetParam()) {
+      GTEST_SKIP() << "this processor has no "
+                   << (GetParam() == nn::kernels::InstructionSet::kAvx2 ? "AVX2 with FMA" : "AVX-512");
+    }
+  }
+  void TearDown() override { nn::kernels::allow_fp32_instructions(nn::kernels::InstructionSet::kAvx512); }
 
  private:
   WithFusing fusing_{nn::Fusing::kEverywhere};

@@ -16,7 +16,7 @@ void set_fusing(Fusing choice);
 bool uses_fused();
 /// Whether they are on and this processor has what those for bf16 need.
 bool has_bf16_kernels();
-/// Likewise for fp32 (attention, and with uses_fp32_products the products of linear maps).
+/// Likewise for fp32 (attention, the loss, and with uses_fp32_products the products of linear maps).
 bool has_fp32_kernels();
 /// Whether linear maps in fp32 are ours in the forward direction: where they were measured to be faster than MKL's, or are asked for.
 bool uses_fp32_products();

@@ -32,6 +32,9 @@ struct Fp32Kernels {
   void (*attention_backward)(const AttentionShape& shape, const float* qkv, const ScoreBias& bias, const Draws& draws,
                              const float* out, const float* log_sums, const float* out_gradient, int64_t begin,
                              int64_t end, float* qkv_gradient);
+  /// As kernels::cross_entropy of cross_entropy_bf16.h.
+  void (*cross_entropy)(float* logits, int64_t vocab, const int64_t* targets, int64_t begin, int64_t end,
+                        float* losses);
   /// Of y = x · weightᵀ + bias, the block; the same bits however y is cut into blocks. x [tokens, in], weight [out, in], bias [out] or
   /// null, y [tokens, out]. @param in  a multiple of kFp32Step, and so are the block's columns
   void (*linear_forward)(const float* x, const float* weight, const float* bias, int64_t out, int64_t in,
