@@ -110,7 +110,7 @@ TEST_P(ForwardLinear, ABlockIsWrittenAlone) {
                                          y.mutable_data_ptr<float>());
   const at::Tensor block = y.slice(0, 5, 31).slice(1, 16, 48);
   EXPECT_TRUE(near(block, (problem.expected() - problem.bias).slice(0, 5, 31).slice(1, 16, 48), kTolerance));
-  EXPECT_EQ(y.isnan().sum().item<int64_t>(), 40 * 80 - block.numel());
+  EXPECT_EQ(y.isnan().sum().item<int64_t>(), y.numel() - block.numel());
 }
 
 TEST_P(ForwardLinear, FewTokensAndOddWidthsAreLibTorchs) {
