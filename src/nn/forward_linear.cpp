@@ -16,19 +16,19 @@ namespace bertcram::nn {
 namespace {
 
 bool can_multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  constexpr int64_t kLeastTokens = 32;  // for fewer, packing the weight costs more than it saves
+  constexpr int64_t kLeastTokens = 32;  // for fewer, packing the weight may cost more than it saves
   const auto fits = [](const at::Tensor& each) { return each.is_cpu() && each.scalar_type() == at::kFloat; };
   return uses_fp32_products() && fits(x) && fits(weight) && weight.is_contiguous() &&
          (!bias.defined() || (fits(bias) && bias.is_contiguous())) && weight.size(0) >= kernels::kFp32Step &&
-         weight.size(1) % kernels::kFp32Step == 0 && x.numel() >= kLeastTokens * weight.size(1);
+         weight.size(1) > 0 && weight.size(1) % kernels::kFp32Step == 0 && x.numel() >= kLeastTokens * weight.size(1);
 }
 
-/// The bounds of `parts` equal parts of [0, count), which begin at multiples of `step`.
-int64_t bound(int64_t part, int64_t parts, int64_t count, int64_t step) {
+/// Where a part begins, and the one before it ends, of [0, count) in `parts` about equal ones that begin at multiples of `step`.
+int64_t begin_of(int64_t part, int64_t parts, int64_t count, int64_t step) {
   return std::min(count, (count + step - 1) / step * part / parts * step);
 }
 
-/// The columns that are whole registers. Threads share columns, for each packs the weights of its own, and rows where columns are few.
+/// The first `columns` columns. Threads share columns, for each packs the weights of its own, and rows where columns are few.
 void multiply(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias, int64_t columns,
               const at::Tensor& y) {
   constexpr int64_t kLeastColumns = 64;  // that are worth reading all of x
@@ -46,10 +46,10 @@ void multiply(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor
       kernels::fp32_kernels().linear_forward(rows.const_data_ptr<float>(), weight.const_data_ptr<float>(),
                                              bias.defined() ? bias.const_data_ptr<float>() : nullptr, weight.size(0),
                                              weight.size(1),
-                                             {.rows_begin = bound(row, down, rows.size(0), kRowStep),
-                                              .rows_end = bound(row + 1, down, rows.size(0), kRowStep),
-                                              .columns_begin = bound(column, across, columns, kernels::kFp32Step),
-                                              .columns_end = bound(column + 1, across, columns, kernels::kFp32Step)},
+                                             {.rows_begin = begin_of(row, down, rows.size(0), kRowStep),
+                                              .rows_end = begin_of(row + 1, down, rows.size(0), kRowStep),
+                                              .columns_begin = begin_of(column, across, columns, kernels::kFp32Step),
+                                              .columns_end = begin_of(column + 1, across, columns, kernels::kFp32Step)},
                                              y.mutable_data_ptr<float>());
     }
   });
@@ -71,6 +71,9 @@ at::Tensor forward_linear(const at::Tensor& x, const at::Tensor& weight, const a
       return whole.narrow(dimension, columns, out - columns);
     };
     rest(y, 1).copy_(at::linear(rows, rest(weight, 0), bias.defined() ? std::optional(rest(bias, 0)) : std::nullopt));
+  }
+  if (x.dim() == 2) {
+    return y;
   }
   std::vector<int64_t> shape = x.sizes().vec();
   shape.back() = out;

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -58,14 +59,19 @@ SampledLoss logits_to_errors_fused(const at::Tensor& logits, const at::Tensor& t
             .samples = {},
             .correct = {}};
   }
+  const int64_t* const wanted = targets.const_data_ptr<int64_t>();
+  const int64_t vocab = logits.size(1);
+  if (const auto outside = std::find_if(wanted, wanted + targets.numel(),
+                                        [vocab](int64_t target) { return target < 0 || target >= vocab; });
+      outside != wanted + targets.numel()) {  // the kernels would write there
+    throw ShapeError(cat("masked_lm_loss_sum: a target is ", *outside, ", expected one of ", vocab, " words"));
+  }
   const at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   at::parallel_for(0, logits.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-    const int64_t* const wanted = targets.const_data_ptr<int64_t>();
     if (logits.scalar_type() == at::kBFloat16) {
-      kernels::cross_entropy(mutable_bf16(logits), logits.size(1), wanted, begin, end,
-                             losses.mutable_data_ptr<float>());
+      kernels::cross_entropy(mutable_bf16(logits), vocab, wanted, begin, end, losses.mutable_data_ptr<float>());
     } else {
-      kernels::fp32_kernels().cross_entropy(logits.mutable_data_ptr<float>(), logits.size(1), wanted, begin, end,
+      kernels::fp32_kernels().cross_entropy(logits.mutable_data_ptr<float>(), vocab, wanted, begin, end,
                                             losses.mutable_data_ptr<float>());
     }
   });
@@ -201,7 +207,9 @@ at::Tensor drawn_indices(const at::Tensor& weights) {
 }
 
 at::Tensor masked_lm_logits(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias) {
-  return linear(states, embedding, bias).to(at::kFloat);  // [masked, vocab]
+  // On a GPU `linear` may add up in fp16 (nn/fp16_accumulation.h), which no logits do.
+  const at::Tensor logits = states.is_cpu() ? linear(states, embedding, bias) : at::addmm(bias, states, embedding.t());
+  return logits.to(at::kFloat);  // [masked, vocab]
 }
 
 }  // namespace bertcram::nn

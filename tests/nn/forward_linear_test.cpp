@@ -43,6 +43,19 @@ at::Tensor forward(const Problem& problem) {
   return forward_linear(problem.x.to(at::kFloat), problem.weight.to(at::kFloat), problem.bias.to(at::kFloat));
 }
 
+/// Of the columns that are a multiple of 16, by the kernel in one block.
+at::Tensor by_kernel(const Problem& problem) {
+  const at::Tensor x = problem.x.to(at::kFloat);
+  const at::Tensor weight = problem.weight.to(at::kFloat);
+  const at::Tensor bias = problem.bias.to(at::kFloat);
+  const int64_t columns = weight.size(0) / 16 * 16;
+  const at::Tensor y = at::empty({x.size(0), weight.size(0)});
+  kernels::fp32_kernels().linear_forward(x.const_data_ptr<float>(), weight.const_data_ptr<float>(),
+                                         bias.const_data_ptr<float>(), weight.size(0), weight.size(1),
+                                         {.rows_end = x.size(0), .columns_end = columns}, y.mutable_data_ptr<float>());
+  return y.slice(1, 0, columns);
+}
+
 /// Of sums of some hundred products of numbers up to 1.
 constexpr double kTolerance = 1e-4;
 
@@ -67,7 +80,9 @@ TEST_P(ForwardLinearProperty, EqualsFp64) {
                                                                            {35, 64, 21}}) {
     SCOPED_TRACE(cat(tokens, " × ", in, " × ", out));
     const Problem problem = random_problem(random, tokens, in, out);
-    EXPECT_TRUE(near(forward(problem), problem.expected(), kTolerance));
+    const at::Tensor y = forward(problem);
+    EXPECT_TRUE(near(y, problem.expected(), kTolerance));
+    EXPECT_TRUE(same_bits(y.slice(1, 0, out / 16 * 16), by_kernel(problem))) << "by LibTorch's product, then";
     EXPECT_TRUE(near(forward_linear(problem.x.to(at::kFloat), problem.weight.to(at::kFloat), at::Tensor()),
                      problem.expected() - problem.bias, kTolerance));
   }
@@ -82,19 +97,25 @@ TEST_P(ForwardLinear, KeepsTheDimensionsOfAnyLayout) {
   EXPECT_TRUE(near(y, problem.expected().view({5, 12, 48}), kTolerance));
 }
 
+class WithThreads {
+ public:
+  explicit WithThreads(int threads) { at::set_num_threads(threads); }
+  ~WithThreads() { at::set_num_threads(before_); }
+  WithThreads(const WithThreads&) = delete;
+  WithThreads& operator=(const WithThreads&) = delete;
+
+ private:
+  int before_ = at::get_num_threads();
+};
+
 TEST_P(ForwardLinear, HasTheSameBitsOnAnyNumberOfThreads) {
   util::RandomStream random(test::test_seed());
-  const int before = at::get_num_threads();
   const Problem problem = random_problem(random, 150, 272, 160);
-  std::vector<at::Tensor> results;
-  for (const int threads :
-       {1, 2, 3, 7}) {  // one row of blocks, columns alone, and one column of blocks, for 7 is a prime
-    at::set_num_threads(threads);
-    results.push_back(forward(problem));
-  }
-  at::set_num_threads(before);
-  for (const at::Tensor& result : results) {
-    EXPECT_TRUE(same_bits(result, results[0]));
+  const at::Tensor expected = by_kernel(problem);
+  // One block, two of columns, two by two, and seven of rows, for 7 is a prime.
+  for (const int threads : {1, 2, 4, 7}) {
+    const WithThreads guard(threads);
+    EXPECT_TRUE(same_bits(forward(problem), expected)) << threads;
   }
 }
 
@@ -123,6 +144,9 @@ TEST_P(ForwardLinear, FewTokensAndOddWidthsAreLibTorchs) {
 }
 
 TEST(Fp32Products, AreOursOnlyWhereTheyAreFasterUnlessAskedFor) {
+  EXPECT_TRUE(kernels::is_faster_than_mkl(true, InstructionSet::kAvx2));
+  EXPECT_FALSE(kernels::is_faster_than_mkl(false, InstructionSet::kAvx2)) << "Intel's";
+  EXPECT_FALSE(kernels::is_faster_than_mkl(true, InstructionSet::kAvx512)) << "not measured";
   const test::WithFusing fusing(Fusing::kWhereFaster);
   EXPECT_EQ(uses_fp32_products(), kernels::has_fast_fp32_products());
   kernels::allow_fp32_instructions(InstructionSet::kNeither);
@@ -137,6 +161,7 @@ TEST(Fp32Products, AreOursOnlyWhereTheyAreFasterUnlessAskedFor) {
 
 // In bf16 and fp64, where there is no such kernel.
 TEST(ForwardLinearOfOtherTypes, IsLibTorchs) {
+  const test::WithFusing fusing(Fusing::kEverywhere);
   util::RandomStream random(test::test_seed());
   const Problem problem = random_problem(random, 40, 32, 32);
   for (const at::ScalarType type : {at::kBFloat16, at::kDouble}) {

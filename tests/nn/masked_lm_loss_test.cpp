@@ -130,6 +130,21 @@ TEST_P(Fp32LossKernels, ErrorsAreThoseOfTheSoftmax) {
   });
 }
 
+// Of sizes that our product takes, and a vocabulary that ends within a register.
+TEST_P(Fp32LossKernels, GradientsAreThoseOfCrossEntropy) {
+  const Problem problem = random_problem(test::test_seed(), 40, 32, 100);
+  expect_agreement(fused(problem, at::kFloat), reference(problem, at::kFloat), 5e-6);
+  expect_agreement(fused(problem, at::kFloat, 0.25), reference(problem, at::kFloat, 0.25), 5e-6);
+}
+
+TEST_P(Fp32LossKernels, ATargetOutsideTheVocabularyIsRefused) {
+  for (const int64_t target : {-1, 100}) {
+    Problem problem = random_problem(test::test_seed(), 40, 32, 100);
+    problem.targets[39] = target;
+    EXPECT_THROW(fused(problem, at::kFloat), ShapeError);
+  }
+}
+
 // A step with such a loss is skipped (train/health).
 TEST_P(Fp32LossKernels, ALogitThatIsNoNumberMakesTheLossNone) {
   for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {

@@ -18,7 +18,7 @@ bool uses_fused();
 bool has_bf16_kernels();
 /// Likewise for fp32 (attention, the loss, and with uses_fp32_products the products of linear maps).
 bool has_fp32_kernels();
-/// Whether linear maps in fp32 are ours in the forward direction: where they were measured to be faster than MKL's, or are asked for.
+/// Whether linear maps in fp32 are ours in the forward direction: where they are taken for faster than MKL's, or are asked for.
 bool uses_fp32_products();
 /// Whether matrix products in bf16 are ours too. Not where the processor has AMX, unless they are asked for: oneDNN's use it, with
 /// several times the rate on paper, and ours do not.

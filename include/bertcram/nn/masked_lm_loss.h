@@ -17,7 +17,7 @@ namespace bertcram::nn {
 /// @param bias       [vocab]           dtype and device of states
 /// @param targets    [masked]          int64 in [0, vocab)
 /// @return           []                fp32, nats; 0 when masked = 0; differentiable in states, embedding, bias
-/// @throws ShapeError if a shape or dtype above is violated
+/// @throws ShapeError if a shape or dtype above is violated, or on a CPU with own kernels a target is no row of the embedding
 /// Pinned by: tests/nn/masked_lm_loss_test.cpp
 at::Tensor masked_lm_loss_sum(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias,
                               const at::Tensor& targets);
@@ -28,7 +28,7 @@ struct SampledLoss {
   at::Tensor correct;  ///< [] int64: how many targets are the best prediction; no gradient
 };
 
-/// The same loss, and what a generator puts in place of the masked tokens (Clark et al. 2020, §3.1), for which the
+/// The same loss within rounding, and what a generator puts in place of the masked tokens (Clark et al. 2020, §3.1), for which the
 /// softmax is at hand. Draws from LibTorch's generator of the device.
 SampledLoss masked_lm_loss_and_samples(const at::Tensor& states, const at::Tensor& embedding, const at::Tensor& bias,
                                        const at::Tensor& targets);

@@ -29,7 +29,7 @@ InstructionSet fp32_instructions() {
 
 bool has_fast_fp32_products() {
   static const bool is_amd = __builtin_cpu_is("amd") != 0;
-  return is_amd && fp32_instructions() == InstructionSet::kAvx2;
+  return is_faster_than_mkl(is_amd, fp32_instructions());
 }
 
 void allow_fp32_instructions(InstructionSet most) { allowed() = most; }

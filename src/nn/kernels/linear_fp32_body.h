@@ -16,7 +16,8 @@ constexpr int64_t kRowBlock = 72;
 
 BC_TARGET void multiply_linear(const float* x, const float* weight, const float* bias, int64_t out, int64_t in,
                                const ProductBlock& block, float* y) {
-  const Buffer<float> packed(kInnerBlock * std::min(kColumnBlock, block.columns_end - block.columns_begin));
+  const Buffer<float> packed(std::min(kInnerBlock, in) *
+                             std::min(kColumnBlock, block.columns_end - block.columns_begin));
   for (int64_t column = block.columns_begin; column < block.columns_end; column += kColumnBlock) {
     const int64_t columns = std::min(kColumnBlock, block.columns_end - column);
     for (int64_t k = 0; k < in; k += kInnerBlock) {
