@@ -14,6 +14,7 @@
 
 #include "bertcram/nn/fused.h"
 #include "bertcram/util/error.h"
+#include "nn/kernel_support.h"
 #include "nn/kernels/bf16.h"
 #include "nn/kernels/fp32.h"
 #include "nn/tensor_support.h"
@@ -200,8 +201,7 @@ class FusedAttention : public ::testing::TestWithParam<Kernels> {
     }
     kernels::allow_fp32_instructions(GetParam().fp32_instructions);
     if (kernels::fp32_instructions() != GetParam().fp32_instructions) {
-      GTEST_SKIP() << "this processor has no "
-                   << (GetParam().fp32_instructions == kernels::InstructionSet::kAvx2 ? "AVX2 with FMA" : "AVX-512");
+      GTEST_SKIP() << test::lack_of(GetParam().fp32_instructions);
     }
   }
   void TearDown() override { kernels::allow_fp32_instructions(kernels::InstructionSet::kAvx512); }

@@ -23,6 +23,12 @@ class WithBf16Kernels : public ::testing::Test {
   WithFusing fusing_{nn::Fusing::kEverywhere};
 };
 
+/// Why tests of these kernels in fp32 are skipped.
+inline const char* lack_of(nn::kernels::InstructionSet instructions) {
+  return instructions == nn::kernels::InstructionSet::kAvx2 ? "this processor has no AVX2 with FMA"
+                                                            : "this processor has no AVX-512";
+}
+
 /// The kernels in fp32, products among them, of one instruction set.
 class WithFp32Kernels : public ::testing::TestWithParam<nn::kernels::InstructionSet> {
  public:
@@ -37,8 +43,7 @@ class WithFp32Kernels : public ::testing::TestWithParam<nn::kernels::Instruction
   void SetUp() override {
     nn::kernels::allow_fp32_instructions(GetParam());
     if (nn::kernels::fp32_instructions() != GetParam()) {
-      GTEST_SKIP() << "this processor has no "
-                   << (GetParam() == nn::kernels::InstructionSet::kAvx2 ? "AVX2 with FMA" : "AVX-512");
+      GTEST_SKIP() << lack_of(GetParam());
     }
   }
   void TearDown() override { nn::kernels::allow_fp32_instructions(nn::kernels::InstructionSet::kAvx512); }

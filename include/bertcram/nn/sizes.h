@@ -5,7 +5,8 @@
 
 namespace bertcram::nn {
 
-/// Numbers of the fp32 working buffer of masked_lm_loss_sum where no kernel forms the loss: few enough for a cache on the CPU, many enough for a GPU.
+/// Numbers of the fp32 working buffer of masked_lm_loss_sum where no kernel forms the loss: few enough for a cache on the CPU, many
+/// enough for a GPU.
 inline constexpr int64_t kLossChunkCpu = int64_t{1} << 20;
 inline constexpr int64_t kLossChunkCuda = int64_t{1} << 24;
 
